@@ -1,0 +1,59 @@
+# Thin names for real commands. `make help` lists them.
+
+CARGO ?= cargo
+DEMO ?= .demo
+DEMO_PRODUCTS ?= 50000
+LISTEN ?= 127.0.0.1:8080
+ADMIN_LISTEN ?= 127.0.0.1:8081
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+
+.PHONY: help run demo test test-data check fmt deny bench clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: demo ## build, make a demo shop, serve it on http://127.0.0.1:8080
+	@printf '\nTry:\n'
+	@printf '  curl "http://$(LISTEN)/v1/search?q=leather+boots&per_page=3&fields=id,title,price"\n'
+	@printf '  curl "http://$(LISTEN)/v1/search?q=lamp&facets=brand,price&filters=price<100+AND+color:black&per_page=1"\n'
+	@printf '  curl "http://$(LISTEN)/v1/categories/Home/Lighting"\n'
+	@printf 'Shop: http://$(LISTEN)/    Stop: Ctrl-C\n\n'
+	@exec $(RELEASE)/edge --market demo=file://$(abspath $(DEMO))/store --cache-dir $(DEMO)/cache \
+		--pictures $(DEMO)/shop/pictures --listen $(LISTEN) --admin-listen $(ADMIN_LISTEN) --drain-ms 0
+
+demo: ## build the binaries and publish the demo shop
+	$(CARGO) build --release --locked --bins
+	@if [ "$$(cat $(DEMO)/made 2>/dev/null)" != "$(DEMO_PRODUCTS)" ]; then \
+		set -e; rm -rf $(DEMO); mkdir -p $(DEMO)/store; \
+		$(RELEASE)/indexer demo-catalogue --products $(DEMO_PRODUCTS) --seed 1 --out $(DEMO)/shop; \
+		$(RELEASE)/indexer build --catalogue $(DEMO)/shop/catalogue.toml --rejects $(DEMO)/rejects.jsonl \
+			--out $(DEMO)/snapshot $(DEMO)/shop/products.jsonl; \
+		$(RELEASE)/indexer publish --store file://$(abspath $(DEMO))/store $(DEMO)/snapshot; \
+		echo $(DEMO_PRODUCTS) > $(DEMO)/made; \
+	fi
+
+test: check ## check style, then run all tests; installs and starts what they need
+	$(CARGO) test --workspace --locked
+
+test-data: ## run what needs the real catalogues: make test-data DATA=folder
+	@test -d "$(DATA)" || { echo "make test-data: DATA=$(DATA) is no folder; give the one with chorus, homedepot and livostyle"; exit 1; }
+	VITRINE_DATA=$(abspath $(DATA)) $(CARGO) test --locked -p indexer --test data -- --ignored
+
+check: ## formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+deny: ## licences, sources, bans and advisories of all dependencies
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check
+
+bench: ## measure: in-process stages, then the edge under wrk beside a fixed-body server
+	CARGO=$(CARGO) ./edge/bench/run $(BENCH_ARGS)
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf $(DEMO)

@@ -1,0 +1,272 @@
+//! The JSON of answers. Product fields are copied as they are stored; only what is computed is written.
+
+use std::fmt::Write;
+
+use search::{Answer, Category, FacetAnswer, FieldSet, Index, NumberStats, SearchRequest, highlight};
+use serde_json::json;
+use snapshots::{FragmentKey, PRODUCT_FIELDS, Pointer, RecordView, write_scaled};
+
+use crate::live::Generation;
+
+/// The place of the attributes among the fields: the last, and the only one that is an object.
+const ATTRIBUTES: usize = PRODUCT_FIELDS.len() - 1;
+const BEFORE_MARK: &str = "<mark>";
+const AFTER_MARK: &str = "</mark>";
+
+/// Bytes of an answer, being written.
+pub struct JsonOut(pub Vec<u8>);
+
+impl Write for JsonOut {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl JsonOut {
+    pub fn new() -> Self {
+        Self(Vec::with_capacity(16 * 1024))
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn number(&mut self, number: impl std::fmt::Display) {
+        // Writing to a vector cannot fail.
+        let _ = write!(self, "{number}");
+    }
+
+    fn text(&mut self, text: &str) {
+        // Neither can serialising a str.
+        let _ = serde_json::to_writer(&mut self.0, text);
+    }
+
+    fn comma(&mut self, place: usize) {
+        if place > 0 {
+            self.raw(",");
+        }
+    }
+}
+
+/// Writes the answer to a search.
+pub fn search(out: &mut JsonOut, generation: &Generation, request: &SearchRequest, answer: &Answer) {
+    let index = &generation.index;
+    out.raw("{\"hits\":[");
+    for (place, hit) in answer.hits.iter().enumerate() {
+        out.comma(place);
+        out.raw("{");
+        let record = index.record(hit.segment, hit.doc);
+        let mut fields = product_fields(out, index, hit.segment, record, request.fields);
+        if hit.missing != 0 {
+            out.comma(fields);
+            fields += 1;
+            out.raw("\"missing\":[");
+            let missing = request.words.iter().enumerate().filter(|(word, _)| hit.missing >> word & 1 == 1);
+            for (place, (_, word)) in missing.enumerate() {
+                out.comma(place);
+                out.text(word);
+            }
+            out.raw("]");
+        }
+        if !request.highlight.is_empty() {
+            out.comma(fields);
+            highlights(out, record, request);
+        }
+        out.raw("}");
+    }
+    out.raw("],\"found\":");
+    out.number(answer.found);
+    out.raw(",\"page\":");
+    out.number(request.page);
+    out.raw(",\"per_page\":");
+    out.number(request.per_page);
+    out.raw(",\"facets\":{");
+    for (place, facet) in answer.facets.iter().enumerate() {
+        out.comma(place);
+        facet_values(out, index, facet);
+    }
+    out.raw("},\"query\":{\"original\":");
+    out.text(&request.query);
+    out.raw(",\"corrected\":null,\"dropped\":[]},");
+    snapshot(out, generation);
+    out.raw("}");
+}
+
+/// Writes a product alone.
+pub fn product(out: &mut JsonOut, index: &Index, segment: usize, record: RecordView<'_>, fields: FieldSet) {
+    out.raw("{");
+    product_fields(out, index, segment, record, fields);
+    out.raw("}");
+}
+
+/// Writes the products of a batch, and which ids there are none of.
+pub fn products(out: &mut JsonOut, generation: &Generation, ids: &[String], fields: FieldSet) {
+    let mut missing = Vec::new();
+    let mut written = 0;
+    out.raw("{\"products\":[");
+    for id in ids {
+        match generation.index.product(id) {
+            Some((segment, record)) => {
+                out.comma(written);
+                written += 1;
+                product(out, &generation.index, segment, record, fields);
+            }
+            None => missing.push(id),
+        }
+    }
+    out.raw("],\"missing\":[");
+    for (place, id) in missing.into_iter().enumerate() {
+        out.comma(place);
+        out.text(id);
+    }
+    out.raw("],");
+    snapshot(out, generation);
+    out.raw("}");
+}
+
+/// Writes a category tree.
+pub fn categories(out: &mut JsonOut, generation: &Generation, tree: &[Category]) {
+    out.raw("{\"categories\":");
+    category_list(out, tree);
+    out.raw(",");
+    snapshot(out, generation);
+    out.raw("}");
+}
+
+fn category_list(out: &mut JsonOut, list: &[Category]) {
+    out.raw("[");
+    for (place, category) in list.iter().enumerate() {
+        out.comma(place);
+        out.raw("{\"name\":");
+        out.text(category.name());
+        out.raw(",\"path\":");
+        out.text(&category.path);
+        out.raw(",\"count\":");
+        out.number(category.count);
+        out.raw(",\"children\":");
+        category_list(out, &category.children);
+        out.raw("}");
+    }
+    out.raw("]");
+}
+
+/// Copies the chosen fields of a record, and returns how many there were.
+fn product_fields(out: &mut JsonOut, index: &Index, segment: usize, record: RecordView<'_>, fields: FieldSet) -> usize {
+    let keys = index.snapshot().segments[segment].segment.attribute_keys();
+    let (mut written, mut attributes) = (0, 0);
+    for (key, json) in record.fragments() {
+        match key {
+            FragmentKey::Field(place) if fields.contains(place) => {
+                out.comma(written);
+                written += 1;
+                out.raw("\"");
+                out.raw(PRODUCT_FIELDS[place]);
+                out.raw("\":");
+            }
+            FragmentKey::Attribute(number) if fields.contains(ATTRIBUTES) => {
+                if attributes == 0 {
+                    out.comma(written);
+                    written += 1;
+                    out.raw("\"attributes\":{");
+                }
+                out.comma(attributes);
+                attributes += 1;
+                out.raw(&keys[number]);
+                out.raw(":");
+            }
+            _ => continue,
+        }
+        out.0.extend_from_slice(json);
+    }
+    if attributes > 0 {
+        out.raw("}");
+    }
+    written
+}
+
+fn highlights(out: &mut JsonOut, record: RecordView<'_>, request: &SearchRequest) {
+    out.raw("\"highlight\":{");
+    let mut written = 0;
+    for (key, json) in record.fragments() {
+        let FragmentKey::Field(place) = key else { break };
+        if !request.highlight.contains(place) || !matches!(PRODUCT_FIELDS[place], "title" | "description" | "brand") {
+            continue;
+        }
+        let Ok(text) = serde_json::from_slice::<std::borrow::Cow<'_, str>>(json) else { continue };
+        let mut marked = String::with_capacity(text.len() + 32);
+        highlight(&text, &request.words, BEFORE_MARK, AFTER_MARK, &mut marked);
+        out.comma(written);
+        written += 1;
+        out.raw("\"");
+        out.raw(PRODUCT_FIELDS[place]);
+        out.raw("\":");
+        out.text(&marked);
+    }
+    out.raw("}");
+}
+
+fn facet_values(out: &mut JsonOut, index: &Index, facet: &FacetAnswer) {
+    out.text(&index.catalogue().facets[facet.facet].name);
+    out.raw(":{\"values\":[");
+    for (place, (value, count)) in facet.values.iter().enumerate() {
+        out.comma(place);
+        out.raw("{\"value\":");
+        out.text(value);
+        out.raw(",\"count\":");
+        out.number(count);
+        out.raw("}");
+    }
+    out.raw("]");
+    if let Some(stats) = &facet.stats {
+        number_stats(out, stats);
+    }
+    out.raw("}");
+}
+
+/// Statistics in the units that filters take: decimals.
+fn number_stats(out: &mut JsonOut, stats: &NumberStats) {
+    out.raw(",\"stats\":{\"min\":");
+    let _ = write_scaled(out, stats.min, stats.decimals);
+    out.raw(",\"max\":");
+    let _ = write_scaled(out, stats.max, stats.decimals);
+    out.raw(",\"sum\":");
+    let _ = write_scaled(out, clamp(stats.sum), stats.decimals);
+    out.raw(",\"avg\":");
+    // Two more digits than the values have.
+    let mean = stats.sum * 100 / i128::from(stats.count.max(1));
+    let _ = write_scaled(out, clamp(mean), stats.decimals + 2);
+    out.raw(",\"count\":");
+    out.number(stats.count);
+    out.raw("}");
+}
+
+fn clamp(value: i128) -> i64 {
+    value.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+}
+
+fn snapshot(out: &mut JsonOut, generation: &Generation) {
+    out.raw("\"snapshot\":{\"id\":");
+    out.text(generation.pointer.snapshot.as_str());
+    out.raw(",\"sequence\":");
+    out.number(generation.pointer.sequence);
+    out.raw("}");
+}
+
+/// What a market serves, for `/v1/snapshot` and `/healthz`.
+pub fn served(name: &str, generation: Option<&Generation>) -> serde_json::Value {
+    let Some(generation) = generation else { return json!({ "market": name, "id": null }) };
+    json!({
+        "market": name,
+        "catalogue": generation.index.catalogue().name,
+        "id": generation.pointer.snapshot,
+        "sequence": generation.pointer.sequence,
+        "age_s": age_s(&generation.pointer),
+        "product_count": generation.index.product_count(),
+    })
+}
+
+/// Seconds since an announcement.
+pub fn age_s(pointer: &Pointer) -> i64 {
+    jiff::Timestamp::now().duration_since(pointer.announced_at).as_secs()
+}

@@ -1,0 +1,186 @@
+//! Flags and environment. Nothing else in the edge reads either; every fault is reported at once.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use snapshots::{ChannelName, Store};
+
+/// Serves catalogue and search from the newest snapshot of each market.
+#[derive(Debug, Parser)]
+#[command(name = "edge", version, max_term_width = 100)]
+pub struct Cli {
+    /// A market and the store that its snapshots come from: NAME=URL, where URL is file:///folder or
+    /// az://container/prefix. Repeatable; the first is served where a request names none. In the environment, separate
+    /// several by commas.
+    #[arg(long = "market", value_name = "NAME=URL", env = "VITRINE_MARKETS", value_delimiter = ',', required = true)]
+    markets: Vec<String>,
+    /// The channel to follow.
+    #[arg(long, env = "VITRINE_CHANNEL", default_value = "live")]
+    channel: String,
+    /// The folder that downloaded objects are kept in; one process uses it at a time.
+    #[arg(long, value_name = "FOLDER", env = "VITRINE_CACHE_DIR", default_value = "edge-cache")]
+    cache_dir: PathBuf,
+    /// The public address.
+    #[arg(long, value_name = "ADDRESS", env = "VITRINE_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// The address of /livez, /readyz and /metrics; keep it private.
+    #[arg(long, value_name = "ADDRESS", env = "VITRINE_ADMIN_LISTEN", default_value = "127.0.0.1:8081")]
+    admin_listen: String,
+    /// How often a channel is asked whether it moved, in milliseconds.
+    #[arg(long, value_name = "MS", env = "VITRINE_POLL_INTERVAL_MS", default_value = "5000")]
+    poll_interval_ms: String,
+    /// How many requests are worked on at once; more are turned away with 503.
+    #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_IN_FLIGHT", default_value = "256")]
+    max_in_flight: String,
+    /// How many connections are held open at once.
+    #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_CONNECTIONS", default_value = "10000")]
+    max_connections: String,
+    /// How long to go on answering after SIGTERM, in milliseconds, while the balancer takes note.
+    #[arg(long, value_name = "MS", env = "VITRINE_DRAIN_MS", default_value = "10000")]
+    drain_ms: String,
+    /// The origin that pages may call from; * for any.
+    #[arg(long, value_name = "ORIGIN", env = "VITRINE_CORS_ORIGIN", default_value = "*")]
+    cors_origin: String,
+    /// A folder of pictures to serve under /pictures/, for demos; shops have a CDN for that.
+    #[arg(long, value_name = "FOLDER", env = "VITRINE_PICTURES")]
+    pictures: Option<PathBuf>,
+    /// Which events are logged, as `tracing` filters write it.
+    #[arg(long, value_name = "FILTER", env = "VITRINE_LOG", default_value = "info")]
+    log: String,
+    /// Do not log a line for each request.
+    #[arg(long, env = "VITRINE_NO_ACCESS_LOG")]
+    no_access_log: bool,
+}
+
+/// Settings that can be used as they are.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub markets: Vec<Market>,
+    pub channel: ChannelName,
+    pub cache_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    pub poll_interval: Duration,
+    pub max_in_flight: usize,
+    pub max_connections: usize,
+    pub drain: Duration,
+    pub cors_origin: String,
+    pub pictures: Option<PathBuf>,
+    pub log: String,
+    pub access_log: bool,
+}
+
+/// A catalogue that is served under a name.
+#[derive(Clone, Debug)]
+pub struct Market {
+    pub name: String,
+    pub store: Store,
+}
+
+impl Cli {
+    /// # Errors
+    /// Lists every setting that is at fault.
+    pub fn resolve(self) -> Result<Config, Vec<String>> {
+        let mut faults = Vec::new();
+        let azure: Vec<(String, String)> = std::env::vars().filter(|(name, _)| name.starts_with("AZURE_")).collect();
+        let mut markets: Vec<Market> = Vec::new();
+        for text in &self.markets {
+            match market(text, &azure) {
+                Ok(market) if markets.iter().any(|other| other.name == market.name) => {
+                    faults.push(format!("--market: '{}' stands twice", market.name));
+                }
+                Ok(market) => markets.push(market),
+                Err(fault) => faults.push(format!("--market: {fault}")),
+            }
+        }
+        let mut number = |flag: &str, text: &str, least: u64, most: u64| match text.parse::<u64>() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                faults.push(format!("{flag}: '{text}' is not a number from {least} to {most}"));
+                least
+            }
+        };
+        let poll_interval_ms = number("--poll-interval-ms", &self.poll_interval_ms, 10, 3_600_000);
+        let max_in_flight = number("--max-in-flight", &self.max_in_flight, 1, 100_000);
+        let max_connections = number("--max-connections", &self.max_connections, 1, 1_000_000);
+        let drain_ms = number("--drain-ms", &self.drain_ms, 0, 600_000);
+        let mut address = |flag: &str, text: &str| {
+            text.parse().unwrap_or_else(|_| {
+                faults.push(format!("{flag}: '{text}' is no address such as 127.0.0.1:8080"));
+                SocketAddr::from(([127, 0, 0, 1], 0))
+            })
+        };
+        let listen = address("--listen", &self.listen);
+        let admin_listen = address("--admin-listen", &self.admin_listen);
+        let channel = self.channel.parse().unwrap_or_else(|error| {
+            faults.push(format!("--channel: {error}"));
+            ChannelName::live()
+        });
+        if hyper::header::HeaderValue::from_str(&self.cors_origin).is_err() {
+            faults.push(format!("--cors-origin: '{}' is no origin", self.cors_origin));
+        }
+        if let Some(folder) = self.pictures.as_ref().filter(|folder| !folder.is_dir()) {
+            faults.push(format!("--pictures: {} is no folder", folder.display()));
+        }
+        if let Err(error) = self.log.parse::<tracing_subscriber::EnvFilter>() {
+            faults.push(format!("--log: {error}"));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Config {
+            markets,
+            channel,
+            cache_dir: self.cache_dir,
+            listen,
+            admin_listen,
+            poll_interval: Duration::from_millis(poll_interval_ms),
+            max_in_flight: max_in_flight as usize,
+            max_connections: max_connections as usize,
+            drain: Duration::from_millis(drain_ms),
+            cors_origin: self.cors_origin,
+            pictures: self.pictures,
+            log: self.log,
+            access_log: !self.no_access_log,
+        })
+    }
+}
+
+fn market(text: &str, azure: &[(String, String)]) -> Result<Market, String> {
+    let (name, url) = text.split_once('=').ok_or_else(|| format!("'{text}' is not NAME=URL"))?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Err(format!("the name '{name}' is not 1 to 64 of a-z, 0-9, - and _"));
+    }
+    let store = Store::open(url, azure).map_err(|error| error.to_string())?;
+    Ok(Market { name: name.to_owned(), store })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let args = [
+            "edge",
+            "--market",
+            "us",
+            "--market",
+            "EU=memory://",
+            "--listen",
+            "here",
+            "--max-in-flight",
+            "0",
+            "--channel",
+            "L!",
+        ];
+        let faults = Cli::try_parse_from(args).expect("well-formed flags").resolve().expect_err("faults");
+        assert_eq!(faults.len(), 5, "{faults:?}");
+        let args = ["edge", "--market", "us=memory://,eu=memory://"];
+        let config = Cli::try_parse_from(args).expect("well-formed flags").resolve().expect("a config");
+        assert_eq!(config.markets.iter().map(|market| market.name.as_str()).collect::<Vec<_>>(), ["us", "eu"]);
+    }
+}

@@ -1,0 +1,23 @@
+//! The edge: answers storefronts from the newest snapshot.
+//!
+//! A request goes `server` -> `routes` -> `params` -> the engine -> `answers` -> response; a new snapshot goes
+//! `follow` -> `live`.
+
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod admin;
+mod answers;
+pub mod config;
+mod error;
+mod follow;
+mod live;
+mod metrics;
+mod params;
+mod pictures;
+mod reply;
+mod routes;
+mod server;
+mod storefront;
+
+pub use server::{Edge, Served};

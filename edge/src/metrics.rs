@@ -1,0 +1,191 @@
+//! What the edge counts, in the Prometheus text format.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::follow::MarketState;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MarketLabel {
+    market: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RouteLabel {
+    route: &'static str,
+}
+
+/// All counters of a process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabel, Histogram, fn() -> Histogram>,
+    poll_failures: Family<MarketLabel, Counter>,
+    open_failures: Family<MarketLabel, Counter>,
+    openings: Family<MarketLabel, Histogram, fn() -> Histogram>,
+    pub in_flight: Arc<AtomicUsize>,
+    pub connections: Arc<AtomicUsize>,
+    pub access_lines_lost: Arc<AtomicUsize>,
+    generations: Arc<AtomicUsize>,
+}
+
+fn request_histogram() -> Histogram {
+    // From 50 microseconds to about 1.6 seconds.
+    Histogram::new((0..16).map(|step| 50e-6 * f64::from(1 << step)))
+}
+
+fn opening_histogram() -> Histogram {
+    Histogram::new((0..12).map(|step| 0.01 * f64::from(1 << step)))
+}
+
+impl Metrics {
+    pub fn new(markets: Vec<Arc<MarketState>>) -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("vitrine_edge"),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(request_histogram),
+            poll_failures: Family::default(),
+            open_failures: Family::default(),
+            openings: Family::new_with_constructor(opening_histogram),
+            in_flight: Arc::default(),
+            connections: Arc::default(),
+            access_lines_lost: Arc::default(),
+            generations: Arc::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("requests", "Requests answered", metrics.requests.clone());
+        let help = "Time from a request's head to its answer";
+        registry.register_with_unit("request_duration", help, Unit::Seconds, metrics.durations.clone());
+        registry.register("poll_failures", "Failed reads of a channel", metrics.poll_failures.clone());
+        registry.register(
+            "open_failures",
+            "Announced snapshots that could not be served",
+            metrics.open_failures.clone(),
+        );
+        let help = "Time from seeing an announcement to serving it";
+        registry.register_with_unit("snapshot_open", help, Unit::Seconds, metrics.openings.clone());
+        let (in_flight, connections) = (metrics.in_flight.clone(), metrics.connections.clone());
+        let (generations, lost) = (metrics.generations.clone(), metrics.access_lines_lost.clone());
+        registry.register_collector(Box::new(Gauges { markets, in_flight, connections, generations, lost }));
+        metrics
+    }
+
+    pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
+        self.requests.get_or_create(&RequestLabels { route, status }).inc();
+        self.durations.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
+    }
+
+    pub fn poll_failed(&self, market: &str) {
+        self.poll_failures.get_or_create(&MarketLabel { market: market.to_owned() }).inc();
+    }
+
+    pub fn open_failed(&self, market: &str) {
+        self.open_failures.get_or_create(&MarketLabel { market: market.to_owned() }).inc();
+    }
+
+    pub fn opened(&self, market: &str, took: Duration) {
+        self.openings.get_or_create(&MarketLabel { market: market.to_owned() }).observe(took.as_secs_f64());
+    }
+
+    /// Counts generations while they exist.
+    pub fn generations_alive(&self) -> Arc<AtomicUsize> {
+        self.generations.clone()
+    }
+
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// Values that are read when they are asked for.
+#[derive(Debug)]
+struct Gauges {
+    markets: Vec<Arc<MarketState>>,
+    in_flight: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
+    generations: Arc<AtomicUsize>,
+    lost: Arc<AtomicUsize>,
+}
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let plain = [
+            ("requests_in_flight", "Requests that are being worked on", &self.in_flight),
+            ("connections", "Open connections", &self.connections),
+            (
+                "snapshot_generations",
+                "Snapshots that are mapped, one for each market but during a swap",
+                &self.generations,
+            ),
+            ("access_log_lost_lines", "Lines that were dropped because standard output was too slow", &self.lost),
+        ];
+        for (name, help, value) in plain {
+            let gauge = ConstGauge::new(value.load(Ordering::Relaxed) as i64);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        self.encode_markets(&mut encoder, "snapshot_sequence", "Sequence of the served snapshot", |market| {
+            market.live.load().map(|generation| generation.pointer.sequence as i64)
+        })?;
+        self.encode_markets(&mut encoder, "snapshot_products", "Products in the served snapshot", |market| {
+            market.live.load().map(|generation| generation.index.product_count() as i64)
+        })?;
+        self.encode_markets(
+            &mut encoder,
+            "snapshot_age_seconds",
+            "Time since the served snapshot was announced",
+            |market| market.live.load().map(|generation| crate::answers::age_s(&generation.pointer)),
+        )?;
+        self.encode_markets(
+            &mut encoder,
+            "store_contact_age_seconds",
+            "Time since the store last answered",
+            |market| market.contact_age_s().map(|age| age as i64),
+        )?;
+        self.encode_markets(&mut encoder, "market_faulty", "1 while a market cannot follow its channel", |market| {
+            Some(i64::from(market.fault().is_some()))
+        })
+    }
+}
+
+impl Gauges {
+    fn encode_markets(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        value: impl Fn(&MarketState) -> Option<i64>,
+    ) -> Result<(), std::fmt::Error> {
+        let mut metric = encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?;
+        for market in &self.markets {
+            if let Some(value) = value(market) {
+                let label = MarketLabel { market: market.name.clone() };
+                ConstGauge::new(value).encode(metric.encode_family(&label)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for MarketState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}

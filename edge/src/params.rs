@@ -1,0 +1,216 @@
+//! Requests as they arrive: query strings and JSON bodies become [`RawRequest`]s.
+
+use search::RawRequest;
+use serde::Deserialize;
+
+use crate::error::ApiError;
+
+/// How many searches one call may hold.
+pub const MAX_SEARCHES: usize = 50;
+/// How many products one call may ask for.
+pub const MAX_IDS: usize = 100;
+
+/// A search and the market it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchParams {
+    pub market: Option<String>,
+    pub raw: RawRequest,
+}
+
+/// What the other endpoints take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProductParams {
+    pub market: Option<String>,
+    pub ids: Vec<String>,
+    pub fields: Option<Vec<String>>,
+}
+
+impl SearchParams {
+    /// # Errors
+    /// Names a parameter that is unknown or not of its form.
+    pub fn from_query(query: &str) -> Result<Self, ApiError> {
+        let mut params = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let raw = &mut params.raw;
+            match name.as_ref() {
+                "q" => raw.q = value.into_owned(),
+                "market" => params.market = Some(value.into_owned()),
+                "page" => raw.page = Some(number("page", &value)?),
+                "per_page" => raw.per_page = Some(number("per_page", &value)?),
+                "facet_limit" => raw.facet_limit = Some(number("facet_limit", &value)?),
+                "sort" => raw.sort = Some(value.into_owned()),
+                "filters" => raw.filters = Some(value.into_owned()),
+                "facets" => raw.facets.extend(list(&value)),
+                "fields" => raw.fields.get_or_insert_default().extend(list(&value)),
+                "highlight" => raw.highlight.extend(list(&value)),
+                other => {
+                    return Err(unknown(
+                        other,
+                        "q, market, page, per_page, sort, filters, facets, facet_limit, fields, highlight",
+                    ));
+                }
+            }
+        }
+        Ok(params)
+    }
+
+    /// # Errors
+    /// Says where the body is no such request.
+    pub fn from_json(body: &[u8]) -> Result<Self, ApiError> {
+        Ok(serde_json::from_slice::<SearchBody>(body).map_err(|error| body_error(&error))?.into())
+    }
+}
+
+/// Reads the searches of a multi-search.
+///
+/// # Errors
+/// Says where the body is no such request.
+pub fn searches_from_json(body: &[u8]) -> Result<Vec<SearchParams>, ApiError> {
+    let body: MultiBody = serde_json::from_slice(body).map_err(|error| body_error(&error))?;
+    match body.searches.len() > MAX_SEARCHES {
+        true => Err(ApiError::bad_parameter("searches", format!("has more than {MAX_SEARCHES} entries"))),
+        false => Ok(body.searches.into_iter().map(SearchParams::from).collect()),
+    }
+}
+
+impl ProductParams {
+    /// # Errors
+    /// Names a parameter that is unknown, or says that there are too many ids.
+    pub fn from_query(query: &str, takes_ids: bool) -> Result<Self, ApiError> {
+        let mut params = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "market" => params.market = Some(value.into_owned()),
+                "fields" => params.fields.get_or_insert_default().extend(list(&value)),
+                "ids" if takes_ids => params.ids.extend(list(&value)),
+                other => return Err(unknown(other, if takes_ids { "ids, fields, market" } else { "fields, market" })),
+            }
+        }
+        match params.ids.len() > MAX_IDS {
+            true => Err(ApiError::bad_parameter("ids", format!("has more than {MAX_IDS} entries"))),
+            false => Ok(params),
+        }
+    }
+}
+
+/// The market of an endpoint that takes nothing else.
+///
+/// # Errors
+/// Names a parameter that is unknown.
+pub fn market_from_query(query: &str) -> Result<Option<String>, ApiError> {
+    let mut market = None;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "market" => market = Some(value.into_owned()),
+            other => return Err(unknown(other, "market")),
+        }
+    }
+    Ok(market)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MultiBody {
+    searches: Vec<SearchBody>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SearchBody {
+    q: String,
+    market: Option<String>,
+    page: Option<usize>,
+    per_page: Option<usize>,
+    sort: Option<String>,
+    filters: Option<String>,
+    facets: OneOrMany,
+    facet_limit: Option<usize>,
+    fields: Option<OneOrMany>,
+    highlight: OneOrMany,
+}
+
+/// `"a,b"` and `["a", "b"]` are the same.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text or a list of texts")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl From<OneOrMany> for Vec<String> {
+    fn from(value: OneOrMany) -> Self {
+        match value {
+            OneOrMany::One(text) => list(&text).collect(),
+            OneOrMany::Many(texts) => texts,
+        }
+    }
+}
+
+impl From<SearchBody> for SearchParams {
+    fn from(body: SearchBody) -> Self {
+        let raw = RawRequest {
+            q: body.q,
+            page: body.page,
+            per_page: body.per_page,
+            sort: body.sort,
+            filters: body.filters,
+            facets: body.facets.into(),
+            facet_limit: body.facet_limit,
+            fields: body.fields.map(Vec::from),
+            highlight: body.highlight.into(),
+        };
+        Self { market: body.market, raw }
+    }
+}
+
+fn list(text: &str) -> impl Iterator<Item = String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
+}
+
+fn number(name: &'static str, text: &str) -> Result<usize, ApiError> {
+    text.parse().map_err(|_| ApiError::bad_parameter(name, format!("'{text}' is not a whole number")))
+}
+
+fn unknown(name: &str, known: &str) -> ApiError {
+    ApiError::bad_parameter(name, format!("is no parameter; there are {known}"))
+}
+
+fn body_error(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_parameter("body", error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_and_bodies_say_the_same() {
+        let query =
+            "q=red+sh%C3%B6e&facets=brand,color&facets=price&page=2&filters=brand%3A%22A%26B%22&fields=*&market=us";
+        let body = r#"{"q": "red shöe", "facets": ["brand", "color", "price"], "page": 2, "filters": "brand:\"A&B\"", "fields": "*", "market": "us"}"#;
+        let params = SearchParams::from_query(query).expect("a request");
+        assert_eq!(params, SearchParams::from_json(body.as_bytes()).expect("a request"));
+        assert_eq!(params.raw.q, "red shöe");
+        let many = searches_from_json(format!("{{\"searches\": [{body}, {{}}]}}").as_bytes()).expect("requests");
+        assert_eq!(many, [params, SearchParams::default()]);
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let check = |result: Result<SearchParams, ApiError>, expected: &str| {
+            let text = String::from_utf8(result.expect_err(expected).to_json()).expect("text");
+            assert!(text.contains(expected), "{text}");
+        };
+        check(SearchParams::from_query("query=x"), "query: is no parameter");
+        check(SearchParams::from_query("page=-1"), "page: '-1' is not a whole number");
+        check(SearchParams::from_json(b"{\"page\": \"x\"}"), "line 1 column 12");
+        check(SearchParams::from_json(b"{\"pages\": 1}"), "unknown field `pages`");
+        check(SearchParams::from_json(b"["), "body: ");
+    }
+}

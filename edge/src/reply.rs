@@ -1,0 +1,85 @@
+//! Answers on their way out: a status, a body, and the headers that go with it.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, RETRY_AFTER, VARY,
+};
+use hyper::{Response, StatusCode};
+
+use crate::error::ApiError;
+use crate::live::Generation;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// A cache may keep an answer as long as a rollback may take to be seen.
+const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=5, s-maxage=5");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const EXPOSED: HeaderValue = HeaderValue::from_static("ETag, Retry-After, Server-Timing, X-Snapshot");
+const X_SNAPSHOT: HeaderName = HeaderName::from_static("x-snapshot");
+const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+
+pub type HttpResponse = Response<Full<Bytes>>;
+
+/// An answer from a snapshot, which caches may keep until the next one.
+pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<Vec<u8>>) -> HttpResponse {
+    let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
+    let mut response = reply(status, JSON, SHARED, body.unwrap_or_default());
+    let headers = response.headers_mut();
+    headers.insert(ETAG, etag);
+    if let Ok(id) = HeaderValue::from_str(generation.pointer.snapshot.as_str()) {
+        headers.insert(X_SNAPSHOT, id);
+    }
+    response
+}
+
+/// JSON that is true only now.
+pub fn momentary(status: StatusCode, body: Vec<u8>) -> HttpResponse {
+    reply(status, JSON, NO_STORE, body)
+}
+
+/// A file of the storefront or a picture.
+pub fn file(content_type: &'static str, max_age_s: u32, bytes: Bytes) -> HttpResponse {
+    let cache = HeaderValue::from_str(&format!("public, max-age={max_age_s}")).unwrap_or(NO_STORE);
+    let mut response = reply(StatusCode::OK, HeaderValue::from_static(content_type), cache, Vec::new());
+    *response.body_mut() = Full::new(bytes);
+    response
+}
+
+pub fn error(error: &ApiError) -> HttpResponse {
+    let mut response = reply(error.status, PROBLEM, NO_STORE, error.to_json());
+    if let Some(seconds) = error.retry_after_s {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The answer to a method that a path does not take.
+pub fn method_not_allowed(allowed: &'static str) -> HttpResponse {
+    let error_value =
+        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("this path takes {allowed}"));
+    let mut response = error(&error_value);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Lets pages of the configured origin read the answer.
+pub fn allow_origin(response: &mut HttpResponse, origin: &HeaderValue) {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    if origin != "*" {
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
+    }
+}
+
+fn reply(status: StatusCode, content_type: HeaderValue, cache: HeaderValue, body: Vec<u8>) -> HttpResponse {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, cache);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

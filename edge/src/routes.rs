@@ -1,0 +1,319 @@
+//! Which path does what.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName,
+    HeaderValue, IF_NONE_MATCH,
+};
+use hyper::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use search::{FieldSet, SearchRequest};
+use serde_json::json;
+use snapshots::CATEGORY_SEPARATOR;
+
+use crate::answers::{self, JsonOut};
+use crate::error::ApiError;
+use crate::live::Generation;
+use crate::params::{ProductParams, SearchParams, market_from_query, searches_from_json};
+use crate::reply::{self, HttpResponse};
+use crate::server::Shared;
+use crate::storefront;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// A path, read once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    Health,
+    Search,
+    MultiSearch,
+    Products,
+    Product(String),
+    Categories(Option<String>),
+    Snapshot,
+    Page(&'static storefront::PageFile),
+    Picture(String),
+    Unknown,
+}
+
+impl Route {
+    pub fn of(path: &str) -> Self {
+        match path {
+            "/healthz" => Self::Health,
+            "/v1/search" => Self::Search,
+            "/v1/multi-search" => Self::MultiSearch,
+            "/v1/products" => Self::Products,
+            "/v1/categories" => Self::Categories(None),
+            "/v1/snapshot" => Self::Snapshot,
+            _ => Self::of_prefix(path),
+        }
+    }
+
+    fn of_prefix(path: &str) -> Self {
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+        if let Some(id) = path.strip_prefix("/v1/products/").filter(|rest| !rest.contains('/')) {
+            return decode(id).map_or(Self::Unknown, Self::Product);
+        }
+        if let Some(levels) = path.strip_prefix("/v1/categories/") {
+            // A slash divides levels; one within a name is written %2F.
+            let levels: Option<Vec<String>> = levels.split('/').map(decode).collect();
+            return levels.map_or(Self::Unknown, |levels| Self::Categories(Some(levels.join(CATEGORY_SEPARATOR))));
+        }
+        if let Some(name) = path.strip_prefix("/pictures/") {
+            return Self::Picture(name.to_owned());
+        }
+        storefront::file(path).map_or(Self::Unknown, Self::Page)
+    }
+
+    /// A name for metrics, of which there are few.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Health => "healthz",
+            Self::Search => "search",
+            Self::MultiSearch => "multi-search",
+            Self::Products => "products",
+            Self::Product(_) => "product",
+            Self::Categories(_) => "categories",
+            Self::Snapshot => "snapshot",
+            Self::Page(_) => "page",
+            Self::Picture(_) => "picture",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub fn allowed(&self) -> &'static str {
+        match self {
+            Self::Search => "GET, HEAD, POST, OPTIONS",
+            Self::MultiSearch => "POST, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    pub fn takes(&self, method: &Method) -> bool {
+        self.allowed().split(", ").any(|allowed| allowed == method.as_str())
+    }
+}
+
+/// A request whose body has been read.
+pub struct Request<'a> {
+    pub method: &'a Method,
+    pub query: &'a str,
+    pub headers: &'a HeaderMap,
+    pub body: Bytes,
+}
+
+/// Answers a request. Never waits: everything that is asked for lies in memory.
+pub fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+    if request.method == Method::OPTIONS {
+        return Ok(preflight(route));
+    }
+    match route {
+        Route::Health => Ok(health(shared)),
+        Route::Search => search(shared, request),
+        Route::MultiSearch => multi_search(shared, request),
+        Route::Products => products(shared, request),
+        Route::Product(id) => product(shared, request, id),
+        Route::Categories(below) => categories(shared, request, below.as_deref()),
+        Route::Snapshot => {
+            market_from_query(request.query)?;
+            let markets =
+                shared.markets.iter().map(|market| answers::served(&market.name, market.live.load().as_deref()));
+            let body = json!({ "markets": markets.collect::<Vec<_>>() });
+            Ok(reply::momentary(StatusCode::OK, body.to_string().into_bytes()))
+        }
+        Route::Page(file) => Ok(reply::file(file.content_type, 60, Bytes::from_static(file.bytes))),
+        Route::Picture(name) => {
+            let picture = shared.pictures.get(name).ok_or_else(|| ApiError::not_found("there is no such picture"))?;
+            Ok(reply::file("image/svg+xml", 86_400, picture))
+        }
+        Route::Unknown => Err(ApiError::not_found("there is no such path; see /v1/search")),
+    }
+}
+
+/// 503 only before the first snapshot and while draining. How old the snapshot is stands in the body: a region with an
+/// old catalogue sells more than no region.
+fn health(shared: &Shared) -> HttpResponse {
+    let settled = shared.markets.iter().all(|market| market.is_settled() || market.live.load().is_some());
+    let serving = shared.markets.iter().any(|market| market.live.load().is_some());
+    let status = match (shared.is_draining(), settled && serving) {
+        (true, _) => "draining",
+        (false, true) => "ok",
+        (false, false) => "starting",
+    };
+    let markets = shared.markets.iter().map(|market| {
+        let mut served = answers::served(&market.name, market.live.load().as_deref());
+        served["fault"] = json!(market.fault());
+        served["store_contact_age_s"] = json!(market.contact_age_s());
+        served
+    });
+    let body = json!({ "status": status, "markets": markets.collect::<Vec<_>>() });
+    let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    reply::momentary(code, body.to_string().into_bytes())
+}
+
+fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+    let params = match *request.method == Method::POST {
+        true => SearchParams::from_json(&request.body)?,
+        false => SearchParams::from_query(request.query)?,
+    };
+    let generation = shared.generation(params.market.as_deref())?;
+    let search = SearchRequest::parse(params.raw, generation.index.catalogue())?;
+    let etag = etag(&generation, ("search", &search));
+    if is_known(request.headers, &etag) {
+        return Ok(reply::from_snapshot(&generation, etag, None));
+    }
+    let started = Instant::now();
+    let found = generation.index.search(&search)?;
+    let mut out = JsonOut::new();
+    answers::search(&mut out, &generation, &search, &found);
+    let mut response = reply::from_snapshot(&generation, etag, Some(out.0));
+    response.headers_mut().insert(SERVER_TIMING, timing(started));
+    Ok(response)
+}
+
+fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+    let searches = searches_from_json(&request.body)?;
+    // One snapshot a market for the whole call, whatever is swapped meanwhile.
+    let mut generations: Vec<(Option<String>, Arc<Generation>)> = Vec::new();
+    let started = Instant::now();
+    let mut body = JsonOut::new();
+    body.0.extend_from_slice(b"{\"results\":[");
+    for (place, params) in searches.into_iter().enumerate() {
+        let generation = match generations.iter().find(|(market, _)| *market == params.market) {
+            Some((_, generation)) => generation.clone(),
+            None => {
+                let generation = shared.generation(params.market.as_deref());
+                let generation = generation.map_err(|error| error.within("searches", place))?;
+                generations.push((params.market.clone(), generation.clone()));
+                generation
+            }
+        };
+        let search = SearchRequest::parse(params.raw, generation.index.catalogue());
+        let search = search.map_err(|error| ApiError::from(error).within("searches", place))?;
+        let found = generation.index.search(&search)?;
+        if place > 0 {
+            body.0.push(b',');
+        }
+        answers::search(&mut body, &generation, &search, &found);
+    }
+    body.0.extend_from_slice(b"]}");
+    let mut response = reply::momentary(StatusCode::OK, body.0);
+    response.headers_mut().insert(SERVER_TIMING, timing(started));
+    Ok(response)
+}
+
+fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
+    let params = ProductParams::from_query(request.query, false)?;
+    let generation = shared.generation(params.market.as_deref())?;
+    let fields = fields(params.fields.as_deref())?;
+    let etag = etag(&generation, ("product", id, fields));
+    if is_known(request.headers, &etag) {
+        return Ok(reply::from_snapshot(&generation, etag, None));
+    }
+    let found = generation.index.product(id);
+    let (segment, record) = found.ok_or_else(|| ApiError::not_found(format!("there is no product '{id}'")))?;
+    let mut out = JsonOut::new();
+    answers::product(&mut out, &generation.index, segment, record, fields);
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+}
+
+fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+    let params = ProductParams::from_query(request.query, true)?;
+    if params.ids.is_empty() {
+        return Err(ApiError::bad_parameter("ids", "is missing: give ids=a,b"));
+    }
+    let generation = shared.generation(params.market.as_deref())?;
+    let fields = fields(params.fields.as_deref())?;
+    let etag = etag(&generation, ("products", &params.ids, fields));
+    if is_known(request.headers, &etag) {
+        return Ok(reply::from_snapshot(&generation, etag, None));
+    }
+    let mut out = JsonOut::new();
+    answers::products(&mut out, &generation, &params.ids, fields);
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+}
+
+fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
+    let generation = shared.generation(market_from_query(request.query)?.as_deref())?;
+    let etag = etag(&generation, ("categories", below));
+    if is_known(request.headers, &etag) {
+        return Ok(reply::from_snapshot(&generation, etag, None));
+    }
+    let tree = generation.index.categories(below);
+    let tree = tree.ok_or_else(|| match below {
+        Some(path) => ApiError::not_found(format!("there is no category '{path}'")),
+        None => ApiError::not_found("the catalogue has no category facet"),
+    })?;
+    let mut out = JsonOut::new();
+    answers::categories(&mut out, &generation, &tree);
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+}
+
+fn fields(names: Option<&[String]>) -> Result<FieldSet, ApiError> {
+    Ok(names.map_or(Ok(FieldSet::ALL), |names| FieldSet::parse("fields", names))?)
+}
+
+fn preflight(route: &Route) -> HttpResponse {
+    let mut response = reply::momentary(StatusCode::NO_CONTENT, Vec::new());
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(route.allowed()));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type, If-None-Match"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+/// A tag that is the same for the same request to the same announcement, on every node of the same build.
+fn etag(generation: &Generation, request: impl Hash) -> HeaderValue {
+    let mut hasher = DefaultHasher::new();
+    generation.pointer.snapshot.hash(&mut hasher);
+    generation.pointer.sequence.hash(&mut hasher);
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    request.hash(&mut hasher);
+    HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+/// Whether the client has this answer already (RFC 9110, weak comparison).
+fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    let wanted = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = wanted.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
+    tags.any(|tag| tag == "*" || tag.as_bytes() == etag.as_bytes())
+}
+
+fn timing(started: Instant) -> HeaderValue {
+    let took_ms = started.elapsed().as_secs_f64() * 1e3;
+    HeaderValue::from_str(&format!("search;dur={took_ms:.3}")).unwrap_or(HeaderValue::from_static("search"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_routes() {
+        let check = |path: &str, expected: Route| assert_eq!(Route::of(path), expected, "{path}");
+        check("/v1/products/a%20b", Route::Product("a b".into()));
+        check("/v1/products/a/b", Route::Unknown);
+        check("/v1/categories/Home/A%2FB", Route::Categories(Some("Home > A/B".into())));
+        check("/v1/categories/Home%20%3E%20Lamps", Route::Categories(Some("Home > Lamps".into())));
+        check("/v2", Route::Unknown);
+        assert!(matches!(Route::of("/"), Route::Page(_)));
+        assert!(Route::Search.takes(&Method::POST) && !Route::Health.takes(&Method::POST));
+    }
+
+    #[test]
+    fn etags_are_compared_as_http_does() {
+        let tag = HeaderValue::from_static("\"abc\"");
+        let check = |value: &'static str, expected| {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
+            assert_eq!(is_known(&headers, &tag), expected, "{value}");
+        };
+        check("\"abc\"", true);
+        check("\"x\", W/\"abc\"", true);
+        check("*", true);
+        check("\"abcd\"", false);
+    }
+}

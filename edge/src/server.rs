@@ -1,0 +1,297 @@
+//! Connections and requests: accepting, bounding, timing, logging, draining.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::HeaderValue;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use snapshots::Cache;
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{info, warn};
+
+use crate::access_log::{AccessLog, Line};
+use crate::admin;
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::follow::{Follower, KeptObjects, MarketState};
+use crate::live::Generation;
+use crate::metrics::Metrics;
+use crate::pictures::Pictures;
+use crate::reply::{self, HttpResponse};
+use crate::routes::{self, Route};
+
+/// The largest body of a request.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a client may take for its request's head, and as long again for its body.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connections may take to end once nothing new is accepted.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// What every request needs.
+pub struct Shared {
+    pub markets: Vec<Arc<MarketState>>,
+    pub metrics: Arc<Metrics>,
+    pub pictures: Pictures,
+    max_in_flight: usize,
+    cors_origin: HeaderValue,
+    draining: AtomicBool,
+    log: AccessLog,
+}
+
+impl Shared {
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The generation of a market, or of the first one.
+    pub fn generation(&self, market: Option<&str>) -> Result<Arc<Generation>, ApiError> {
+        let found = match market {
+            None => self.markets.first(),
+            Some(name) => self.markets.iter().find(|market| market.name == name),
+        };
+        let market = found.ok_or_else(|| {
+            let names: Vec<&str> = self.markets.iter().map(|market| market.name.as_str()).collect();
+            ApiError::bad_parameter("market", format!("is none of {}", names.join(", ")))
+        })?;
+        let missing = || ApiError::unavailable("no_snapshot", format!("market '{}' has no snapshot yet", market.name));
+        market.live.load().ok_or_else(missing)
+    }
+}
+
+/// An edge that is about to serve.
+pub struct Edge {
+    config: Config,
+    shared: Arc<Shared>,
+    cache: Arc<Cache>,
+    public: TcpListener,
+    admin: TcpListener,
+}
+
+/// Where a started edge listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Served {
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Edge {
+    /// Binds the ports and opens the cache. Nothing is served yet.
+    ///
+    /// # Errors
+    /// When an address is taken, or a folder cannot be used.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        use anyhow::Context;
+        let cache = Cache::open(&config.cache_dir).context("the cache folder")?;
+        let bind = async |address| TcpListener::bind(address).await.with_context(|| format!("listening on {address}"));
+        let (public, admin) = (bind(config.listen).await?, bind(config.admin_listen).await?);
+        let markets: Vec<_> = config.markets.iter().map(|market| Arc::new(MarketState::new(market))).collect();
+        let metrics = Arc::new(Metrics::new(markets.clone()));
+        let pictures = match &config.pictures {
+            Some(folder) => Pictures::read(folder).with_context(|| folder.display().to_string())?,
+            None => Pictures::default(),
+        };
+        let log = match config.access_log {
+            true => AccessLog::start(metrics.access_lines_lost.clone()),
+            false => AccessLog::off(),
+        };
+        let shared = Shared {
+            markets,
+            metrics,
+            pictures,
+            max_in_flight: config.max_in_flight,
+            cors_origin: HeaderValue::from_str(&config.cors_origin)?,
+            draining: AtomicBool::new(false),
+            log,
+        };
+        Ok(Self { shared: Arc::new(shared), cache: Arc::new(cache), config, public, admin })
+    }
+
+    /// # Errors
+    /// When the system does not tell.
+    pub fn addresses(&self) -> std::io::Result<Served> {
+        Ok(Served { public: self.public.local_addr()?, admin: self.admin.local_addr()? })
+    }
+
+    /// Serves until `stop` is done, then drains: health turns to 503 while requests are still answered, then nothing
+    /// new is accepted and open requests end.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let Self { config, shared, cache, public, admin } = self;
+        tokio::spawn(serve_admin(admin, shared.clone()));
+        tokio::spawn(follow_markets(config.clone(), shared.clone(), cache));
+        let connections = GracefulShutdown::new();
+        let accepting = accept(&public, &shared, &connections, config.max_connections);
+        tokio::select! {
+            () = accepting => {}
+            () = stop => {}
+        }
+        shared.draining.store(true, Ordering::Relaxed);
+        info!(drain_ms = config.drain.as_millis() as u64, "draining");
+        let still_accepting = accept(&public, &shared, &connections, config.max_connections);
+        let _ = tokio::time::timeout(config.drain, still_accepting).await;
+        drop(public);
+        if tokio::time::timeout(CLOSE_TIMEOUT, connections.shutdown()).await.is_err() {
+            warn!("connections were cut: they did not end in time");
+        }
+        shared.log.close();
+    }
+}
+
+/// First serves what the cache holds, for every market; then follows the channels.
+async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>) {
+    let kept = Arc::new(KeptObjects::default());
+    let follower = |market: &Arc<MarketState>| {
+        Follower::new(market.clone(), cache.clone(), kept.clone(), shared.metrics.clone(), &config)
+    };
+    let followers: Vec<Follower> = shared.markets.iter().map(follower).collect();
+    for follower in &followers {
+        follower.recall().await;
+    }
+    for follower in followers {
+        tokio::spawn(follower.follow());
+    }
+}
+
+async fn accept(listener: &TcpListener, shared: &Arc<Shared>, graceful: &GracefulShutdown, max_connections: usize) {
+    let open = &shared.metrics.connections;
+    loop {
+        // A full house waits at the door: the system's queue is short and bounded.
+        while open.load(Ordering::Relaxed) >= max_connections {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file handles, most likely; ending the loop would end the service.
+                warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        serve_connection(stream, shared.clone(), graceful);
+    }
+}
+
+fn serve_connection(stream: TcpStream, shared: Arc<Shared>, graceful: &GracefulShutdown) {
+    let _ = stream.set_nodelay(true);
+    let guard = Counted::new(&shared.metrics.connections);
+    let service = service_fn(move |request| handle(shared.clone(), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(READ_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        // A client that goes away in the middle is no event.
+        let _ = connection.await;
+        drop(guard);
+    });
+}
+
+async fn serve_admin(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| admin::answer(shared.clone(), request));
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(READ_TIMEOUT);
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// One more of something, until it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers one request, and tells of it.
+async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Infallible> {
+    let started = Instant::now();
+    let route = Route::of(request.uri().path());
+    let (parts, body) = request.into_parts();
+    let result = match route.takes(&parts.method) {
+        true => work(&shared, &route, &parts, body).await,
+        false => Ok(reply::method_not_allowed(route.allowed())),
+    };
+    let mut cause = None;
+    let mut response = result.unwrap_or_else(|error| {
+        cause.clone_from(&error.cause);
+        reply::error(&error)
+    });
+    reply::allow_origin(&mut response, &shared.cors_origin);
+    let took = started.elapsed();
+    let status = response.status().as_u16();
+    shared.metrics.answered(route.name(), status, took);
+    shared.log.write(&Line {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        route: route.name(),
+        status,
+        took_us: took.as_micros(),
+        bytes: response.body().size_hint().lower(),
+        cause: cause.as_deref(),
+    });
+    Ok(response)
+}
+
+async fn work(
+    shared: &Shared,
+    route: &Route,
+    parts: &hyper::http::request::Parts,
+    body: Incoming,
+) -> Result<HttpResponse, ApiError> {
+    let in_flight = &shared.metrics.in_flight;
+    let _guard = Counted::new(in_flight);
+    // Probes must hear from a busy node, or it is taken for a dead one.
+    if in_flight.load(Ordering::Relaxed) > shared.max_in_flight && *route != Route::Health {
+        return Err(ApiError::unavailable("overloaded", "too many requests at once"));
+    }
+    let body = if parts.method == Method::POST { read_body(body).await? } else { Bytes::new() };
+    let query = parts.uri.query().unwrap_or("");
+    let request = routes::Request { method: &parts.method, query, headers: &parts.headers, body };
+    routes::answer(shared, route, &request)
+}
+
+async fn read_body(body: Incoming) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    };
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(READ_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(ApiError::bad_parameter("body", error.to_string())),
+        Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body did not arrive in time")),
+    }
+}

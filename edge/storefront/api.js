@@ -1,0 +1,41 @@
+// The calls that the page makes. Everything else a storefront may want to ask is in the README.
+
+const json = async (path, signal) => {
+  const response = await fetch(path, { signal });
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.detail ?? response.statusText);
+  return body;
+};
+
+const quote = (text) => `"${text.replace(/["\\]/g, "\\$&")}"`;
+
+/** The page's state as the one filter grammar writes it. */
+export const filterOf = ({ refined, ranges }) => {
+  const parts = [];
+  for (const [facet, values] of Object.entries(refined)) {
+    if (values.length) parts.push(`(${values.map((value) => `${facet}:${quote(value)}`).join(" OR ")})`);
+  }
+  for (const [name, { min, max }] of Object.entries(ranges)) {
+    if (min) parts.push(`${name}>=${min}`);
+    if (max) parts.push(`${name}<=${max}`);
+  }
+  return parts.join(" AND ");
+};
+
+export const search = (state, signal) => {
+  const params = new URLSearchParams({
+    q: state.q,
+    page: state.page,
+    per_page: 24,
+    sort: state.sort,
+    filters: filterOf(state),
+    facets: "*",
+    facet_limit: 12,
+    highlight: "title",
+  });
+  return json(`/v1/search?${params}`, signal);
+};
+
+export const product = (id) => json(`/v1/products/${encodeURIComponent(id)}`);
+
+export const snapshot = () => json("/v1/snapshot");

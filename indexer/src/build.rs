@@ -1,0 +1,155 @@
+//! Builds a snapshot from input files into a folder that is laid out like a store.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use search::SegmentBuilder;
+use snapshots::{
+    Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, Store, ValidationReport, id_hash,
+};
+
+use crate::product_row::product_of;
+use crate::progress::Progress;
+use crate::rejects::{RejectPolicy, Rejects};
+use crate::source::{Format, Mapping, Source};
+use crate::spool::Spool;
+
+/// What to build from what.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    pub catalogue: PathBuf,
+    pub inputs: Vec<PathBuf>,
+    pub format: Option<Format>,
+    pub mapping: Mapping,
+    pub out: PathBuf,
+    pub rejects: RejectPolicy,
+}
+
+/// What came of a build.
+pub struct Built {
+    pub manifest: Manifest,
+    pub rejected: u64,
+    pub rejects_file: Option<PathBuf>,
+    pub products_per_second: f64,
+}
+
+/// Reads all inputs, sets bad rows aside, writes a segment and the manifest.
+///
+/// # Errors
+/// When the settings or an input cannot be read, too many rows are bad, or the disk is full.
+pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Built> {
+    let started = std::time::Instant::now();
+    let path = &request.catalogue;
+    let settings = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let catalogue = Arc::new(Catalogue::parse(&settings).with_context(|| path.display().to_string())?);
+    let store = Store::directory(&request.out)?;
+    // Beside the result, so that a large build does not fill a small /tmp.
+    let scratch = tempfile::Builder::new().prefix(".build-").tempdir_in(&request.out)?;
+
+    let mut spool = Spool::new(scratch.path())?;
+    let mut reader = RowSink {
+        catalogue: &catalogue,
+        rejects: Rejects::new(request.rejects.clone()),
+        lines: HashMap::new(),
+        rows: 0,
+    };
+    for input in &request.inputs {
+        let source = Source::open(input, request.format, request.mapping.clone())?;
+        reader.read(source, input, &mut spool, progress)?;
+    }
+    let rejected_by_field = reader.rejects.finish()?;
+    ensure!(spool.len() > 0, "the input holds no product: an empty snapshot would empty the shop");
+
+    let file = scratch.path().join("segment");
+    let (product_count, statistics) = write_segment(spool, &catalogue, &file, scratch.path(), progress)?;
+    let validation = ValidationReport {
+        rows_read: reader.rows,
+        rows_rejected: reader.rejects.count(),
+        rejected_by_field,
+        ..Default::default()
+    };
+    let draft = Draft {
+        settings,
+        segments: vec![DraftSegment { file, product_count, liveness: None }],
+        statistics,
+        validation,
+        source_watermark: None,
+        parent: None,
+        created_at: Timestamp::now(),
+        builder_version: concat!("indexer ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    progress.begin("store", "bytes", None);
+    let manifest = draft.write(&store).await?;
+    progress.end();
+    Ok(Built {
+        manifest,
+        rejected: reader.rejects.count(),
+        rejects_file: reader.rejects.file().map(Path::to_owned),
+        products_per_second: f64::from(product_count) / started.elapsed().as_secs_f64(),
+    })
+}
+
+/// Takes rows, and tells products from rejects.
+struct RowSink<'a> {
+    catalogue: &'a Catalogue,
+    rejects: Rejects,
+    /// Where each id was seen first.
+    lines: HashMap<u64, u64>,
+    rows: u64,
+}
+
+impl RowSink<'_> {
+    fn read(&mut self, mut source: Source, input: &Path, spool: &mut Spool, progress: &mut Progress) -> Result<()> {
+        progress.begin("read", "bytes", source.size_bytes());
+        while let Some(row) = source.next() {
+            let row = row.with_context(|| input.display().to_string())?;
+            self.rows += 1;
+            let product = match &row.row {
+                Ok(fields) => product_of(fields, self.catalogue),
+                Err(reason) => Err(ProductError::new("row", reason.clone())),
+            };
+            match product.and_then(|product| self.first_of_its_id(product, row.line)) {
+                Ok(product) => spool.push(&product)?,
+                Err(fault) => {
+                    self.rejects.add(row.line, &fault, &row.text).with_context(|| input.display().to_string())?;
+                }
+            }
+            progress.at(source.position());
+        }
+        progress.end();
+        Ok(())
+    }
+
+    fn first_of_its_id(&mut self, product: Product, line: u64) -> Result<Product, ProductError> {
+        match self.lines.insert(id_hash(product.id.as_str()), line) {
+            None => Ok(product),
+            Some(first) => {
+                self.lines.insert(id_hash(product.id.as_str()), first);
+                let reason = format!("'{}' stands twice, first in line {first}", product.id);
+                Err(ProductError::new("id", reason))
+            }
+        }
+    }
+}
+
+fn write_segment(
+    spool: Spool,
+    catalogue: &Arc<Catalogue>,
+    file: &Path,
+    scratch: &Path,
+    progress: &mut Progress,
+) -> Result<(u32, Statistics)> {
+    progress.begin("index", "products", Some(spool.len() as u64));
+    let mut builder = SegmentBuilder::new(catalogue.clone(), file, scratch)?;
+    for (number, product) in spool.into_ranked()?.enumerate() {
+        builder.add(&product?)?;
+        progress.at(number as u64);
+    }
+    progress.begin("write", "bytes", None);
+    let report = builder.finish()?;
+    let words = report.words.into_iter().collect();
+    Ok((report.product_count, Statistics { product_count: u64::from(report.product_count), words }))
+}

@@ -1,0 +1,15 @@
+//! From a merchandiser's catalogue to a snapshot in a store.
+//!
+//! Read from top to bottom, a publish is: [`source`] reads rows, [`product_row`] makes products of them, [`build`]
+//! writes a snapshot into a folder, [`publish`] brings it to a store and announces it.
+
+pub mod build;
+pub mod config;
+pub mod demo;
+pub mod product_row;
+pub mod progress;
+pub mod publish;
+pub mod rejects;
+pub mod report;
+pub mod source;
+mod spool;

@@ -1,0 +1,157 @@
+//! The indexer's commands.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use indexer::build::{self, BuildRequest};
+use indexer::config::{self, Cli, Command};
+use indexer::progress::{Output, Progress};
+use indexer::publish::{self, PublishRequest};
+use indexer::{demo, report};
+use serde_json::{Value, json};
+use snapshots::Store;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The command line is at fault (EX_USAGE of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let output = if cli.json { Output::Json } else { Output::Text };
+    match run(cli.command, output).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            match output {
+                Output::Json => println!("{}", json!({ "event": "error", "error": format!("{error:#}") })),
+                Output::Text => eprintln!("indexer: {error:#}"),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command, output: Output) -> Result<()> {
+    let mut progress = Progress::new(output);
+    match command {
+        Command::Build(args) => {
+            let request = BuildRequest {
+                mapping: args.mapping()?,
+                rejects: args.reject_policy(),
+                catalogue: args.catalogue,
+                inputs: args.inputs,
+                format: args.format,
+                out: args.out,
+            };
+            let built = build::build(&request, &mut progress).await?;
+            tell_built(&built, &request, output);
+        }
+        Command::Publish(args) => {
+            let request = PublishRequest {
+                from: Store::directory(&args.folder)?,
+                snapshot: args.snapshot,
+                to: open(&args.store.store)?,
+                channel: args.channel,
+                dry_run: args.dry_run,
+            };
+            let published = publish::publish(&request, &mut progress).await?;
+            tell_published(&published, &request, output);
+        }
+        Command::Status(args) => {
+            let status = report::status(&open(&args.store)?).await?;
+            tell(output, &status, report::status_text);
+        }
+        Command::List(args) => {
+            let list = report::list(&open(&args.store)?).await?;
+            tell(output, &list, report::list_text);
+        }
+        Command::Show(args) => {
+            let manifest = report::show(&open(&args.store.store)?, &args.snapshot).await?;
+            tell(output, &serde_json::to_value(&manifest)?, |_| report::show_text(&manifest));
+        }
+        Command::DemoCatalogue(args) => {
+            demo::write(&args.out, args.products, args.seed, &mut progress)?;
+            let told = json!({ "event": "written", "folder": args.out, "products": args.products, "seed": args.seed });
+            tell(output, &told, |_| format!("{} synthetic products in {}\n", args.products, args.out.display()));
+        }
+    }
+    Ok(())
+}
+
+fn open(url: &str) -> Result<Store> {
+    Ok(Store::open(url, &config::azure_settings())?)
+}
+
+fn tell(output: Output, value: &Value, text: impl FnOnce(&Value) -> String) {
+    match output {
+        Output::Json => println!("{value}"),
+        Output::Text => print!("{}", text(value)),
+    }
+}
+
+fn tell_built(built: &build::Built, request: &BuildRequest, output: Output) {
+    let manifest = &built.manifest;
+    let told = json!({
+        "event": "built", "snapshot": manifest.id, "catalogue": manifest.catalogue,
+        "product_count": manifest.statistics.product_count, "size_bytes": manifest.size_bytes(),
+        "rows_read": manifest.validation.rows_read, "rows_rejected": built.rejected,
+        "rejected_by_field": manifest.validation.rejected_by_field, "rejects_file": built.rejects_file,
+        "products_per_second": built.products_per_second.round(),
+        "objects": manifest.objects.iter().map(|object| object.blake3.to_string()).collect::<Vec<_>>(),
+    });
+    tell(output, &told, |_| {
+        let mut text = format!(
+            "built {} ({}): {} products, {}, {:.0} products/s\n",
+            manifest.id,
+            manifest.catalogue,
+            manifest.statistics.product_count,
+            report::bytes(manifest.size_bytes()),
+            built.products_per_second,
+        );
+        if let Some(file) = &built.rejects_file {
+            let fields = manifest.validation.rejected_by_field.iter();
+            let fields: Vec<String> = fields.map(|(field, count)| format!("{field}: {count}")).collect();
+            text += &format!("{} rows set aside in {} ({})\n", built.rejected, file.display(), fields.join(", "));
+        }
+        text + &format!("publish it with: indexer publish --store URL {}\n", request.out.display())
+    });
+}
+
+fn tell_published(published: &publish::Published, request: &PublishRequest, output: Output) {
+    let (id, channel) = (&published.manifest.id, &request.channel);
+    let event = match (published.already_live, request.dry_run) {
+        (true, _) => "unchanged",
+        (false, true) => "dry_run",
+        (false, false) => "announced",
+    };
+    let told = json!({
+        "event": event, "snapshot": id, "channel": channel.as_str(), "sequence": published.pointer.sequence,
+        "uploaded_objects": published.uploaded_objects, "uploaded_bytes": published.uploaded_bytes,
+        "previous": published.previous.as_ref().map(|previous| &previous.snapshot),
+    });
+    tell(output, &told, |_| {
+        let before = published.previous.as_ref().map_or("nothing".to_owned(), |previous| previous.snapshot.to_string());
+        let upload = format!("{} objects, {}", published.uploaded_objects, report::bytes(published.uploaded_bytes));
+        match event {
+            "unchanged" => {
+                format!("channel '{channel}' is at {id} already (sequence {})\n", published.pointer.sequence)
+            }
+            "dry_run" => format!("would upload {upload}, then move channel '{channel}' from {before} to {id}\n"),
+            _ => format!(
+                "channel '{channel}' is at {id} (sequence {}); uploaded {upload}; before: {before}\n",
+                published.pointer.sequence
+            ),
+        }
+    });
+}

@@ -1,0 +1,90 @@
+//! Rows that are no products: counted by field, set aside with their reasons.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use snapshots::ProductError;
+
+/// How bad rows are treated.
+#[derive(Clone, Debug)]
+pub struct RejectPolicy {
+    /// Where they are written; the file is made when the first one comes.
+    pub file: PathBuf,
+    /// Stop at the first one.
+    pub strict: bool,
+    /// Fail when there are more.
+    pub max_rejects: u64,
+}
+
+/// The bad rows of one build.
+pub struct Rejects {
+    policy: RejectPolicy,
+    out: Option<BufWriter<File>>,
+    count: u64,
+    by_field: BTreeMap<String, u64>,
+}
+
+impl Rejects {
+    pub fn new(policy: RejectPolicy) -> Self {
+        Self { policy, out: None, count: 0, by_field: BTreeMap::new() }
+    }
+
+    /// Sets a row aside.
+    ///
+    /// # Errors
+    /// In strict mode; when the file cannot be written.
+    pub fn add(&mut self, line: u64, fault: &ProductError, text: &str) -> Result<()> {
+        anyhow::ensure!(!self.policy.strict, "line {line}: {fault}");
+        let path = &self.policy.file;
+        let out = match &mut self.out {
+            Some(out) => out,
+            None => {
+                let file = File::create(path).with_context(|| format!("the rejects file {}", path.display()))?;
+                self.out.insert(BufWriter::new(file))
+            }
+        };
+        let row = json!({"line": line, "field": fault.field, "reason": fault.reason, "row": text});
+        writeln!(out, "{row}").with_context(|| path.display().to_string())?;
+        self.count += 1;
+        *self.by_field.entry(field_group(&fault.field)).or_default() += 1;
+        Ok(())
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Where the rows went, if there were any.
+    pub fn file(&self) -> Option<&Path> {
+        self.out.is_some().then_some(self.policy.file.as_path())
+    }
+
+    /// Ends the file and judges the count.
+    ///
+    /// # Errors
+    /// When there are more than the policy allows, or the file cannot be written.
+    pub fn finish(&mut self) -> Result<BTreeMap<String, u64>> {
+        if let Some(out) = &mut self.out {
+            out.flush().with_context(|| self.policy.file.display().to_string())?;
+        }
+        let counts = self.by_field.iter().map(|(field, count)| format!("{field}: {count}")).collect::<Vec<_>>();
+        anyhow::ensure!(
+            self.count <= self.policy.max_rejects,
+            "{} rows are no products (by field: {}), and --max-rejects allows {}; see {}",
+            self.count,
+            counts.join(", "),
+            self.policy.max_rejects,
+            self.policy.file.display(),
+        );
+        Ok(self.by_field.clone())
+    }
+}
+
+/// All attributes are one line of the report, however many there are.
+fn field_group(field: &str) -> String {
+    field.split('.').next().unwrap_or(field).to_owned()
+}

@@ -1,0 +1,193 @@
+//! Which column of the input becomes which field of a product.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::Row;
+
+/// The fields of a product that a column can be mapped to.
+const TARGETS: [&str; 19] = [
+    "id",
+    "sku",
+    "title",
+    "description",
+    "brand",
+    "gtins",
+    "category",
+    "price",
+    "list_price",
+    "currency",
+    "availability",
+    "rating",
+    "rating_count",
+    "popularity",
+    "images",
+    "link",
+    "group",
+    "updated_at",
+    "ignore",
+];
+
+/// How the values of a row are found: from each column to a field. Columns that are not named keep their own name
+/// where that is a field's, and become attributes otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    columns: BTreeMap<String, String>,
+    /// What divides several values in one cell.
+    list_separator: Option<String>,
+}
+
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum MappingError {
+    #[error("'{0}' is no mapping: write COLUMN=FIELD")]
+    Syntax(String),
+    #[error("'{target}' is none of {} and attributes.NAME", TARGETS.join(", "))]
+    Target { target: String },
+    #[error("column '{column}' is not in the input, which has {known}")]
+    Column { column: String, known: String },
+    #[error("mapping file: {0}")]
+    File(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MappingFile {
+    #[serde(default)]
+    columns: BTreeMap<String, String>,
+    list_separator: Option<String>,
+}
+
+impl Mapping {
+    /// Reads a mapping file: a table `columns` from column to field, and `list_separator`.
+    ///
+    /// # Errors
+    /// When it is no such file.
+    pub fn from_toml(text: &str) -> Result<Self, MappingError> {
+        let file: MappingFile = toml::from_str(text).map_err(|error| MappingError::File(error.to_string()))?;
+        let mut mapping = Self { columns: BTreeMap::new(), list_separator: file.list_separator };
+        for (column, target) in file.columns {
+            mapping.insert(column, target)?;
+        }
+        Ok(mapping)
+    }
+
+    /// Adds `COLUMN=FIELD`.
+    ///
+    /// # Errors
+    /// When it is not of that form, or there is no such field.
+    pub fn add(&mut self, text: &str) -> Result<(), MappingError> {
+        let (column, target) = text.split_once('=').ok_or_else(|| MappingError::Syntax(text.to_owned()))?;
+        self.insert(column.trim().to_owned(), target.trim().to_owned())
+    }
+
+    pub fn set_list_separator(&mut self, separator: String) {
+        self.list_separator = Some(separator);
+    }
+
+    fn insert(&mut self, column: String, target: String) -> Result<(), MappingError> {
+        let attribute = target.strip_prefix("attributes.").is_some_and(|name| !name.is_empty());
+        if !attribute && !TARGETS.contains(&target.as_str()) {
+            return Err(MappingError::Target { target });
+        }
+        self.columns.insert(column, target);
+        Ok(())
+    }
+
+    /// # Errors
+    /// When a column is mapped that the input does not have.
+    pub fn check_columns<'a>(&self, known: impl Iterator<Item = &'a str> + Clone) -> Result<(), MappingError> {
+        let missing = self.columns.keys().find(|column| !known.clone().any(|name| name == *column));
+        match missing {
+            None => Ok(()),
+            Some(column) => {
+                let known = known.collect::<Vec<_>>().join(", ");
+                Err(MappingError::Column { column: column.clone(), known })
+            }
+        }
+    }
+
+    /// Renames the values of a row to the fields they are for. An object of attributes is looked into as well: its
+    /// entries are named `attributes.NAME` in a mapping.
+    pub fn apply(&self, row: Row) -> Row {
+        if self.columns.is_empty() && self.list_separator.is_none() {
+            return row;
+        }
+        let mut mapped = Row::new();
+        let mut attributes = Row::new();
+        for (name, value) in row {
+            match (name.as_str(), value) {
+                ("attributes", Value::Object(entries)) => {
+                    for (entry, value) in entries {
+                        let target = self.columns.get(&format!("attributes.{entry}")).cloned();
+                        self.put(target.unwrap_or(format!("attributes.{entry}")), value, &mut mapped, &mut attributes);
+                    }
+                }
+                (_, value) => {
+                    let target = self.columns.get(&name).cloned().unwrap_or(name);
+                    self.put(target, value, &mut mapped, &mut attributes);
+                }
+            }
+        }
+        if !attributes.is_empty() {
+            mapped.insert("attributes".to_owned(), Value::Object(attributes));
+        }
+        mapped
+    }
+
+    fn put(&self, target: String, value: Value, mapped: &mut Row, attributes: &mut Row) {
+        let value = match (&self.list_separator, value) {
+            (Some(separator), Value::String(text)) if text.contains(separator.as_str()) && is_list(&target) => {
+                let parts = text.split(separator.as_str()).map(str::trim).filter(|part| !part.is_empty());
+                Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
+            }
+            (_, value) => value,
+        };
+        match target.strip_prefix("attributes.") {
+            Some(name) => drop(attributes.insert(name.to_owned(), value)),
+            None if target == "ignore" => {}
+            None => drop(mapped.insert(target, value)),
+        }
+    }
+}
+
+/// Whether a field takes several values.
+fn is_list(target: &str) -> bool {
+    matches!(target, "gtins" | "images" | "category") || target.starts_with("attributes.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(json: &str) -> Row {
+        serde_json::from_str(json).expect("an object")
+    }
+
+    #[test]
+    fn columns_become_fields() {
+        let mut mapping = Mapping::from_toml("list_separator = \"|\"\n[columns]\nname = \"title\"\ncost = \"ignore\"")
+            .expect("a mapping");
+        mapping.add("attributes.ean=gtins").expect("a mapping");
+        mapping.add("Colour=attributes.color").expect("a mapping");
+        let mapped = mapping.apply(row(
+            r#"{"name": "A | B", "cost": 3, "Colour": "red|blue", "attributes": {"ean": "1|2", "x": "y"}}"#,
+        ));
+        let expected =
+            row(r#"{"title": "A | B", "gtins": ["1", "2"], "attributes": {"color": ["red", "blue"], "x": "y"}}"#);
+        assert_eq!(mapped, expected);
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let mut mapping = Mapping::default();
+        assert_eq!(mapping.add("title"), Err(MappingError::Syntax("title".into())));
+        assert_eq!(mapping.add("a=titel"), Err(MappingError::Target { target: "titel".into() }));
+        mapping.add("a=title").expect("a mapping");
+        let error = mapping.check_columns(["b", "c"].into_iter()).expect_err("no such column").to_string();
+        assert!(error.contains("column 'a'") && error.contains("b, c"), "{error}");
+        assert!(Mapping::from_toml("colums = {}").is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! Rows of a catalogue, whatever they are written in.
+
+mod json_lines;
+mod mapping;
+mod separated;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use thiserror::Error;
+
+pub use json_lines::JsonLines;
+pub use mapping::{Mapping, MappingError};
+pub use separated::Separated;
+
+/// A longer line is set aside unread, so that a file without line ends cannot exhaust memory.
+pub const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
+
+/// One row, as JSON: the shape that every source brings its rows into.
+pub type Row = serde_json::Map<String, serde_json::Value>;
+
+/// A row that could not be read, or one that could.
+pub struct SourceRow {
+    /// The line in the input on which the row begins, from 1.
+    pub line: u64,
+    /// The row as it was written, to be set aside if it is no product.
+    pub text: String,
+    pub row: Result<Row, String>,
+}
+
+/// The input as a whole cannot be read on.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    #[error("{}: {source}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("line {line}: {reason}")]
+    Read { line: u64, reason: String },
+    #[error("{}: {reason}", path.display())]
+    Unknown { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+}
+
+/// How the input is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One JSON object a line.
+    Jsonl,
+    /// Columns separated by commas, the first row names them.
+    Csv,
+    /// Columns separated by tabs, the first row names them.
+    Tsv,
+}
+
+/// An input that is read once, row by row.
+pub struct Source {
+    rows: Box<dyn Iterator<Item = Result<SourceRow, SourceError>>>,
+    progress: Arc<AtomicU64>,
+    size_bytes: Option<u64>,
+}
+
+impl Source {
+    /// Opens a file, or standard input for `-`. Compression is recognised by its first bytes, the format by the
+    /// file's name where it is not given.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or its format is neither given nor told by its name.
+    pub fn open(path: &Path, format: Option<Format>, mapping: Mapping) -> Result<Self, SourceError> {
+        let from_stdin = path.as_os_str() == "-";
+        let format = match format.or_else(|| format_of(path)) {
+            Some(format) => format,
+            None if from_stdin => Format::Jsonl,
+            None => {
+                let reason =
+                    "its name ends in none of .jsonl, .ndjson, .csv and .tsv (with .gz or .zst or not); give --format";
+                return Err(SourceError::Unknown { path: path.to_owned(), reason: reason.to_owned() });
+            }
+        };
+        let open_error = |source| SourceError::Open { path: path.to_owned(), source };
+        let (input, size_bytes): (Box<dyn Read>, _) = match from_stdin {
+            true => (Box::new(io::stdin()), None),
+            false => {
+                let file = File::open(path).map_err(open_error)?;
+                let size = file.metadata().map_err(open_error)?.len();
+                (Box::new(file), Some(size))
+            }
+        };
+        let progress = Arc::new(AtomicU64::new(0));
+        let counted = CountedRead { inner: input, count: progress.clone() };
+        let text = decompress(counted).map_err(open_error)?;
+        let rows: Box<dyn Iterator<Item = _>> = match format {
+            Format::Jsonl => Box::new(JsonLines::new(text, mapping)),
+            Format::Csv => Box::new(Separated::new(text, b',', mapping)?),
+            Format::Tsv => Box::new(Separated::new(text, b'\t', mapping)?),
+        };
+        Ok(Self { rows, progress, size_bytes })
+    }
+
+    /// How many bytes there are to read, where that is known.
+    pub fn size_bytes(&self) -> Option<u64> {
+        self.size_bytes
+    }
+
+    /// How many bytes of the input have been read, before any decompression.
+    pub fn position(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
+    }
+}
+
+impl Iterator for Source {
+    type Item = Result<SourceRow, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rows.next()
+    }
+}
+
+fn format_of(path: &Path) -> Option<Format> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    match name.rsplit('.').next()? {
+        "jsonl" | "ndjson" => Some(Format::Jsonl),
+        "csv" => Some(Format::Csv),
+        "tsv" => Some(Format::Tsv),
+        _ => None,
+    }
+}
+
+/// Undoes gzip or zstd where the first bytes announce them.
+fn decompress(mut input: impl Read + 'static) -> io::Result<BufReader<Box<dyn Read>>> {
+    let mut start = Vec::new();
+    input.by_ref().take(4).read_to_end(&mut start)?;
+    let all = io::Cursor::new(start.clone()).chain(input);
+    let text: Box<dyn Read> = match start.as_slice() {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(all)),
+        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(all)?),
+        _ => Box::new(all),
+    };
+    Ok(BufReader::with_capacity(256 * 1024, text))
+}
+
+struct CountedRead<R> {
+    inner: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for CountedRead<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.count.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}

@@ -1,0 +1,78 @@
+//! The category tree with counts.
+
+use snapshots::{CATEGORY_SEPARATOR, FacetKind};
+
+use crate::index::Index;
+
+/// A category and what lies below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Category {
+    /// The whole path, as filters take it.
+    pub path: String,
+    pub count: u64,
+    pub children: Vec<Category>,
+}
+
+impl Category {
+    /// The last level of the path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit(CATEGORY_SEPARATOR).next().unwrap_or(&self.path)
+    }
+}
+
+impl Index {
+    /// The tree below a path (None: all of it). None where there is no such category, or the catalogue has no
+    /// category facet.
+    pub fn categories(&self, below: Option<&str>) -> Option<Vec<Category>> {
+        let facets = &self.catalogue().facets;
+        let place = facets.iter().position(|facet| facet.kind == FacetKind::Hierarchy)?;
+        let mut open: Vec<Category> = Vec::new();
+        let mut roots: Vec<Category> = Vec::new();
+        let mut exists = below.is_none();
+        // In the order of their text, "A" comes before "A > B", but "A & C" may come between: sort by levels.
+        let mut paths: Vec<&str> =
+            self.values.range(place).map(|value| self.values.text(self.segments(), value)).collect();
+        paths.sort_by_key(|path| path.split(CATEGORY_SEPARATOR).collect::<Vec<_>>());
+        for path in paths {
+            let count = self.live_count(&facets[place].name, path);
+            if count == 0 {
+                continue;
+            }
+            let inside = below.is_none_or(|below| {
+                exists |= path == below;
+                path.strip_prefix(below).is_some_and(|rest| rest.starts_with(CATEGORY_SEPARATOR))
+            });
+            if inside {
+                while open.last().is_some_and(|above| !is_below(path, &above.path)) {
+                    close(&mut open, &mut roots);
+                }
+                open.push(Category { path: path.to_owned(), count, children: Vec::new() });
+            }
+        }
+        while !open.is_empty() {
+            close(&mut open, &mut roots);
+        }
+        exists.then_some(roots)
+    }
+
+    /// How many current products have a facet value.
+    fn live_count(&self, facet: &str, value: &str) -> u64 {
+        let in_segment = |part: &snapshots::LiveSegment| {
+            let found = part.segment.facet(facet).and_then(|facet| part.segment.find_facet_value(facet, value));
+            let docs = found.map_or(&[][..], |value| part.segment.facet_list(value));
+            docs.iter().filter(|doc| part.is_live(**doc)).count() as u64
+        };
+        self.segments().iter().map(in_segment).sum()
+    }
+}
+
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with(CATEGORY_SEPARATOR))
+}
+
+/// Hands the innermost open category to the one around it.
+fn close(open: &mut Vec<Category>, roots: &mut Vec<Category>) {
+    if let Some(done) = open.pop() {
+        open.last_mut().map_or(roots, |above| &mut above.children).push(done);
+    }
+}

@@ -1,0 +1,184 @@
+//! Counting facets over the hits of an answer, and choosing what to show of the counts.
+
+use std::ops::Range;
+
+use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, LiveSegment};
+
+use crate::index::Index;
+use crate::request::{SearchRequest, counts_values};
+
+/// A facet of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FacetAnswer {
+    /// The facet's place in the catalogue.
+    pub facet: usize,
+    /// Values and how many hits have them. Of a hierarchy: the widest level, and what lies below each refined path.
+    pub values: Vec<(String, u64)>,
+    /// Of a number: what the hits have of it.
+    pub stats: Option<NumberStats>,
+}
+
+/// What hits have of a number, in units of its column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberStats {
+    pub min: i64,
+    pub max: i64,
+    pub sum: i128,
+    pub count: u64,
+    pub decimals: u8,
+}
+
+/// Counts over all segments of an answer.
+pub(crate) struct FacetCounts {
+    /// A count for each facet value of the index; empty when no facet is asked for.
+    values: Vec<u32>,
+    /// The catalogue's place of each number that is measured, and its statistics.
+    numbers: Vec<(usize, NumberStats)>,
+}
+
+impl FacetCounts {
+    pub(crate) fn new(index: &Index, request: &SearchRequest) -> Self {
+        let facets = &index.catalogue().facets;
+        let any_values = request.facets.iter().any(|place| counts_values(facets[*place].kind));
+        let numbers = request.facets.iter().filter_map(|place| match facets[*place].kind {
+            FacetKind::Number { decimals } => {
+                Some((*place, NumberStats { min: i64::MAX, max: i64::MIN, sum: 0, count: 0, decimals }))
+            }
+            _ => None,
+        });
+        Self { values: vec![0; if any_values { index.values.total() } else { 0 }], numbers: numbers.collect() }
+    }
+
+    /// What a segment's documents are counted with.
+    pub(crate) fn for_segment<'a>(&'a mut self, index: &'a Index, segment: usize) -> SegmentCounts<'a> {
+        let part = &index.segments()[segment];
+        let names = &index.catalogue().facets;
+        let column = |place: usize| part.segment.number(&names[place].name).unwrap_or(&[]);
+        let numbers = self.numbers.iter_mut().map(|(place, stats)| (*place, column(*place), stats)).collect();
+        SegmentCounts { part, table: index.values.table(segment), values: &mut self.values, numbers, index }
+    }
+
+    pub(crate) fn answer(&self, index: &Index, request: &SearchRequest) -> Vec<FacetAnswer> {
+        let answer = |place: &usize| {
+            let number = self.numbers.iter().find(|(number, _)| number == place);
+            let stats = number.map(|(_, stats)| *stats).filter(|stats| stats.count > 0);
+            FacetAnswer { facet: *place, values: self.shown_values(index, request, *place), stats }
+        };
+        request.facets.iter().map(answer).collect()
+    }
+
+    fn shown_values(&self, index: &Index, request: &SearchRequest, place: usize) -> Vec<(String, u64)> {
+        let facet = &index.catalogue().facets[place];
+        let (segments, values) = (index.segments(), &index.values);
+        let counted = |value: &usize| self.values.get(*value).is_some_and(|count| *count > 0);
+        let mut shown: Vec<usize> = match facet.kind {
+            FacetKind::Number { .. } => Vec::new(),
+            FacetKind::Value => values.range(place).filter(counted).collect(),
+            FacetKind::Hierarchy => {
+                let open = open_paths(request, &facet.name);
+                let visible = |value: &usize| is_visible(values.text(segments, *value), &open);
+                values.range(place).filter(counted).filter(visible).collect()
+            }
+        };
+        // Values are numbered in the order of their text, so the number breaks ties.
+        if facet.order == FacetOrder::Count {
+            let key = |value: &usize| (std::cmp::Reverse(self.values[*value]), *value);
+            if shown.len() > request.facet_limit && request.facet_limit > 0 {
+                shown.select_nth_unstable_by_key(request.facet_limit - 1, key);
+                shown.truncate(request.facet_limit);
+            }
+            shown.sort_unstable_by_key(key);
+        }
+        shown.truncate(request.facet_limit);
+        let pair = |value: usize| (values.text(segments, value).to_owned(), u64::from(self.values[value]));
+        shown.into_iter().map(pair).collect()
+    }
+}
+
+/// The refined paths of a hierarchy.
+fn open_paths(request: &SearchRequest, facet: &str) -> Vec<String> {
+    let mut open = Vec::new();
+    if let Some(filter) = &request.filter {
+        filter.wanted_values(&mut |name, value| {
+            if name == facet {
+                open.push(value.to_owned());
+            }
+        });
+    }
+    open
+}
+
+/// A path is shown at the widest level, and where its parent is refined or lies above something refined.
+fn is_visible(path: &str, open: &[String]) -> bool {
+    let Some((parent, _)) = path.rsplit_once(CATEGORY_SEPARATOR) else { return true };
+    let below = |open: &String| {
+        open.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with(CATEGORY_SEPARATOR))
+    };
+    open.iter().any(below)
+}
+
+/// The counts of an answer, as one segment adds to them.
+pub(crate) struct SegmentCounts<'a> {
+    part: &'a LiveSegment,
+    index: &'a Index,
+    table: Option<&'a [u32]>,
+    values: &'a mut [u32],
+    numbers: Vec<(usize, &'a [i64], &'a mut NumberStats)>,
+}
+
+impl SegmentCounts<'_> {
+    /// Counts a hit for every facet.
+    #[inline]
+    pub(crate) fn add(&mut self, doc: u32) {
+        if !self.values.is_empty() {
+            let row = self.part.segment.facet_rows().row(doc);
+            match self.table {
+                None => row.iter().for_each(|value| self.values[*value as usize] += 1),
+                Some(table) => row.iter().for_each(|value| self.values[table[*value as usize] as usize] += 1),
+            }
+        }
+        for (_, column, stats) in &mut self.numbers {
+            stats.add(column[doc as usize]);
+        }
+    }
+
+    /// Counts a document that only the refinement of this facet keeps from being a hit, for this facet alone.
+    pub(crate) fn add_for(&mut self, facet: usize, doc: u32) {
+        if let Some((_, column, stats)) = self.numbers.iter_mut().find(|(place, ..)| *place == facet) {
+            stats.add(column[doc as usize]);
+            return;
+        }
+        let range: Range<usize> = self.index.values.range(facet);
+        for value in self.part.segment.facet_rows().row(doc) {
+            let value = self.table.map_or(*value, |table| table[*value as usize]) as usize;
+            if range.contains(&value) {
+                self.values[value] += 1;
+            }
+        }
+    }
+
+    /// Counts every product of the segment, where all are hits and current: the lists are as long as the counts.
+    pub(crate) fn add_all(&mut self) {
+        if !self.values.is_empty() {
+            for value in 0..self.part.segment.facet_value_count() as u32 {
+                let place = self.table.map_or(value, |table| table[value as usize]) as usize;
+                self.values[place] += self.part.segment.facet_list(value).len() as u32;
+            }
+        }
+        for (_, column, stats) in &mut self.numbers {
+            column.iter().for_each(|value| stats.add(*value));
+        }
+    }
+}
+
+impl NumberStats {
+    #[inline]
+    fn add(&mut self, value: i64) {
+        if value != ABSENT {
+            self.min = self.min.min(value);
+            self.max = self.max.max(value);
+            self.sum += i128::from(value);
+            self.count += 1;
+        }
+    }
+}

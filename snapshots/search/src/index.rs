@@ -1,0 +1,168 @@
+//! An open index: a snapshot, the text readers of its segments, and one numbering of facet values over all of them.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
+
+use snapshots::{Catalogue, LiveSegment, RecordView, Segment, Snapshot};
+use tantivy::fieldnorm::FieldNormReader;
+use tantivy::{InvertedIndexReader, SegmentReader};
+
+use crate::directory::SegmentDirectory;
+use crate::error::Error;
+use crate::score::NormTable;
+use crate::text::Fields;
+
+/// A snapshot that can be searched.
+pub struct Index {
+    snapshot: Snapshot,
+    pub(crate) texts: Vec<TextReader>,
+    pub(crate) values: FacetValues,
+    pub(crate) norms: NormTable,
+}
+
+/// The text index of one segment.
+pub(crate) struct TextReader {
+    pub(crate) words: Arc<InvertedIndexReader>,
+    pub(crate) prefixes: Arc<InvertedIndexReader>,
+    pub(crate) lengths: FieldNormReader,
+    pub(crate) fields: Fields,
+}
+
+impl Index {
+    /// Opens the text index of every segment. Blocks.
+    ///
+    /// # Errors
+    /// When a segment's text is damaged or does not fit its columns.
+    pub fn open(snapshot: Snapshot) -> Result<Self, Error> {
+        let texts = snapshot.segments.iter().map(|part| TextReader::open(&part.segment)).collect::<Result<_, _>>()?;
+        let values = FacetValues::new(&snapshot);
+        let norms = NormTable::new(&snapshot.catalogue);
+        Ok(Self { snapshot, texts, values, norms })
+    }
+
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.snapshot.catalogue
+    }
+
+    pub(crate) fn segments(&self) -> &[LiveSegment] {
+        &self.snapshot.segments
+    }
+
+    pub fn product_count(&self) -> u64 {
+        self.snapshot.manifest.statistics.product_count
+    }
+
+    /// The record of a hit.
+    pub fn record(&self, segment: usize, doc: u32) -> RecordView<'_> {
+        self.snapshot.segments[segment].segment.record(doc)
+    }
+
+    /// The record and segment of a current product.
+    pub fn product(&self, id: &str) -> Option<(usize, RecordView<'_>)> {
+        let (segment, doc) = self.snapshot.find(id)?;
+        Some((segment, self.record(segment, doc)))
+    }
+}
+
+impl TextReader {
+    fn open(segment: &Segment) -> Result<Self, Error> {
+        let fields = Fields::new();
+        let index = tantivy::Index::open(SegmentDirectory::new(segment))?;
+        let segments = index.searchable_segments()?;
+        let corrupt = |reason: &str| Error::Snapshot(snapshots::Error::corrupt("text index", reason));
+        let [text] = segments.as_slice() else { return Err(corrupt("it is not one tantivy segment")) };
+        if index.schema() != fields.schema {
+            return Err(corrupt("its schema is not the one of this build"));
+        }
+        let reader = SegmentReader::open(text)?;
+        if reader.max_doc() as usize != segment.product_count() || reader.has_deletes() {
+            return Err(corrupt("it does not have the segment's number of products"));
+        }
+        Ok(Self {
+            words: reader.inverted_index(fields.text)?,
+            prefixes: reader.inverted_index(fields.prefix)?,
+            lengths: reader.get_fieldnorms_reader(fields.text)?,
+            fields,
+        })
+    }
+}
+
+/// One numbering of facet values over all segments: a facet's values are a range, in the order of their text.
+///
+/// A lone segment's own numbers serve as they are. With several, each segment has a table from its numbers to the
+/// common ones.
+pub(crate) struct FacetValues {
+    /// The range of each value facet, by its place in the catalogue's facets; empty for numbers.
+    ranges: Vec<Range<usize>>,
+    tables: Vec<Vec<u32>>,
+    /// Where to find the text of a common number; empty with a lone segment.
+    origins: Vec<(u16, u32)>,
+    total: usize,
+}
+
+impl FacetValues {
+    fn new(snapshot: &Snapshot) -> Self {
+        let segments = &snapshot.segments;
+        let lone = segments.len() == 1;
+        let mut values = Self { ranges: Vec::new(), tables: Vec::new(), origins: Vec::new(), total: 0 };
+        if !lone {
+            values.tables = segments.iter().map(|part| vec![0; part.segment.facet_value_count()]).collect();
+        }
+        for facet in &snapshot.catalogue.facets {
+            let start = values.total;
+            if let (true, Some(info)) = (lone, segments[0].segment.facet(&facet.name)) {
+                values.ranges.push(info.range());
+                values.total = info.range().end;
+                continue;
+            }
+            values.merge(segments, &facet.name);
+            values.ranges.push(start..values.total);
+        }
+        values
+    }
+
+    /// Numbers the values of one facet: a merge of the segments' sorted lists.
+    fn merge(&mut self, segments: &[LiveSegment], facet: &str) {
+        let info = |part: &LiveSegment| part.segment.facet(facet).map_or(0..0, |info| info.range());
+        let mut lists: Vec<Range<usize>> = segments.iter().map(info).collect();
+        let text = |place: usize, value: usize| segments[place].segment.facet_value(value as u32);
+        loop {
+            let heads = lists.iter().enumerate().filter(|(_, list)| list.start < list.end);
+            let least = heads.min_by(|(a, left), (b, right)| text(*a, left.start).cmp(text(*b, right.start)));
+            let Some((origin, list)) = least else { return };
+            let (first, value) = (text(origin, list.start), list.start as u32);
+            for (place, list) in lists.iter_mut().enumerate() {
+                if list.start < list.end && text(place, list.start).cmp(first) == Ordering::Equal {
+                    self.tables[place][list.start] = self.total as u32;
+                    list.start += 1;
+                }
+            }
+            self.origins.push((origin as u16, value));
+            self.total += 1;
+        }
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    pub(crate) fn range(&self, facet_place: usize) -> Range<usize> {
+        self.ranges[facet_place].clone()
+    }
+
+    /// The table from a segment's numbers to the common ones; None where they are the same.
+    pub(crate) fn table(&self, segment: usize) -> Option<&[u32]> {
+        self.tables.get(segment).map(Vec::as_slice)
+    }
+
+    pub(crate) fn text<'a>(&self, segments: &'a [LiveSegment], value: usize) -> &'a str {
+        let (segment, value) =
+            self.origins.get(value).map_or((0, value as u32), |(place, value)| (usize::from(*place), *value));
+        segments[segment].segment.facet_value(value)
+    }
+}

@@ -1,0 +1,224 @@
+//! A search request: read once at the boundary into something that can be answered.
+
+use std::collections::BTreeSet;
+
+use snapshots::{Catalogue, FacetKind, PRODUCT_FIELDS};
+
+use crate::analysis::words;
+use crate::error::RequestError;
+use crate::filter::Filter;
+
+/// The published limits of a request.
+pub mod limits {
+    pub const QUERY_BYTES: usize = 512;
+    pub const QUERY_WORDS: usize = 32;
+    pub const PER_PAGE: usize = 100;
+    /// The last hit that paging reaches.
+    pub const DEPTH: usize = 10_000;
+    pub const FACET_VALUES: usize = 1_000;
+    pub const FILTER_BYTES: usize = 16 * 1024;
+}
+
+/// A request in the words of its sender.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawRequest {
+    pub q: String,
+    /// From 1.
+    pub page: Option<usize>,
+    pub per_page: Option<usize>,
+    pub sort: Option<String>,
+    pub filters: Option<String>,
+    pub facets: Vec<String>,
+    pub facet_limit: Option<usize>,
+    /// None: the catalogue's choice. `*`: all.
+    pub fields: Option<Vec<String>>,
+    pub highlight: Vec<String>,
+}
+
+/// A request that can be answered by any snapshot with these settings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SearchRequest {
+    /// The query as it was typed.
+    pub query: String,
+    /// Its words, each once; the last one may be unfinished.
+    pub words: Vec<String>,
+    pub page: usize,
+    pub per_page: usize,
+    /// A place in the catalogue's sort orders; None is relevance.
+    pub sort: Option<usize>,
+    pub filter: Option<Filter>,
+    /// Places in the catalogue's facets.
+    pub facets: Vec<usize>,
+    pub facet_limit: usize,
+    pub fields: FieldSet,
+    pub highlight: FieldSet,
+}
+
+/// A choice of product fields: places in [`PRODUCT_FIELDS`] as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FieldSet(u32);
+
+impl FieldSet {
+    pub const ALL: Self = Self((1 << PRODUCT_FIELDS.len()) - 1);
+
+    pub fn contains(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// # Errors
+    /// Names the first field that is unknown.
+    pub fn parse(parameter: &'static str, names: &[String]) -> Result<Self, RequestError> {
+        let mut set = 0;
+        for name in names {
+            if name == "*" {
+                return Ok(Self::ALL);
+            }
+            let place = PRODUCT_FIELDS.iter().position(|field| field == name).ok_or_else(|| {
+                RequestError::new(parameter, format!("'{name}' is none of {}", PRODUCT_FIELDS.join(", ")))
+            })?;
+            set |= 1 << place;
+        }
+        Ok(Self(set))
+    }
+}
+
+/// The fields whose text can be marked.
+const HIGHLIGHTED: [&str; 3] = ["title", "description", "brand"];
+
+impl SearchRequest {
+    /// # Errors
+    /// Names the parameter at fault and says what it takes.
+    pub fn parse(raw: RawRequest, catalogue: &Catalogue) -> Result<Self, RequestError> {
+        if raw.q.len() > limits::QUERY_BYTES {
+            return Err(RequestError::new("q", format!("is longer than {} bytes", limits::QUERY_BYTES)));
+        }
+        let words = query_words(&raw.q);
+        if words.len() > limits::QUERY_WORDS {
+            return Err(RequestError::new("q", format!("has more than {} words", limits::QUERY_WORDS)));
+        }
+        let (page, per_page) = paging(raw.page.unwrap_or(1), raw.per_page.unwrap_or(20))?;
+        let filter = match raw.filters.as_deref().map(str::trim) {
+            None | Some("") => None,
+            Some(text) if text.len() > limits::FILTER_BYTES => {
+                return Err(RequestError::new("filters", format!("is longer than {} bytes", limits::FILTER_BYTES)));
+            }
+            Some(text) => Some(Filter::parse(text, catalogue)?),
+        };
+        let facet_limit = raw.facet_limit.unwrap_or(20);
+        if facet_limit > limits::FACET_VALUES {
+            return Err(RequestError::new("facet_limit", format!("is above {}", limits::FACET_VALUES)));
+        }
+        let highlight = FieldSet::parse("highlight", &raw.highlight)?;
+        if let Some(name) = raw.highlight.iter().find(|name| !HIGHLIGHTED.contains(&name.as_str()) && *name != "*") {
+            let reason = format!("'{name}' is none of {}", HIGHLIGHTED.join(", "));
+            return Err(RequestError::new("highlight", reason));
+        }
+        Ok(Self {
+            words,
+            page,
+            per_page,
+            sort: sort(raw.sort.as_deref(), catalogue)?,
+            filter,
+            facets: facets(&raw.facets, catalogue)?,
+            facet_limit,
+            fields: FieldSet::parse("fields", raw.fields.as_ref().unwrap_or(&catalogue.hit_fields))?,
+            highlight,
+            query: raw.q,
+        })
+    }
+}
+
+/// The distinct words of a query in their order; a repeated word keeps its last place, so that what is being typed
+/// stays last.
+fn query_words(query: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    words(query, |word, _| {
+        found.retain(|earlier| earlier != word);
+        found.push(word.to_owned());
+    });
+    found
+}
+
+fn paging(page: usize, per_page: usize) -> Result<(usize, usize), RequestError> {
+    if per_page > limits::PER_PAGE {
+        return Err(RequestError::new("per_page", format!("is above {}", limits::PER_PAGE)));
+    }
+    if page == 0 {
+        return Err(RequestError::new("page", "starts at 1"));
+    }
+    if page.saturating_mul(per_page) > limits::DEPTH {
+        return Err(RequestError::new("page", format!("reaches past the first {} hits", limits::DEPTH)));
+    }
+    Ok((page, per_page))
+}
+
+fn sort(name: Option<&str>, catalogue: &Catalogue) -> Result<Option<usize>, RequestError> {
+    let Some(name) = name.filter(|name| !name.is_empty() && *name != "relevance") else { return Ok(None) };
+    let place = catalogue.sorts.iter().position(|sort| sort.name == name);
+    let names = || catalogue.sorts.iter().map(|sort| sort.name.as_str()).collect::<Vec<_>>().join(", ");
+    place.map(Some).ok_or_else(|| RequestError::new("sort", format!("'{name}' is none of relevance, {}", names())))
+}
+
+fn facets(names: &[String], catalogue: &Catalogue) -> Result<Vec<usize>, RequestError> {
+    let mut places = BTreeSet::new();
+    for name in names {
+        if name == "*" {
+            places.extend(0..catalogue.facets.len());
+            continue;
+        }
+        let place = catalogue.facets.iter().position(|facet| facet.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = catalogue.facets.iter().map(|facet| facet.name.as_str()).collect();
+            RequestError::new("facets", format!("'{name}' is none of {}", known.join(", ")))
+        })?;
+        places.insert(place);
+    }
+    Ok(places.into_iter().collect())
+}
+
+/// Whether a facet counts values, or only measures a range.
+pub(crate) fn counts_values(kind: FacetKind) -> bool {
+    !matches!(kind, FacetKind::Number { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(raw: RawRequest) -> Result<SearchRequest, RequestError> {
+        let settings = "name = \"t\"\ncurrency = \"EUR\"\n[[facets]]\nname = \"brand\"\n[[facets]]\nname = \"price\"\n";
+        SearchRequest::parse(raw, &Catalogue::parse(settings).expect("valid settings"))
+    }
+
+    #[test]
+    fn words_are_distinct_and_the_last_stays_last() {
+        let request = parse(RawRequest { q: "Red shoe red".into(), ..Default::default() }).expect("a request");
+        assert_eq!(request.words, ["shoe", "red"]);
+        assert_eq!((request.page, request.per_page), (1, 20));
+    }
+
+    #[test]
+    fn faults_name_the_parameter() {
+        let check = |raw: RawRequest, parameter, reason: &str| {
+            let error = parse(raw).expect_err(parameter);
+            assert_eq!(error.parameter, parameter);
+            assert!(error.reason.contains(reason), "{error}");
+        };
+        let raw = RawRequest::default;
+        let list = |name: &str| vec![name.to_owned()];
+        check(RawRequest { q: "x".repeat(513), ..raw() }, "q", "512 bytes");
+        let many: Vec<String> = (0..33).map(|n| n.to_string()).collect();
+        check(RawRequest { q: many.join(" "), ..raw() }, "q", "32 words");
+        check(RawRequest { page: Some(0), ..raw() }, "page", "starts at 1");
+        check(RawRequest { page: Some(501), ..raw() }, "page", "10000 hits");
+        check(RawRequest { per_page: Some(101), ..raw() }, "per_page", "above 100");
+        check(RawRequest { sort: Some("x".into()), ..raw() }, "sort", "'x' is none of relevance");
+        check(RawRequest { facets: list("x"), ..raw() }, "facets", "'x' is none of brand, price");
+        check(RawRequest { fields: Some(list("x")), ..raw() }, "fields", "'x' is none of id, sku");
+        check(RawRequest { highlight: list("price"), ..raw() }, "highlight", "none of title");
+        check(RawRequest { filters: Some("(".into()), ..raw() }, "filters", "character 1");
+    }
+}

@@ -1,0 +1,345 @@
+//! Over random catalogues, splits into segments, queries and filters, an answer equals a plain reading of the products.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use search::{RawRequest, SearchRequest};
+use snapshots::{AttributeValue, CATEGORY_SEPARATOR, Catalogue, FacetKind, Money, Product, ProductId};
+
+use crate::support::{Found, open_shop, search};
+
+const SETTINGS: &str = r#"
+    name = "random"
+    currency = "EUR"
+    [search]
+    min_results = 3
+    fields = [{ name = "title", weight = 3, length = 3 }, { name = "brand", weight = 1, length = 1 }]
+    [[facets]]
+    name = "brand"
+    [[facets]]
+    name = "category"
+    [[facets]]
+    name = "color"
+    order = "value"
+    [[facets]]
+    name = "price"
+    [[facets]]
+    name = "size"
+    kind = "number"
+    decimals = 1
+    [[sorts]]
+    name = "cheap"
+    by = "price"
+    order = "asc"
+    [[sorts]]
+    name = "large"
+    by = "size"
+    order = "desc"
+"#;
+
+const WORDS: [&str; 8] = ["red", "redder", "shoe", "shoes", "shoelace", "a", "ab", "lamp"];
+const BRANDS: [&str; 3] = ["Acme", "acme", "Lamp"];
+const COLORS: [&str; 4] = ["blue", "green", "red", "\"odd\" one"];
+const LEVELS: [&str; 3] = ["Home", "Home & Co", "Garden"];
+
+fn product() -> impl Strategy<Value = Product> {
+    let title = prop::collection::vec(prop::sample::select(&WORDS[..]), 1..4);
+    let brand = prop::option::of(prop::sample::select(&BRANDS[..]));
+    let category = prop::collection::vec(prop::sample::select(&LEVELS[..]), 0..4);
+    let colors = prop::collection::vec(prop::sample::select(&COLORS[..]), 0..3);
+    let numbers = (prop::option::of(0_i64..2000), prop::option::of(0_u32..99), prop::option::of(0_i64..3));
+    (title, brand, category, colors, numbers).prop_map(|(title, brand, category, colors, (price, size, popularity))| {
+        let mut product = Product::new(ProductId::new("set later").expect("an id"), title.join(" "));
+        product.brand = brand.map(str::to_owned);
+        product.category = category.into_iter().map(str::to_owned).collect();
+        let colors = colors.into_iter().map(str::to_owned).collect();
+        product.attributes.insert("color".into(), AttributeValue::Many(colors));
+        if let Some(size) = size {
+            product.attributes.insert("size".into(), AttributeValue::One(format!("{}.{}", size / 10, size % 10)));
+        }
+        product.price = price.map(|price| Money::from_minor(price, "EUR".parse().expect("a currency")));
+        product.popularity_thousandths = popularity.map(|popularity| popularity * 1000);
+        product
+    })
+}
+
+/// A condition that can be written as a filter and asked of a product.
+#[derive(Clone, Debug)]
+enum Condition {
+    Brand(&'static str),
+    Color(&'static str),
+    Category(Vec<&'static str>),
+    Price(&'static str, i64),
+    Size(i64, i64),
+    Not(Box<Condition>),
+    And(Vec<Condition>),
+    Or(Vec<Condition>),
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let leaf = prop_oneof![
+        prop::sample::select(&BRANDS[..]).prop_map(Condition::Brand),
+        prop::sample::select(&COLORS[..]).prop_map(Condition::Color),
+        prop::collection::vec(prop::sample::select(&LEVELS[..]), 1..3).prop_map(Condition::Category),
+        (prop::sample::select(&["<", "<=", "=", "!=", ">=", ">"][..]), 0_i64..2000)
+            .prop_map(|(operator, amount)| Condition::Price(operator, amount)),
+        (0_i64..99, 0_i64..99).prop_map(|(low, high)| Condition::Size(low, high)),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|inner| Condition::Not(Box::new(inner))),
+            prop::collection::vec(inner.clone(), 1..4).prop_map(Condition::And),
+            // One alternative in brackets reads as itself, so there are always two.
+            prop::collection::vec(inner, 2..4).prop_map(Condition::Or),
+        ]
+    })
+}
+
+impl Condition {
+    fn write(&self) -> String {
+        let join = |parts: &[Self], word: &str| {
+            format!("({})", parts.iter().map(Self::write).collect::<Vec<_>>().join(&format!(" {word} ")))
+        };
+        let quote = |text: &str| format!("\"{}\"", text.replace('"', "\\\""));
+        match self {
+            Self::Brand(brand) => format!("brand:{}", quote(brand)),
+            Self::Color(color) => format!("color:{}", quote(color)),
+            Self::Category(levels) => format!("category:{}", quote(&levels.join(CATEGORY_SEPARATOR))),
+            Self::Price(operator, amount) => format!("price{operator}{}.{:02}", amount / 100, amount % 100),
+            Self::Size(low, high) => format!("size:{}.{} TO {}.{}", low / 10, low % 10, high / 10, high % 10),
+            Self::Not(inner) => format!("NOT {}", inner.write()),
+            Self::And(parts) => join(parts, "AND"),
+            Self::Or(parts) => join(parts, "OR"),
+        }
+    }
+
+    fn holds(&self, product: &Product) -> bool {
+        match self {
+            Self::Brand(brand) => product.brand.as_deref() == Some(*brand),
+            Self::Color(color) => product.attributes["color"].values().iter().any(|value| value == color),
+            Self::Category(levels) => {
+                product.category.len() >= levels.len() && product.category[..levels.len()] == *levels
+            }
+            Self::Price(operator, amount) => {
+                let price = product.price.map(Money::amount_minor);
+                match *operator {
+                    "<" => price.is_some_and(|price| price < *amount),
+                    "<=" => price.is_some_and(|price| price <= *amount),
+                    "=" => price == Some(*amount),
+                    "!=" => price != Some(*amount),
+                    ">=" => price.is_some_and(|price| price >= *amount),
+                    _ => price.is_some_and(|price| price > *amount),
+                }
+            }
+            Self::Size(low, high) => size(product).is_some_and(|size| (*low..=*high).contains(&size)),
+            Self::Not(inner) => !inner.holds(product),
+            Self::And(parts) => parts.iter().all(|part| part.holds(product)),
+            Self::Or(parts) => parts.iter().any(|part| part.holds(product)),
+        }
+    }
+
+    /// The conjuncts of a filter, and the facet that all of a conjunct's conditions are about.
+    fn conjuncts(&self) -> Vec<&Self> {
+        match self {
+            Self::And(parts) => parts.iter().flat_map(Self::conjuncts).collect(),
+            other => vec![other],
+        }
+    }
+
+    fn subjects(&self) -> BTreeSet<&'static str> {
+        match self {
+            Self::Brand(_) => ["brand"].into(),
+            Self::Color(_) => ["color"].into(),
+            Self::Category(_) => ["category"].into(),
+            Self::Price(..) => ["price"].into(),
+            Self::Size(..) => ["size"].into(),
+            Self::Not(inner) => inner.subjects(),
+            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::subjects).collect(),
+        }
+    }
+}
+
+fn size(product: &Product) -> Option<i64> {
+    let value = product.attributes.get("size")?.values()[0].replace('.', "");
+    value.parse().ok()
+}
+
+/// The words of the query that a product has, the last one also as a prefix.
+fn has_words(product: &Product, query: &[&str]) -> u32 {
+    let text = format!("{} {}", product.title, product.brand.as_deref().unwrap_or("")).to_lowercase();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let last = query.len().saturating_sub(1);
+    let has = |(place, wanted): (usize, &&str)| match place == last {
+        true => words.iter().any(|word| word.starts_with(wanted)),
+        false => words.contains(wanted),
+    };
+    query.iter().enumerate().filter(|part| has(*part)).fold(0, |bits, (place, _)| bits | 1 << place)
+}
+
+/// The products that a request finds, with the words each has.
+fn expected_hits<'a>(
+    products: &'a [Product],
+    query: &[&str],
+    passes: impl Fn(&Product) -> bool,
+) -> Vec<(&'a Product, u32)> {
+    let every_word = (1_u32 << query.len()) - 1;
+    let with_all = products.iter().filter(|product| has_words(product, query) == every_word).count();
+    let loose = with_all < 3 && query.len() > 1;
+    let matches = |has: u32| has == every_word || (loose && has != 0);
+    let all = products.iter().map(|product| (product, has_words(product, query)));
+    all.filter(|(product, has)| matches(*has) && passes(product)).collect()
+}
+
+fn check_facets(found: &Found, products: &[Product], query: &[&str], filter: Option<&Condition>) {
+    let catalogue = Catalogue::parse(SETTINGS).expect("valid settings");
+    let conjuncts = filter.map(Condition::conjuncts).unwrap_or_default();
+    for answer in &found.facets {
+        let facet = &catalogue.facets[answer.facet];
+        // A refined facet counts as if it were not refined.
+        let others = conjuncts.iter().filter(|part| part.subjects() != BTreeSet::from([facet.name.as_str()]));
+        let others: Vec<_> = others.collect();
+        let counted = expected_hits(products, query, |product| others.iter().all(|part| part.holds(product)));
+        match facet.kind {
+            FacetKind::Number { .. } => {
+                let number = |product: &Product| match facet.name.as_str() {
+                    "price" => product.price.map(Money::amount_minor),
+                    _ => size(product),
+                };
+                let values: Vec<i64> = counted.iter().filter_map(|(product, _)| number(product)).collect();
+                let stats = answer.stats.map(|stats| (stats.min, stats.max, stats.sum, stats.count as usize));
+                let sum = values.iter().map(|value| i128::from(*value)).sum();
+                let expected = values.iter().min().zip(values.iter().max());
+                assert_eq!(stats, expected.map(|(min, max)| (*min, *max, sum, values.len())), "{}", facet.name);
+            }
+            _ => {
+                let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+                for (product, _) in &counted {
+                    let values: BTreeSet<String> = match facet.name.as_str() {
+                        "brand" => product.brand.iter().cloned().collect(),
+                        "category" => product.category_paths().collect(),
+                        _ => product.attributes["color"].values().iter().cloned().collect(),
+                    };
+                    values.into_iter().for_each(|value| *counts.entry(value).or_default() += 1);
+                }
+                if facet.name == "category" {
+                    let open = wanted_paths(filter);
+                    counts.retain(|path, _| {
+                        path.rsplit_once(CATEGORY_SEPARATOR).is_none_or(|(parent, _)| {
+                            open.iter().any(|open| {
+                                open == parent || open.starts_with(&format!("{parent}{CATEGORY_SEPARATOR}"))
+                            })
+                        })
+                    });
+                }
+                let mut expected: Vec<(String, u64)> = counts.into_iter().collect();
+                if facet.name != "color" {
+                    expected.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+                }
+                assert_eq!(answer.values, expected, "{}", facet.name);
+            }
+        }
+    }
+}
+
+fn wanted_paths(filter: Option<&Condition>) -> Vec<String> {
+    match filter {
+        Some(Condition::Category(levels)) => vec![levels.join(CATEGORY_SEPARATOR)],
+        Some(Condition::And(parts) | Condition::Or(parts)) => {
+            parts.iter().flat_map(|part| wanted_paths(Some(part))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn check_order(ids: &[String], hits: &[(&Product, u32)], query: &[&str], sort: Option<&str>) {
+    let Some(sort) = sort else { return };
+    let every_word = (1_u32 << query.len()) - 1;
+    let mut expected: Vec<&(&Product, u32)> = hits.iter().collect();
+    expected.sort_by_key(|(product, has)| {
+        let key = match sort {
+            "cheap" => product.price.map_or((true, 0), |price| (false, price.amount_minor())),
+            _ => size(product).map_or((true, 0), |size| (false, -size)),
+        };
+        (*has != every_word, key, std::cmp::Reverse(product.static_rank()), product.id.clone())
+    });
+    let expected: Vec<&str> = expected.iter().map(|(product, _)| product.id.as_str()).collect();
+    assert_eq!(ids, expected, "sorted by {sort}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn answers_equal_a_plain_reading(
+        products in prop::collection::vec(product(), 1..40),
+        outdated in prop::collection::vec(product(), 0..10),
+        splits in prop::collection::vec(0_usize..4, 50),
+        requests in prop::collection::vec((
+            prop::collection::vec(prop::sample::select(&WORDS[..]), 0..4),
+            prop::option::of(condition()),
+            prop::option::of(prop::sample::select(&["cheap", "large"][..])),
+        ), 12),
+    ) {
+        let mut segments = vec![(Vec::new(), Vec::new()); 4];
+        let mut numbered = Vec::new();
+        for (number, mut product) in products.into_iter().enumerate() {
+            product.id = ProductId::new(format!("p{number}")).expect("an id");
+            segments[splits[number]].0.push(product.clone());
+            numbered.push(product);
+        }
+        for (number, mut product) in outdated.into_iter().enumerate() {
+            // An older version of a product lies in another segment than the current one.
+            product.id = ProductId::new(format!("p{number}")).expect("an id");
+            segments[(splits[number] + 1) % 4].1.push(product);
+        }
+        segments.retain(|(live, outdated)| !live.is_empty() || !outdated.is_empty());
+        let shop = open_shop(SETTINGS, segments);
+        let whole = open_shop(SETTINGS, vec![(numbered.clone(), Vec::new())]);
+
+        for (words, filter, sort) in requests {
+            let mut query: Vec<&str> = Vec::new();
+            for word in &words {
+                query.retain(|earlier| earlier != word);
+                query.push(word);
+            }
+            let raw = RawRequest {
+                q: words.join(" "),
+                filters: filter.as_ref().map(Condition::write),
+                facets: vec!["*".into()],
+                facet_limit: Some(1000),
+                sort: sort.map(str::to_owned),
+                per_page: Some(100),
+                ..Default::default()
+            };
+            let found = search(&shop.index, raw.clone());
+            let hits = expected_hits(&numbered, &query, |product| filter.as_ref().is_none_or(|filter| filter.holds(product)));
+            prop_assert_eq!(found.found as usize, hits.len(), "{:?}", raw);
+            let ids: BTreeSet<&str> = found.ids.iter().map(String::as_str).collect();
+            prop_assert_eq!(ids, hits.iter().map(|(product, _)| product.id.as_str()).collect(), "{:?}", raw);
+            check_order(&found.ids, &hits, &query, sort);
+            check_facets(&found, &numbered, &query, filter.as_ref());
+            let every_word = (1_u32 << query.len()) - 1;
+            for (id, missing) in found.ids.iter().zip(&found.missing) {
+                let (_, has) = hits.iter().find(|(product, _)| product.id.as_str() == id).expect("a hit");
+                prop_assert_eq!(*missing, every_word & !has);
+            }
+            check_paging(&shop.index, &raw, &found.ids);
+            // A snapshot without outdated products is ranked the same however it is split.
+            let in_one = search(&whole.index, raw.clone());
+            prop_assert_eq!(in_one.found, found.found);
+            prop_assert_eq!(in_one.facets, found.facets);
+        }
+    }
+}
+
+/// Pages of three, one after another, are the whole list.
+fn check_paging(index: &search::Index, raw: &RawRequest, ids: &[String]) {
+    let mut paged = Vec::new();
+    for page in 1..=ids.len().div_ceil(3) {
+        let raw = RawRequest { page: Some(page), per_page: Some(3), facets: Vec::new(), ..raw.clone() };
+        // Facets change nothing about the hits, but a refined facet is only kept apart when it is counted.
+        SearchRequest::parse(raw.clone(), index.catalogue()).expect("a request");
+        paged.extend(search(index, raw).ids);
+    }
+    assert_eq!(paged, ids);
+}

@@ -1,0 +1,7 @@
+//! Tests of the engine over snapshots that are built, stored, installed and opened for real.
+
+mod brute_force;
+mod golden;
+mod hostile;
+mod searching;
+mod support;

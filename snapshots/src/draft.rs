@@ -1,0 +1,90 @@
+//! From finished segment files to a snapshot in a store: objects first, the manifest last.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::catalogue::Catalogue;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::liveness::Liveness;
+use crate::manifest::{
+    FORMAT_VERSION, Manifest, ObjectRef, Role, SegmentRef, SnapshotId, Statistics, ValidationReport,
+};
+use crate::mapping::Mapping;
+use crate::store::Store;
+
+/// What a snapshot will be made of.
+pub struct Draft {
+    /// The text of `catalogue.toml`.
+    pub settings: String,
+    pub segments: Vec<DraftSegment>,
+    pub statistics: Statistics,
+    pub validation: ValidationReport,
+    pub source_watermark: Option<String>,
+    pub parent: Option<SnapshotId>,
+    pub created_at: Timestamp,
+    pub builder_version: String,
+}
+
+/// A segment in a file, and which of its products are current (None: all).
+pub struct DraftSegment {
+    pub file: PathBuf,
+    pub product_count: u32,
+    pub liveness: Option<Liveness>,
+}
+
+impl Draft {
+    /// Writes the objects and the manifest; what is there already is left as it is.
+    ///
+    /// # Errors
+    /// When the settings are at fault, a file cannot be read, or the store fails.
+    pub async fn write(self, store: &Store) -> Result<Manifest, Error> {
+        let catalogue = Catalogue::parse(&self.settings)?;
+        let mut objects = Vec::new();
+        let settings = self.settings.into_bytes();
+        put(store, &mut objects, Role::Catalogue, settings).await?;
+        let mut segments = Vec::new();
+        for draft in &self.segments {
+            let bytes = Mapping::open(&draft.file, false)?;
+            let (blake3, size_bytes) = (Digest::of(&bytes), bytes.len() as u64);
+            store.put_object_file(&blake3, &draft.file).await?;
+            objects.push(ObjectRef { role: Role::Segment, blake3, size_bytes });
+            let liveness = match &draft.liveness {
+                Some(liveness) => Some(put(store, &mut objects, Role::Liveness, liveness.to_bytes()).await?),
+                None => None,
+            };
+            let live_count = draft.liveness.as_ref().map_or(draft.product_count, Liveness::live_count);
+            let product_count = draft.product_count;
+            segments.push(SegmentRef { segment: blake3, liveness, product_count, live_count });
+        }
+        let content = objects.iter().flat_map(|object| *object.blake3.as_bytes()).collect::<Vec<_>>();
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            id: SnapshotId::new(self.created_at, &Digest::of(&content)),
+            catalogue: catalogue.name,
+            parent: self.parent,
+            created_at: self.created_at,
+            builder_version: self.builder_version,
+            objects,
+            segments,
+            statistics: self.statistics,
+            validation: self.validation,
+            source_watermark: self.source_watermark,
+        };
+        // What is written must be readable: the same checks that a reader makes.
+        let manifest = Manifest::from_json(&manifest.to_json())?;
+        store.put_manifest(&manifest).await?;
+        Ok(manifest)
+    }
+}
+
+async fn put(store: &Store, objects: &mut Vec<ObjectRef>, role: Role, bytes: Vec<u8>) -> Result<Digest, Error> {
+    let (blake3, size_bytes) = (Digest::of(&bytes), bytes.len() as u64);
+    store.put_object(&blake3, bytes.into()).await?;
+    // Two segments can have the same liveness; it is one object all the same.
+    if !objects.iter().any(|object| object.blake3 == blake3) {
+        objects.push(ObjectRef { role, blake3, size_bytes });
+    }
+    Ok(blake3)
+}

@@ -1,0 +1,71 @@
+//! What can go wrong with a snapshot, and whether trying again may help.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::catalogue::CatalogueError;
+use crate::digest::Digest;
+
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("the store does not answer as it should: {0}")]
+    Store(#[source] object_store::Error),
+    #[error("{0} is not in the store")]
+    NotFound(String),
+    #[error("{0} is there already, with other bytes")]
+    Exists(String),
+    #[error("channel '{channel}' moved while this was under way: it is now at {now}")]
+    Conflict { channel: String, now: String },
+    #[error("{what} is damaged: {reason}")]
+    Corrupt { what: String, reason: String },
+    #[error("object {expected} is damaged: its bytes have the digest {found}")]
+    DigestMismatch { expected: Digest, found: Digest },
+    #[error("{what} has format version {found}, and this build reads up to {supported}: a newer build is needed")]
+    NewerFormat { what: String, found: u32, supported: u32 },
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    #[error("'{url}' is no store: {reason}")]
+    Url { url: String, reason: String },
+    #[error("a segment cannot hold this: {0}")]
+    TooLarge(String),
+}
+
+impl Error {
+    pub fn corrupt(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Corrupt { what: what.into(), reason: reason.to_string() }
+    }
+
+    pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { path: path.into(), source }
+    }
+
+    /// Whether the same call may succeed later without anything being mended.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => !matches!(
+                error,
+                object_store::Error::Unauthenticated { .. }
+                    | object_store::Error::PermissionDenied { .. }
+                    | object_store::Error::InvalidPath { .. }
+                    | object_store::Error::NotSupported { .. }
+            ),
+            // Bytes are checked on arrival; a second download may bring the right ones.
+            Self::DigestMismatch { .. } | Self::Io { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        match error {
+            object_store::Error::NotFound { path, .. } => Self::NotFound(path),
+            object_store::Error::AlreadyExists { path, .. } => Self::Exists(path),
+            other => Self::Store(other),
+        }
+    }
+}

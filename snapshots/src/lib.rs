@@ -1,0 +1,39 @@
+//! What a snapshot is: products, money and settings, the file format, the manifest, the store, and opening it all.
+//!
+//! This crate knows nothing of queries: the text index inside a segment is written and read by `search`.
+
+mod cache;
+mod catalogue;
+mod channel;
+mod digest;
+mod draft;
+mod error;
+mod liveness;
+mod manifest;
+mod mapping;
+mod money;
+mod product;
+mod segment;
+mod snapshot;
+mod store;
+mod watch;
+
+pub use cache::{Cache, Installed, Remembered};
+pub use catalogue::{
+    Catalogue, CatalogueError, Facet, FacetKind, FacetOrder, PRODUCT_FIELDS, SearchField, Sort, SortOrder,
+};
+pub use channel::{ChannelName, Pointer};
+pub use digest::Digest;
+pub use draft::{Draft, DraftSegment};
+pub use error::Error;
+pub use liveness::Liveness;
+pub use manifest::{FORMAT_VERSION, Manifest, ObjectRef, Role, SegmentRef, SnapshotId, Statistics, ValidationReport};
+pub use mapping::Mapping;
+pub use money::{Currency, Decimal, Money, MoneyError, write_scaled};
+pub use product::{AttributeValue, Availability, CATEGORY_SEPARATOR, Product, ProductError, ProductId};
+pub use segment::{
+    ABSENT, FacetInfo, FacetRows, FragmentKey, RecordView, SectionWriter, Segment, SegmentWriter, id_hash,
+};
+pub use snapshot::{LiveSegment, Snapshot, install};
+pub use store::{PointerState, PointerVersion, ReadPointer, Store};
+pub use watch::Watcher;
