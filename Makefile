@@ -38,7 +38,7 @@ test: check ## check style, then run all tests; installs and starts what they ne
 
 test-data: ## run what needs the real catalogues: make test-data DATA=folder
 	@test -d "$(DATA)" || { echo "make test-data: DATA=$(DATA) is no folder; give the one with chorus, homedepot and livostyle"; exit 1; }
-	VITRINE_DATA=$(abspath $(DATA)) $(CARGO) test --locked -p indexer --test data -- --ignored
+	VITRINE_DATA=$(abspath $(DATA)) $(CARGO) test --workspace --locked --test data
 
 check: ## formatting and lints
 	$(CARGO) fmt --all --check

@@ -95,6 +95,8 @@ struct WordCursor<'a> {
     exact: SegmentPostings,
 }
 
+// There is one for each word of a query, on the stack of its search: a box would cost more than the space.
+#[expect(clippy::large_enum_variant)]
 enum PrefixCursor<'a> {
     None,
     Postings(SegmentPostings),

@@ -1,0 +1,158 @@
+//! Whatever happens to the store or the disk, the edge goes on serving what it has, says so, and recovers by itself.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use snapshots::Manifest;
+
+use crate::process::EdgeProcess;
+use crate::shop::Shop;
+
+fn serve_alpha() -> (Shop, EdgeProcess) {
+    let shop = Shop::new();
+    shop.publish("alpha", 50);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    (shop, edge)
+}
+
+/// The edge still answers from the first snapshot, and is healthy in the eyes of a balancer.
+fn still_serves_alpha(edge: &EdgeProcess) {
+    let answer = edge.get("/v1/search?q=lamp&facets=brand");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["hits"][0]["brand"], "alpha");
+    assert_eq!(edge.get("/healthz").status, 200, "an old catalogue sells more than none");
+    assert_eq!(edge.metric("vitrine_edge_market_faulty"), Some(1.0));
+}
+
+fn serves_beta(edge: &EdgeProcess, sequence: u64) {
+    edge.wait_for_sequence(sequence);
+    assert_eq!(edge.get("/v1/search?q=lamp").json()["hits"][0]["brand"], "beta");
+    crate::process::wait_until("the fault is over", || edge.health()["markets"][0]["fault"].is_null());
+}
+
+#[test]
+fn the_store_is_gone_and_comes_back() {
+    let (shop, edge) = serve_alpha();
+    let beta = shop.build("beta", 60);
+    let (there, away) = (shop.folder.path().join("store"), shop.folder.path().join("away"));
+    fs::rename(&there, &away).expect("the store goes");
+    // A directory that vanished reads as a channel that is missing; a file in its place is an error.
+    fs::write(&there, "no folder").expect("something in its place");
+    edge.wait_for_fault("the channel cannot be read");
+    still_serves_alpha(&edge);
+    fs::remove_file(&there).expect("mended");
+    fs::rename(&away, &there).expect("the store is back");
+    let sequence = shop.announce(&beta.id);
+    serves_beta(&edge, sequence);
+}
+
+/// Publishes a snapshot that `damage` spoils, expects the fault to be told, mends it, and expects recovery.
+fn check_damage(
+    fault: &str,
+    path_of: impl Fn(&Shop, &Manifest) -> std::path::PathBuf,
+    damage: impl Fn(&[u8]) -> Vec<u8>,
+) {
+    let (shop, edge) = serve_alpha();
+    let beta = shop.build("beta", 60);
+    let path = path_of(&shop, &beta);
+    let whole = fs::read(&path).expect("the file");
+    fs::write(&path, damage(&whole)).expect("damage");
+    let sequence = shop.announce(&beta.id);
+    edge.wait_for_fault(fault);
+    still_serves_alpha(&edge);
+    fs::write(&path, whole).expect("mended");
+    serves_beta(&edge, sequence);
+}
+
+fn manifest_path(shop: &Shop, manifest: &Manifest) -> std::path::PathBuf {
+    shop.folder.path().join(format!("store/snapshots/{}.json", manifest.id))
+}
+
+#[test]
+fn a_manifest_is_corrupt() {
+    check_damage("manifest is damaged", manifest_path, |whole| whole[..whole.len() / 2].to_vec());
+}
+
+#[test]
+fn a_manifest_has_a_newer_format() {
+    check_damage("a newer build is needed", manifest_path, |whole| {
+        String::from_utf8_lossy(whole).replace("\"format_version\": 1", "\"format_version\": 2").into_bytes()
+    });
+}
+
+#[test]
+fn an_object_is_truncated() {
+    check_damage("cannot be served", Shop::object_path, |whole| whole[..whole.len() - 100].to_vec());
+}
+
+#[test]
+fn an_object_has_a_flipped_bit() {
+    check_damage("its bytes have the digest", Shop::object_path, |whole| {
+        let mut bytes = whole.to_vec();
+        bytes[whole.len() / 3] ^= 4;
+        bytes
+    });
+}
+
+#[test]
+fn the_disk_is_full() {
+    let (shop, edge) = serve_alpha();
+    let beta = shop.build("beta", 60);
+    // /dev/full takes nothing, as a full disk does.
+    let partial = shop.cache().join("objects").join(format!("{}.partial", beta.segments[0].segment));
+    symlink("/dev/full", &partial).expect("a full disk");
+    let sequence = shop.announce(&beta.id);
+    edge.wait_for_fault("No space left on device");
+    still_serves_alpha(&edge);
+    fs::remove_file(&partial).expect("space again");
+    serves_beta(&edge, sequence);
+}
+
+#[test]
+fn a_restart_without_the_store_serves_from_the_cache() {
+    let shop = Shop::new();
+    shop.publish("alpha", 50);
+    {
+        let mut edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+        edge.wait_for_sequence(1);
+        edge.signal("KILL");
+        edge.wait();
+    }
+    let (there, away) = (shop.folder.path().join("store"), shop.folder.path().join("away"));
+    fs::rename(&there, &away).expect("the store goes");
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    assert_eq!(edge.get("/v1/search?q=lamp").json()["hits"][0]["brand"], "alpha");
+}
+
+#[test]
+fn a_damaged_cache_is_downloaded_again() {
+    let shop = Shop::new();
+    let alpha = shop.publish("alpha", 50);
+    drop({
+        let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+        edge.wait_for_sequence(1);
+        edge
+    });
+    let cached = shop.cache().join("objects").join(alpha.segments[0].segment.to_string());
+    let mut bytes = fs::read(&cached).expect("the cached object");
+    bytes[1000] ^= 1;
+    fs::write(&cached, bytes).expect("damage");
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    assert_eq!(edge.get("/v1/search?q=lamp").status, 200);
+}
+
+#[test]
+fn an_older_sequence_is_not_followed() {
+    let (shop, edge) = serve_alpha();
+    let beta = shop.build("beta", 60);
+    let pointer = shop.folder.path().join("store/channels/live.json");
+    let old = fs::read(&pointer).expect("the pointer");
+    let sequence = shop.announce(&beta.id);
+    edge.wait_for_sequence(sequence);
+    fs::write(&pointer, old).expect("a copy that lags behind");
+    edge.wait_for_fault("older than what is served");
+    assert_eq!(edge.get("/v1/search?q=lamp").json()["hits"][0]["brand"], "beta");
+}

@@ -1,0 +1,9 @@
+//! Tests of the edge as a process, over real sockets.
+
+mod api;
+mod client;
+mod faults;
+mod limits;
+mod process;
+mod shop;
+mod swaps;

@@ -1,0 +1,85 @@
+//! A newer snapshot takes over under load: no request fails, no answer mixes two, and nothing of the old one stays.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use crate::client::{Answer, Connection};
+use crate::process::{EdgeProcess, wait_until};
+use crate::shop::Shop;
+
+const CONNECTIONS: usize = 64;
+const REQUESTS: usize = 10_000;
+const SWAPS: u64 = 20;
+
+#[test]
+fn twenty_swaps_under_load() {
+    let shop = Shop::new();
+    let (alpha, beta) = (shop.publish("alpha", 400), shop.build("beta", 500));
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    let done = Arc::new(AtomicUsize::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let brands = Arc::new([(alpha.id.to_string(), "alpha", 400), (beta.id.to_string(), "beta", 500)]);
+    let clients = (0..CONNECTIONS).map(|client| {
+        let (address, done, stop, brands) = (edge.public, done.clone(), stop.clone(), brands.clone());
+        std::thread::spawn(move || {
+            let mut connection = Connection::open(address);
+            let mut number = client;
+            // Until the swaps are over, and at least this client's share of the requests.
+            while !stop.load(Ordering::Relaxed) || done.load(Ordering::Relaxed) < REQUESTS {
+                check(&ask(&mut connection, number), brands.as_slice());
+                number += 1;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    for swap in 0..SWAPS {
+        let next = if swap % 2 == 0 { &beta } else { &alpha };
+        let sequence = shop.announce(&next.id);
+        edge.wait_for_sequence(sequence);
+        // Requests are answered between swaps as well.
+        let seen = done.load(Ordering::Relaxed);
+        wait_until("requests go on", || done.load(Ordering::Relaxed) >= seen + CONNECTIONS);
+    }
+    stop.store(true, Ordering::Relaxed);
+    clients.into_iter().for_each(|client| client.join().expect("no request failed"));
+    assert!(done.load(Ordering::Relaxed) >= REQUESTS);
+    wait_until("one generation is alive", || edge.metric("vitrine_edge_snapshot_generations") == Some(1.0));
+    let mapped = edge.mapped_objects();
+    assert_eq!(mapped, [alpha.segments[0].segment.to_string()].into(), "only the served segment is mapped");
+}
+
+fn ask(connection: &mut Connection, number: usize) -> Answer {
+    match number % 3 {
+        0 => connection.get("/v1/search?q=lamp+1&facets=brand&per_page=50"),
+        1 => connection.get("/v1/search?facets=*&filters=color:red&per_page=100"),
+        _ => connection
+            .post("/v1/multi-search", r#"{"searches": [{"q": "lamp", "facets": "brand"}, {"facets": "brand"}]}"#),
+    }
+}
+
+/// Everything in an answer comes from the snapshot that it names.
+fn check(answer: &Answer, brands: &[(String, &str, u64)]) {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body = answer.json();
+    let results = body["results"].as_array().cloned().unwrap_or_else(|| vec![body]);
+    let first = results[0]["snapshot"]["id"].clone();
+    for result in &results {
+        assert_eq!(result["snapshot"]["id"], first, "one snapshot for a whole call");
+        let (_, brand, products) =
+            brands.iter().find(|(id, ..)| result["snapshot"]["id"] == **id).expect("a known snapshot");
+        let hits = result["hits"].as_array().expect("hits");
+        assert!(!hits.is_empty() && hits.iter().all(|hit| hit["brand"] == *brand), "{brand}: {result}");
+        let counted: Vec<&Value> = result["facets"]["brand"]["values"].as_array().into_iter().flatten().collect();
+        assert!(counted.iter().all(|value| value["value"] == *brand), "{brand}: {counted:?}");
+        if result["query"]["original"] == "" && results.len() == 2 {
+            assert_eq!(result["found"], *products);
+        }
+    }
+    if results.len() == 1 {
+        assert_eq!(answer.header("x-snapshot"), first.as_str().expect("an id"));
+    }
+}

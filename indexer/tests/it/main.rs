@@ -1,0 +1,7 @@
+//! Tests of the indexer as a process.
+
+mod building;
+mod command;
+mod killed;
+mod proxy;
+mod publishing;

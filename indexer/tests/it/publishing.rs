@@ -1,0 +1,107 @@
+//! `publish`, `status`, `list` and `show` on a directory.
+
+use std::fs;
+
+use crate::command::{build_products, fails, json, run};
+
+#[test]
+fn a_publish_announces_and_says_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = format!("file://{}/store", path.display());
+    let first = build_products(path, "one", 3);
+    let second = build_products(path, "two", 5);
+
+    let dry = json(path, &["publish", "--store", &store, "--dry-run", "one"]);
+    assert_eq!((dry["event"].as_str(), dry["uploaded_objects"].as_u64()), (Some("dry_run"), Some(2)));
+    assert!(!path.join("store/objects").exists(), "a dry run writes nothing");
+
+    let published = json(path, &["publish", "--store", &store, "one"]);
+    assert_eq!((published["event"].as_str(), published["sequence"].as_u64()), (Some("announced"), Some(1)));
+    assert_eq!(json(path, &["publish", "--store", &store, "one"])["event"], "unchanged");
+    let published = json(path, &["publish", "--store", &store, "two"]);
+    assert_eq!(published["previous"], first.as_str());
+    assert_eq!(published["uploaded_objects"], 1, "the settings are shared");
+    assert_eq!(fs::read_dir(path.join("store/leases")).expect("leases").count(), 0, "no lease is left");
+
+    let status = json(path, &["status", "--store", &store]);
+    let live = &status["channels"][0];
+    assert_eq!((live["snapshot"].as_str(), live["sequence"].as_u64()), (Some(second.as_str()), Some(2)));
+    assert_eq!((live["product_count"].as_u64(), live["held"].as_bool()), (Some(5), Some(false)));
+    let list = json(path, &["list", "--store", &store]);
+    assert_eq!(list["snapshots"].as_array().map(Vec::len), Some(2));
+    assert_eq!(json(path, &["show", "--store", &store, &first])["statistics"]["product_count"], 3);
+    assert_eq!(json(path, &["show", "--store", &store])["id"], second.as_str());
+    let text = String::from_utf8(run(path, &["status", "--store", &store]).stdout).expect("text");
+    assert!(text.starts_with("CHANNEL  SNAPSHOT") && text.contains(&second), "{text}");
+    let preview = json(path, &["publish", "--store", &store, "--channel", "preview", "--snapshot", &first, "one"]);
+    assert_eq!(preview["uploaded_objects"], 0);
+    assert_eq!(json(path, &["status", "--store", &store])["channels"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_publish_that_must_not_be_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = format!("file://{}/store", path.display());
+    build_products(path, "one", 3);
+    let check = |args: &[&str], expected: &str| {
+        let text = fails(path, args);
+        assert!(text.contains(expected), "{args:?}: {text}");
+    };
+    check(&["publish", "--store", &store, "nothing"], "holds no snapshot: run 'indexer build' first");
+    check(&["publish", "--store", "s3://x", "one"], "'s3' is none of file, memory and az");
+    check(&["show", "--store", &store, "nothing"], "neither a channel nor a snapshot");
+    json(path, &["publish", "--store", &store, "one"]);
+
+    let pointer = path.join("store/channels/live.json");
+    let whole = fs::read_to_string(&pointer).expect("the pointer");
+    build_products(path, "two", 4);
+    fs::write(&pointer, whole.replace("\"held\":false", "\"held\":true")).expect("a held channel");
+    check(&["publish", "--store", &store, "two"], "is held at");
+    let held = String::from_utf8(run(path, &["status", "--store", &store]).stdout).expect("text");
+    assert!(held.contains("HELD"), "{held}");
+    fs::write(&pointer, &whole).expect("the pointer");
+
+    // A damaged object is found before it is announced.
+    let objects = fs::read_dir(path.join("two/objects")).expect("objects").map(|entry| entry.expect("an entry").path());
+    let segment = objects.max_by_key(|path| fs::metadata(path).expect("a file").len()).expect("a segment");
+    let mut bytes = fs::read(&segment).expect("the segment");
+    bytes[500] ^= 1;
+    fs::write(&segment, bytes).expect("damage");
+    check(&["publish", "--store", &store, "two"], "is damaged");
+    assert_eq!(fs::read_to_string(&pointer).expect("the pointer"), whole);
+}
+
+#[test]
+fn two_publishers_race_and_one_wins() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = format!("file://{}/store", path.display());
+    let base = build_products(path, "base", 2);
+    json(path, &["publish", "--store", &store, "base"]);
+    let ids: Vec<String> = (0..4).map(|racer| build_products(path, &format!("racer{racer}"), 3)).collect();
+    let racers: Vec<_> = (0..4)
+        .map(|racer| {
+            let mut command = crate::command::indexer();
+            command.current_dir(path).args(["publish", "--store", &store, &format!("racer{racer}")]);
+            command
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .expect("the indexer runs")
+        })
+        .collect();
+    let outputs: Vec<_> = racers.into_iter().map(|racer| racer.wait_with_output().expect("it ends")).collect();
+    let won = outputs.iter().filter(|output| output.status.success()).count();
+    // They may also have come one after another; then each is a publish of its own.
+    let status = json(path, &["status", "--store", &store]);
+    let live = &status["channels"][0];
+    assert!(won >= 1);
+    assert_eq!(live["sequence"].as_u64(), Some(1 + won as u64), "each success is one sequence");
+    assert!(ids.iter().any(|id| live["snapshot"] == id.as_str()) && live["snapshot"] != base.as_str());
+    for loser in outputs.iter().filter(|output| !output.status.success()) {
+        let text = String::from_utf8_lossy(&loser.stderr);
+        assert!(text.contains("another publish was faster"), "{text}");
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the store over every kind of storage that it promises.
+
+mod store;
