@@ -243,7 +243,7 @@ mod tests {
         check(r#"{"id": "a", "title": "x", "price": 1.234}"#, "price", "more than the 2 decimals");
         check(r#"{"id": "a", "title": "x", "price": "5 EUR"}"#, "price", "is in EUR");
         check(r#"{"id": "a", "title": "x", "price": -1}"#, "price", "is negative");
-        check(r#"{"id": "a", "title": "x", "price": 1e2}"#, "price", "'1e2' is not a decimal");
+        check(r#"{"id": "a", "title": "x", "price": 1e2}"#, "price", "'1e+2' is not a decimal");
         check(r#"{"id": "a", "title": "x", "rating": 7}"#, "rating", "from 0 to 5");
         check(r#"{"id": "a", "title": "x", "availability": "soon"}"#, "availability", "'soon' is none of");
         check(r#"{"id": "a", "title": "x", "updated_at": "today"}"#, "updated_at", "no time");

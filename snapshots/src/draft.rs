@@ -58,10 +58,9 @@ impl Draft {
             let product_count = draft.product_count;
             segments.push(SegmentRef { segment: blake3, liveness, product_count, live_count });
         }
-        let content = objects.iter().flat_map(|object| *object.blake3.as_bytes()).collect::<Vec<_>>();
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             format_version: FORMAT_VERSION,
-            id: SnapshotId::new(self.created_at, &Digest::of(&content)),
+            id: SnapshotId::new(self.created_at, &Digest::of(b"")),
             catalogue: catalogue.name,
             parent: self.parent,
             created_at: self.created_at,
@@ -72,6 +71,8 @@ impl Draft {
             validation: self.validation,
             source_watermark: self.source_watermark,
         };
+        // The id covers everything that the manifest says.
+        manifest.id = SnapshotId::new(manifest.created_at, &Digest::of(&manifest.to_json()));
         // What is written must be readable: the same checks that a reader makes.
         let manifest = Manifest::from_json(&manifest.to_json())?;
         store.put_manifest(&manifest).await?;

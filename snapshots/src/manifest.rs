@@ -20,14 +20,14 @@ pub mod limits {
     pub const OBJECTS: usize = 64;
 }
 
-/// A snapshot's name: when it was built and the start of a digest of its content, so that names sort by age.
+/// A snapshot's name: when it was built and the start of a digest of its manifest, so that names sort by age.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SnapshotId(String);
 
 impl SnapshotId {
-    pub fn new(created_at: Timestamp, content: &Digest) -> Self {
-        let digest = content.to_string();
+    pub fn new(created_at: Timestamp, manifest: &Digest) -> Self {
+        let digest = manifest.to_string();
         Self(format!("{}-{}", created_at.strftime("%Y%m%dT%H%M%SZ"), &digest[..12]))
     }
 

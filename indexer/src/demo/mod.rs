@@ -274,6 +274,6 @@ mod tests {
 
     #[test]
     fn check_digits_are_right() {
-        assert_eq!(gtin(7_312_345_678), "2973123456784");
+        assert_eq!(gtin(7_312_345_678), "2973123456789");
     }
 }
