@@ -15,10 +15,12 @@ pub mod limits {
     pub const DESCRIPTION_BYTES: usize = 128 * 1024;
     pub const TEXT_BYTES: usize = 4_096;
     pub const CATEGORY_LEVELS: usize = 10;
-    pub const GTINS: usize = 20;
+    pub const GTINS: usize = 1_000;
     pub const IMAGES: usize = 50;
     pub const ATTRIBUTES: usize = 500;
-    pub const VALUES_PER_ATTRIBUTE: usize = 200;
+    pub const VALUES_PER_ATTRIBUTE: usize = 1_000;
+    /// Feeds list hundreds of compatible models in one value.
+    pub const ATTRIBUTE_BYTES: usize = 32 * 1024;
 }
 
 /// What separates the levels of a category path where it is written as one text.
@@ -241,7 +243,7 @@ impl Product {
             }
             at_most(&field(), value.values().len(), limits::VALUES_PER_ATTRIBUTE, "values")?;
             for value in value.values() {
-                at_most(&field(), value.len(), limits::TEXT_BYTES, "bytes")?;
+                at_most(&field(), value.len(), limits::ATTRIBUTE_BYTES, "bytes")?;
             }
         }
         Ok(())
