@@ -51,8 +51,10 @@ deny: ## licences, sources, bans and advisories of all dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked check
 
-bench: ## measure: in-process stages, then the edge under wrk beside a fixed-body server
-	CARGO=$(CARGO) ./edge/bench/run $(BENCH_ARGS)
+bench: demo ## measure: in-process stages, then the edge under wrk beside a fixed-body server
+	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
+	$(CARGO) bench --workspace --locked --bench stages -- $(BENCH_ARGS)
+	$(CARGO) bench --workspace --locked --bench serving -- --store file://$(abspath $(DEMO))/store
 
 clean: ## remove what was built
 	$(CARGO) clean

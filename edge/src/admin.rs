@@ -17,7 +17,7 @@ const OPEN_METRICS: HeaderValue =
 
 /// Answers a request to the admin port.
 pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let ready = || !shared.is_draining() && shared.markets.iter().any(|market| market.live.load().is_some());
+    let ready = || !shared.is_draining() && shared.is_ready();
     let (status, content_type, body) = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/livez") => (StatusCode::OK, TEXT, "alive\n".to_owned()),
         (&Method::GET | &Method::HEAD, "/readyz") if ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),

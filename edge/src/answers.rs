@@ -263,6 +263,7 @@ pub fn served(name: &str, generation: Option<&Generation>) -> serde_json::Value 
         "sequence": generation.pointer.sequence,
         "age_s": age_s(&generation.pointer),
         "product_count": generation.index.product_count(),
+        "sorts": generation.index.catalogue().sorts.iter().map(|sort| sort.name.as_str()).collect::<Vec<_>>(),
     })
 }
 

@@ -5,19 +5,22 @@ use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use search::{Index, RawRequest, SearchRequest};
-use snapshots::{Cache, Digest, Manifest, Pointer, Remembered, Snapshot, Store, Watcher};
+use snapshots::{Cache, Digest, Manifest, Pointer, PointerState, Remembered, Snapshot, SnapshotId, Store, Watcher};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Market};
 use crate::live::{Generation, Live};
 use crate::metrics::Metrics;
+use crate::server::panic_text;
 
 /// How many snapshots' objects stay in the cache, so that going back is quick.
 const KEPT_SNAPSHOTS: usize = 3;
+/// A failed announcement is tried again after the poll interval, doubled this many times at the most.
+const MAX_RETRY_DOUBLINGS: u32 = 6;
 /// How many titles are searched for before a snapshot is served, so that its first shopper does not wait.
 const WARMING_QUERIES: usize = 64;
 
@@ -88,23 +91,57 @@ pub struct Follower {
     metrics: Arc<Metrics>,
     watcher: Watcher,
     kept: Arc<KeptObjects>,
+    failed: Option<Failed>,
+    poll_interval: Duration,
 }
 
-/// The objects that the last snapshots of all markets consist of.
+/// An announcement that could not be followed. Trying again costs a download, so it is tried ever more rarely; another
+/// announcement is tried at once.
+struct Failed {
+    pointer: Pointer,
+    fault: String,
+    times: u32,
+    retry_at: Instant,
+}
+
+/// The objects that the last snapshots of all markets consist of, those that are being installed among them.
 #[derive(Default)]
-pub struct KeptObjects(Mutex<VecDeque<(String, Vec<Digest>)>>);
+pub struct KeptObjects(Mutex<VecDeque<KeptSnapshot>>);
+
+struct KeptSnapshot {
+    market: String,
+    id: SnapshotId,
+    objects: Vec<Digest>,
+}
 
 impl KeptObjects {
-    /// Takes note of a market's newest snapshot; returns every object that is to stay.
-    fn add(&self, market: &str, manifest: &Manifest) -> HashSet<Digest> {
+    /// Takes note of a market's newest snapshot, before its first object is downloaded.
+    fn add(&self, market: &str, manifest: &Manifest, served: Option<&SnapshotId>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_front((market.to_owned(), manifest.objects.iter().map(|object| object.blake3).collect()));
+        kept.retain(|snapshot| snapshot.market != market || snapshot.id != manifest.id);
+        let objects = manifest.objects.iter().map(|object| object.blake3).collect();
+        kept.push_front(KeptSnapshot { market: market.to_owned(), id: manifest.id.clone(), objects });
         let mut seen = 0;
-        kept.retain(|(name, _)| {
-            seen += usize::from(name == market);
-            name != market || seen <= KEPT_SNAPSHOTS
+        kept.retain(|snapshot| {
+            seen += usize::from(snapshot.market == market);
+            snapshot.market != market || seen <= KEPT_SNAPSHOTS || Some(&snapshot.id) == served
         });
-        kept.iter().flat_map(|(_, objects)| objects.iter().copied()).collect()
+    }
+
+    /// Forgets all but a market's newest snapshot and the one it serves: their space is needed.
+    fn shrink(&self, market: &str, served: Option<&SnapshotId>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = 0;
+        kept.retain(|snapshot| {
+            seen += usize::from(snapshot.market == market);
+            snapshot.market != market || seen <= 1 || Some(&snapshot.id) == served
+        });
+    }
+
+    /// Every object that is to stay.
+    fn objects(&self) -> HashSet<Digest> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().flat_map(|snapshot| snapshot.objects.iter().copied()).collect()
     }
 }
 
@@ -117,7 +154,7 @@ impl Follower {
         config: &Config,
     ) -> Self {
         let watcher = Watcher::new(market.store.clone(), config.channel.clone(), config.poll_interval);
-        Self { market, cache, metrics, watcher, kept }
+        Self { market, cache, metrics, watcher, kept, failed: None, poll_interval: config.poll_interval }
     }
 
     /// Serves what was served last, without asking the store: a node that restarts while the store is away still has
@@ -125,12 +162,18 @@ impl Follower {
     pub async fn recall(&self) {
         let Some(served) = self.cache.recall(&self.market.name) else { return };
         let id = served.pointer.snapshot.clone();
-        self.kept.add(&self.market.name, &served.manifest);
-        match self.open(served.manifest, served.pointer).await {
+        match self.open(served.manifest, served.pointer, None).await {
             Ok(()) => info!(market = self.market.name, snapshot.id = %id, "serving the snapshot in the cache"),
             Err(fault) => {
                 warn!(market = self.market.name, snapshot.id = %id, "the snapshot in the cache is of no use: {fault}")
             }
+        }
+    }
+
+    /// Takes note of what will be recalled, before any market tidies the cache up.
+    pub fn keep_recalled(&self) {
+        if let Some(served) = self.cache.recall(&self.market.name) {
+            self.kept.add(&self.market.name, &served.manifest, None);
         }
     }
 
@@ -154,60 +197,90 @@ impl Follower {
     async fn step(&mut self) -> Result<(), Fault> {
         let labels = self.market.name.as_str();
         let polled = self.watcher.poll().await.inspect_err(|_| self.metrics.poll_failed(labels));
-        let moved = polled.map_err(Fault::Store)?;
+        let state = polled.map_err(Fault::Store)?;
         self.market.heard();
-        let Some(moved) = moved else { return Ok(()) };
+        let moved = match state {
+            PointerState::Moved(moved) => moved,
+            PointerState::Unchanged => return Ok(()),
+            // Before the first announcement this is as it should be; but so it looks when a store was emptied.
+            PointerState::Missing => return Err(Fault::Missing),
+        };
         let pointer = moved.pointer.clone();
+        if let Some(failed) =
+            self.failed.as_ref().filter(|failed| failed.pointer == pointer && Instant::now() < failed.retry_at)
+        {
+            return Err(Fault::Open { id: pointer.snapshot.to_string(), cause: failed.fault.clone() });
+        }
         let served = self.market.live.load().map(|generation| generation.pointer.clone());
         if served.as_ref() == Some(&pointer) {
             self.watcher.accept(&moved);
             return Ok(());
         }
         let started = Instant::now();
-        let opened = self.fetch_and_open(pointer.clone(), served.map(|served| served.sequence)).await;
+        let opened = self.fetch_and_open(pointer.clone(), served.as_ref()).await;
         match opened {
             Ok(()) => {
                 self.watcher.accept(&moved);
+                self.failed = None;
                 let took_ms = started.elapsed().as_millis() as u64;
                 self.metrics.opened(labels, started.elapsed());
                 info!(market = labels, snapshot.id = %pointer.snapshot, snapshot.sequence = pointer.sequence, took_ms, "serving a new snapshot");
                 Ok(())
             }
             Err(cause) => {
-                self.watcher.back_off();
                 self.metrics.open_failed(labels);
-                Err(Fault::Open { id: pointer.snapshot.to_string(), cause })
+                let fault = cause.to_string();
+                self.note_failure(pointer.clone(), fault.clone());
+                Err(Fault::Open { id: pointer.snapshot.to_string(), cause: fault })
             }
         }
     }
 
-    async fn fetch_and_open(&self, pointer: Pointer, served: Option<u64>) -> Result<(), OpenError> {
-        // A regional copy of the pointer can be behind what this node has seen.
-        if let Some(served) = served.filter(|served| pointer.sequence <= *served) {
-            return Err(OpenError::Older { announced: pointer.sequence, served });
-        }
-        let manifest = self.market.store.get_manifest(&pointer.snapshot).await?;
-        snapshots::install(&self.market.store, &self.cache, &manifest).await?;
-        let remembered = Remembered { pointer: pointer.clone(), manifest: manifest.clone() };
-        self.open(manifest.clone(), pointer).await?;
-        let keep = self.kept.add(&self.market.name, &manifest);
-        self.cache.retain(&keep);
-        // A full disk must not keep a snapshot from being served; the next start then asks the store.
-        if let Err(fault) = self.cache.remember(&self.market.name, &remembered) {
-            warn!(market = self.market.name, "the cache will not know what was served last: {fault}");
-        }
-        Ok(())
+    fn note_failure(&mut self, pointer: Pointer, fault: String) {
+        let times = self.failed.take().filter(|failed| failed.pointer == pointer).map_or(0, |failed| failed.times + 1);
+        let pause = self.poll_interval.saturating_mul(1 << times.min(MAX_RETRY_DOUBLINGS));
+        self.failed = Some(Failed { pointer, fault, times, retry_at: Instant::now() + pause });
     }
 
-    /// Opens, warms and swaps in, on a thread of its own at low priority; the answer comes once it is served.
-    async fn open(&self, manifest: Manifest, pointer: Pointer) -> Result<(), OpenError> {
+    async fn fetch_and_open(&self, pointer: Pointer, served: Option<&Pointer>) -> Result<(), OpenError> {
+        // A regional copy of the pointer can be behind what this node has seen.
+        if let Some(served) = served.filter(|served| pointer.sequence <= served.sequence) {
+            return Err(OpenError::Older { announced: pointer.sequence, served: served.sequence });
+        }
+        let manifest = self.market.store.get_manifest(&pointer.snapshot).await?;
+        self.kept.add(&self.market.name, &manifest, served.map(|served| &served.snapshot));
+        let remembered = Remembered { pointer: pointer.clone(), manifest: manifest.clone() };
+        let opened = self.open(manifest, pointer, Some(self.market.store.clone())).await;
+        if matches!(&opened, Err(OpenError::Snapshot(error)) if error.is_disk_full()) {
+            self.kept.shrink(&self.market.name, served.map(|served| &served.snapshot));
+        }
+        let (cache, kept, name) = (self.cache.clone(), self.kept.clone(), self.market.name.clone());
+        let remembered = opened.is_ok().then_some(remembered);
+        let tidied = tokio::task::spawn_blocking(move || {
+            cache.retain(&kept.objects());
+            // A full disk must not keep a snapshot from being served; the next start then asks the store.
+            if let Some(Err(fault)) = remembered.map(|remembered| cache.remember(&name, &remembered)) {
+                warn!(market = name, "the cache will not know what was served last: {fault}");
+            }
+        });
+        let _ = tidied.await;
+        opened
+    }
+
+    /// Installs what is missing (where there is a store to ask), opens, warms and swaps in: all on a thread of its own
+    /// at low priority, so that nothing that serves ever waits for a disk or a digest. The answer comes once it serves.
+    async fn open(&self, manifest: Manifest, pointer: Pointer, store: Option<Store>) -> Result<(), OpenError> {
         let (cache, market) = (self.cache.clone(), self.market.clone());
         let alive = self.metrics.generations_alive();
+        let runtime = tokio::runtime::Handle::current();
         let (served, wait) = tokio::sync::oneshot::channel();
         let work = move || {
             // Threads of one process can have different niceness on Linux; where that fails, nothing is lost.
             let _ = rustix::process::nice(10);
             let open = || {
+                if let Some(store) = store {
+                    runtime.block_on(snapshots::install(&store, &cache, &manifest))?;
+                }
                 let index = Index::open(Snapshot::open(&cache, manifest)?)?;
                 warm(&index);
                 Ok::<_, OpenError>(Generation::new(index, pointer, alive))
@@ -215,11 +288,7 @@ impl Follower {
             match std::panic::catch_unwind(AssertUnwindSafe(open)) {
                 Ok(Ok(generation)) => market.live.replace(generation, || drop(served.send(Ok(())))),
                 Ok(Err(error)) => drop(served.send(Err(error))),
-                Err(panic) => {
-                    let text = panic.downcast_ref::<String>().cloned();
-                    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                    drop(served.send(Err(OpenError::Panic(text.unwrap_or_default()))));
-                }
+                Err(panic) => drop(served.send(Err(OpenError::Panic(panic_text(&*panic))))),
             }
         };
         let spawned = std::thread::Builder::new().name("open-snapshot".into()).spawn(work);
@@ -246,6 +315,41 @@ fn warm(index: &Index) {
 enum Fault {
     #[error("the channel cannot be read: {0}")]
     Store(snapshots::Error),
+    #[error("nothing has been announced to the channel, or the store was emptied")]
+    Missing,
     #[error("snapshot {id} cannot be served: {cause}")]
-    Open { id: String, cause: OpenError },
+    Open { id: String, cause: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manifest with one object.
+    fn manifest(name: &str) -> Manifest {
+        let digest = Digest::of(name.as_bytes());
+        let json = serde_json::json!({
+            "format_version": 1, "id": name, "catalogue": "shop", "parent": null, "created_at": "2026-01-01T00:00:00Z",
+            "builder_version": "test", "segments": [], "statistics": {"product_count": 0, "words": {}},
+            "objects": [{"role": "segment", "blake3": digest, "size_bytes": 1}], "source_watermark": null,
+            "validation": {"rows_read": 0, "rows_rejected": 0, "rejected_by_field": {}, "facet_value_counts": {}},
+        });
+        serde_json::from_value(json).expect("a manifest")
+    }
+
+    #[test]
+    fn what_another_market_is_installing_stays() {
+        let kept = KeptObjects::default();
+        let has = |kept: &KeptObjects, name: &str| kept.objects().contains(&Digest::of(name.as_bytes()));
+        let slow = manifest("slow");
+        kept.add("eu", &slow, None);
+        (0..9).for_each(|number| kept.add("us", &manifest(&format!("us{number}")), None));
+        assert!(has(&kept, "slow"), "eu's first snapshot is still on its way");
+        assert!(has(&kept, "us8") && has(&kept, "us6") && !has(&kept, "us5"));
+        let served = manifest("us6").id;
+        (0..5).for_each(|number| kept.add("us", &manifest(&format!("bad{number}")), Some(&served)));
+        assert!(has(&kept, "us6"), "what is served stays, however many announcements fail");
+        kept.shrink("us", Some(&served));
+        assert!(has(&kept, "us6") && has(&kept, "bad4") && !has(&kept, "bad3") && has(&kept, "slow"));
+    }
 }

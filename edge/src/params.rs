@@ -30,7 +30,9 @@ impl SearchParams {
     /// Names a parameter that is unknown or not of its form.
     pub fn from_query(query: &str) -> Result<Self, ApiError> {
         let mut params = Self::default();
+        let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            once(&mut seen, &name)?;
             let raw = &mut params.raw;
             match name.as_ref() {
                 "q" => raw.q = value.into_owned(),
@@ -169,6 +171,15 @@ impl From<SearchBody> for SearchParams {
     }
 }
 
+/// Of a parameter that stands twice, one would be passed over without a word; only lists add up.
+fn once(seen: &mut Vec<String>, name: &str) -> Result<(), ApiError> {
+    if !matches!(name, "facets" | "fields" | "highlight") && seen.iter().any(|other| other == name) {
+        return Err(ApiError::bad_parameter(name, "stands twice"));
+    }
+    seen.push(name.to_owned());
+    Ok(())
+}
+
 fn list(text: &str) -> impl Iterator<Item = String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
 }
@@ -208,6 +219,7 @@ mod tests {
             assert!(text.contains(expected), "{text}");
         };
         check(SearchParams::from_query("query=x"), "query: is no parameter");
+        check(SearchParams::from_query("filters=a&filters=b"), "filters: stands twice");
         check(SearchParams::from_query("page=-1"), "page: '-1' is not a whole number");
         check(SearchParams::from_json(b"{\"page\": \"x\"}"), "line 1 column 12");
         check(SearchParams::from_json(b"{\"pages\": 1}"), "unknown field `pages`");

@@ -1,5 +1,7 @@
 //! Answers on their way out: a status, a body, and the headers that go with it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
@@ -18,19 +20,25 @@ const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=5, s-maxag
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EXPOSED: HeaderValue = HeaderValue::from_static("ETag, Retry-After, Server-Timing, X-Snapshot");
 const X_SNAPSHOT: HeaderName = HeaderName::from_static("x-snapshot");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const CONTENT_SECURITY_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'self'; img-src * data:; style-src 'self' 'unsafe-inline'");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
 pub type HttpResponse = Response<Full<Bytes>>;
 
-/// An answer from a snapshot, which caches may keep until the next one.
+/// An answer from a snapshot, which caches may keep until the next one. Without a body, the client has it already.
 pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<Vec<u8>>) -> HttpResponse {
+    from_snapshots(generation.pointer.snapshot.as_str(), etag, body)
+}
+
+/// An answer from several snapshots, their ids separated by commas.
+pub fn from_snapshots(ids: &str, etag: HeaderValue, body: Option<Vec<u8>>) -> HttpResponse {
     let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
     let mut response = reply(status, JSON, SHARED, body.unwrap_or_default());
     let headers = response.headers_mut();
     headers.insert(ETAG, etag);
-    if let Ok(id) = HeaderValue::from_str(generation.pointer.snapshot.as_str()) {
-        headers.insert(X_SNAPSHOT, id);
-    }
+    headers.extend(HeaderValue::from_str(ids).ok().map(|ids| (X_SNAPSHOT, ids)));
     response
 }
 
@@ -44,6 +52,7 @@ pub fn file(content_type: &'static str, max_age_s: u32, bytes: Bytes) -> HttpRes
     let cache = HeaderValue::from_str(&format!("public, max-age={max_age_s}")).unwrap_or(NO_STORE);
     let mut response = reply(StatusCode::OK, HeaderValue::from_static(content_type), cache, Vec::new());
     *response.body_mut() = Full::new(bytes);
+    response.headers_mut().insert(hyper::header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
     response
 }
 
@@ -64,9 +73,11 @@ pub fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     response
 }
 
-/// Lets pages of the configured origin read the answer.
-pub fn allow_origin(response: &mut HttpResponse, origin: &HeaderValue) {
+/// Adds what every answer has: how long it took here, and which pages may read it.
+pub fn finish(response: &mut HttpResponse, origin: &HeaderValue, took: Duration) {
     let headers = response.headers_mut();
+    let timing = format!("edge;dur={:.3}", took.as_secs_f64() * 1e3);
+    headers.extend(HeaderValue::from_str(&timing).ok().map(|timing| (SERVER_TIMING, timing)));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if origin != "*" {

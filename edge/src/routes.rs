@@ -2,12 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderValue,
+    IF_NONE_MATCH,
 };
 use hyper::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -20,10 +19,11 @@ use crate::error::ApiError;
 use crate::live::Generation;
 use crate::params::{ProductParams, SearchParams, market_from_query, searches_from_json};
 use crate::reply::{self, HttpResponse};
-use crate::server::Shared;
+use crate::server::{Shared, panic_text};
 use crate::storefront;
 
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// A multi-search whose answers grow beyond this is refused.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// A path, read once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,14 +114,16 @@ pub fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<H
     match route {
         Route::Health => Ok(health(shared)),
         Route::Search => search(shared, request),
-        Route::MultiSearch => multi_search(shared, request),
+        // Its searches take turns; the server asks for it by itself.
+        Route::MultiSearch => Err(ApiError::internal("multi-search was not asked for as it must be")),
         Route::Products => products(shared, request),
         Route::Product(id) => product(shared, request, id),
         Route::Categories(below) => categories(shared, request, below.as_deref()),
         Route::Snapshot => {
-            market_from_query(request.query)?;
-            let markets =
-                shared.markets.iter().map(|market| answers::served(&market.name, market.live.load().as_deref()));
+            let wanted = market_from_query(request.query)?;
+            let wanted = wanted.map(|name| shared.market(Some(&name))).transpose()?;
+            let markets = shared.markets.iter().filter(|market| wanted.is_none_or(|wanted| wanted.name == market.name));
+            let markets = markets.map(|market| answers::served(&market.name, market.live.load().as_deref()));
             let body = json!({ "markets": markets.collect::<Vec<_>>() });
             Ok(reply::momentary(StatusCode::OK, body.to_string().into_bytes()))
         }
@@ -137,9 +139,7 @@ pub fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<H
 /// 503 only before the first snapshot and while draining. How old the snapshot is stands in the body: a region with an
 /// old catalogue sells more than no region.
 fn health(shared: &Shared) -> HttpResponse {
-    let settled = shared.markets.iter().all(|market| market.is_settled() || market.live.load().is_some());
-    let serving = shared.markets.iter().any(|market| market.live.load().is_some());
-    let status = match (shared.is_draining(), settled && serving) {
+    let status = match (shared.is_draining(), shared.is_ready()) {
         (true, _) => "draining",
         (false, true) => "ok",
         (false, false) => "starting",
@@ -157,53 +157,68 @@ fn health(shared: &Shared) -> HttpResponse {
 
 fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let params = match *request.method == Method::POST {
+        true if !request.query.is_empty() => {
+            return Err(ApiError::bad_parameter("query string", "a POST has its parameters in the body"));
+        }
         true => SearchParams::from_json(&request.body)?,
         false => SearchParams::from_query(request.query)?,
     };
     let generation = shared.generation(params.market.as_deref())?;
     let search = SearchRequest::parse(params.raw, generation.index.catalogue())?;
     let etag = etag(&generation, ("search", &search));
-    if is_known(request.headers, &etag) {
+    if is_known(request, &etag) {
         return Ok(reply::from_snapshot(&generation, etag, None));
     }
-    let started = Instant::now();
     let found = generation.index.search(&search)?;
     let mut out = JsonOut::new();
     answers::search(&mut out, &generation, &search, &found);
-    let mut response = reply::from_snapshot(&generation, etag, Some(out.0));
-    response.headers_mut().insert(SERVER_TIMING, timing(started));
-    Ok(response)
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
 }
 
-fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+/// Answers several searches, each from the one snapshot that its market had when the call first asked for it.
+pub async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let searches = searches_from_json(&request.body)?;
-    // One snapshot a market for the whole call, whatever is swapped meanwhile.
-    let mut generations: Vec<(Option<String>, Arc<Generation>)> = Vec::new();
-    let started = Instant::now();
-    let mut body = JsonOut::new();
-    body.0.extend_from_slice(b"{\"results\":[");
+    let mut generations: Vec<(&str, Arc<Generation>)> = Vec::new();
+    let mut prepared = Vec::with_capacity(searches.len());
     for (place, params) in searches.into_iter().enumerate() {
-        let generation = match generations.iter().find(|(market, _)| *market == params.market) {
-            Some((_, generation)) => generation.clone(),
+        let at_place = |error: ApiError| error.within("searches", place);
+        let market = shared.market(params.market.as_deref()).map_err(at_place)?;
+        let known = generations.iter().find(|(name, _)| *name == market.name).map(|(_, known)| known.clone());
+        let generation = match known {
+            Some(generation) => generation,
             None => {
-                let generation = shared.generation(params.market.as_deref());
-                let generation = generation.map_err(|error| error.within("searches", place))?;
-                generations.push((params.market.clone(), generation.clone()));
+                let generation = shared.generation(Some(&market.name)).map_err(at_place)?;
+                generations.push((&market.name, generation.clone()));
                 generation
             }
         };
         let search = SearchRequest::parse(params.raw, generation.index.catalogue());
-        let search = search.map_err(|error| ApiError::from(error).within("searches", place))?;
-        let found = generation.index.search(&search)?;
+        prepared.push((generation, search.map_err(|error| at_place(error.into()))?));
+    }
+    let mut body = JsonOut::new();
+    body.0.extend_from_slice(b"{\"results\":[");
+    for (place, (generation, search)) in prepared.iter().enumerate() {
+        // A long batch lets others have their turn in between.
+        tokio::task::yield_now().await;
+        let answer = std::panic::AssertUnwindSafe(|| generation.index.search(search));
+        let found = std::panic::catch_unwind(answer).map_err(|panic| ApiError::internal(panic_text(&*panic)))?;
         if place > 0 {
             body.0.push(b',');
         }
-        answers::search(&mut body, &generation, &search, &found);
+        answers::search(&mut body, generation, search, &found?);
+        if body.0.len() > MAX_ANSWER_BYTES {
+            let reason =
+                format!("their answers are larger than {MAX_ANSWER_BYTES} bytes: ask for fewer hits or fields");
+            return Err(ApiError::bad_parameter("searches", reason));
+        }
     }
     body.0.extend_from_slice(b"]}");
-    let mut response = reply::momentary(StatusCode::OK, body.0);
-    response.headers_mut().insert(SERVER_TIMING, timing(started));
-    Ok(response)
+    let ids: Vec<&str> = generations.iter().map(|(_, generation)| generation.pointer.snapshot.as_str()).collect();
+    let mut hasher = DefaultHasher::new();
+    for (generation, search) in &prepared {
+        hash_request(&mut hasher, generation, search);
+    }
+    Ok(reply::from_snapshots(&ids.join(","), tag(&hasher), Some(body.0)))
 }
 
 fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
@@ -211,11 +226,11 @@ fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpRespo
     let generation = shared.generation(params.market.as_deref())?;
     let fields = fields(params.fields.as_deref())?;
     let etag = etag(&generation, ("product", id, fields));
-    if is_known(request.headers, &etag) {
-        return Ok(reply::from_snapshot(&generation, etag, None));
-    }
     let found = generation.index.product(id);
     let (segment, record) = found.ok_or_else(|| ApiError::not_found(format!("there is no product '{id}'")))?;
+    if is_known(request, &etag) {
+        return Ok(reply::from_snapshot(&generation, etag, None));
+    }
     let mut out = JsonOut::new();
     answers::product(&mut out, &generation.index, segment, record, fields);
     Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
@@ -229,7 +244,7 @@ fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiE
     let generation = shared.generation(params.market.as_deref())?;
     let fields = fields(params.fields.as_deref())?;
     let etag = etag(&generation, ("products", &params.ids, fields));
-    if is_known(request.headers, &etag) {
+    if is_known(request, &etag) {
         return Ok(reply::from_snapshot(&generation, etag, None));
     }
     let mut out = JsonOut::new();
@@ -240,14 +255,14 @@ fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiE
 fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
     let generation = shared.generation(market_from_query(request.query)?.as_deref())?;
     let etag = etag(&generation, ("categories", below));
-    if is_known(request.headers, &etag) {
-        return Ok(reply::from_snapshot(&generation, etag, None));
-    }
     let tree = generation.index.categories(below);
     let tree = tree.ok_or_else(|| match below {
         Some(path) => ApiError::not_found(format!("there is no category '{path}'")),
         None => ApiError::not_found("the catalogue has no category facet"),
     })?;
+    if is_known(request, &etag) {
+        return Ok(reply::from_snapshot(&generation, etag, None));
+    }
     let mut out = JsonOut::new();
     answers::categories(&mut out, &generation, &tree);
     Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
@@ -269,23 +284,30 @@ fn preflight(route: &Route) -> HttpResponse {
 /// A tag that is the same for the same request to the same announcement, on every node of the same build.
 fn etag(generation: &Generation, request: impl Hash) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
-    generation.pointer.snapshot.hash(&mut hasher);
-    generation.pointer.sequence.hash(&mut hasher);
-    env!("CARGO_PKG_VERSION").hash(&mut hasher);
-    request.hash(&mut hasher);
+    hash_request(&mut hasher, generation, request);
+    tag(&hasher)
+}
+
+fn hash_request(hasher: &mut DefaultHasher, generation: &Generation, request: impl Hash) {
+    generation.pointer.snapshot.hash(hasher);
+    generation.pointer.sequence.hash(hasher);
+    env!("CARGO_PKG_VERSION").hash(hasher);
+    request.hash(hasher);
+}
+
+fn tag(hasher: &DefaultHasher) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())).unwrap_or(HeaderValue::from_static("\"0\""))
 }
 
-/// Whether the client has this answer already (RFC 9110, weak comparison).
-fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+/// Whether the client has this answer already (RFC 9110: weak comparison, and only where nothing was sent to be done).
+fn is_known(request: &Request<'_>, etag: &HeaderValue) -> bool {
+    *request.method != Method::POST && has_tag(request.headers, etag)
+}
+
+fn has_tag(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let wanted = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = wanted.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
     tags.any(|tag| tag == "*" || tag.as_bytes() == etag.as_bytes())
-}
-
-fn timing(started: Instant) -> HeaderValue {
-    let took_ms = started.elapsed().as_secs_f64() * 1e3;
-    HeaderValue::from_str(&format!("search;dur={took_ms:.3}")).unwrap_or(HeaderValue::from_static("search"))
 }
 
 #[cfg(test)]
@@ -309,7 +331,7 @@ mod tests {
         let tag = HeaderValue::from_static("\"abc\"");
         let check = |value: &'static str, expected| {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
-            assert_eq!(is_known(&headers, &tag), expected, "{value}");
+            assert_eq!(has_tag(&headers, &tag), expected, "{value}");
         };
         check("\"abc\"", true);
         check("\"x\", W/\"abc\"", true);

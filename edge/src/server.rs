@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use snapshots::Cache;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{info, warn};
 
 use crate::access_log::{AccessLog, Line};
@@ -32,8 +33,15 @@ use crate::routes::{self, Route};
 
 /// The largest body of a request.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// How long a client may take for its request's head, and as long again for its body.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may stay without a request's head. Longer than a balancer keeps one idle (Front Door: 90 s),
+/// or its next request meets a connection that is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a client may take for its request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many bodies are awaited at once.
+const MAX_BODIES: usize = 1_024;
+/// How long a client may leave an answer unread before its connection is cut.
+const UNREAD_TIMEOUT_MS: u32 = 30_000;
 /// How long connections may take to end once nothing new is accepted.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -44,6 +52,9 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub pictures: Pictures,
     max_in_flight: usize,
+    /// One for each processor: what is asked for lies in memory, so more at once would only be slower together.
+    processors: Semaphore,
+    bodies: Semaphore,
     cors_origin: HeaderValue,
     draining: AtomicBool,
     log: AccessLog,
@@ -54,16 +65,27 @@ impl Shared {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// The generation of a market, or of the first one.
-    pub fn generation(&self, market: Option<&str>) -> Result<Arc<Generation>, ApiError> {
-        let found = match market {
+    /// Whether every market's channel was asked, or its cached snapshot opened, and something is served.
+    pub fn is_ready(&self) -> bool {
+        let known = |market: &Arc<MarketState>| market.is_settled() || market.live.load().is_some();
+        self.markets.iter().all(known) && self.markets.iter().any(|market| market.live.load().is_some())
+    }
+
+    /// The market of this name, or the first one.
+    pub fn market(&self, name: Option<&str>) -> Result<&MarketState, ApiError> {
+        let found = match name {
             None => self.markets.first(),
             Some(name) => self.markets.iter().find(|market| market.name == name),
         };
-        let market = found.ok_or_else(|| {
+        found.map(Arc::as_ref).ok_or_else(|| {
             let names: Vec<&str> = self.markets.iter().map(|market| market.name.as_str()).collect();
             ApiError::bad_parameter("market", format!("is none of {}", names.join(", ")))
-        })?;
+        })
+    }
+
+    /// The generation of a market, or of the first one.
+    pub fn generation(&self, market: Option<&str>) -> Result<Arc<Generation>, ApiError> {
+        let market = self.market(market)?;
         let missing = || ApiError::unavailable("no_snapshot", format!("market '{}' has no snapshot yet", market.name));
         market.live.load().ok_or_else(missing)
     }
@@ -110,6 +132,8 @@ impl Edge {
             metrics,
             pictures,
             max_in_flight: config.max_in_flight,
+            processors: Semaphore::new(std::thread::available_parallelism()?.get()),
+            bodies: Semaphore::new(MAX_BODIES),
             cors_origin: HeaderValue::from_str(&config.cors_origin)?,
             draining: AtomicBool::new(false),
             log,
@@ -155,8 +179,9 @@ async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>) 
     };
     let followers: Vec<Follower> = shared.markets.iter().map(follower).collect();
     for follower in &followers {
-        follower.recall().await;
+        follower.keep_recalled();
     }
+    futures::future::join_all(followers.iter().map(Follower::recall)).await;
     for follower in followers {
         tokio::spawn(follower.follow());
     }
@@ -184,13 +209,13 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, graceful: &Gracefu
 
 fn serve_connection(stream: TcpStream, shared: Arc<Shared>, graceful: &GracefulShutdown) {
     let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_TIMEOUT_MS);
     let guard = Counted::new(&shared.metrics.connections);
     let service = service_fn(move |request| handle(shared.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(READ_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
@@ -210,7 +235,7 @@ async fn serve_admin(listener: TcpListener, shared: Arc<Shared>) {
         tokio::spawn(async move {
             let service = service_fn(move |request| admin::answer(shared.clone(), request));
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(READ_TIMEOUT);
+            builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
             let _ = builder.serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -237,7 +262,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpR
     let started = Instant::now();
     let route = Route::of(request.uri().path());
     let (parts, body) = request.into_parts();
-    let result = match route.takes(&parts.method) {
+    let result = match route == Route::Unknown || route.takes(&parts.method) {
         true => work(&shared, &route, &parts, body).await,
         false => Ok(reply::method_not_allowed(route.allowed())),
     };
@@ -246,8 +271,8 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpR
         cause.clone_from(&error.cause);
         reply::error(&error)
     });
-    reply::allow_origin(&mut response, &shared.cors_origin);
     let took = started.elapsed();
+    reply::finish(&mut response, &shared.cors_origin, took);
     let status = response.status().as_u16();
     shared.metrics.answered(route.name(), status, took);
     shared.log.write(&Line {
@@ -262,25 +287,54 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpR
     Ok(response)
 }
 
+/// Reads the body, waits for a processor, and answers.
 async fn work(
     shared: &Shared,
     route: &Route,
     parts: &hyper::http::request::Parts,
     body: Incoming,
 ) -> Result<HttpResponse, ApiError> {
-    let in_flight = &shared.metrics.in_flight;
-    let _guard = Counted::new(in_flight);
-    // Probes must hear from a busy node, or it is taken for a dead one.
-    if in_flight.load(Ordering::Relaxed) > shared.max_in_flight && *route != Route::Health {
-        return Err(ApiError::unavailable("overloaded", "too many requests at once"));
-    }
-    let body = if parts.method == Method::POST { read_body(body).await? } else { Bytes::new() };
+    let body = if parts.method == Method::POST { read_body(shared, body).await? } else { Bytes::new() };
     let query = parts.uri.query().unwrap_or("");
     let request = routes::Request { method: &parts.method, query, headers: &parts.headers, body };
-    routes::answer(shared, route, &request)
+    // Probes must hear from a busy node, or it is taken for a dead one.
+    if *route == Route::Health {
+        return routes::answer(shared, route, &request);
+    }
+    let _turn = Turn::wait(shared).await?;
+    if *route == Route::MultiSearch && parts.method == Method::POST {
+        return routes::multi_search(shared, &request).await;
+    }
+    let answer = std::panic::AssertUnwindSafe(|| routes::answer(shared, route, &request));
+    std::panic::catch_unwind(answer).unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
 }
 
-async fn read_body(body: Incoming) -> Result<Bytes, ApiError> {
+/// What a panic said.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+/// A request's turn on a processor. Those that wait for theirs are counted, and when too many do, the next is turned
+/// away at once: an answer that comes too late is work for nothing.
+struct Turn<'a> {
+    _counted: Counted,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl<'a> Turn<'a> {
+    async fn wait(shared: &'a Shared) -> Result<Self, ApiError> {
+        let in_flight = &shared.metrics.in_flight;
+        let counted = Counted::new(in_flight);
+        if in_flight.load(Ordering::Relaxed) > shared.max_in_flight {
+            return Err(ApiError::unavailable("overloaded", "too many requests at once"));
+        }
+        let permit = shared.processors.acquire().await.map_err(ApiError::internal)?;
+        Ok(Self { _counted: counted, _permit: permit })
+    }
+}
+
+async fn read_body(shared: &Shared, body: Incoming) -> Result<Bytes, ApiError> {
     let too_large = || {
         let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
@@ -288,7 +342,9 @@ async fn read_body(body: Incoming) -> Result<Bytes, ApiError> {
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(too_large());
     }
-    match tokio::time::timeout(READ_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+    let overloaded = |_| ApiError::unavailable("overloaded", "too many bodies at once");
+    let _awaited = shared.bodies.try_acquire().map_err(overloaded)?;
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::bad_parameter("body", error.to_string())),

@@ -1,10 +1,11 @@
 //! Builds a snapshot from input files into a folder that is laid out like a store.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
 use search::SegmentBuilder;
 use snapshots::{
@@ -46,8 +47,12 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     let settings = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let catalogue = Arc::new(Catalogue::parse(&settings).with_context(|| path.display().to_string())?);
     let store = Store::directory(&request.out)?;
+    // One build at a time writes here, and what a killed one left behind goes.
+    let lock = File::create(request.out.join(".build.lock"))?;
+    lock.try_lock().map_err(|_| anyhow!("another build is writing to {}", request.out.display()))?;
+    remove_scratch(&request.out)?;
     // Beside the result, so that a large build does not fill a small /tmp.
-    let scratch = tempfile::Builder::new().prefix(".build-").tempdir_in(&request.out)?;
+    let scratch = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir_in(&request.out)?;
 
     let mut spool = Spool::new(scratch.path())?;
     let mut reader = RowSink {
@@ -92,6 +97,18 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     })
 }
 
+const SCRATCH_PREFIX: &str = ".build-";
+
+fn remove_scratch(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes rows, and tells products from rejects.
 struct RowSink<'a> {
     catalogue: &'a Catalogue,
@@ -114,7 +131,9 @@ impl RowSink<'_> {
             match product.and_then(|product| self.first_of_its_id(product, row.line)) {
                 Ok(product) => spool.push(&product)?,
                 Err(fault) => {
-                    self.rejects.add(row.line, &fault, &row.text).with_context(|| input.display().to_string())?;
+                    self.rejects
+                        .add(input, row.line, &fault, &row.text)
+                        .with_context(|| input.display().to_string())?;
                 }
             }
             progress.at(source.position());

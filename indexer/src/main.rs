@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -59,9 +60,9 @@ async fn run(command: Command, output: Output) -> Result<()> {
         }
         Command::Publish(args) => {
             let request = PublishRequest {
-                from: Store::directory(&args.folder)?,
+                from: open(&folder_url(&args.folder)?)?,
                 snapshot: args.snapshot,
-                to: open(&args.store.store)?,
+                to: destination(&args.store.store, args.dry_run)?,
                 channel: args.channel,
                 dry_run: args.dry_run,
             };
@@ -87,6 +88,20 @@ async fn run(command: Command, output: Output) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The store to publish to: a folder is made, but not by a dry run, which takes a missing one for an empty one.
+fn destination(url: &str, dry_run: bool) -> Result<Store> {
+    match (dry_run, Store::open(url, &config::azure_settings())) {
+        (true, Err(snapshots::Error::NoFolder(_))) => Ok(Store::open("memory://", &[])?),
+        (true, opened) => Ok(opened?),
+        (false, _) => Ok(Store::create(url, &config::azure_settings())?),
+    }
+}
+
+fn folder_url(folder: &Path) -> Result<String> {
+    let folder = std::path::absolute(folder)?;
+    Ok(format!("file://{}", folder.display()))
 }
 
 fn open(url: &str) -> Result<Store> {

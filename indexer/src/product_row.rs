@@ -73,6 +73,8 @@ pub fn product_of(row: &Row, catalogue: &Catalogue) -> Result<Product, ProductEr
     product.updated_at_s = reader.time("updated_at")?;
     reader.attributes(&mut product)?;
     product.validate(catalogue)?;
+    // What is private ends here: it is not even in a temporary file.
+    product.attributes.retain(|name, _| !catalogue.private_attributes.contains(name));
     Ok(product)
 }
 
@@ -169,10 +171,11 @@ fn put_attribute(product: &mut Product, name: &str, value: &Value) -> Result<(),
         Value::Null => return Ok(()),
         Value::Array(_) => AttributeValue::Many(list_of(&field, value)?),
         other => {
-            AttributeValue::One(scalar(other).ok_or_else(|| ProductError::new(&field, "must be a text or a list"))?)
+            let text = scalar(other).ok_or_else(|| ProductError::new(&field, "must be a text or a list"))?;
+            AttributeValue::One(text.trim().to_owned())
         }
     };
-    if !value.values().is_empty() {
+    if value.values().iter().any(|value| !value.is_empty()) {
         product.attributes.insert(name.to_owned(), value);
     }
     Ok(())
@@ -207,6 +210,15 @@ mod tests {
     fn read(json: &str) -> Result<Product, ProductError> {
         let catalogue = Catalogue::parse("name = \"t\"\ncurrency = \"USD\"").expect("valid settings");
         product_of(&serde_json::from_str(json).expect("an object"), &catalogue)
+    }
+
+    #[test]
+    fn private_attributes_end_here() {
+        let settings = "name = \"t\"\ncurrency = \"USD\"\n[attributes]\nprivate = [\"cost\"]";
+        let catalogue = Catalogue::parse(settings).expect("valid settings");
+        let row = r#"{"id": 1, "title": "x", "cost": "7", "attributes": {"cost": 8, "a": " b "}}"#;
+        let product = product_of(&serde_json::from_str(row).expect("an object"), &catalogue).expect("a product");
+        assert_eq!(product.attributes, [("a".to_owned(), AttributeValue::One("b".into()))].into());
     }
 
     #[test]
@@ -246,6 +258,7 @@ mod tests {
         check(r#"{"id": "a", "title": "x", "price": 1e2}"#, "price", "'1e+2' is not a decimal");
         check(r#"{"id": "a", "title": "x", "rating": 7}"#, "rating", "from 0 to 5");
         check(r#"{"id": "a", "title": "x", "availability": "soon"}"#, "availability", "'soon' is none of");
+        check(r#"{"id": "a", "title": "x", "updated_at": 1767225600000}"#, "updated_at", "milliseconds");
         check(r#"{"id": "a", "title": "x", "updated_at": "today"}"#, "updated_at", "no time");
         check(r#"{"id": "a", "title": "x", "attributes": {"a": {}}}"#, "attributes.a", "must be a text or a list");
     }

@@ -59,14 +59,23 @@ pub async fn publish(request: &PublishRequest, progress: &mut Progress) -> Resul
     let uploaded_bytes = missing.iter().map(|object| object.size_bytes).sum();
     let uploaded_objects = missing.len();
     if !request.dry_run {
-        let lease = format!("{}-{}", id, std::process::id());
+        let lease = publish_id(&id);
         request.to.put_lease(&lease, lease_json(&manifest)).await.context("writing the lease")?;
         let announced = upload_and_announce(request, &manifest, &missing, before.as_ref(), &pointer, progress).await;
-        // What a failed publish relied on is no longer needed either; a run that was killed leaves its lease to expire.
-        request.to.delete_lease(&lease).await.context("removing the lease")?;
+        // What a failed publish relied on is no longer needed either. A run that was killed leaves its lease to expire,
+        // and so does one that cannot remove it: what matters is done, or told below.
+        if let Err(error) = request.to.delete_lease(&lease).await {
+            progress.note(&format!("the lease {lease} could not be removed, and will expire: {error}"));
+        }
         announced?;
     }
     Ok(Published { manifest, pointer, uploaded_objects, uploaded_bytes, already_live: false, previous })
+}
+
+/// A name for this run that no other has, on whatever machine it runs.
+fn publish_id(snapshot: &SnapshotId) -> String {
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+    format!("{snapshot}-{random:016x}")
 }
 
 async fn chosen_snapshot(request: &PublishRequest) -> Result<SnapshotId> {
@@ -137,15 +146,24 @@ async fn upload_and_announce(
     for object in missing {
         let bytes = request.from.get_object(&object.blake3).await;
         let bytes = bytes.with_context(|| format!("object {} of {}", object.blake3, request.from.url()))?;
-        let found = Digest::of(&bytes);
-        ensure!(found == object.blake3, Error::DigestMismatch { expected: object.blake3, found });
+        let (expected, found) = (object.blake3, Digest::of(&bytes));
+        ensure!(
+            found == expected,
+            "{} in {}: build the snapshot again, which mends it",
+            Error::DigestMismatch { expected, found },
+            request.from.url(),
+        );
         request.to.put_object(&object.blake3, bytes).await.context("uploading an object")?;
         done += object.size_bytes;
         progress.at(done);
     }
     request.to.put_manifest(manifest).await.context("uploading the manifest")?;
     progress.begin("verify", "objects", Some(manifest.objects.len() as u64));
-    read_back(&request.to, manifest, missing).await?;
+    let proved = match before {
+        Some(before) => proved_objects(&request.to, &before.pointer.snapshot).await,
+        None => HashSet::new(),
+    };
+    read_back(&request.to, manifest, &proved).await?;
     progress.begin("announce", "", None);
     let moved = request.to.move_pointer(&request.channel, before, pointer).await;
     progress.end();
@@ -158,15 +176,21 @@ async fn upload_and_announce(
     }
 }
 
-/// What was written must be there and whole before anyone is told of it: what this run uploaded is read again, what
-/// was there before is asked for its size.
-async fn read_back(store: &Store, manifest: &Manifest, uploaded: &[ObjectRef]) -> Result<()> {
+/// The objects of the snapshot that the channel points at: they were read back before it was announced. What a run
+/// that died has uploaded is not among them.
+async fn proved_objects(store: &Store, live: &SnapshotId) -> HashSet<Digest> {
+    let live = store.get_manifest(live).await;
+    live.map_or_else(|_| HashSet::new(), |live| live.objects.iter().map(|object| object.blake3).collect())
+}
+
+/// What is announced must be there and whole: everything is read again, but what the live snapshot has proved, which
+/// is asked for its size.
+async fn read_back(store: &Store, manifest: &Manifest, proved: &HashSet<Digest>) -> Result<()> {
     let stored = store.get_manifest(&manifest.id).await.context("reading the manifest back")?;
     ensure!(stored == *manifest, "the manifest that was read back differs from the one that was written");
-    let uploaded: HashSet<&Digest> = uploaded.iter().map(|object| &object.blake3).collect();
     for object in &manifest.objects {
         let expected = object.blake3;
-        if uploaded.contains(&expected) {
+        if !proved.contains(&expected) {
             let found = store.digest_of_object(&expected).await.context("reading an object back")?;
             ensure!(found == expected, Error::DigestMismatch { expected, found });
         } else if store.object_size(&expected).await? != Some(object.size_bytes) {

@@ -29,7 +29,9 @@ pub struct Rejects {
 }
 
 impl Rejects {
+    /// Begins a build: what an earlier one set aside is out of date.
     pub fn new(policy: RejectPolicy) -> Self {
+        let _ = std::fs::remove_file(&policy.file);
         Self { policy, out: None, count: 0, by_field: BTreeMap::new() }
     }
 
@@ -37,7 +39,7 @@ impl Rejects {
     ///
     /// # Errors
     /// In strict mode; when the file cannot be written.
-    pub fn add(&mut self, line: u64, fault: &ProductError, text: &str) -> Result<()> {
+    pub fn add(&mut self, input: &Path, line: u64, fault: &ProductError, text: &str) -> Result<()> {
         anyhow::ensure!(!self.policy.strict, "line {line}: {fault}");
         let path = &self.policy.file;
         let out = match &mut self.out {
@@ -47,7 +49,7 @@ impl Rejects {
                 self.out.insert(BufWriter::new(file))
             }
         };
-        let row = json!({"line": line, "field": fault.field, "reason": fault.reason, "row": text});
+        let row = json!({"input": input, "line": line, "field": fault.field, "reason": fault.reason, "row": text});
         writeln!(out, "{row}").with_context(|| path.display().to_string())?;
         self.count += 1;
         *self.by_field.entry(field_group(&fault.field)).or_default() += 1;

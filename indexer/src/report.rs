@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use snapshots::{ChannelName, Manifest, PointerState, SnapshotId, Store};
+use snapshots::{ChannelName, Error, Manifest, PointerState, SnapshotId, Store};
 
 /// What each channel points at.
 ///
@@ -14,8 +14,15 @@ use snapshots::{ChannelName, Manifest, PointerState, SnapshotId, Store};
 pub async fn status(store: &Store) -> Result<Value> {
     let mut channels = Vec::new();
     for channel in store.list_channels().await? {
-        let PointerState::Moved(read) = store.read_pointer(&channel, None).await? else { continue };
-        let pointer = read.pointer;
+        let pointer = match store.read_pointer(&channel, None).await {
+            Ok(PointerState::Moved(read)) => read.pointer,
+            Ok(_) => continue,
+            // One damaged channel must not hide the others.
+            Err(error) => {
+                channels.push(json!({ "channel": channel.as_str(), "fault": error.to_string() }));
+                continue;
+            }
+        };
         let manifest = store.get_manifest(&pointer.snapshot).await;
         channels.push(json!({
             "channel": channel.as_str(),
@@ -39,7 +46,7 @@ pub async fn status(store: &Store) -> Result<Value> {
 pub async fn list(store: &Store) -> Result<Value> {
     let mut pointed: Vec<(SnapshotId, String)> = Vec::new();
     for channel in store.list_channels().await? {
-        if let PointerState::Moved(read) = store.read_pointer(&channel, None).await? {
+        if let Ok(PointerState::Moved(read)) = store.read_pointer(&channel, None).await {
             pointed.push((read.pointer.snapshot, channel.to_string()));
         }
     }
@@ -68,10 +75,10 @@ pub async fn show(store: &Store, name: &str) -> Result<Manifest> {
         return Ok(store.get_manifest(&read.pointer.snapshot).await?);
     }
     let id: SnapshotId = name.parse()?;
-    store
-        .get_manifest(&id)
-        .await
-        .with_context(|| format!("'{name}' is neither a channel nor a snapshot of {}", store.url()))
+    match store.get_manifest(&id).await {
+        Err(Error::NotFound(_)) => bail!("'{name}' is neither a channel nor a snapshot of {}", store.url()),
+        found => Ok(found?),
+    }
 }
 
 /// `status` for people.

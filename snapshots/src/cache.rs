@@ -1,10 +1,10 @@
 //! A node's own copy of the objects that it serves: downloaded once, checked, and never written again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub struct Cache {
     folder: PathBuf,
     /// Objects whose bytes this process has hashed; a snapshot that comes back opens without hashing again.
     verified: Mutex<HashSet<Digest>>,
+    /// Objects that are being installed.
+    installing: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     _lock: File,
 }
 
@@ -67,7 +69,7 @@ impl Cache {
             let reason = "another process uses this cache folder";
             Error::io(folder, std::io::Error::new(std::io::ErrorKind::ResourceBusy, reason))
         })?;
-        Ok(Self { folder: folder.to_owned(), verified: Mutex::default(), _lock: lock })
+        Ok(Self { folder: folder.to_owned(), verified: Mutex::default(), installing: Mutex::default(), _lock: lock })
     }
 
     /// Makes sure that an object is here and whole, downloading what is missing.
@@ -76,14 +78,19 @@ impl Cache {
     /// When the store fails, the bytes are not those of the digest, their structure is unsound, or the disk is full.
     pub async fn install(&self, store: &Store, object: &ObjectRef) -> Result<Installed, Error> {
         let path = self.path(&object.blake3);
+        // Two markets can share an object; it is downloaded once.
+        let lock = self.object_lock(&object.blake3);
+        let _guard = lock.lock().await;
         if let Some(installed) = self.installed(object)? {
             return Ok(installed);
         }
         let partial = path.with_extension("partial");
         download(store, object, &partial).await?;
-        check_content(&partial, object).inspect_err(|_| {
-            // A damaged download must not be resumed.
-            let _ = std::fs::remove_file(&partial);
+        check_content(&partial, object).inspect_err(|error| {
+            // What is damaged must not be resumed; what merely could not be read now is good for another try.
+            if !matches!(error, Error::Io { .. }) {
+                let _ = std::fs::remove_file(&partial);
+            }
         })?;
         let file = File::open(&partial).map_err(|error| Error::io(&partial, error))?;
         file.sync_all().map_err(|error| Error::io(&partial, error))?;
@@ -127,7 +134,8 @@ impl Cache {
         Manifest::from_json(&served.manifest.to_json()).ok().map(|manifest| Remembered { manifest, ..served })
     }
 
-    /// Removes every object that is not in `keep`, and returns how many went. What is mapped stays readable.
+    /// Removes every object, whole or half downloaded, that is not in `keep`, and returns how many went. What is mapped
+    /// stays readable.
     pub fn retain(&self, keep: &HashSet<Digest>) -> usize {
         let Ok(entries) = std::fs::read_dir(self.folder.join("objects")) else { return 0 };
         let mut removed = 0;
@@ -139,6 +147,13 @@ impl Cache {
             }
         }
         removed
+    }
+
+    fn object_lock(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut installing = self.installing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Locks that no one waits for any more go with the next one that is made.
+        installing.retain(|_, lock| Arc::strong_count(lock) > 1);
+        installing.entry(*digest).or_default().clone()
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::catalogue::Catalogue;
@@ -48,7 +49,9 @@ impl Draft {
         for draft in &self.segments {
             let bytes = Mapping::open(&draft.file, false)?;
             let (blake3, size_bytes) = (Digest::of(&bytes), bytes.len() as u64);
-            store.put_object_file(&blake3, &draft.file).await?;
+            if !store.put_object_file(&blake3, &draft.file).await? {
+                mend(store, &blake3, Bytes::from_owner(bytes)).await?;
+            }
             objects.push(ObjectRef { role: Role::Segment, blake3, size_bytes });
             let liveness = match &draft.liveness {
                 Some(liveness) => Some(put(store, &mut objects, Role::Liveness, liveness.to_bytes()).await?),
@@ -71,8 +74,7 @@ impl Draft {
             validation: self.validation,
             source_watermark: self.source_watermark,
         };
-        // The id covers everything that the manifest says.
-        manifest.id = SnapshotId::new(manifest.created_at, &Digest::of(&manifest.to_json()));
+        manifest.seal();
         // What is written must be readable: the same checks that a reader makes.
         let manifest = Manifest::from_json(&manifest.to_json())?;
         store.put_manifest(&manifest).await?;
@@ -82,10 +84,21 @@ impl Draft {
 
 async fn put(store: &Store, objects: &mut Vec<ObjectRef>, role: Role, bytes: Vec<u8>) -> Result<Digest, Error> {
     let (blake3, size_bytes) = (Digest::of(&bytes), bytes.len() as u64);
-    store.put_object(&blake3, bytes.into()).await?;
+    let bytes = Bytes::from(bytes);
+    if !store.put_object(&blake3, bytes.clone()).await? {
+        mend(store, &blake3, bytes).await?;
+    }
     // Two segments can have the same liveness; it is one object all the same.
     if !objects.iter().any(|object| object.blake3 == blake3) {
         objects.push(ObjectRef { role, blake3, size_bytes });
     }
     Ok(blake3)
+}
+
+/// An object that was there already may be damaged, and building again must then mend it.
+async fn mend(store: &Store, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+    match store.digest_of_object(digest).await? == *digest {
+        true => Ok(()),
+        false => store.replace_object(digest, bytes).await,
+    }
 }

@@ -30,6 +30,8 @@ pub enum Error {
     Catalogue(#[from] CatalogueError),
     #[error("'{url}' is no store: {reason}")]
     Url { url: String, reason: String },
+    #[error("there is no folder {}", .0.display())]
+    NoFolder(PathBuf),
     #[error("a segment cannot hold this: {0}")]
     TooLarge(String),
 }
@@ -41,6 +43,11 @@ impl Error {
 
     pub fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { path: path.into(), source }
+    }
+
+    /// Whether space must be made before anything can be written.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
     }
 
     /// Whether the same call may succeed later without anything being mended.

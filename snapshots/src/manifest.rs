@@ -28,7 +28,7 @@ pub struct SnapshotId(String);
 impl SnapshotId {
     pub fn new(created_at: Timestamp, manifest: &Digest) -> Self {
         let digest = manifest.to_string();
-        Self(format!("{}-{}", created_at.strftime("%Y%m%dT%H%M%SZ"), &digest[..12]))
+        Self(format!("{}-{}", created_at.strftime("%Y%m%dT%H%M%S%3fZ"), &digest[..12]))
     }
 
     pub fn as_str(&self) -> &str {
@@ -166,6 +166,25 @@ impl Manifest {
         let mut bytes = serde_json::to_vec_pretty(self).expect("a manifest has no map with keys that are not text");
         bytes.push(b'\n');
         bytes
+    }
+
+    /// Gives the manifest the id that its content asks for.
+    pub fn seal(&mut self) {
+        self.id = self.unsealed_id();
+        self.id = SnapshotId::new(self.created_at, &Digest::of(&self.to_json()));
+    }
+
+    /// Whether the id was made from the content of `json`, which this manifest was read from. The bytes themselves
+    /// are asked, so that a field of a later version counts too.
+    pub fn is_sealed_in(&self, json: &[u8]) -> bool {
+        let Ok(text) = std::str::from_utf8(json) else { return false };
+        let unsealed = text.replacen(self.id.as_str(), self.unsealed_id().as_str(), 1);
+        self.id == SnapshotId::new(self.created_at, &Digest::of(unsealed.as_bytes()))
+    }
+
+    /// What stands in the id's place while the id is made.
+    fn unsealed_id(&self) -> SnapshotId {
+        SnapshotId::new(self.created_at, &Digest::of(b""))
     }
 
     pub fn object(&self, digest: &Digest) -> Option<&ObjectRef> {

@@ -44,6 +44,12 @@ impl Deref for Mapping {
     }
 }
 
+impl AsRef<[u8]> for Mapping {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 // SAFETY: the address of a mapping does not change while any clone of the Arc around it lives.
 unsafe impl StableDeref for Mapping {}
 

@@ -23,6 +23,9 @@ pub mod limits {
     pub const ATTRIBUTE_BYTES: usize = 32 * 1024;
 }
 
+/// The end of the year 9999, beyond which RFC 3339 writes no time.
+const MAX_TIME_S: i64 = 253_402_300_799;
+
 /// What separates the levels of a category path where it is written as one text.
 pub const CATEGORY_SEPARATOR: &str = " > ";
 
@@ -202,6 +205,9 @@ impl Product {
         self.validate_prices(catalogue)?;
         if self.rating_hundredths.is_some_and(|rating| rating > 500) {
             return Err(ProductError::new("rating", "must be from 0 to 5"));
+        }
+        if self.updated_at_s.is_some_and(|seconds| !(0..=MAX_TIME_S).contains(&seconds)) {
+            return Err(ProductError::new("updated_at", "must be seconds since 1970; are these milliseconds?"));
         }
         if self.popularity_thousandths.is_some_and(i64::is_negative) {
             return Err(ProductError::new("popularity", "must not be negative"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cache::{Cache, catalogue_of};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, FacetKind};
 use crate::error::Error;
 use crate::liveness::Liveness;
 use crate::manifest::{Manifest, ObjectRef};
@@ -94,12 +94,18 @@ impl LiveSegment {
 
     /// That the segment was written for these settings: queries rely on every column being there.
     fn check_columns(&self, catalogue: &Catalogue) -> Result<(), Error> {
-        let number = catalogue.number_names().into_iter().find(|name| self.segment.number(name).is_none());
-        let mut facets = catalogue.value_facets();
-        let facet = facets.find(|facet| self.segment.facet(&facet.name).is_none()).map(|facet| facet.name.as_str());
-        match number.or(facet) {
-            None => Ok(()),
-            Some(name) => Err(Error::corrupt("snapshot", format!("a segment has no column for '{name}'"))),
+        let wanted = catalogue.number_names().into_iter();
+        let wanted = wanted.map(|name| (name, catalogue.number_decimals(name).unwrap_or(0)));
+        let numbers = self.segment.numbers().iter().map(|number| (number.name.as_str(), number.decimals));
+        let facets = self.segment.facets().iter().map(|facet| (facet.name.as_str(), facet.hierarchy));
+        let wanted_facets = catalogue.value_facets();
+        let wanted_facets = wanted_facets.map(|facet| (facet.name.as_str(), facet.kind == FacetKind::Hierarchy));
+        match wanted.eq(numbers) && wanted_facets.eq(facets) {
+            true => Ok(()),
+            false => Err(Error::corrupt(
+                "snapshot",
+                "a segment was written for other facets or numbers than the settings name",
+            )),
         }
     }
 }

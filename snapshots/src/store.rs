@@ -75,7 +75,7 @@ impl Store {
     /// are passed over.
     ///
     /// # Errors
-    /// When the URL is of no known kind, or the settings do not make a client.
+    /// When the URL is of no known kind, its folder is missing, or the settings do not make a client.
     pub fn open(url: &str, settings: &[(String, String)]) -> Result<Self, Error> {
         let fault = |reason: String| Error::Url { url: url.to_owned(), reason };
         let parsed =
@@ -83,7 +83,10 @@ impl Store {
         match parsed.scheme() {
             "file" => {
                 let folder = parsed.to_file_path().map_err(|()| fault("the path must be absolute".into()))?;
-                Self::directory(&folder)
+                match folder.is_dir() {
+                    true => Self::directory(&folder),
+                    false => Err(Error::NoFolder(folder)),
+                }
             }
             "memory" => Ok(Self::with(Arc::new(InMemory::new()), Path::default(), url, None)),
             "az" => {
@@ -96,6 +99,17 @@ impl Store {
         }
     }
 
+    /// Opens as [`Store::open`] does, and makes a folder that is missing.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when the folder cannot be made.
+    pub fn create(url: &str, settings: &[(String, String)]) -> Result<Self, Error> {
+        match Url::parse(url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok()) {
+            Some(folder) => Self::directory(&folder),
+            None => Self::open(url, settings),
+        }
+    }
+
     /// Opens a directory as a store, and makes it where it is missing.
     ///
     /// # Errors
@@ -103,7 +117,8 @@ impl Store {
     pub fn directory(folder: &FilePath) -> Result<Self, Error> {
         std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
         let folder = folder.canonicalize().map_err(|error| Error::io(folder, error))?;
-        let client = LocalFileSystem::new_with_prefix(&folder)?;
+        // What a pointer names must outlive a power cut as the pointer does.
+        let client = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true);
         let url = format!("file://{}", folder.display());
         Ok(Self::with(Arc::new(client), Path::default(), &url, Some(folder)))
     }
@@ -123,7 +138,7 @@ impl Store {
     pub async fn put_object(&self, digest: &Digest, bytes: Bytes) -> Result<bool, Error> {
         let path = self.object_path(digest);
         if bytes.len() <= SINGLE_PUT_BYTES {
-            return self.create(&path, bytes).await;
+            return self.put_new(&path, bytes).await;
         }
         // Parts cannot be put create-only; the name is the digest of the bytes, so a race writes the same twice.
         if self.object_size(digest).await?.is_some() {
@@ -135,8 +150,24 @@ impl Store {
             parts.wait_for_capacity(PARTS_AT_ONCE).await?;
             parts.put(bytes.slice(start..bytes.len().min(start + PART_BYTES)));
         }
-        parts.finish().await?;
-        Ok(true)
+        match parts.finish().await {
+            Ok(_) => Ok(true),
+            // Another upload of the same object, or an answer that was lost, can spoil the last step of one that has
+            // succeeded. Whoever publishes reads the object back.
+            Err(error) => match self.object_size(digest).await {
+                Ok(Some(size)) if size == bytes.len() as u64 => Ok(false),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Writes an object over one that is there with other bytes: the repair of a damaged store.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn replace_object(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+        self.objects.put_opts(&self.object_path(digest), bytes.into(), PutMode::Overwrite.into()).await?;
+        Ok(())
     }
 
     /// Writes a file as an object, without reading it into memory first.
@@ -144,7 +175,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read or the store fails.
     pub async fn put_object_file(&self, digest: &Digest, file: &FilePath) -> Result<bool, Error> {
-        let bytes = Bytes::from_owner(MappedBytes(Mapping::open(file, false)?));
+        let bytes = Bytes::from_owner(Mapping::open(file, false)?);
         self.put_object(digest, bytes).await
     }
 
@@ -174,7 +205,10 @@ impl Store {
         match &self.directory {
             Some(folder) => {
                 let path = folder.join("objects").join(digest.to_string());
-                Ok(Bytes::from_owner(MappedBytes(Mapping::open(&path, false)?)))
+                match path.exists() {
+                    true => Ok(Bytes::from_owner(Mapping::open(&path, false)?)),
+                    false => Err(Error::NotFound(path.display().to_string())),
+                }
             }
             None => Ok(self.objects.get(&self.object_path(digest)).await?.bytes().await?),
         }
@@ -185,9 +219,14 @@ impl Store {
     /// # Errors
     /// When the object is missing or the store fails.
     pub async fn digest_of_object(&self, digest: &Digest) -> Result<Digest, Error> {
-        let mut stream = self.objects.get(&self.object_path(digest)).await?.into_stream();
+        let size = self.object_size(digest).await?;
+        let size = size.ok_or_else(|| Error::NotFound(format!("object {digest}")))?;
+        // In ranges, so that a large object is not bound by the time limit of one request.
+        let ranges = (0..size).step_by(PART_BYTES).map(|start| start..size.min(start + PART_BYTES as u64));
+        let mut chunks =
+            futures::stream::iter(ranges).map(|range| self.get_object_range(digest, range)).buffered(PARTS_AT_ONCE);
         let mut hasher = blake3::Hasher::new();
-        while let Some(chunk) = stream.try_next().await? {
+        while let Some(chunk) = chunks.try_next().await? {
             hasher.update(&chunk);
         }
         Ok(Digest::from(hasher.finalize()))
@@ -199,7 +238,7 @@ impl Store {
     /// When another manifest has this id, or the store fails.
     pub async fn put_manifest(&self, manifest: &Manifest) -> Result<bool, Error> {
         let path = self.manifest_path(&manifest.id);
-        if self.create(&path, manifest.to_json().into()).await? {
+        if self.put_new(&path, manifest.to_json().into()).await? {
             return Ok(true);
         }
         match self.get_manifest(&manifest.id).await? == *manifest {
@@ -214,16 +253,19 @@ impl Store {
         let path = self.manifest_path(id);
         let (bytes, _) = self.get_small(&path, GetOptions::new(), MANIFEST_BYTES).await?;
         let manifest = Manifest::from_json(&bytes)?;
-        match manifest.id == *id {
+        if manifest.id != *id {
+            return Err(Error::corrupt(path.to_string(), format!("it is the manifest of {}", manifest.id)));
+        }
+        match manifest.is_sealed_in(&bytes) {
             true => Ok(manifest),
-            false => Err(Error::corrupt(path.to_string(), format!("it is the manifest of {}", manifest.id))),
+            false => Err(Error::corrupt("manifest", "its content is not what its id was made from")),
         }
     }
 
     /// The ids of all manifests, oldest first.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or holds more than are ever listed.
     pub async fn list_snapshots(&self) -> Result<Vec<SnapshotId>, Error> {
         let names = self.list_names("snapshots").await?;
         let mut ids: Vec<SnapshotId> =
@@ -297,9 +339,13 @@ impl Store {
     /// Writes what a running publish relies on, before its first object.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When a lease of this name is there already, or the store fails.
     pub async fn put_lease(&self, publish_id: &str, json: Vec<u8>) -> Result<(), Error> {
-        self.create(&self.path(&["leases", &format!("{publish_id}.json")]), json.into()).await.map(|_| ())
+        let path = self.path(&["leases", &format!("{publish_id}.json")]);
+        match self.put_new(&path, json.into()).await? {
+            true => Ok(()),
+            false => Err(Error::Exists(path.to_string())),
+        }
     }
 
     /// # Errors
@@ -345,7 +391,7 @@ impl Store {
         replace_file(&target, &pointer.to_json())
     }
 
-    async fn create(&self, path: &Path, bytes: Bytes) -> Result<bool, Error> {
+    async fn put_new(&self, path: &Path, bytes: Bytes) -> Result<bool, Error> {
         match self.objects.put_opts(path, bytes.into(), PutMode::Create.into()).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
@@ -369,8 +415,15 @@ impl Store {
 
     async fn list_names(&self, folder: &str) -> Result<Vec<String>, Error> {
         let path = self.path(&[folder]);
-        let metas = self.objects.list(Some(&path)).take(MAX_LISTED);
-        Ok(metas.map_ok(|meta| meta.location.filename().unwrap_or_default().to_owned()).try_collect().await?)
+        let metas = self.objects.list(Some(&path)).take(MAX_LISTED + 1);
+        let names = metas.map_ok(|meta| meta.location.filename().unwrap_or_default().to_owned());
+        let names: Vec<String> = names.try_collect().await?;
+        match names.len() > MAX_LISTED {
+            true => {
+                Err(Error::corrupt(path.to_string(), format!("more than {MAX_LISTED} entries; name the one you mean")))
+            }
+            false => Ok(names),
+        }
     }
 
     fn path(&self, parts: &[&str]) -> Path {
@@ -387,14 +440,6 @@ impl Store {
 
     fn channel_path(&self, channel: &ChannelName) -> Path {
         self.path(&["channels", &format!("{channel}.json")])
-    }
-}
-
-struct MappedBytes(Mapping);
-
-impl AsRef<[u8]> for MappedBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Watcher {
     channel: ChannelName,
     interval: Duration,
     known: Option<PointerVersion>,
+    /// Failed polls in a row.
     failures: u32,
     random: u64,
 }
@@ -25,27 +26,19 @@ impl Watcher {
         Self { store, channel, interval, known: None, failures: 0, random: seed | 1 }
     }
 
-    /// Asks once. Some when the pointer moved since [`Watcher::accept`].
+    /// Asks once whether the pointer moved since [`Watcher::accept`].
     ///
     /// # Errors
     /// When the store fails or the pointer is damaged; the next pause is then longer.
-    pub async fn poll(&mut self) -> Result<Option<ReadPointer>, Error> {
+    pub async fn poll(&mut self) -> Result<PointerState, Error> {
         let state = self.store.read_pointer(&self.channel, self.known.as_ref()).await;
         self.failures = if state.is_ok() { 0 } else { self.failures.saturating_add(1) };
-        match state? {
-            PointerState::Moved(found) => Ok(Some(found)),
-            PointerState::Unchanged | PointerState::Missing => Ok(None),
-        }
+        state
     }
 
     /// Takes note that this version is dealt with; until then, polling returns it again.
     pub fn accept(&mut self, pointer: &ReadPointer) {
         self.known = Some(pointer.version().clone());
-    }
-
-    /// Slows the pace down, as after a failed poll: what was announced could not be opened.
-    pub fn back_off(&mut self) {
-        self.failures = self.failures.saturating_add(1);
     }
 
     /// How long to wait before the next poll: the interval give or take a fifth, doubled for each failure in a row.

@@ -43,7 +43,7 @@ fn a_search_is_answered_whole() {
     assert_eq!(body["query"], json!({"original": "lamp 1", "corrected": null, "dropped": []}));
     assert_eq!(body["snapshot"]["sequence"], 1);
     assert_eq!(answer.header("x-snapshot"), body["snapshot"]["id"].as_str().expect("an id"));
-    assert!(answer.header("server-timing").starts_with("search;dur="));
+    assert!(answer.header("server-timing").starts_with("edge;dur="));
     assert_eq!(answer.header("cache-control"), "public, max-age=5, s-maxage=5");
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     let body = r#"{"q": "lamp 1", "per_page": 2, "page": 2, "fields": ["id", "title", "price"], "facets": "brand,price",
@@ -83,6 +83,11 @@ fn answers_are_cached_by_etag() {
         let etag = connection.get(path).header("etag").to_owned();
         assert_eq!(send(&mut connection, path, &etag).status, 304, "{path}");
     }
+    assert_eq!(send(&mut connection, "/v1/products/none", "*").status, 404, "what is not there is not unchanged");
+    let headers = [("if-none-match", etag.as_str())];
+    let posted =
+        connection.send("POST", "/v1/search", &headers, br#"{"q": "lamp", "facets": "brand"}"#).expect("an answer");
+    assert_eq!((posted.status, posted.header("etag")), (200, etag.as_str()));
     let head = connection.send("HEAD", "/v1/search?q=lamp&facets=brand", &[], b"").expect("an answer");
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("content-length"), first.body.len().to_string());
@@ -119,7 +124,10 @@ fn several_searches_in_one_call() {
     let (_shop, edge) = serve(4);
     let body =
         r#"{"searches": [{"q": "lamp 2", "fields": "id"}, {"filters": "color:red", "fields": "id", "per_page": 1}]}"#;
-    let results = edge.connect().post("/v1/multi-search", body).json()["results"].clone();
+    let answer = edge.connect().post("/v1/multi-search", body);
+    let results = answer.json()["results"].clone();
+    assert_eq!(answer.header("x-snapshot"), results[0]["snapshot"]["id"]);
+    assert!(!answer.header("etag").is_empty() && !answer.header("server-timing").is_empty());
     assert_eq!(results[0]["hits"][0]["id"], "p2");
     assert_eq!((&results[1]["found"], results[1]["hits"].as_array().map(Vec::len)), (&json!(2), Some(1)));
     assert_eq!(results[0]["snapshot"], results[1]["snapshot"]);
@@ -165,11 +173,15 @@ fn errors_are_problem_documents() {
     check("/v1/search?per_page=101", 400, "above 100");
     check("/v1/search?facets=nope", 400, "'nope' is none of brand, category, price, color");
     check("/v1/products", 400, "ids: is missing");
+    check("/v1/snapshot?market=jp", 400, "market: is none of us");
+    check("/v1/search?q=a&q=b", 400, "q: stands twice");
     check("/v1/nothing", 404, "no such path");
     check("/metrics", 404, "no such path");
     let mut connection = edge.connect();
     let wrong = connection.send("DELETE", "/v1/search", &[], b"").expect("an answer");
     assert_eq!((wrong.status, wrong.header("allow")), (405, "GET, HEAD, POST, OPTIONS"));
+    let mixed = edge.connect().post("/v1/search?market=us", "{}");
+    assert_eq!(mixed.status, 400, "a query string that would be passed over");
     let large = edge.connect().post("/v1/search", &format!("{{\"q\": \"{}\"}}", "x".repeat(70_000)));
     assert_eq!(large.status, 413);
     let preflight =

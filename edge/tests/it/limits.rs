@@ -5,27 +5,94 @@ use std::process::Command;
 use crate::process::{EdgeProcess, wait_until};
 use crate::shop::Shop;
 
-/// The head of a request whose body is still to come: the request is worked on, and waits.
+/// The head of a request whose body is still to come.
 const UNFINISHED: &[u8] = b"POST /v1/search HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{";
+
+/// Work for some milliseconds.
+fn heavy() -> String {
+    let search = r#"{"q": "l", "facets": "*", "per_page": 100, "fields": "*"}"#;
+    format!("{{\"searches\": [{}]}}", [search; 50].join(","))
+}
 
 #[test]
 fn more_requests_than_allowed_are_turned_away_at_once() {
     let shop = Shop::new();
-    shop.publish("alpha", 5);
-    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--max-in-flight", "2"]);
+    shop.publish("alpha", 2_000);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--max-in-flight", "3"]);
     edge.wait_for_sequence(1);
-    let mut waiting = [edge.connect(), edge.connect()];
-    waiting.iter_mut().for_each(|connection| connection.write(UNFINISHED).expect("half a request"));
-    wait_until("both are worked on", || edge.metric("vitrine_edge_requests_in_flight") == Some(2.0));
-    let refused = edge.get("/v1/search");
-    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
-    assert!(refused.text().contains("overloaded"), "{}", refused.text());
+    let clients: Vec<_> = (0..32)
+        .map(|_| {
+            let mut connection = edge.connect();
+            std::thread::spawn(move || {
+                (0..4).map(|_| connection.post("/v1/multi-search", &heavy())).collect::<Vec<_>>()
+            })
+        })
+        .collect();
     assert_eq!(edge.get("/healthz").status, 200, "probes are always answered");
-    for mut connection in waiting {
+    let answers: Vec<_> = clients.into_iter().flat_map(|client| client.join().expect("answers")).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 503).collect();
+    assert!(!refused.is_empty() && refused.len() < answers.len(), "{} of {} refused", refused.len(), answers.len());
+    for answer in refused {
+        assert_eq!(answer.header("retry-after"), "1");
+        assert!(answer.text().contains("overloaded"), "{}", answer.text());
+    }
+    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 503)));
+    assert_eq!(edge.get("/v1/search").status, 200);
+    assert_eq!(edge.metric("vitrine_edge_requests_in_flight"), Some(0.0));
+}
+
+#[test]
+fn clients_that_dawdle_with_their_bodies_keep_no_one_out() {
+    let shop = Shop::new();
+    shop.publish("alpha", 5);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--max-in-flight", "1"]);
+    edge.wait_for_sequence(1);
+    let mut slow: Vec<_> = (0..20).map(|_| edge.connect()).collect();
+    slow.iter_mut().for_each(|connection| connection.write(UNFINISHED).expect("half a request"));
+    assert_eq!(edge.get("/v1/search").status, 200);
+    for mut connection in slow {
         connection.write(b"}").expect("the rest");
         assert_eq!(connection.read(false).expect("an answer").status, 200);
     }
-    assert_eq!(edge.get("/v1/search").status, 200);
+}
+
+#[test]
+fn a_client_that_asks_and_never_reads_is_held_back() {
+    let shop = Shop::new();
+    shop.publish("alpha", 300);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    let mut stream = std::net::TcpStream::connect(edge.public).expect("a connection");
+    stream.set_write_timeout(Some(std::time::Duration::from_secs(2))).expect("a timeout");
+    let request = b"GET /v1/search?per_page=100&fields=* HTTP/1.1\r\nhost: test\r\n\r\n".repeat(100);
+    // Answers to all of these would be gigabytes.
+    let held_back = (0..2_000).any(|_| std::io::Write::write_all(&mut stream, &request).is_err());
+    assert!(held_back, "nothing kept the client from asking on");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", edge.id())).expect("the process's memory");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    let resident_kb: u64 = resident.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(resident_kb < 300_000, "{resident_kb} kB are held for one client");
+}
+
+#[test]
+fn requests_that_are_no_http_are_answered() {
+    let shop = Shop::new();
+    shop.publish("alpha", 5);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    let check = |request: &str, status: u16| {
+        let mut connection = edge.connect();
+        connection.write(request.as_bytes()).expect("a request");
+        assert_eq!(connection.read(false).expect("an answer").status, status, "{request:.60}");
+    };
+    check("GET /healthz HTTP/1.1 nonsense\r\n\r\n", 400);
+    check(&format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "y".repeat(100_000)), 431);
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
+    let chunked = "HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+    check(&format!("POST /v1/search {chunked}{chunk}{chunk}0\r\n\r\n"), 413);
+    check(&format!("POST /healthz {chunked}{chunk}0\r\n\r\n"), 405);
+    check(&format!("POST /nothing {chunked}2\r\n{{}}\r\n0\r\n\r\n"), 404);
+    check(&format!("POST /v1/search {chunked}2\r\n{{}}\r\n0\r\n\r\n"), 200);
 }
 
 #[test]
@@ -36,7 +103,6 @@ fn sigterm_drains() {
     edge.wait_for_sequence(1);
     let mut open = edge.connect();
     open.write(UNFINISHED).expect("half a request");
-    wait_until("it is worked on", || edge.metric("vitrine_edge_requests_in_flight") == Some(1.0));
     edge.signal("TERM");
     wait_until("the balancer is told", || edge.get("/healthz").status == 503);
     assert_eq!(edge.get("/v1/search").status, 200, "answers go on while the balancer takes note");

@@ -56,8 +56,10 @@ fn ask(connection: &mut Connection, number: usize) -> Answer {
     match number % 3 {
         0 => connection.get("/v1/search?q=lamp+1&facets=brand&per_page=50"),
         1 => connection.get("/v1/search?facets=*&filters=color:red&per_page=100"),
-        _ => connection
-            .post("/v1/multi-search", r#"{"searches": [{"q": "lamp", "facets": "brand"}, {"facets": "brand"}]}"#),
+        _ => connection.post(
+            "/v1/multi-search",
+            r#"{"searches": [{"q": "lamp", "facets": "brand"}, {"facets": "brand", "market": "us"}]}"#,
+        ),
     }
 }
 

@@ -46,6 +46,8 @@ pub enum MappingError {
     Syntax(String),
     #[error("'{target}' is none of {} and attributes.NAME", TARGETS.join(", "))]
     Target { target: String },
+    #[error("columns '{first}' and '{second}' are both mapped to {target}")]
+    Twice { first: String, second: String, target: String },
     #[error("column '{column}' is not in the input, which has {known}")]
     Column { column: String, known: String },
     #[error("mapping file: {0}")]
@@ -92,6 +94,10 @@ impl Mapping {
         if !attribute && !TARGETS.contains(&target.as_str()) {
             return Err(MappingError::Target { target });
         }
+        let taken = self.columns.iter().find(|(other, taken)| **taken == target && **other != column);
+        if let Some((first, _)) = taken.filter(|_| target != "ignore") {
+            return Err(MappingError::Twice { first: first.clone(), second: column, target });
+        }
         self.columns.insert(column, target);
         Ok(())
     }
@@ -110,25 +116,25 @@ impl Mapping {
     }
 
     /// Renames the values of a row to the fields they are for. An object of attributes is looked into as well: its
-    /// entries are named `attributes.NAME` in a mapping.
+    /// entries are named `attributes.NAME`, in a mapping as in the name of a column. What is mapped stands above a
+    /// column that merely has the field's name.
     pub fn apply(&self, row: Row) -> Row {
-        if self.columns.is_empty() && self.list_separator.is_none() {
-            return row;
-        }
         let mut mapped = Row::new();
         let mut attributes = Row::new();
+        let mut named = Vec::new();
         for (name, value) in row {
             match (name.as_str(), value) {
                 ("attributes", Value::Object(entries)) => {
-                    for (entry, value) in entries {
-                        let target = self.columns.get(&format!("attributes.{entry}")).cloned();
-                        self.put(target.unwrap_or(format!("attributes.{entry}")), value, &mut mapped, &mut attributes);
-                    }
+                    named.extend(entries.into_iter().map(|(entry, value)| (format!("attributes.{entry}"), value)));
                 }
-                (_, value) => {
-                    let target = self.columns.get(&name).cloned().unwrap_or(name);
-                    self.put(target, value, &mut mapped, &mut attributes);
-                }
+                (_, value) => named.push((name, value)),
+            }
+        }
+        named.sort_by_key(|(name, _)| self.columns.contains_key(name));
+        for (name, value) in named {
+            match self.columns.get(&name) {
+                Some(target) => self.put(target.clone(), value, &mut mapped, &mut attributes),
+                None => self.put(name, value, &mut mapped, &mut attributes),
             }
         }
         if !attributes.is_empty() {
@@ -155,7 +161,8 @@ impl Mapping {
 
 /// Whether a field takes several values.
 fn is_list(target: &str) -> bool {
-    matches!(target, "gtins" | "images" | "category") || target.starts_with("attributes.")
+    matches!(target, "gtins" | "gtin" | "images" | "image" | "category" | "categories")
+        || target.starts_with("attributes.")
 }
 
 #[cfg(test)]
@@ -181,9 +188,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_mapped_wins_over_a_column_of_the_same_name() {
+        for column in ["a_price", "z_price"] {
+            let mut mapping = Mapping::default();
+            mapping.add(&format!("{column}=price")).expect("a mapping");
+            let mapped = mapping.apply(row(&format!(r#"{{"price": 1, "{column}": 2}}"#)));
+            assert_eq!(mapped, row(r#"{"price": 2}"#));
+        }
+        // Without a mapping too, the name says that it is an attribute.
+        assert_eq!(Mapping::default().apply(row(r#"{"attributes.x": 1}"#)), row(r#"{"attributes": {"x": 1}}"#));
+    }
+
+    #[test]
     fn faults_are_named() {
         let mut mapping = Mapping::default();
         assert_eq!(mapping.add("title"), Err(MappingError::Syntax("title".into())));
+        let mut twice = Mapping::default();
+        twice.add("a=price").expect("a mapping");
+        assert!(matches!(twice.add("b=price"), Err(MappingError::Twice { .. })));
         assert_eq!(mapping.add("a=titel"), Err(MappingError::Target { target: "titel".into() }));
         mapping.add("a=title").expect("a mapping");
         let error = mapping.check_columns(["b", "c"].into_iter()).expect_err("no such column").to_string();

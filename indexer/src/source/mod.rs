@@ -16,7 +16,7 @@ pub use json_lines::JsonLines;
 pub use mapping::{Mapping, MappingError};
 pub use separated::Separated;
 
-/// A longer line is set aside unread, so that a file without line ends cannot exhaust memory.
+/// A longer line ends the build, so that a file without line ends cannot exhaust memory.
 pub const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 
 /// One row, as JSON: the shape that every source brings its rows into.

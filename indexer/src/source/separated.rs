@@ -1,23 +1,47 @@
 //! CSV and TSV: the first row names the columns.
 
+use std::cell::Cell;
 use std::io::{BufReader, Read};
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::{MAX_LINE_BYTES, Mapping, Row, SourceError, SourceRow};
 
 pub struct Separated {
-    reader: csv::Reader<BufReader<Box<dyn Read>>>,
+    reader: csv::Reader<BoundedRead>,
+    /// What was read since the last row began.
+    unread_bytes: Rc<Cell<usize>>,
     columns: csv::StringRecord,
     mapping: Mapping,
     separator: u8,
     record: csv::ByteRecord,
 }
 
+/// Fails when a row grows without end: a quote that is never closed would swallow the rest of the file.
+struct BoundedRead {
+    inner: BufReader<Box<dyn Read>>,
+    unread_bytes: Rc<Cell<usize>>,
+}
+
+impl Read for BoundedRead {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.unread_bytes.get() > MAX_LINE_BYTES {
+            let reason = format!("a row is longer than {MAX_LINE_BYTES} bytes: is a quote not closed?");
+            return Err(std::io::Error::other(reason));
+        }
+        let count = self.inner.read(buffer)?;
+        self.unread_bytes.set(self.unread_bytes.get() + count);
+        Ok(count)
+    }
+}
+
 impl Separated {
     /// # Errors
     /// When the first row cannot be read, or the mapping names a column that is not there.
     pub fn new(input: BufReader<Box<dyn Read>>, separator: u8, mapping: Mapping) -> Result<Self, SourceError> {
+        let unread_bytes = Rc::new(Cell::new(0));
+        let input = BoundedRead { inner: input, unread_bytes: unread_bytes.clone() };
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(input);
         let fault = |error: csv::Error| SourceError::Read { line: 1, reason: error.to_string() };
         let mut columns = reader.headers().map_err(fault)?.clone();
@@ -26,7 +50,7 @@ impl Separated {
             columns = std::iter::once(first).chain(rest).collect();
         }
         mapping.check_columns(columns.iter())?;
-        Ok(Self { reader, columns, mapping, separator, record: csv::ByteRecord::new() })
+        Ok(Self { reader, unread_bytes, columns, mapping, separator, record: csv::ByteRecord::new() })
     }
 
     fn row(&self) -> Result<Row, String> {
@@ -48,20 +72,25 @@ impl Iterator for Separated {
     type Item = Result<SourceRow, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let started = self.reader.position().line();
+        self.unread_bytes.set(0);
         match self.reader.read_byte_record(&mut self.record) {
             Ok(false) => None,
             Ok(true) => {
-                let line = self.record.position().map_or(0, csv::Position::line);
+                let line = self.record.position().map_or(started, csv::Position::line);
+                let lines = self.reader.position().line().saturating_sub(line);
+                let row = self.row();
+                // One stray quote makes one row of many, and they must not count as one that is set aside.
+                if row.is_err() && lines > 1 {
+                    let reason = format!("a row begins here and runs over {lines} lines: is a quote not closed?");
+                    return Some(Err(SourceError::Read { line, reason }));
+                }
                 let cells = self.record.iter().map(String::from_utf8_lossy);
                 let text = cells.collect::<Vec<_>>().join(&char::from(self.separator).to_string());
-                let row = match self.record.as_slice().len() > MAX_LINE_BYTES {
-                    true => Err(format!("is longer than {MAX_LINE_BYTES} bytes")),
-                    false => self.row(),
-                };
                 Some(Ok(SourceRow { line, text, row }))
             }
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
+                let line = error.position().map_or(started, csv::Position::line);
                 Some(Err(SourceError::Read { line, reason: error.to_string() }))
             }
         }

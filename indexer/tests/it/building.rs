@@ -145,7 +145,7 @@ fn a_build_reports_progress_as_json_lines_and_leaves_no_scratch() {
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     left.sort();
-    assert_eq!(left, ["objects", "snapshots"]);
+    assert_eq!(left, [".build.lock", "objects", "snapshots"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn a_publish_announces_and_says_so() {
 
     let dry = json(path, &["publish", "--store", &store, "--dry-run", "one"]);
     assert_eq!((dry["event"].as_str(), dry["uploaded_objects"].as_u64()), (Some("dry_run"), Some(2)));
-    assert!(!path.join("store/objects").exists(), "a dry run writes nothing");
+    assert!(!path.join("store").exists(), "a dry run writes nothing");
 
     let published = json(path, &["publish", "--store", &store, "one"]);
     assert_eq!((published["event"].as_str(), published["sequence"].as_u64()), (Some("announced"), Some(1)));
@@ -49,7 +49,10 @@ fn a_publish_that_must_not_be_is_refused() {
         let text = fails(path, args);
         assert!(text.contains(expected), "{args:?}: {text}");
     };
-    check(&["publish", "--store", &store, "nothing"], "holds no snapshot: run 'indexer build' first");
+    check(&["publish", "--store", &store, "nothing"], "there is no folder");
+    check(&["status", "--store", &format!("{store}-mistyped")], "there is no folder");
+    fs::create_dir(path.join("empty")).expect("a folder");
+    check(&["publish", "--store", &store, "empty"], "holds no snapshot: run 'indexer build' first");
     check(&["publish", "--store", "s3://x", "one"], "'s3' is none of file, memory and az");
     check(&["show", "--store", &store, "nothing"], "neither a channel nor a snapshot");
     json(path, &["publish", "--store", &store, "one"]);
@@ -71,6 +74,9 @@ fn a_publish_that_must_not_be_is_refused() {
     fs::write(&segment, bytes).expect("damage");
     check(&["publish", "--store", &store, "two"], "is damaged");
     assert_eq!(fs::read_to_string(&pointer).expect("the pointer"), whole);
+    // Building again mends what is damaged, although its name is there already.
+    build_products(path, "two", 4);
+    json(path, &["publish", "--store", &store, "two"]);
 }
 
 #[test]

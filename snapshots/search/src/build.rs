@@ -15,6 +15,9 @@ use crate::text::{Fields, searched_text, searched_words, tokenizers};
 /// tantivy sizes its tables by this; a segment is never split, however much memory its text needs.
 const TEXT_BUDGET_BYTES: usize = 256 * 1024 * 1024;
 
+/// tantivy addresses a segment's text in memory with 32 bits, and panics beyond.
+const MAX_TEXT_BYTES: usize = 3 << 30;
+
 /// The name that a segment's text files have in place of a random one, so that the same input gives the same bytes.
 pub(crate) const TEXT_SEGMENT_ID: &str = "00000000000000000000000000000001";
 
@@ -77,6 +80,13 @@ impl SegmentBuilder {
         document.add_text(self.fields.text, &self.searched);
         document.add_text(self.fields.prefix, &self.searched);
         self.text.add_document(document)?;
+        if self.text.mem_usage() > MAX_TEXT_BYTES {
+            let reason = format!(
+                "the text of {} products; leave the longest fields out of the search",
+                self.report.product_count
+            );
+            return Err(snapshots::Error::TooLarge(reason).into());
+        }
         self.report.product_count += 1;
         Ok(())
     }

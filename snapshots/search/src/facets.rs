@@ -1,5 +1,6 @@
 //! Counting facets over the hits of an answer, and choosing what to show of the counts.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, LiveSegment};
@@ -71,50 +72,70 @@ impl FacetCounts {
         let facet = &index.catalogue().facets[place];
         let (segments, values) = (index.segments(), &index.values);
         let counted = |value: &usize| self.values.get(*value).is_some_and(|count| *count > 0);
+        let text = |value: &usize| values.text(segments, *value);
+        let wanted = wanted_values(request, &facet.name);
         let mut shown: Vec<usize> = match facet.kind {
             FacetKind::Number { .. } => Vec::new(),
             FacetKind::Value => values.range(place).filter(counted).collect(),
             FacetKind::Hierarchy => {
-                let open = open_paths(request, &facet.name);
-                let visible = |value: &usize| is_visible(values.text(segments, *value), &open);
-                values.range(place).filter(counted).filter(visible).collect()
+                values.range(place).filter(counted).filter(|value| is_visible(text(value), &wanted)).collect()
             }
         };
         // Values are numbered in the order of their text, so the number breaks ties.
-        if facet.order == FacetOrder::Count {
-            let key = |value: &usize| (std::cmp::Reverse(self.values[*value]), *value);
-            if shown.len() > request.facet_limit && request.facet_limit > 0 {
-                shown.select_nth_unstable_by_key(request.facet_limit - 1, key);
-                shown.truncate(request.facet_limit);
-            }
-            shown.sort_unstable_by_key(key);
+        let key = |value: &usize| match facet.order {
+            FacetOrder::Count => (std::cmp::Reverse(self.values[*value]), *value),
+            FacetOrder::Value => (std::cmp::Reverse(0), *value),
+        };
+        let limit = request.facet_limit;
+        if facet.kind == FacetKind::Value && limit > 0 && shown.len() > limit {
+            // Only the best need sorting; what is refined is shown all the same.
+            let (_, _, rest) = shown.select_nth_unstable_by_key(limit - 1, key);
+            let refined = |value: &&mut usize| wanted.iter().any(|wanted| wanted == text(value));
+            let refined: Vec<usize> = rest.iter_mut().filter(refined).map(|value| *value).collect();
+            shown.truncate(limit);
+            shown.extend(refined);
         }
-        shown.truncate(request.facet_limit);
+        shown.sort_unstable_by_key(key);
+        // The limit is for each level of a hierarchy, and what is refined is always shown.
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        shown.retain(|value| {
+            let path = text(value);
+            let parent = if facet.kind == FacetKind::Hierarchy { parent(path) } else { "" };
+            let place = places.entry(parent).or_default();
+            *place += 1;
+            *place <= limit || wanted.iter().any(|wanted| is_on_the_way(path, wanted))
+        });
         let pair = |value: usize| (values.text(segments, value).to_owned(), u64::from(self.values[value]));
         shown.into_iter().map(pair).collect()
     }
 }
 
-/// The refined paths of a hierarchy.
-fn open_paths(request: &SearchRequest, facet: &str) -> Vec<String> {
-    let mut open = Vec::new();
+/// The values of a facet that the request asks for.
+fn wanted_values(request: &SearchRequest, facet: &str) -> Vec<String> {
+    let mut wanted = Vec::new();
     if let Some(filter) = &request.filter {
         filter.wanted_values(&mut |name, value| {
             if name == facet {
-                open.push(value.to_owned());
+                wanted.push(value.to_owned());
             }
         });
     }
-    open
+    wanted
 }
 
 /// A path is shown at the widest level, and where its parent is refined or lies above something refined.
-fn is_visible(path: &str, open: &[String]) -> bool {
-    let Some((parent, _)) = path.rsplit_once(CATEGORY_SEPARATOR) else { return true };
-    let below = |open: &String| {
-        open.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with(CATEGORY_SEPARATOR))
-    };
-    open.iter().any(below)
+fn is_visible(path: &str, wanted: &[String]) -> bool {
+    let above = parent(path);
+    above.is_empty() || wanted.iter().any(|wanted| is_on_the_way(above, wanted))
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once(CATEGORY_SEPARATOR).map_or("", |(parent, _)| parent)
+}
+
+/// Whether a value is what is wanted, or lies above it.
+fn is_on_the_way(path: &str, wanted: &str) -> bool {
+    wanted.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(CATEGORY_SEPARATOR))
 }
 
 /// The counts of an answer, as one segment adds to them.

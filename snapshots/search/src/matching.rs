@@ -13,7 +13,7 @@ use crate::index::TextReader;
 use crate::score::{NormTable, WordWeight};
 
 /// A longer prefix stands for at most this many words of the vocabulary, in the order of the alphabet.
-const MAX_PREFIX_WORDS: usize = 8_192;
+const MAX_PREFIX_WORDS: usize = 1 << 17;
 /// Documents are united in windows of this many, whose scores stay in the processor's nearest cache.
 const WINDOW: u32 = 4_096;
 
@@ -50,7 +50,8 @@ impl FoundWord {
 
     pub(crate) fn prefix_count(&self) -> u64 {
         match &self.prefix {
-            None => 0,
+            // No other word of the segment begins like it.
+            None => self.exact_count(),
             Some(PrefixDocs::Postings(info)) => u64::from(info.doc_freq),
             Some(PrefixDocs::Bits(bits)) => bits.count() as u64,
         }
@@ -191,10 +192,7 @@ impl<'a> Matcher<'a> {
     /// Calls `each` with every document that has all words, and its score.
     pub(crate) fn all_words(mut self, words: &[FoundWord], mut each: impl FnMut(u32, f32)) {
         // The rarest word leads; the others are asked for its documents only.
-        let cost = |place: &usize| match words[*place].prefix_count() {
-            0 => words[*place].exact_count(),
-            count => count,
-        };
+        let cost = |place: &usize| words[*place].prefix_count();
         let mut order: Vec<usize> = (0..self.cursors.len()).collect();
         order.sort_unstable_by_key(cost);
         let Some((&lead, others)) = order.split_first() else { return };

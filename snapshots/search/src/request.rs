@@ -101,8 +101,9 @@ impl SearchRequest {
             return Err(RequestError::new("q", format!("has more than {} words", limits::QUERY_WORDS)));
         }
         let (page, per_page) = paging(raw.page.unwrap_or(1), raw.per_page.unwrap_or(20))?;
-        let filter = match raw.filters.as_deref().map(str::trim) {
-            None | Some("") => None,
+        let filter = match raw.filters.as_deref() {
+            None => None,
+            Some(text) if text.trim().is_empty() => None,
             Some(text) if text.len() > limits::FILTER_BYTES => {
                 return Err(RequestError::new("filters", format!("is longer than {} bytes", limits::FILTER_BYTES)));
             }

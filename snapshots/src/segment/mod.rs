@@ -37,6 +37,13 @@ pub struct FacetInfo {
     pub count: u32,
 }
 
+/// A number column, in units of ten to the power of minus its decimals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberInfo {
+    pub name: String,
+    pub decimals: u8,
+}
+
 impl FacetInfo {
     pub fn range(&self) -> Range<usize> {
         self.first as usize..self.first as usize + self.count as usize
@@ -62,6 +69,7 @@ pub struct Segment {
     /// The attributes' names as they stand in JSON, quoted and escaped.
     attribute_keys: Vec<String>,
     numbers: HashMap<String, Range<usize>>,
+    number_infos: Vec<NumberInfo>,
     facets: Vec<FacetInfo>,
 }
 
@@ -110,12 +118,14 @@ impl Segment {
         let names: Vec<String> = serde_json::from_slice(&bytes[find("attribute_names")?])
             .map_err(|error| Error::corrupt("attribute names", error))?;
         let facets = serde_json::from_slice(&bytes[find("facets")?]);
+        let number_infos = serde_json::from_slice(&bytes[find("numbers")?]);
         let numbers = sections.iter().filter_map(|(name, range)| Some((name.strip_prefix("number/")?, range)));
         let segment = Self {
             product_count: layout.static_ranks.len() / 4,
             layout,
             attribute_keys: names.iter().map(|name| record::json_text(name)).collect(),
             facets: facets.map_err(|error| Error::corrupt("facets", error))?,
+            number_infos: number_infos.map_err(|error| Error::corrupt("numbers", error))?,
             numbers: numbers.map(|(name, range)| (name.to_owned(), range.clone())).collect(),
             sections,
             bytes,
@@ -162,6 +172,10 @@ impl Segment {
     /// The column of a number, [`ABSENT`] where a product has none.
     pub fn number(&self, name: &str) -> Option<&[i64]> {
         self.numbers.get(name).map(|range| self.column(range))
+    }
+
+    pub fn numbers(&self) -> &[NumberInfo] {
+        &self.number_infos
     }
 
     pub fn facets(&self) -> &[FacetInfo] {
@@ -246,6 +260,9 @@ impl Segment {
             if range.len() != length {
                 return Err(Error::corrupt("segment", format!("section '{name}' has the wrong length")));
             }
+        }
+        if self.number_infos.iter().any(|info| !self.numbers.contains_key(&info.name)) {
+            return Err(Error::corrupt("segment", "a number has no column"));
         }
         for (name, range) in &self.numbers {
             if range.len() != 8 * count {

@@ -10,7 +10,7 @@ use rkyv::util::AlignedVec;
 
 use super::record::Record;
 use super::sections::SectionWriter;
-use super::{ABSENT, FacetInfo, id_hash};
+use super::{ABSENT, FacetInfo, NumberInfo, id_hash};
 use crate::catalogue::{Catalogue, FacetKind};
 use crate::error::Error;
 use crate::money::Decimal;
@@ -179,6 +179,10 @@ impl<W: Write> SegmentWriter<W> {
         out.section("id_hashes", bytemuck::cast_slice(&hashes))?;
         let docs: Vec<u32> = self.ids.iter().map(|(_, doc)| *doc).collect();
         out.section("id_docs", bytemuck::cast_slice(&docs))?;
+        let infos = self.numbers.iter();
+        let infos: Vec<NumberInfo> =
+            infos.map(|column| NumberInfo { name: column.name.clone(), decimals: column.decimals }).collect();
+        out.section("numbers", &serde_json::to_vec(&infos).map_err(std::io::Error::other)?)?;
         for column in &self.numbers {
             out.section(&format!("number/{}", column.name), bytemuck::cast_slice(&column.values))?;
         }

@@ -272,7 +272,7 @@ proptest! {
     #[test]
     fn answers_equal_a_plain_reading(
         products in prop::collection::vec(product(), 1..40),
-        outdated in prop::collection::vec(product(), 0..10),
+        outdated in prop_oneof![Just(Vec::new()), prop::collection::vec(product(), 1..10)],
         splits in prop::collection::vec(0_usize..4, 50),
         requests in prop::collection::vec((
             prop::collection::vec(prop::sample::select(&WORDS[..]), 0..4),
@@ -280,6 +280,7 @@ proptest! {
             prop::option::of(prop::sample::select(&["cheap", "large"][..])),
         ), 12),
     ) {
+        let has_outdated = !outdated.is_empty();
         let mut segments = vec![(Vec::new(), Vec::new()); 4];
         let mut numbered = Vec::new();
         for (number, mut product) in products.into_iter().enumerate() {
@@ -328,6 +329,10 @@ proptest! {
             let in_one = search(&whole.index, raw.clone());
             prop_assert_eq!(in_one.found, found.found);
             prop_assert_eq!(in_one.facets, found.facets);
+            // Scores count outdated products' words until an update corrects for them.
+            if !has_outdated {
+                prop_assert_eq!(in_one.ids, found.ids, "{:?}", raw);
+            }
         }
     }
 }

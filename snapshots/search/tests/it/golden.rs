@@ -41,6 +41,11 @@ fn products() -> Vec<Product> {
     ]
 }
 
+/// A product that is no longer current, so that there is a liveness object too.
+fn outdated() -> Vec<Product> {
+    vec![Product::new(ProductId::new("g0").expect("an id"), "Red saucer")]
+}
+
 /// Opens a stored snapshot of the version and asks it what it is known to answer.
 fn check_version(version: u32) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}"));
@@ -74,11 +79,11 @@ fn format_version_1_is_readable() {
 fn the_current_version_is_written_as_it_was() {
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let store = Store::directory(&scratch.path().join("store")).expect("a store");
-    let manifest = write_snapshot(&store, scratch.path(), SETTINGS, vec![(products(), Vec::new())]);
+    let manifest = write_snapshot(&store, scratch.path(), SETTINGS, vec![(products(), outdated())]);
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{}", snapshots::FORMAT_VERSION));
     if std::env::var_os("MAKE_GOLDEN").is_some() {
         let store = Store::directory(&golden).expect("the golden store");
-        let manifest = write_snapshot(&store, scratch.path(), SETTINGS, vec![(products(), Vec::new())]);
+        let manifest = write_snapshot(&store, scratch.path(), SETTINGS, vec![(products(), outdated())]);
         let announced_at = manifest.created_at;
         let pointer = snapshots::Pointer { snapshot: manifest.id, sequence: 1, announced_at, held: false };
         wait_for(store.move_pointer(&ChannelName::live(), None, &pointer)).expect("a pointer");
