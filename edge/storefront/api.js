@@ -9,15 +9,17 @@ const json = async (path, signal) => {
 
 const quote = (text) => `"${text.replace(/["\\]/g, "\\$&")}"`;
 
+const nameOf = (facet) => (/^\w+$/.test(facet) ? facet : quote(facet));
+
 /** The page's state as the one filter grammar writes it. */
 export const filterOf = ({ refined, ranges }) => {
   const parts = [];
   for (const [facet, values] of Object.entries(refined)) {
-    if (values.length) parts.push(`(${values.map((value) => `${facet}:${quote(value)}`).join(" OR ")})`);
+    if (values.length) parts.push(`(${values.map((value) => `${nameOf(facet)}:${quote(value)}`).join(" OR ")})`);
   }
   for (const [name, { min, max }] of Object.entries(ranges)) {
-    if (min) parts.push(`${name}>=${min}`);
-    if (max) parts.push(`${name}<=${max}`);
+    if (min) parts.push(`${nameOf(name)}>=${min}`);
+    if (max) parts.push(`${nameOf(name)}<=${max}`);
   }
   return parts.join(" AND ");
 };

@@ -42,9 +42,14 @@ const update = (change, { replace = false } = {}) => {
   show();
 };
 
+/** Whether one path of a hierarchy lies above another: choosing the narrower replaces the wider, and the reverse. */
+const isAbove = (path, other) => other.startsWith(`${path} > `);
+
 const toggle = (facet, value) => {
   const chosen = state.refined[facet] ?? [];
-  const next = chosen.includes(value) ? chosen.filter((other) => other !== value) : [...chosen, value];
+  const next = chosen.includes(value)
+    ? chosen.filter((other) => other !== value)
+    : [...chosen.filter((other) => !isAbove(other, value) && !isAbove(value, other)), value];
   const refined = { ...state.refined, [facet]: next };
   if (!next.length) delete refined[facet];
   update({ refined });
@@ -58,10 +63,30 @@ const setRange = (name, side, value) => {
   update({ ranges });
 };
 
+const complain = (error) => {
+  at("summary").textContent = `That did not work: ${error.message}`;
+};
+
 const open = async (id) => {
   const dialog = at("product");
-  dialog.replaceChildren(...view.details(await api.product(id), () => dialog.close()));
-  dialog.showModal();
+  try {
+    dialog.replaceChildren(...view.details(await api.product(id), () => dialog.close()));
+    if (!dialog.open) dialog.showModal();
+  } catch (error) {
+    complain(error);
+  }
+};
+
+/** Draws the facets anew, and leaves the shopper where they were: in the same field, with what they were typing. */
+const showFacets = (answer) => {
+  const active = document.activeElement;
+  const key = at("facets").contains(active) ? active.dataset.key : null;
+  const typed = key && active.type === "number" ? active.value : null;
+  at("facets").replaceChildren(...view.facets(answer, state, { toggle, setRange }));
+  const again = key && [...at("facets").querySelectorAll("[data-key]")].find((field) => field.dataset.key === key);
+  if (!again) return;
+  if (typed !== null) again.value = typed;
+  again.focus();
 };
 
 const show = async () => {
@@ -74,7 +99,7 @@ const show = async () => {
     const took = Math.round(performance.now() - started);
     at("summary").textContent = `${answer.found.toLocaleString("en")} products in ${took} ms`;
     at("hits").replaceChildren(...answer.hits.map((product) => view.hit(product, open)));
-    at("facets").replaceChildren(...view.facets(answer.facets, state, { toggle, setRange }));
+    showFacets(answer.facets);
     at("chips").replaceChildren(...view.chips(state, { toggle, setRange }));
     at("pages").replaceChildren(...view.pages(answer, (page) => {
       update({ page });
@@ -82,7 +107,7 @@ const show = async () => {
     }));
     document.documentElement.dataset.shown = answer.snapshot.id;
   } catch (error) {
-    if (error.name !== "AbortError") at("summary").textContent = `That did not work: ${error.message}`;
+    if (error.name !== "AbortError") complain(error);
   }
 };
 
@@ -101,5 +126,9 @@ show();
 const wanted = new URLSearchParams(location.search).get("id");
 if (wanted) open(wanted);
 api.snapshot().then(({ markets: [market] }) => {
-  at("footer").textContent = market.id ? `${market.product_count.toLocaleString("en")} products, snapshot ${market.id}` : "";
-});
+  if (!market.id) return;
+  at("footer").textContent = `${market.product_count.toLocaleString("en")} products, snapshot ${market.id}`;
+  for (const option of [...at("sort").options]) {
+    if (option.value !== "relevance" && !market.sorts.includes(option.value)) option.remove();
+  }
+}, complain);

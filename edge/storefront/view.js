@@ -4,7 +4,7 @@ export const element = (name, properties = {}, ...children) => {
   const { data = {}, ...rest } = properties;
   const made = Object.assign(document.createElement(name), rest);
   Object.assign(made.dataset, data);
-  made.append(...children.filter((child) => child !== null && child !== undefined));
+  made.append(...children.filter((child) => child instanceof Node || typeof child === "string"));
   return made;
 };
 
@@ -18,7 +18,7 @@ const stock = { preorder: "Preorder", backorder: "On backorder", out_of_stock: "
 const prices = (product) => [
   product.price && element("span", { className: "price", textContent: money(product.price) }),
   product.list_price && element("span", { className: "was", textContent: money(product.list_price) }),
-  product.rating && element("span", { className: "stars", textContent: `★ ${product.rating} (${product.rating_count})` }),
+  product.rating > 0 && element("span", { className: "stars", textContent: `★ ${product.rating} (${product.rating_count})` }),
 ];
 
 const picture = (product) =>
@@ -36,10 +36,13 @@ export const hit = (product, open) => {
     product.missing ? element("div", { className: "lacks", textContent: `without: ${product.missing.join(", ")}` }) : null,
     element("div", { className: "foot" }, ...prices(product)),
   );
-  const item = element("li", { tabIndex: 0, data: { id: product.id } }, picture(product), card);
-  item.addEventListener("click", () => open(product.id));
-  item.addEventListener("keydown", (event) => event.key === "Enter" && open(product.id));
-  return item;
+  const link = element("a", { href: `/?id=${encodeURIComponent(product.id)}` }, picture(product), card);
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    open(product.id);
+  });
+  return element("li", { data: { id: product.id } }, link);
 };
 
 const labelOf = (name) => name.replaceAll("_", " ");
@@ -48,7 +51,7 @@ const valueFacet = (name, { values }, chosen, toggle) => {
   const known = new Set(values.map(({ value }) => value));
   const all = [...chosen.filter((value) => !known.has(value)).map((value) => ({ value, count: 0 })), ...values];
   const rows = all.map(({ value, count }) => {
-    const box = element("input", { type: "checkbox", checked: chosen.includes(value) });
+    const box = element("input", { type: "checkbox", checked: chosen.includes(value), data: { key: `${name}=${value}` } });
     box.addEventListener("change", () => toggle(name, value));
     const levels = value.split(" > ");
     const text = element("span", { textContent: name === "category" ? levels.at(-1) : value, title: value });
@@ -62,7 +65,7 @@ const valueFacet = (name, { values }, chosen, toggle) => {
 const rangeFacet = (name, { stats }, range, setRange) => {
   const input = (side) => {
     const box = element("input", {
-      type: "number", step: "any", value: range?.[side] ?? "", placeholder: String(stats[side]),
+      type: "number", step: "any", value: range?.[side] ?? "", placeholder: String(stats[side]), data: { key: `${name}.${side}` },
       ariaLabel: `${labelOf(name)}, ${side}`,
     });
     box.addEventListener("change", () => setRange(name, side, box.value));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
-use search::SegmentBuilder;
+use search::{BuildReport, SegmentBuilder};
 use snapshots::{
     Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, Store, ValidationReport, id_hash,
 };
@@ -69,12 +69,17 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     ensure!(spool.len() > 0, "the input holds no product: an empty snapshot would empty the shop");
 
     let file = scratch.path().join("segment");
-    let (product_count, statistics) = write_segment(spool, &catalogue, &file, scratch.path(), progress)?;
+    let report = write_segment(spool, &catalogue, &file, scratch.path(), progress)?;
+    let product_count = report.product_count;
+    let statistics = Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() };
+    for (facet, _) in report.facet_values.iter().filter(|(_, count)| *count == 0) {
+        progress.note(&format!("facet '{facet}' has no value: no product has such an attribute"));
+    }
     let validation = ValidationReport {
         rows_read: reader.rows,
         rows_rejected: reader.rejects.count(),
         rejected_by_field,
-        ..Default::default()
+        facet_value_counts: report.facet_values.into_iter().collect(),
     };
     let draft = Draft {
         settings,
@@ -160,7 +165,7 @@ fn write_segment(
     file: &Path,
     scratch: &Path,
     progress: &mut Progress,
-) -> Result<(u32, Statistics)> {
+) -> Result<BuildReport> {
     progress.begin("index", "products", Some(spool.len() as u64));
     let mut builder = SegmentBuilder::new(catalogue.clone(), file, scratch)?;
     for (number, product) in spool.into_ranked()?.enumerate() {
@@ -168,7 +173,5 @@ fn write_segment(
         progress.at(number as u64);
     }
     progress.begin("write", "bytes", None);
-    let report = builder.finish()?;
-    let words = report.words.into_iter().collect();
-    Ok((report.product_count, Statistics { product_count: u64::from(report.product_count), words }))
+    Ok(builder.finish()?)
 }

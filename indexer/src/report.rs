@@ -137,6 +137,9 @@ pub fn show_text(manifest: &Manifest) -> String {
     for (field, count) in &manifest.validation.rejected_by_field {
         line("", format!("{count} for their {field}"));
     }
+    for (facet, count) in &manifest.validation.facet_value_counts {
+        line("facet", format!("{facet}: {count} values"));
+    }
     line("size", bytes(manifest.size_bytes()));
     for object in &manifest.objects {
         line("object", format!("{} {:?} {}", object.blake3, object.role, bytes(object.size_bytes)).to_lowercase());

@@ -226,8 +226,8 @@ impl Article {
 
     fn description(&self, color: &Color, [feature, other]: [&str; 2], random: &mut Random) -> String {
         format!(
-            "A {} in {} {}, made by {}. It is {feature} and {other}. {} Synthetic product of the Vitrine demo shop.",
-            self.kind.name.to_lowercase(),
+            "{} in {} {}, made by {}: {feature} and {other}. {} Synthetic product of the Vitrine demo shop.",
+            self.kind.name,
             color.name,
             self.material.to_lowercase(),
             self.brand,

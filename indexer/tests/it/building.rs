@@ -29,6 +29,11 @@ fn the_same_rows_give_the_same_objects_in_every_format() {
     fs::write(path.join("rows.jsonl"), ROWS).expect("rows");
     let plain = build(path, "rows.jsonl", &[]);
     assert_eq!(plain["product_count"], 2);
+    let shown = json(
+        path,
+        &["show", "--store", &format!("file://{}/out", path.display()), plain["snapshot"].as_str().expect("an id")],
+    );
+    assert_eq!(shown["validation"]["facet_value_counts"]["brand"], 1);
     let check =
         |input: &str, flags: &[&str]| assert_eq!(build(path, input, flags)["objects"], plain["objects"], "{input}");
     check("rows.jsonl", &[]);

@@ -38,6 +38,8 @@ pub struct BuildReport {
     pub product_count: u32,
     /// Words of each searched field.
     pub words: Vec<(String, u64)>,
+    /// Distinct values of each facet that counts values.
+    pub facet_values: Vec<(String, u64)>,
 }
 
 impl SegmentBuilder {
@@ -63,7 +65,7 @@ impl SegmentBuilder {
             fields,
             catalogue,
             searched: String::new(),
-            report: BuildReport { product_count: 0, words },
+            report: BuildReport { product_count: 0, words, facet_values: Vec::new() },
         })
     }
 
@@ -95,8 +97,9 @@ impl SegmentBuilder {
     ///
     /// # Errors
     /// As [`SegmentWriter::finish`].
-    pub fn finish(self) -> Result<BuildReport, Error> {
-        let mut sections = self.segment.finish()?;
+    pub fn finish(mut self) -> Result<BuildReport, Error> {
+        let (mut sections, facets) = self.segment.finish()?;
+        self.report.facet_values = facets.into_iter().map(|facet| (facet.name, u64::from(facet.count))).collect();
         let index = self.text.finalize()?;
         let metas = index.searchable_segment_metas()?;
         let id = metas.first().map(|meta| meta.id().uuid_string()).unwrap_or_default();

@@ -155,20 +155,20 @@ impl<W: Write> SegmentWriter<W> {
         Ok(())
     }
 
-    /// Writes the columns and hands over the container for the text index to be added.
+    /// Writes the columns and hands over the container for the text index to be added, with what each facet holds.
     ///
     /// # Errors
     /// When two products share an id, or writing fails.
-    pub fn finish(mut self) -> Result<SectionWriter<W>, Error> {
+    pub fn finish(mut self) -> Result<(SectionWriter<W>, Vec<FacetInfo>), Error> {
         self.ids.sort_unstable();
         if self.ids.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(Error::TooLarge("two products have the same id".to_owned()));
         }
-        self.write_columns().map_err(write_error)?;
-        Ok(self.sections)
+        let facets = self.write_columns().map_err(write_error)?;
+        Ok((self.sections, facets))
     }
 
-    fn write_columns(&mut self) -> std::io::Result<()> {
+    fn write_columns(&mut self) -> std::io::Result<Vec<FacetInfo>> {
         let out = &mut self.sections;
         out.section("record_offsets", bytemuck::cast_slice(&self.record_offsets))?;
         let names = serde_json::to_vec(&self.attributes.names).map_err(std::io::Error::other)?;
@@ -236,7 +236,11 @@ impl FacetColumn {
 
 /// Writes the dictionary, a row of value ids for each document, and a list of documents for each value.
 /// Ids run through all facets: a facet's values are a range of them, in the order of their text.
-fn write_facets<W: Write>(out: &mut SectionWriter<W>, facets: &mut [FacetColumn], docs: usize) -> std::io::Result<()> {
+fn write_facets<W: Write>(
+    out: &mut SectionWriter<W>,
+    facets: &mut [FacetColumn],
+    docs: usize,
+) -> std::io::Result<Vec<FacetInfo>> {
     let mut infos = Vec::new();
     let mut value_offsets: Vec<u32> = vec![0];
     let mut value_bytes: Vec<u8> = Vec::new();
@@ -263,7 +267,8 @@ fn write_facets<W: Write>(out: &mut SectionWriter<W>, facets: &mut [FacetColumn]
     out.section("facet_row_offsets", bytemuck::cast_slice(&row_offsets))?;
     out.section("facet_rows", bytemuck::cast_slice(&rows))?;
     out.section("facet_list_offsets", bytemuck::cast_slice(&list_offsets))?;
-    out.section("facet_lists", bytemuck::cast_slice(&lists))
+    out.section("facet_lists", bytemuck::cast_slice(&lists))?;
+    Ok(infos)
 }
 
 /// One row a document, its values of all facets side by side and rising.
