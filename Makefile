@@ -24,13 +24,14 @@ run: demo ## build, make a demo shop, serve it on http://127.0.0.1:8080
 
 demo: ## build the binaries and publish the demo shop
 	$(CARGO) build --release --locked --bins
-	@if [ "$$(cat $(DEMO)/made 2>/dev/null)" != "$(DEMO_PRODUCTS)" ]; then \
+	@made="$(DEMO_PRODUCTS) $$(cksum < $(RELEASE)/indexer)"; \
+	if [ "$$(cat $(DEMO)/made 2>/dev/null)" != "$$made" ]; then \
 		set -e; rm -rf $(DEMO); mkdir -p $(DEMO)/store; \
 		$(RELEASE)/indexer demo-catalogue --products $(DEMO_PRODUCTS) --seed 1 --out $(DEMO)/shop; \
 		$(RELEASE)/indexer build --catalogue $(DEMO)/shop/catalogue.toml --rejects $(DEMO)/rejects.jsonl \
 			--out $(DEMO)/snapshot $(DEMO)/shop/products.jsonl; \
 		$(RELEASE)/indexer publish --store file://$(abspath $(DEMO))/store $(DEMO)/snapshot; \
-		echo $(DEMO_PRODUCTS) > $(DEMO)/made; \
+		echo "$$made" > $(DEMO)/made; \
 	fi
 
 test: check ## check style, then run all tests; installs and starts what they need

@@ -1,7 +1,7 @@
 //! A running edge under wrk, beside a hyper server of the same build that answers a fixed body of the same size. The
 //! two are driven in turn within one run, so that their ratio holds when the machine's speed drifts.
 //!
-//! `cargo bench --bench serving -- --store URL [--seconds 4] [--rounds 3] [--connections 16]`
+//! `cargo bench --bench serving -- --store URL [--seconds 4] [--rounds 3] [--connections 16] [--only NAME]`
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
@@ -32,6 +32,8 @@ struct Settings {
     seconds: u32,
     rounds: usize,
     connections: u32,
+    /// Only the workloads whose names hold this.
+    only: String,
 }
 
 /// A kind of request, with the paths that are asked for in turn.
@@ -65,6 +67,7 @@ fn main() {
         seconds: number("--seconds", 4),
         rounds: number("--rounds", 3) as usize,
         connections: number("--connections", 16),
+        only: flag("--only").unwrap_or_default(),
     });
 }
 
@@ -77,7 +80,7 @@ fn run(settings: &Settings) {
         "{:<22} {:>9} {:>9} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
         "", "edge r/s", "fixed r/s", "ratio", "edge us", "fixed us", "times", "p50 ms", "p99 ms"
     );
-    for workload in &workloads {
+    for workload in workloads.iter().filter(|workload| workload.name.contains(&settings.only)) {
         let mut fixed = Server::fixed_body(workload.mean_body_bytes);
         let mut pairs = Vec::new();
         for _ in 0..settings.rounds {
@@ -244,8 +247,8 @@ impl Server {
         Measured {
             requests_per_s: after("Requests/sec:").parse().expect("a rate"),
             cpu_us: cpu_us / requests,
-            p50_ms: milliseconds(after("50%")),
-            p99_ms: milliseconds(after("99%")),
+            p50_ms: milliseconds(after("\n     50%")),
+            p99_ms: milliseconds(after("\n     99%")),
         }
     }
 }

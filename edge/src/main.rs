@@ -42,13 +42,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
-    // One thread more than processors: while all of them search, it hears new requests and turns away what is too much.
-    let threads = std::thread::available_parallelism()?.get() + 1;
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?.block_on(serve(config))
-}
-
-async fn serve(config: Config) -> anyhow::Result<()> {
+#[tokio::main]
+async fn run(config: Config) -> anyhow::Result<()> {
     let edge = Edge::build(config).await?;
     let served = edge.addresses()?;
     let mut terminate = signal(SignalKind::terminate())?;

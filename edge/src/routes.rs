@@ -85,6 +85,11 @@ impl Route {
         }
     }
 
+    /// Whether its work grows with the catalogue.
+    pub fn is_search(&self) -> bool {
+        matches!(self, Self::Search | Self::MultiSearch | Self::Categories(_))
+    }
+
     pub fn allowed(&self) -> &'static str {
         match self {
             Self::Search => "GET, HEAD, POST, OPTIONS",

@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use snapshots::Cache;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use crate::access_log::{AccessLog, Line};
@@ -52,8 +52,6 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub pictures: Pictures,
     max_in_flight: usize,
-    /// One for each processor: what is asked for lies in memory, so more at once would only be slower together.
-    processors: Semaphore,
     bodies: Semaphore,
     cors_origin: HeaderValue,
     draining: AtomicBool,
@@ -132,7 +130,7 @@ impl Edge {
             metrics,
             pictures,
             max_in_flight: config.max_in_flight,
-            processors: Semaphore::new(std::thread::available_parallelism()?.get()),
+
             bodies: Semaphore::new(MAX_BODIES),
             cors_origin: HeaderValue::from_str(&config.cors_origin)?,
             draining: AtomicBool::new(false),
@@ -287,7 +285,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpR
     Ok(response)
 }
 
-/// Reads the body, waits for a processor, and answers.
+/// Reads the body, makes sure that there are not too many requests at once, and answers.
 async fn work(
     shared: &Shared,
     route: &Route,
@@ -301,11 +299,26 @@ async fn work(
     if *route == Route::Health {
         return routes::answer(shared, route, &request);
     }
-    let _turn = Turn::wait(shared).await?;
-    if *route == Route::MultiSearch && parts.method == Method::POST {
-        return routes::multi_search(shared, &request).await;
+    let counted = Counted::new(&shared.metrics.in_flight);
+    if shared.metrics.in_flight.load(Ordering::Relaxed) > shared.max_in_flight {
+        return Err(ApiError::unavailable("overloaded", "too many requests at once"));
     }
-    let answer = std::panic::AssertUnwindSafe(|| routes::answer(shared, route, &request));
+    if route.is_search() {
+        // An answer never waits, so requests would queue unseen behind it. Going to the back of the queue once lets all
+        // that have arrived be counted first, and too many be turned away: an answer that comes too late is work for
+        // nothing.
+        tokio::task::yield_now().await;
+    }
+    let answered = answer(shared, route, &request).await;
+    drop(counted);
+    answered
+}
+
+async fn answer(shared: &Shared, route: &Route, request: &routes::Request<'_>) -> Result<HttpResponse, ApiError> {
+    if *route == Route::MultiSearch && *request.method == Method::POST {
+        return routes::multi_search(shared, request).await;
+    }
+    let answer = std::panic::AssertUnwindSafe(|| routes::answer(shared, route, request));
     std::panic::catch_unwind(answer).unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
 }
 
@@ -313,25 +326,6 @@ async fn work(
 pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-}
-
-/// A request's turn on a processor. Those that wait for theirs are counted, and when too many do, the next is turned
-/// away at once: an answer that comes too late is work for nothing.
-struct Turn<'a> {
-    _counted: Counted,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl<'a> Turn<'a> {
-    async fn wait(shared: &'a Shared) -> Result<Self, ApiError> {
-        let in_flight = &shared.metrics.in_flight;
-        let counted = Counted::new(in_flight);
-        if in_flight.load(Ordering::Relaxed) > shared.max_in_flight {
-            return Err(ApiError::unavailable("overloaded", "too many requests at once"));
-        }
-        let permit = shared.processors.acquire().await.map_err(ApiError::internal)?;
-        Ok(Self { _counted: counted, _permit: permit })
-    }
 }
 
 async fn read_body(shared: &Shared, body: Incoming) -> Result<Bytes, ApiError> {

@@ -57,7 +57,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     let mut spool = Spool::new(scratch.path())?;
     let mut reader = RowSink {
         catalogue: &catalogue,
-        rejects: Rejects::new(request.rejects.clone()),
+        rejects: Rejects::new(request.rejects.clone(), catalogue.private_attributes.clone()),
         lines: HashMap::new(),
         rows: 0,
     };
@@ -136,9 +136,7 @@ impl RowSink<'_> {
             match product.and_then(|product| self.first_of_its_id(product, row.line)) {
                 Ok(product) => spool.push(&product)?,
                 Err(fault) => {
-                    self.rejects
-                        .add(input, row.line, &fault, &row.text)
-                        .with_context(|| input.display().to_string())?;
+                    self.rejects.add(input, &row, &fault).with_context(|| input.display().to_string())?;
                 }
             }
             progress.at(source.position());

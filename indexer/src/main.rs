@@ -137,7 +137,7 @@ fn tell_built(built: &build::Built, request: &BuildRequest, output: Output) {
         if let Some(file) = &built.rejects_file {
             let fields = manifest.validation.rejected_by_field.iter();
             let fields: Vec<String> = fields.map(|(field, count)| format!("{field}: {count}")).collect();
-            text += &format!("{} rows set aside in {} ({})\n", built.rejected, file.display(), fields.join(", "));
+            text += &format!("rows set aside in {}: {} ({})\n", file.display(), built.rejected, fields.join(", "));
         }
         text + &format!("publish it with: indexer publish --store URL {}\n", request.out.display())
     });

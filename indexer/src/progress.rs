@@ -1,9 +1,10 @@
 //! How far a long step has come: a bar on a terminal, JSON lines for programs, silence otherwise.
 
+use std::fmt::Write;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
@@ -43,12 +44,16 @@ impl Progress {
         if self.output == Output::Text && stderr().is_terminal() {
             self.bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
             let template = match (total, unit) {
-                (None, _) => "{msg:>10} {spinner} {human_pos} {prefix} ({per_sec})",
+                (None, _) => "{msg:>10} {spinner} {human_pos} {prefix} ({rate})",
                 (Some(_), "bytes") => "{msg:>10} [{wide_bar}] {bytes}/{total_bytes} ({bytes_per_sec}, {eta} left)",
-                (Some(_), _) => "{msg:>10} [{wide_bar}] {human_pos}/{human_len} {prefix} ({per_sec}, {eta} left)",
+                (Some(_), _) => "{msg:>10} [{wide_bar}] {human_pos}/{human_len} {prefix} ({rate}, {eta} left)",
             };
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            self.bar.set_style(style.progress_chars("=> "));
+            let rate = |state: &ProgressState, out: &mut dyn Write| {
+                // Where a bar cannot be drawn, nothing is lost.
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            };
+            self.bar.set_style(style.with_key("rate", rate).progress_chars("=> "));
             self.bar.set_message(step);
             self.bar.set_prefix(unit);
         }

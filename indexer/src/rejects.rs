@@ -1,13 +1,15 @@
 //! Rows that are no products: counted by field, set aside with their reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use snapshots::ProductError;
+
+use crate::source::SourceRow;
 
 /// How bad rows are treated.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct RejectPolicy {
 /// The bad rows of one build.
 pub struct Rejects {
     policy: RejectPolicy,
+    /// The names of attributes that are written nowhere.
+    private: BTreeSet<String>,
     out: Option<BufWriter<File>>,
     count: u64,
     by_field: BTreeMap<String, u64>,
@@ -30,17 +34,19 @@ pub struct Rejects {
 
 impl Rejects {
     /// Begins a build: what an earlier one set aside is out of date.
-    pub fn new(policy: RejectPolicy) -> Self {
+    pub fn new(policy: RejectPolicy, private: BTreeSet<String>) -> Self {
         let _ = std::fs::remove_file(&policy.file);
-        Self { policy, out: None, count: 0, by_field: BTreeMap::new() }
+        Self { private, policy, out: None, count: 0, by_field: BTreeMap::new() }
     }
 
     /// Sets a row aside.
     ///
     /// # Errors
     /// In strict mode; when the file cannot be written.
-    pub fn add(&mut self, input: &Path, line: u64, fault: &ProductError, text: &str) -> Result<()> {
+    pub fn add(&mut self, input: &Path, row: &SourceRow, fault: &ProductError) -> Result<()> {
+        let line = row.line;
         anyhow::ensure!(!self.policy.strict, "line {line}: {fault}");
+        let row = json!({"input": input, "line": line, "field": fault.field, "reason": fault.reason, "row": self.public(row)});
         let path = &self.policy.file;
         let out = match &mut self.out {
             Some(out) => out,
@@ -49,11 +55,27 @@ impl Rejects {
                 self.out.insert(BufWriter::new(file))
             }
         };
-        let row = json!({"input": input, "line": line, "field": fault.field, "reason": fault.reason, "row": text});
         writeln!(out, "{row}").with_context(|| path.display().to_string())?;
         self.count += 1;
         *self.by_field.entry(field_group(&fault.field)).or_default() += 1;
         Ok(())
+    }
+
+    /// A row without what is private. One that cannot be read may hold anything, so where something is private its line
+    /// must do.
+    fn public(&self, row: &SourceRow) -> Value {
+        match &row.row {
+            Ok(fields) => {
+                let mut fields = fields.clone();
+                fields.retain(|name, _| !self.private.contains(name));
+                if let Some(Value::Object(attributes)) = fields.get_mut("attributes") {
+                    attributes.retain(|name, _| !self.private.contains(name));
+                }
+                Value::Object(fields)
+            }
+            Err(_) if self.private.is_empty() => Value::String(row.text.clone()),
+            Err(_) => Value::Null,
+        }
     }
 
     pub fn count(&self) -> u64 {

@@ -142,7 +142,10 @@ pub fn show_text(manifest: &Manifest) -> String {
     }
     line("size", bytes(manifest.size_bytes()));
     for object in &manifest.objects {
-        line("object", format!("{} {:?} {}", object.blake3, object.role, bytes(object.size_bytes)).to_lowercase());
+        line(
+            "object",
+            format!("{} {} {}", object.blake3, format!("{:?}", object.role).to_lowercase(), bytes(object.size_bytes)),
+        );
     }
     out
 }

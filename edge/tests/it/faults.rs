@@ -82,18 +82,34 @@ fn a_manifest_has_a_newer_format() {
     });
 }
 
-#[test]
-fn an_object_is_truncated() {
-    check_damage("cannot be served", Shop::object_path, |whole| whole[..whole.len() - 100].to_vec());
+fn cut(whole: &[u8]) -> Vec<u8> {
+    whole[..whole.len() - 100].to_vec()
+}
+
+fn flip(whole: &[u8]) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    bytes[whole.len() / 3] ^= 4;
+    bytes
 }
 
 #[test]
-fn an_object_has_a_flipped_bit() {
-    check_damage("its bytes have the digest", Shop::object_path, |whole| {
-        let mut bytes = whole.to_vec();
-        bytes[whole.len() / 3] ^= 4;
-        bytes
-    });
+fn a_segment_is_truncated() {
+    check_damage("cannot be served", Shop::segment_path, cut);
+}
+
+#[test]
+fn a_segment_has_a_flipped_bit() {
+    check_damage("its bytes have the digest", Shop::segment_path, flip);
+}
+
+#[test]
+fn settings_are_truncated() {
+    check_damage("cannot be served", Shop::settings_path, cut);
+}
+
+#[test]
+fn settings_have_a_flipped_bit() {
+    check_damage("its bytes have the digest", Shop::settings_path, flip);
 }
 
 #[test]

@@ -47,15 +47,20 @@ impl Shop {
         self.folder.path().join("cache")
     }
 
-    pub fn object_path(&self, manifest: &Manifest) -> PathBuf {
-        let segment = manifest.segments[0].segment;
-        self.folder.path().join("store/objects").join(segment.to_string())
+    pub fn segment_path(&self, manifest: &Manifest) -> PathBuf {
+        self.folder.path().join("store/objects").join(manifest.segments[0].segment.to_string())
     }
 
-    /// Builds a snapshot of products that all have this brand, and stores it.
+    pub fn settings_path(&self, manifest: &Manifest) -> PathBuf {
+        let settings = manifest.catalogue_object().expect("the settings").blake3;
+        self.folder.path().join("store/objects").join(settings.to_string())
+    }
+
+    /// Builds a snapshot of products that all have this brand, with settings of its own, and stores it.
     pub fn build(&self, brand: &str, products: usize) -> Manifest {
         let products = (0..products).map(|number| product(brand, number)).collect();
-        wait_for(write_snapshot(&self.store, self.folder.path(), products))
+        let settings = format!("# {brand}\n{SETTINGS}");
+        wait_for(write_snapshot(&self.store, self.folder.path(), settings, products))
     }
 
     /// Moves the live channel; returns the new sequence.
@@ -95,8 +100,8 @@ pub fn product(brand: &str, number: usize) -> Product {
     product
 }
 
-async fn write_snapshot(store: &Store, folder: &Path, mut products: Vec<Product>) -> Manifest {
-    let catalogue = Arc::new(Catalogue::parse(SETTINGS).expect("valid settings"));
+async fn write_snapshot(store: &Store, folder: &Path, settings: String, mut products: Vec<Product>) -> Manifest {
+    let catalogue = Arc::new(Catalogue::parse(&settings).expect("valid settings"));
     let scratch = tempfile::tempdir_in(folder).expect("a scratch folder");
     let file = scratch.path().join("segment");
     products.sort_by(|a, b| b.static_rank().cmp(&a.static_rank()).then_with(|| a.id.cmp(&b.id)));
@@ -104,7 +109,7 @@ async fn write_snapshot(store: &Store, folder: &Path, mut products: Vec<Product>
     products.iter().for_each(|product| builder.add(product).expect("a product in order"));
     let product_count = builder.finish().expect("a segment").product_count;
     let draft = Draft {
-        settings: SETTINGS.to_owned(),
+        settings,
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics: Statistics { product_count: u64::from(product_count), ..Default::default() },
         validation: Default::default(),

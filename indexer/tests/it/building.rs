@@ -81,7 +81,7 @@ fn bad_rows_are_set_aside_with_line_field_and_reason() {
     let folder = folder();
     let path = folder.path();
     let rows = format!(
-        "{ROWS}\nnot json\n{{\"id\": \"c\"}}\n{{\"id\": \"a\", \"title\": \"Again\"}}\n{{\"id\": \"d\", \"title\": \"x\", \"price\": \"1.999\"}}\n"
+        "{ROWS}\nnot json\n{{\"id\": \"c\"}}\n{{\"id\": \"a\", \"title\": \"Again\"}}\n{{\"id\": \"d\", \"title\": \"x\", \"price\": \"1.999\", \"attributes\": {{\"cost\": \"7.77\"}}}}\n"
     );
     fs::write(path.join("rows.jsonl"), rows).expect("rows");
     let built = build(path, "rows.jsonl", &[]);
@@ -97,7 +97,9 @@ fn bad_rows_are_set_aside_with_line_field_and_reason() {
         .collect();
     assert_eq!(told, [(4, "row"), (5, "title"), (6, "id"), (7, "price")]);
     assert_eq!(rejects[2]["reason"], "'a' stands twice, first in line 1");
-    assert_eq!(rejects[0]["row"], "not json");
+    assert_eq!(rejects[0]["row"], Value::Null, "what cannot be read may hold something private");
+    assert_eq!(rejects[3]["row"], serde_json::json!({"id": "d", "title": "x", "price": "1.999", "attributes": {}}));
+    assert!(!fs::read_to_string(path.join("rejects.jsonl")).expect("the rejects").contains("7.77"));
 
     let arguments = ["build", "--catalogue", "catalogue.toml", "--out", "out"];
     let strict = fails(path, &[&arguments[..], &["--strict", "rows.jsonl"]].concat());
