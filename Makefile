@@ -16,7 +16,7 @@ help: ## list the commands
 run: demo ## build, make a demo shop, serve it on http://127.0.0.1:8080
 	@printf '\nTry:\n'
 	@printf '  curl "http://$(LISTEN)/v1/search?q=leather+boots&per_page=3&fields=id,title,price"\n'
-	@printf '  curl "http://$(LISTEN)/v1/search?q=lamp&facets=brand,price&filters=price<100+AND+color:black&per_page=1"\n'
+	@printf '  curl "http://$(LISTEN)/v1/search?q=lamp&facets=brand,price&filters=price%%3C100+AND+color:black&per_page=1"\n'
 	@printf '  curl "http://$(LISTEN)/v1/categories/Home/Lighting"\n'
 	@printf 'Shop: http://$(LISTEN)/    Stop: Ctrl-C\n\n'
 	@exec $(RELEASE)/edge --market demo=file://$(abspath $(DEMO))/store --cache-dir $(DEMO)/cache \
