@@ -31,6 +31,8 @@ pub enum Command {
     List(StoreArgs),
     /// Show one snapshot of a store.
     Show(Show),
+    /// Score a snapshot's answers by judged queries.
+    Evaluate(Evaluate),
     /// Write a made-up catalogue with pictures, for demos and benchmarks.
     DemoCatalogue(DemoCatalogue),
 }
@@ -101,6 +103,25 @@ pub struct Show {
     /// A snapshot's id, or a channel.
     #[arg(default_value = "live")]
     pub snapshot: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// A folder that 'build' wrote to (its newest snapshot), or a store's URL (what is live); @ID behind it for another.
+    #[arg(long, value_name = "FOLDER|URL[@ID]")]
+    pub snapshot: String,
+    /// The queries: JSON Lines of id and query.
+    #[arg(long, value_name = "FILE")]
+    pub queries: PathBuf,
+    /// The judgements: query id, product id and grade, separated by tabs.
+    #[arg(long, value_name = "FILE")]
+    pub judgments: PathBuf,
+    /// Leave out queries with fewer judged products.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub min_judged: usize,
+    /// How many of the worst queries to list.
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub worst: usize,
 }
 
 #[derive(Debug, Args)]

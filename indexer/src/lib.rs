@@ -6,6 +6,8 @@
 pub mod build;
 pub mod config;
 pub mod demo;
+pub mod evaluate;
+pub mod opened;
 pub mod product_row;
 pub mod progress;
 pub mod publish;

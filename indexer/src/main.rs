@@ -2,16 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use indexer::build::{self, BuildRequest};
 use indexer::config::{self, Cli, Command};
+use indexer::opened::{self, folder_url};
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
-use indexer::{demo, report};
+use indexer::{demo, evaluate, report};
 use serde_json::{Value, json};
 use snapshots::Store;
 
@@ -81,6 +81,12 @@ async fn run(command: Command, output: Output) -> Result<()> {
             let manifest = report::show(&open(&args.store.store)?, &args.snapshot).await?;
             tell(output, &serde_json::to_value(&manifest)?, |_| report::show_text(&manifest));
         }
+        Command::Evaluate(args) => {
+            let judged = evaluate::read(&args.queries, &args.judgments, args.min_judged)?;
+            let opened = opened::open(&args.snapshot, &config::azure_settings()).await?;
+            let evaluation = evaluate::evaluate(&opened.index, &judged)?;
+            tell(output, &serde_json::to_value(&evaluation)?, |_| evaluate::text(&evaluation, args.worst));
+        }
         Command::DemoCatalogue(args) => {
             demo::write(&args.out, args.products, args.seed, &mut progress)?;
             let told = json!({ "event": "written", "folder": args.out, "products": args.products, "seed": args.seed });
@@ -97,11 +103,6 @@ fn destination(url: &str, dry_run: bool) -> Result<Store> {
         (true, opened) => Ok(opened?),
         (false, _) => Ok(Store::create(url, &config::azure_settings())?),
     }
-}
-
-fn folder_url(folder: &Path) -> Result<String> {
-    let folder = std::path::absolute(folder)?;
-    Ok(format!("file://{}", folder.display()))
 }
 
 fn open(url: &str) -> Result<Store> {

@@ -2,6 +2,7 @@
 
 mod building;
 mod command;
+mod evaluating;
 mod killed;
 mod proxy;
 mod publishing;

@@ -1,0 +1,216 @@
+//! How good a snapshot's answers are, by judged queries.
+//!
+//! Counted as information retrieval does: a hit's gain is 2^grade - 1, discounted by log2(place + 1), over the gain of the
+//! ideal order (nDCG: Järvelin and Kekäläinen, 2002; the exponential gain: Burges et al., 2005). What nobody has judged
+//! counts as worth nothing; `judged_ndcg` instead takes unjudged hits out of the first hundred before it looks at the
+//! first ten, since sparse judgements punish what their authors never saw.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use search::{Index, RawRequest, SearchRequest};
+use serde::{Deserialize, Serialize};
+
+/// How far down nDCG looks.
+const TOP: usize = 10;
+/// How far down recall looks, and how many hits are asked for.
+const DEPTH: usize = 100;
+/// The least grade of a product that should be found.
+const RELEVANT: u8 = 2;
+const MAX_GRADE: u8 = 10;
+
+/// A query with the grades of the products that someone judged for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgedQuery {
+    pub id: String,
+    pub query: String,
+    pub grades: HashMap<String, u8>,
+}
+
+/// What one query scored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QueryScore {
+    pub id: String,
+    pub query: String,
+    pub found: u64,
+    pub judged: usize,
+    pub ndcg: f64,
+    pub judged_ndcg: f64,
+    /// None where no product has a grade that should be found.
+    pub recall: Option<f64>,
+    pub reciprocal_rank: f64,
+}
+
+/// What all queries scored, on average.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    pub queries: usize,
+    pub ndcg: f64,
+    pub judged_ndcg: f64,
+    pub recall: f64,
+    pub mrr: f64,
+    pub zero_results: f64,
+    pub per_query: Vec<QueryScore>,
+}
+
+#[derive(Deserialize)]
+struct QueryLine {
+    id: String,
+    query: String,
+}
+
+/// Reads queries (JSON Lines of `id` and `query`) and judgements (query id, product id and grade, separated by tabs).
+/// Queries without a graded product, or with fewer than `min_judged`, are left out.
+///
+/// # Errors
+/// Names the file and line at fault.
+pub fn read(queries: &Path, judgments: &Path, min_judged: usize) -> Result<Vec<JudgedQuery>> {
+    let mut grades: HashMap<String, HashMap<String, u8>> = HashMap::new();
+    let text = std::fs::read_to_string(judgments).with_context(|| judgments.display().to_string())?;
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+        let at = || format!("{}: line {}", judgments.display(), number + 1);
+        let mut parts = line.split('\t');
+        let (query, product, grade) = (parts.next(), parts.next(), parts.next());
+        let (Some(query), Some(product), Some(grade), None) = (query, product, grade, parts.next()) else {
+            anyhow::bail!("{}: expected query id, product id and grade, separated by tabs", at());
+        };
+        let grade = grade.trim().parse().ok().filter(|grade| *grade <= MAX_GRADE);
+        let grade = grade.with_context(|| format!("{}: the grade is not from 0 to {MAX_GRADE}", at()))?;
+        grades.entry(query.to_owned()).or_default().insert(product.to_owned(), grade);
+    }
+    let text = std::fs::read_to_string(queries).with_context(|| queries.display().to_string())?;
+    let mut judged = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+        let line: QueryLine =
+            serde_json::from_str(line).with_context(|| format!("{}: line {}", queries.display(), number + 1))?;
+        let grades = grades.remove(&line.id).unwrap_or_default();
+        if grades.len() >= min_judged.max(1) && grades.values().any(|grade| *grade > 0) {
+            judged.push(JudgedQuery { id: line.id, query: line.query, grades });
+        }
+    }
+    ensure!(!judged.is_empty(), "no query of {} has a judged product that is any good", queries.display());
+    Ok(judged)
+}
+
+/// Asks every query and scores what comes.
+///
+/// # Errors
+/// When a query is longer than the engine takes, or the index cannot be read.
+pub fn evaluate(index: &Index, judged: &[JudgedQuery]) -> Result<Evaluation> {
+    let per_query = judged.iter().map(|query| ask(index, query)).collect::<Result<Vec<_>>>()?;
+    let mean = |of: &dyn Fn(&QueryScore) -> Option<f64>| {
+        let values: Vec<f64> = per_query.iter().filter_map(of).collect();
+        values.iter().sum::<f64>() / values.len().max(1) as f64
+    };
+    Ok(Evaluation {
+        queries: per_query.len(),
+        ndcg: mean(&|score| Some(score.ndcg)),
+        judged_ndcg: mean(&|score| Some(score.judged_ndcg)),
+        recall: mean(&|score| score.recall),
+        mrr: mean(&|score| Some(score.reciprocal_rank)),
+        zero_results: mean(&|score| Some(f64::from(u8::from(score.found == 0)))),
+        per_query,
+    })
+}
+
+fn ask(index: &Index, query: &JudgedQuery) -> Result<QueryScore> {
+    let raw = RawRequest { q: query.query.clone(), per_page: Some(DEPTH), ..Default::default() };
+    let request = SearchRequest::parse(raw, index.catalogue()).with_context(|| format!("query {}", query.id))?;
+    let answer = index.search(&request)?;
+    let ids = answer.hits.iter().map(|hit| index.record(hit.segment, hit.doc).id());
+    let grades: Vec<Option<u8>> = ids.map(|id| query.grades.get(id).copied()).collect();
+    Ok(score(query, answer.found, &grades))
+}
+
+/// Scores the grades of a query's hits, best hit first; None is a hit that nobody has judged.
+fn score(query: &JudgedQuery, found: u64, grades: &[Option<u8>]) -> QueryScore {
+    let mut ideal: Vec<u8> = query.grades.values().copied().collect();
+    ideal.sort_unstable_by(|a, b| b.cmp(a));
+    let ideal_gain = gain(ideal.into_iter());
+    let ndcg = |grades: &mut dyn Iterator<Item = u8>| if ideal_gain > 0.0 { gain(grades) / ideal_gain } else { 0.0 };
+    let wanted = query.grades.values().filter(|grade| **grade >= RELEVANT).count();
+    let hit = grades.iter().flatten().filter(|grade| **grade >= RELEVANT).count();
+    let first = grades.iter().position(|grade| grade.is_some_and(|grade| grade >= RELEVANT));
+    QueryScore {
+        id: query.id.clone(),
+        query: query.query.clone(),
+        found,
+        judged: query.grades.len(),
+        ndcg: ndcg(&mut grades.iter().map(|grade| grade.unwrap_or(0))),
+        judged_ndcg: ndcg(&mut grades.iter().flatten().copied()),
+        recall: (wanted > 0).then(|| hit as f64 / wanted as f64),
+        reciprocal_rank: first.map_or(0.0, |place| 1.0 / (place + 1) as f64),
+    }
+}
+
+/// The discounted gain of the first ten grades.
+fn gain(grades: impl Iterator<Item = u8>) -> f64 {
+    let discounted = |(place, grade): (usize, u8)| (f64::from(grade).exp2() - 1.0) / ((place + 2) as f64).log2();
+    // A sum of nothing is minus zero, which reads badly.
+    grades.take(TOP).enumerate().map(discounted).fold(0.0, |sum, gain| sum + gain)
+}
+
+/// The evaluation for people, with the queries that scored worst.
+pub fn text(evaluation: &Evaluation, worst: usize) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: f64| {
+        let _ = writeln!(out, "{name:<22} {value:.3}");
+    };
+    line("nDCG@10", evaluation.ndcg);
+    line("judged-only nDCG@10", evaluation.judged_ndcg);
+    line("recall@100", evaluation.recall);
+    line("MRR", evaluation.mrr);
+    line("without a result", evaluation.zero_results);
+    let _ = writeln!(out, "{:<22} {}", "queries", evaluation.queries);
+    let mut scores: Vec<&QueryScore> = evaluation.per_query.iter().collect();
+    scores.sort_by(|a, b| a.ndcg.total_cmp(&b.ndcg).then_with(|| a.id.cmp(&b.id)));
+    if worst > 0 {
+        let _ = writeln!(out, "\nnDCG@10  judged-only  recall@100   found  query");
+    }
+    for score in scores.into_iter().take(worst) {
+        let recall = score.recall.map_or("     -".to_owned(), |recall| format!("{recall:>6.3}"));
+        let (ndcg, judged, found) = (score.ndcg, score.judged_ndcg, score.found);
+        let _ = writeln!(out, "{ndcg:>7.3}  {judged:>11.3}  {recall:>10}  {found:>6}  {}", score.query);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(grades: &[(&str, u8)]) -> JudgedQuery {
+        let grades = grades.iter().map(|(id, grade)| ((*id).to_owned(), *grade)).collect();
+        JudgedQuery { id: "q".into(), query: "a query".into(), grades }
+    }
+
+    fn close(left: f64, right: f64) {
+        assert!((left - right).abs() < 1e-9, "{left} {right}");
+    }
+
+    #[test]
+    fn scores_are_those_of_the_definition() {
+        let query = query(&[("a", 3), ("b", 2), ("c", 0), ("d", 1)]);
+        // The best order: 7, 3 and 1 at the places 1, 2 and 3.
+        let ideal = 7.0 + 3.0 / 3_f64.log2() + 1.0 / 2.0;
+        let found = score(&query, 5, &[None, Some(2), Some(0), Some(3)]);
+        close(found.ndcg, (3.0 / 3_f64.log2() + 7.0 / 5_f64.log2()) / ideal);
+        close(found.judged_ndcg, (3.0 + 7.0 / 2.0) / ideal);
+        assert_eq!((found.recall, found.reciprocal_rank), (Some(1.0), 0.5));
+        let perfect = score(&query, 3, &[Some(3), Some(2), Some(1)]);
+        close(perfect.ndcg, 1.0);
+        let nothing = score(&query, 0, &[]);
+        assert_eq!((nothing.ndcg, nothing.recall, nothing.reciprocal_rank), (0.0, Some(0.0), 0.0));
+    }
+
+    #[test]
+    fn only_the_first_ten_count_and_unjudged_hits_leave_room() {
+        let query = query(&[("a", 2)]);
+        let mut grades = vec![None; 10];
+        grades.push(Some(2));
+        let found = score(&query, 11, &grades);
+        assert_eq!((found.ndcg, found.judged_ndcg, found.recall), (0.0, 1.0, Some(1.0)));
+    }
+}

@@ -1,0 +1,38 @@
+//! `indexer evaluate`: judged queries in, scores out.
+
+use std::fs;
+
+use crate::command::{SETTINGS, fails, json, run};
+
+#[test]
+fn judged_queries_are_scored() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
+    let rows = ["red lamp", "blue lamp", "red chair"].iter().enumerate();
+    let rows: String =
+        rows.map(|(number, title)| format!("{{\"id\": \"p{number}\", \"title\": \"{title}\"}}\n")).collect();
+    fs::write(path.join("rows.jsonl"), rows).expect("rows");
+    json(path, &["build", "--catalogue", "catalogue.toml", "--out", "built", "rows.jsonl"]);
+    let queries = "{\"id\": \"q1\", \"query\": \"red lamp\"}\n{\"id\": \"q2\", \"query\": \"sofa\"}\n{\"id\": \"q3\", \"query\": \"chair\"}\n";
+    fs::write(path.join("queries.jsonl"), queries).expect("queries");
+    // q3 has no product that is any good, and is left out.
+    fs::write(path.join("judgments.tsv"), "q1\tp0\t3\nq1\tp1\t1\nq2\tp2\t2\nq3\tp1\t0\n").expect("judgements");
+
+    let arguments = ["evaluate", "--snapshot", "built", "--queries", "queries.jsonl", "--judgments", "judgments.tsv"];
+    let scores = json(path, &arguments);
+    assert_eq!((&scores["queries"], &scores["zero_results"], &scores["mrr"]), (&2.into(), &0.5.into(), &0.5.into()));
+    let first = &scores["per_query"][0];
+    assert_eq!((&first["id"], &first["recall"], &first["found"]), (&"q1".into(), &1.0.into(), &3.into()));
+    assert!(first["ndcg"].as_f64().is_some_and(|ndcg| ndcg > 0.9), "{first}");
+    let text = String::from_utf8(run(path, &arguments).stdout).expect("text");
+    assert!(text.contains("nDCG@10") && text.lines().last().is_some_and(|line| line.ends_with("red lamp")), "{text}");
+
+    let store = format!("file://{}/store", path.display());
+    json(path, &["publish", "--store", &store, "built"]);
+    let live = ["evaluate", "--snapshot", &store, "--queries", "queries.jsonl", "--judgments", "judgments.tsv"];
+    assert_eq!(json(path, &live)["ndcg"], scores["ndcg"]);
+
+    fs::write(path.join("judgments.tsv"), "q1\tp0\t3\nq1 p1 1\n").expect("judgements");
+    assert!(fails(path, &arguments).contains("judgments.tsv: line 2: expected query id"), "the line is named");
+}
