@@ -1,6 +1,6 @@
 //! Builds a snapshot from input files into a folder that is laid out like a store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
 use search::{BuildReport, SegmentBuilder};
+use serde_json::Value;
 use snapshots::{
     Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, Store, ValidationReport, id_hash,
 };
@@ -15,7 +16,7 @@ use snapshots::{
 use crate::product_row::product_of;
 use crate::progress::Progress;
 use crate::rejects::{RejectPolicy, Rejects};
-use crate::source::{Format, Mapping, Source};
+use crate::source::{Format, Mapping, Row, Source};
 use crate::spool::Spool;
 
 /// What to build from what.
@@ -59,6 +60,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         catalogue: &catalogue,
         rejects: Rejects::new(request.rejects.clone(), catalogue.private_attributes.clone()),
         lines: HashMap::new(),
+        private_seen: BTreeSet::new(),
         rows: 0,
     };
     for input in &request.inputs {
@@ -72,6 +74,16 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     let report = write_segment(spool, &catalogue, &file, scratch.path(), progress)?;
     let product_count = report.product_count;
     let statistics = Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() };
+    for (name, count) in &report.unread_numbers {
+        progress
+            .note(&format!("'{name}' should be a number, and {count} products have none in it: they count as without"));
+    }
+    for column in request.mapping.unused() {
+        progress.note(&format!("column '{column}' is mapped, but no row has it"));
+    }
+    for name in catalogue.private_attributes.difference(&reader.private_seen) {
+        progress.note(&format!("private attribute '{name}' is in no row: is its name right?"));
+    }
     for (facet, _) in report.facet_values.iter().filter(|(_, count)| *count == 0) {
         progress.note(&format!("facet '{facet}' has no value: no product has such an attribute"));
     }
@@ -120,6 +132,8 @@ struct RowSink<'a> {
     rejects: Rejects,
     /// Where each id was seen first.
     lines: HashMap<u64, u64>,
+    /// The private attributes that some row has.
+    private_seen: BTreeSet<String>,
     rows: u64,
 }
 
@@ -130,7 +144,10 @@ impl RowSink<'_> {
             let row = row.with_context(|| input.display().to_string())?;
             self.rows += 1;
             let product = match &row.row {
-                Ok(fields) => product_of(fields, self.catalogue),
+                Ok(fields) => {
+                    self.look_for_private(fields);
+                    product_of(fields, self.catalogue)
+                }
                 Err(reason) => Err(ProductError::new("row", reason.clone())),
             };
             match product.and_then(|product| self.first_of_its_id(product, row.line)) {
@@ -143,6 +160,16 @@ impl RowSink<'_> {
         }
         progress.end();
         Ok(())
+    }
+
+    fn look_for_private(&mut self, fields: &Row) {
+        let attributes = fields.get("attributes").and_then(Value::as_object);
+        for name in &self.catalogue.private_attributes {
+            let has = fields.contains_key(name) || attributes.is_some_and(|attributes| attributes.contains_key(name));
+            if has && !self.private_seen.contains(name) {
+                self.private_seen.insert(name.clone());
+            }
+        }
     }
 
     fn first_of_its_id(&mut self, product: Product, line: u64) -> Result<Product, ProductError> {

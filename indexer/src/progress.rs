@@ -72,8 +72,9 @@ impl Progress {
 
     /// Says one thing beside the bar.
     pub fn note(&self, text: &str) {
-        if self.output == Output::Text {
-            self.bar.suspend(|| eprintln!("{text}"));
+        match self.output {
+            Output::Text => self.bar.suspend(|| eprintln!("{text}")),
+            Output::Json => println!("{}", json!({ "event": "note", "text": text })),
         }
     }
 

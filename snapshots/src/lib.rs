@@ -32,7 +32,8 @@ pub use mapping::Mapping;
 pub use money::{Currency, Decimal, Money, MoneyError, write_scaled};
 pub use product::{AttributeValue, Availability, CATEGORY_SEPARATOR, Product, ProductError, ProductId};
 pub use segment::{
-    ABSENT, FacetInfo, FacetRows, FragmentKey, NumberInfo, RecordView, SectionWriter, Segment, SegmentWriter, id_hash,
+    ABSENT, ColumnReport, FacetInfo, FacetRows, FragmentKey, NumberInfo, RecordView, SectionWriter, Segment,
+    SegmentWriter, id_hash,
 };
 pub use snapshot::{LiveSegment, Snapshot, install};
 pub use store::{PointerState, PointerVersion, ReadPointer, Store};

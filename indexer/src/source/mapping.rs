@@ -1,6 +1,7 @@
 //! Which column of the input becomes which field of a product.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -33,11 +34,13 @@ const TARGETS: [&str; 19] = [
 
 /// How the values of a row are found: from each column to a field. Columns that are not named keep their own name
 /// where that is a field's, and become attributes otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Mapping {
     columns: BTreeMap<String, String>,
     /// What divides several values in one cell.
     list_separator: Option<String>,
+    /// Mapped columns that no row had so far; shared by all who read with this mapping.
+    unused: Arc<Mutex<BTreeSet<String>>>,
 }
 
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -69,7 +72,8 @@ impl Mapping {
     /// When it is no such file.
     pub fn from_toml(text: &str) -> Result<Self, MappingError> {
         let file: MappingFile = toml::from_str(text).map_err(|error| MappingError::File(error.to_string()))?;
-        let mut mapping = Self { columns: BTreeMap::new(), list_separator: file.list_separator };
+        let mut mapping =
+            Self { columns: BTreeMap::new(), list_separator: file.list_separator, unused: Arc::default() };
         for (column, target) in file.columns {
             mapping.insert(column, target)?;
         }
@@ -98,8 +102,14 @@ impl Mapping {
         if let Some((first, _)) = taken.filter(|_| target != "ignore") {
             return Err(MappingError::Twice { first: first.clone(), second: column, target });
         }
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).insert(column.clone());
         self.columns.insert(column, target);
         Ok(())
+    }
+
+    /// The mapped columns that no row had.
+    pub fn unused(&self) -> Vec<String> {
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// # Errors
@@ -130,6 +140,11 @@ impl Mapping {
                 (_, value) => named.push((name, value)),
             }
         }
+        let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unused.is_empty() {
+            unused.retain(|column| named.iter().all(|(name, _)| name != column));
+        }
+        drop(unused);
         named.sort_by_key(|(name, _)| self.columns.contains_key(name));
         for (name, value) in named {
             match self.columns.get(&name) {

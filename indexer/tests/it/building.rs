@@ -110,6 +110,31 @@ fn bad_rows_are_set_aside_with_line_field_and_reason() {
 }
 
 #[test]
+fn what_is_probably_a_mistake_is_told() {
+    let folder = folder();
+    let path = folder.path();
+    let settings =
+        format!("{SETTINGS}[[facets]]\nname = \"colour\"\n[[facets]]\nname = \"watts\"\nkind = \"number\"\n");
+    let settings = settings.replace("private = [\"cost\"]", "").replace("[attributes]", "");
+    let settings = format!("{settings}[attributes]\nprivate = [\"cost\", \"margin\"]\n");
+    fs::write(path.join("catalogue.toml"), settings).expect("settings");
+    let rows = "{\"id\": \"a\", \"title\": \"x\", \"cost\": 1, \"color\": \"red\", \"watts\": \"5 W\"}\n";
+    fs::write(path.join("rows.jsonl"), rows).expect("rows");
+    let build =
+        ["build", "--catalogue", "catalogue.toml", "--out", "out", "--map", "colr=attributes.colour", "rows.jsonl"];
+    let told = String::from_utf8(run(path, &build).stderr).expect("text");
+    for expected in [
+        "facet 'colour' has no value",
+        "'watts' should be a number, and 1 products have none in it",
+        "column 'colr' is mapped, but no row has it",
+        "private attribute 'margin' is in no row",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    assert!(!told.contains("'cost'"), "{told}");
+}
+
+#[test]
 fn faults_of_the_whole_are_explained() {
     let folder = folder();
     let path = folder.path();

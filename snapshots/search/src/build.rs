@@ -40,6 +40,8 @@ pub struct BuildReport {
     pub words: Vec<(String, u64)>,
     /// Distinct values of each facet that counts values.
     pub facet_values: Vec<(String, u64)>,
+    /// How many products have an attribute that should be a number and is none, by its name.
+    pub unread_numbers: Vec<(String, u64)>,
 }
 
 impl SegmentBuilder {
@@ -65,7 +67,7 @@ impl SegmentBuilder {
             fields,
             catalogue,
             searched: String::new(),
-            report: BuildReport { product_count: 0, words, facet_values: Vec::new() },
+            report: BuildReport { product_count: 0, words, facet_values: Vec::new(), unread_numbers: Vec::new() },
         })
     }
 
@@ -98,8 +100,10 @@ impl SegmentBuilder {
     /// # Errors
     /// As [`SegmentWriter::finish`].
     pub fn finish(mut self) -> Result<BuildReport, Error> {
-        let (mut sections, facets) = self.segment.finish()?;
-        self.report.facet_values = facets.into_iter().map(|facet| (facet.name, u64::from(facet.count))).collect();
+        let (mut sections, columns) = self.segment.finish()?;
+        self.report.unread_numbers = columns.unread_numbers;
+        self.report.facet_values =
+            columns.facets.into_iter().map(|facet| (facet.name, u64::from(facet.count))).collect();
         let index = self.text.finalize()?;
         let metas = index.searchable_segment_metas()?;
         let id = metas.first().map(|meta| meta.id().uuid_string()).unwrap_or_default();

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use record::{FragmentKey, RecordView};
 pub use sections::SectionWriter;
-pub use writer::SegmentWriter;
+pub use writer::{ColumnReport, SegmentWriter};
 
 use crate::error::Error;
 use crate::mapping::{Mapping, access_checked};

@@ -42,6 +42,15 @@ struct NumberColumn {
     name: String,
     decimals: u8,
     values: Vec<i64>,
+    /// Products whose attribute of this name is no number.
+    unread: u64,
+}
+
+/// What the columns of a segment came to hold.
+pub struct ColumnReport {
+    pub facets: Vec<FacetInfo>,
+    /// How many products have an attribute that should be a number and is none, by its name.
+    pub unread_numbers: Vec<(String, u64)>,
 }
 
 /// One facet while it is gathered: values are numbered as they come, and renumbered in order at the end.
@@ -87,6 +96,7 @@ impl<W: Write> SegmentWriter<W> {
             name: name.to_owned(),
             decimals: catalogue.number_decimals(name).unwrap_or(0),
             values: Vec::new(),
+            unread: 0,
         };
         let facet = |facet: &crate::catalogue::Facet| FacetColumn {
             name: facet.name.clone(),
@@ -131,7 +141,9 @@ impl<W: Write> SegmentWriter<W> {
         self.static_ranks.push(rank);
         self.groups.push(product.variant_group.as_deref().map_or(0, id_hash));
         for column in &mut self.numbers {
-            column.values.push(number_of(product, &column.name, column.decimals).unwrap_or(ABSENT));
+            let value = number_of(product, &column.name, column.decimals);
+            column.unread += u64::from(value.is_none() && product.attributes.contains_key(&column.name));
+            column.values.push(value.unwrap_or(ABSENT));
         }
         for column in &mut self.facets {
             column.add(product)?;
@@ -159,13 +171,15 @@ impl<W: Write> SegmentWriter<W> {
     ///
     /// # Errors
     /// When two products share an id, or writing fails.
-    pub fn finish(mut self) -> Result<(SectionWriter<W>, Vec<FacetInfo>), Error> {
+    pub fn finish(mut self) -> Result<(SectionWriter<W>, ColumnReport), Error> {
         self.ids.sort_unstable();
         if self.ids.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(Error::TooLarge("two products have the same id".to_owned()));
         }
         let facets = self.write_columns().map_err(write_error)?;
-        Ok((self.sections, facets))
+        let unread = self.numbers.into_iter().filter(|column| column.unread > 0);
+        let unread_numbers = unread.map(|column| (column.name, column.unread)).collect();
+        Ok((self.sections, ColumnReport { facets, unread_numbers }))
     }
 
     fn write_columns(&mut self) -> std::io::Result<Vec<FacetInfo>> {
