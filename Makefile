@@ -8,7 +8,7 @@ ADMIN_LISTEN ?= 127.0.0.1:8081
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
-.PHONY: help run demo test test-data check fmt deny bench clean
+.PHONY: help run demo test test-data check fmt deny advisories bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,9 +48,12 @@ check: ## formatting and lints
 fmt: ## format the code
 	$(CARGO) fmt --all
 
-deny: ## licences, sources, bans and advisories of all dependencies
+deny: ## licences, sources and bans of all dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
-	$(CARGO) deny --locked check
+	$(CARGO) deny --locked check bans licenses sources
+
+advisories: deny ## known vulnerabilities of dependencies; needs the network
+	$(CARGO) deny --locked check advisories
 
 bench: demo ## measure: in-process stages, then the edge under wrk beside a fixed-body server
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
