@@ -121,21 +121,13 @@ impl KeptObjects {
         kept.retain(|snapshot| snapshot.market != market || snapshot.id != manifest.id);
         let objects = manifest.objects.iter().map(|object| object.blake3).collect();
         kept.push_front(KeptSnapshot { market: market.to_owned(), id: manifest.id.clone(), objects });
-        let mut seen = 0;
-        kept.retain(|snapshot| {
-            seen += usize::from(snapshot.market == market);
-            snapshot.market != market || seen <= KEPT_SNAPSHOTS || Some(&snapshot.id) == served
-        });
+        keep_newest(&mut kept, KEPT_SNAPSHOTS, market, served);
     }
 
     /// Forgets all but a market's newest snapshot and the one it serves: their space is needed.
     fn shrink(&self, market: &str, served: Option<&SnapshotId>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut seen = 0;
-        kept.retain(|snapshot| {
-            seen += usize::from(snapshot.market == market);
-            snapshot.market != market || seen <= 1 || Some(&snapshot.id) == served
-        });
+        keep_newest(&mut kept, 1, market, served);
     }
 
     /// Every object that is to stay.
@@ -143,6 +135,15 @@ impl KeptObjects {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().flat_map(|snapshot| snapshot.objects.iter().copied()).collect()
     }
+}
+
+/// Forgets a market's snapshots but the newest few and the one that is served.
+fn keep_newest(kept: &mut VecDeque<KeptSnapshot>, count: usize, market: &str, served: Option<&SnapshotId>) {
+    let mut seen = 0;
+    kept.retain(|snapshot| {
+        seen += usize::from(snapshot.market == market);
+        snapshot.market != market || seen <= count || Some(&snapshot.id) == served
+    });
 }
 
 impl Follower {
@@ -157,23 +158,23 @@ impl Follower {
         Self { market, cache, metrics, watcher, kept, failed: None, poll_interval: config.poll_interval }
     }
 
+    /// What this market served last, whose objects are kept from now on.
+    pub fn recall(&self) -> Option<Remembered> {
+        let served = self.cache.recall(&self.market.name)?;
+        self.kept.add(&self.market.name, &served.manifest, None);
+        Some(served)
+    }
+
     /// Serves what was served last, without asking the store: a node that restarts while the store is away still has
     /// its copy.
-    pub async fn recall(&self) {
-        let Some(served) = self.cache.recall(&self.market.name) else { return };
+    pub async fn serve_recalled(&self, recalled: Option<Remembered>) {
+        let Some(served) = recalled else { return };
         let id = served.pointer.snapshot.clone();
         match self.open(served.manifest, served.pointer, None).await {
             Ok(()) => info!(market = self.market.name, snapshot.id = %id, "serving the snapshot in the cache"),
             Err(fault) => {
                 warn!(market = self.market.name, snapshot.id = %id, "the snapshot in the cache is of no use: {fault}")
             }
-        }
-    }
-
-    /// Takes note of what will be recalled, before any market tidies the cache up.
-    pub fn keep_recalled(&self) {
-        if let Some(served) = self.cache.recall(&self.market.name) {
-            self.kept.add(&self.market.name, &served.manifest, None);
         }
     }
 

@@ -111,19 +111,19 @@ pub struct Request<'a> {
     pub body: Bytes,
 }
 
-/// Answers a request. Never waits: everything that is asked for lies in memory.
-pub fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+/// Answers a request. Everything that is asked for lies in memory, so nothing is waited for; only a batch of searches
+/// lets others go in between.
+pub async fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     if request.method == Method::OPTIONS {
         return Ok(preflight(route));
     }
     match route {
         Route::Health => Ok(health(shared)),
-        Route::Search => search(shared, request),
-        // Its searches take turns; the server asks for it by itself.
-        Route::MultiSearch => Err(ApiError::internal("multi-search was not asked for as it must be")),
-        Route::Products => products(shared, request),
-        Route::Product(id) => product(shared, request, id),
-        Route::Categories(below) => categories(shared, request, below.as_deref()),
+        Route::Search => guarded(|| search(shared, request)),
+        Route::MultiSearch => multi_search(shared, request).await,
+        Route::Products => guarded(|| products(shared, request)),
+        Route::Product(id) => guarded(|| product(shared, request, id)),
+        Route::Categories(below) => guarded(|| categories(shared, request, below.as_deref())),
         Route::Snapshot => {
             let wanted = market_from_query(request.query)?;
             let wanted = wanted.map(|name| shared.market(Some(&name))).transpose()?;
@@ -139,6 +139,12 @@ pub fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<H
         }
         Route::Unknown => Err(ApiError::not_found("there is no such path; see /v1/search")),
     }
+}
+
+/// Work on a snapshot. A panic in it is this request's misfortune, and is told; the connection and the node go on.
+fn guarded<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<T, ApiError> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    done.unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
 }
 
 /// 503 only before the first snapshot and while draining. How old the snapshot is stands in the body: a region with an
@@ -181,7 +187,7 @@ fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiErr
 }
 
 /// Answers several searches, each from the one snapshot that its market had when the call first asked for it.
-pub async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let searches = searches_from_json(&request.body)?;
     let mut generations: Vec<(&str, Arc<Generation>)> = Vec::new();
     let mut prepared = Vec::with_capacity(searches.len());
@@ -205,12 +211,11 @@ pub async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<Http
     for (place, (generation, search)) in prepared.iter().enumerate() {
         // A long batch lets others have their turn in between.
         tokio::task::yield_now().await;
-        let answer = std::panic::AssertUnwindSafe(|| generation.index.search(search));
-        let found = std::panic::catch_unwind(answer).map_err(|panic| ApiError::internal(panic_text(&*panic)))?;
+        let found = guarded(|| Ok(generation.index.search(search)?))?;
         if place > 0 {
             body.0.push(b',');
         }
-        answers::search(&mut body, generation, search, &found?);
+        answers::search(&mut body, generation, search, &found);
         if body.0.len() > MAX_ANSWER_BYTES {
             let reason =
                 format!("their answers are larger than {MAX_ANSWER_BYTES} bytes: ask for fewer hits or fields");

@@ -176,10 +176,10 @@ async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>) 
         Follower::new(market.clone(), cache.clone(), kept.clone(), shared.metrics.clone(), &config)
     };
     let followers: Vec<Follower> = shared.markets.iter().map(follower).collect();
-    for follower in &followers {
-        follower.keep_recalled();
-    }
-    futures::future::join_all(followers.iter().map(Follower::recall)).await;
+    // What any market will serve from the cache is known before one of them tidies it up.
+    let recalled: Vec<_> = followers.iter().map(Follower::recall).collect();
+    let serving = followers.iter().zip(recalled).map(|(follower, recalled)| follower.serve_recalled(recalled));
+    futures::future::join_all(serving).await;
     for follower in followers {
         tokio::spawn(follower.follow());
     }
@@ -297,9 +297,9 @@ async fn work(
     let request = routes::Request { method: &parts.method, query, headers: &parts.headers, body };
     // Probes must hear from a busy node, or it is taken for a dead one.
     if *route == Route::Health {
-        return routes::answer(shared, route, &request);
+        return routes::answer(shared, route, &request).await;
     }
-    let counted = Counted::new(&shared.metrics.in_flight);
+    let _counted = Counted::new(&shared.metrics.in_flight);
     if shared.metrics.in_flight.load(Ordering::Relaxed) > shared.max_in_flight {
         return Err(ApiError::unavailable("overloaded", "too many requests at once"));
     }
@@ -309,17 +309,7 @@ async fn work(
         // nothing.
         tokio::task::yield_now().await;
     }
-    let answered = answer(shared, route, &request).await;
-    drop(counted);
-    answered
-}
-
-async fn answer(shared: &Shared, route: &Route, request: &routes::Request<'_>) -> Result<HttpResponse, ApiError> {
-    if *route == Route::MultiSearch && *request.method == Method::POST {
-        return routes::multi_search(shared, request).await;
-    }
-    let answer = std::panic::AssertUnwindSafe(|| routes::answer(shared, route, request));
-    std::panic::catch_unwind(answer).unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
+    routes::answer(shared, route, &request).await
 }
 
 /// What a panic said.

@@ -40,7 +40,7 @@ impl Index {
             }
             let inside = below.is_none_or(|below| {
                 exists |= path == below;
-                path.strip_prefix(below).is_some_and(|rest| rest.starts_with(CATEGORY_SEPARATOR))
+                is_below(path, below)
             });
             if inside {
                 while open.last().is_some_and(|above| !is_below(path, &above.path)) {
@@ -66,7 +66,8 @@ impl Index {
     }
 }
 
-fn is_below(path: &str, above: &str) -> bool {
+/// Whether a path lies below another one, at whatever depth.
+pub(crate) fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.starts_with(CATEGORY_SEPARATOR))
 }
 

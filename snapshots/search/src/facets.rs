@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, LiveSegment};
 
+use crate::categories::is_below;
 use crate::index::Index;
 use crate::request::{SearchRequest, counts_values};
 
@@ -135,7 +136,7 @@ fn parent(path: &str) -> &str {
 
 /// Whether a value is what is wanted, or lies above it.
 fn is_on_the_way(path: &str, wanted: &str) -> bool {
-    wanted.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(CATEGORY_SEPARATOR))
+    wanted == path || is_below(wanted, path)
 }
 
 /// The counts of an answer, as one segment adds to them.
