@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use search::{Answer, Category, FacetAnswer, FieldSet, Index, NumberStats, SearchRequest, highlight};
+use search::{Answer, Category, FacetAnswer, FieldSet, Highlighter, Index, NumberStats, SearchRequest};
 use serde_json::json;
 use snapshots::{FragmentKey, PRODUCT_FIELDS, Pointer, RecordView, write_scaled};
 
@@ -42,6 +42,15 @@ impl JsonOut {
         let _ = serde_json::to_writer(&mut self.0, text);
     }
 
+    fn texts<'t>(&mut self, texts: impl IntoIterator<Item = &'t String>) {
+        self.raw("[");
+        for (place, text) in texts.into_iter().enumerate() {
+            self.comma(place);
+            self.text(text);
+        }
+        self.raw("]");
+    }
+
     fn comma(&mut self, place: usize) {
         if place > 0 {
             self.raw(",");
@@ -52,6 +61,7 @@ impl JsonOut {
 /// Writes the answer to a search.
 pub fn search(out: &mut JsonOut, generation: &Generation, request: &SearchRequest, answer: &Answer) {
     let index = &generation.index;
+    let mut highlighter = Highlighter::new(index, &answer.words);
     out.raw("{\"hits\":[");
     for (place, hit) in answer.hits.iter().enumerate() {
         out.comma(place);
@@ -61,17 +71,13 @@ pub fn search(out: &mut JsonOut, generation: &Generation, request: &SearchReques
         if hit.missing != 0 {
             out.comma(fields);
             fields += 1;
-            out.raw("\"missing\":[");
-            let missing = request.words.iter().enumerate().filter(|(word, _)| hit.missing >> word & 1 == 1);
-            for (place, (_, word)) in missing.enumerate() {
-                out.comma(place);
-                out.text(word);
-            }
-            out.raw("]");
+            out.raw("\"missing\":");
+            let missing = answer.words.iter().enumerate().filter(|(word, _)| hit.missing >> word & 1 == 1);
+            out.texts(missing.map(|(_, word)| word));
         }
         if !request.highlight.is_empty() {
             out.comma(fields);
-            highlights(out, record, request);
+            highlights(out, record, request, &mut highlighter);
         }
         out.raw("}");
     }
@@ -88,7 +94,14 @@ pub fn search(out: &mut JsonOut, generation: &Generation, request: &SearchReques
     }
     out.raw("},\"query\":{\"original\":");
     out.text(&request.query);
-    out.raw(",\"corrected\":null,\"dropped\":[]},");
+    out.raw(",\"corrected\":");
+    match &answer.corrected {
+        Some(corrected) => out.text(corrected),
+        None => out.raw("null"),
+    }
+    out.raw(",\"dropped\":");
+    out.texts(&answer.dropped);
+    out.raw("},");
     snapshot(out, generation);
     out.raw("}");
 }
@@ -115,12 +128,9 @@ pub fn products(out: &mut JsonOut, generation: &Generation, ids: &[String], fiel
             None => missing.push(id),
         }
     }
-    out.raw("],\"missing\":[");
-    for (place, id) in missing.into_iter().enumerate() {
-        out.comma(place);
-        out.text(id);
-    }
-    out.raw("],");
+    out.raw("],\"missing\":");
+    out.texts(missing);
+    out.raw(",");
     snapshot(out, generation);
     out.raw("}");
 }
@@ -185,7 +195,7 @@ fn product_fields(out: &mut JsonOut, index: &Index, segment: usize, record: Reco
     written
 }
 
-fn highlights(out: &mut JsonOut, record: RecordView<'_>, request: &SearchRequest) {
+fn highlights(out: &mut JsonOut, record: RecordView<'_>, request: &SearchRequest, highlighter: &mut Highlighter<'_>) {
     out.raw("\"highlight\":{");
     let mut written = 0;
     for (key, json) in record.fragments() {
@@ -195,7 +205,7 @@ fn highlights(out: &mut JsonOut, record: RecordView<'_>, request: &SearchRequest
         }
         let Ok(text) = serde_json::from_slice::<std::borrow::Cow<'_, str>>(json) else { continue };
         let mut marked = String::with_capacity(text.len() + 32);
-        highlight(&text, &request.words, BEFORE_MARK, AFTER_MARK, &mut marked);
+        highlighter.write(&text, BEFORE_MARK, AFTER_MARK, &mut marked);
         out.comma(written);
         written += 1;
         out.raw("\"");

@@ -12,6 +12,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use search::{Index, RawRequest, SearchRequest};
 use serde::{Deserialize, Serialize};
+use snapshots::PRODUCT_FIELDS;
 
 /// How far down nDCG looks.
 const TOP: usize = 10;
@@ -41,6 +42,19 @@ pub struct QueryScore {
     /// None where no product has a grade that should be found.
     pub recall: Option<f64>,
     pub reciprocal_rank: f64,
+    /// The query as it was understood, where it was misspelled.
+    pub corrected: Option<String>,
+    /// The first ten.
+    pub hits: Vec<ScoredHit>,
+}
+
+/// A hit of a judged query.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScoredHit {
+    pub id: String,
+    pub title: String,
+    /// None where nobody has judged it.
+    pub grade: Option<u8>,
 }
 
 /// What all queries scored, on average.
@@ -121,7 +135,17 @@ fn ask(index: &Index, query: &JudgedQuery) -> Result<QueryScore> {
     let answer = index.search(&request)?;
     let ids = answer.hits.iter().map(|hit| index.record(hit.segment, hit.doc).id());
     let grades: Vec<Option<u8>> = ids.map(|id| query.grades.get(id).copied()).collect();
-    Ok(score(query, answer.found, &grades))
+    let mut scored = score(query, answer.found, &grades);
+    scored.corrected = answer.corrected;
+    scored.hits = answer.hits.iter().zip(grades).take(TOP).map(|(hit, grade)| scored_hit(index, hit, grade)).collect();
+    Ok(scored)
+}
+
+fn scored_hit(index: &Index, hit: &search::Hit, grade: Option<u8>) -> ScoredHit {
+    let record = index.record(hit.segment, hit.doc);
+    let title = PRODUCT_FIELDS.iter().position(|field| *field == "title").and_then(|place| record.field(place));
+    let title = title.and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
+    ScoredHit { id: record.id().to_owned(), title, grade }
 }
 
 /// Scores the grades of a query's hits, best hit first; None is a hit that nobody has judged.
@@ -142,6 +166,8 @@ fn score(query: &JudgedQuery, found: u64, grades: &[Option<u8>]) -> QueryScore {
         judged_ndcg: ndcg(&mut grades.iter().flatten().copied()),
         recall: (wanted > 0).then(|| hit as f64 / wanted as f64),
         reciprocal_rank: first.map_or(0.0, |place| 1.0 / (place + 1) as f64),
+        corrected: None,
+        hits: Vec::new(),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Catalogue {
     /// A looser tier of matching opens while fewer products than this match.
     pub min_results: usize,
     pub search_fields: Vec<SearchField>,
+    /// The searched field that says what kind of product it is: `category`, or `attributes.NAME`.
+    pub product_type: String,
     pub facets: Vec<Facet>,
     pub sorts: Vec<Sort>,
     /// Attributes that leave the indexer in no form.
@@ -40,13 +42,21 @@ pub struct Catalogue {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchField {
-    /// `title`, `brand`, `category`, `sku`, `gtins`, `description`, or `attributes` for all that are public.
+    /// `title`, `brand`, `category`, `sku`, `gtins`, `description`, `attributes.NAME` for one attribute, or
+    /// `attributes` for all that are public and have no entry of their own.
     pub name: String,
     /// How many times a word here counts, 1 to 16.
     pub weight: u8,
     /// How many words the field usually has: longer texts count less. A constant, so that scores do not shift
-    /// when other products change.
+    /// when other products change. With 0, how long the text is does not matter.
     pub length: u32,
+}
+
+impl SearchField {
+    /// The attribute that is searched, where it is one.
+    pub fn attribute(&self) -> Option<&str> {
+        self.name.strip_prefix("attributes.")
+    }
 }
 
 /// Something that answers are counted and filtered by.
@@ -174,6 +184,7 @@ impl Catalogue {
             currency: file.currency,
             min_results: file.search.min_results,
             search_fields: file.search.fields,
+            product_type: file.search.product_type,
             facets,
             sorts: file.sorts,
             private_attributes: file.attributes.private,
@@ -229,20 +240,27 @@ impl Catalogue {
     }
 
     fn validate_search_fields(&self) -> Result<(), CatalogueError> {
+        if self.product_type != "category" && !self.product_type.starts_with("attributes.") {
+            return Err(invalid("search.product_type", "must be category or attributes.NAME"));
+        }
         if self.search_fields.is_empty() || self.search_fields.len() > limits::SEARCH_FIELDS {
             return Err(invalid("search.fields", format!("must have 1 to {} entries", limits::SEARCH_FIELDS)));
         }
         let mut seen = BTreeSet::new();
         for field in &self.search_fields {
             let at = format!("search.fields '{}'", field.name);
-            if !SEARCHABLE.contains(&field.name.as_str()) {
-                return Err(invalid(at, format!("is none of {}", SEARCHABLE.join(", "))));
+            let attribute = field.attribute();
+            if attribute.is_none() && !SEARCHABLE.contains(&field.name.as_str()) {
+                return Err(invalid(at, format!("is none of {}, attributes.NAME", SEARCHABLE.join(", "))));
+            }
+            if attribute.is_some_and(|name| self.private_attributes.contains(name)) {
+                return Err(invalid(at, "is a private attribute, which cannot be searched"));
             }
             if !(1..=limits::FIELD_WEIGHT).contains(&field.weight) {
                 return Err(invalid(at, format!("weight must be from 1 to {}", limits::FIELD_WEIGHT)));
             }
-            if !(1..=10_000).contains(&field.length) {
-                return Err(invalid(at, "length must be from 1 to 10000"));
+            if field.length > 10_000 {
+                return Err(invalid(at, "length must be from 0 to 10000"));
             }
             if !seen.insert(&field.name) {
                 return Err(invalid(at, "stands twice"));
@@ -326,6 +344,7 @@ fn default_locale() -> String {
 #[serde(deny_unknown_fields, default)]
 struct SearchTable {
     min_results: usize,
+    product_type: String,
     fields: Vec<SearchField>,
 }
 
@@ -333,15 +352,15 @@ impl Default for SearchTable {
     fn default() -> Self {
         let field = |name: &str, weight, length| SearchField { name: name.to_owned(), weight, length };
         let fields = vec![
-            field("title", 5, 8),
-            field("brand", 3, 1),
-            field("category", 2, 4),
-            field("sku", 2, 2),
-            field("gtins", 1, 1),
-            field("attributes", 1, 12),
-            field("description", 1, 40),
+            field("title", 8, 10),
+            field("brand", 8, 1),
+            field("category", 8, 3),
+            field("sku", 8, 0),
+            field("gtins", 8, 0),
+            field("attributes", 1, 0),
+            field("description", 8, 30),
         ];
-        Self { min_results: 20, fields }
+        Self { min_results: 20, product_type: "category".to_owned(), fields }
     }
 }
 

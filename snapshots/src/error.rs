@@ -24,6 +24,8 @@ pub enum Error {
     DigestMismatch { expected: Digest, found: Digest },
     #[error("{what} has format version {found}, and this build reads up to {supported}: a newer build is needed")]
     NewerFormat { what: String, found: u32, supported: u32 },
+    #[error("{what} has format version {found}, and this build reads from {oldest} on: build the snapshot again")]
+    OlderFormat { what: String, found: u32, oldest: u32 },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]

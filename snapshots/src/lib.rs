@@ -27,7 +27,10 @@ pub use digest::Digest;
 pub use draft::{Draft, DraftSegment};
 pub use error::Error;
 pub use liveness::Liveness;
-pub use manifest::{FORMAT_VERSION, Manifest, ObjectRef, Role, SegmentRef, SnapshotId, Statistics, ValidationReport};
+pub use manifest::{
+    FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION, ObjectRef, Role, SegmentRef, SnapshotId, Statistics,
+    ValidationReport,
+};
 pub use mapping::Mapping;
 pub use money::{Currency, Decimal, Money, MoneyError, write_scaled};
 pub use product::{AttributeValue, Availability, CATEGORY_SEPARATOR, Product, ProductError, ProductId};

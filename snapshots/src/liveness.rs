@@ -1,7 +1,7 @@
 //! Which documents of a segment are current. A small object of its own, so that an update leaves segments as they are.
 
 use crate::error::Error;
-use crate::manifest::FORMAT_VERSION;
+use crate::manifest::{FORMAT_VERSION, check_format_version};
 
 const MAGIC: &[u8; 8] = b"VITRLIVE";
 const HEADER_BYTES: usize = 16;
@@ -64,9 +64,7 @@ impl Liveness {
         if &header[..8] != MAGIC {
             return Err(corrupt());
         }
-        if found > FORMAT_VERSION {
-            return Err(Error::NewerFormat { what: "liveness".into(), found, supported: FORMAT_VERSION });
-        }
+        check_format_version("liveness", found)?;
         let words: Vec<u64> =
             body.chunks_exact(8).map(|chunk| chunk.iter().rev().fold(0, |w, b| w << 8 | u64::from(*b))).collect();
         let spare = doc_count % 64;

@@ -10,8 +10,28 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::Error;
 
-/// The version of manifest and segments that this build writes; it reads every version up to it.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of manifest and segments that this build writes.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest version that this build reads. Segments of version 1 have no vocabulary, without which no query is
+/// understood.
+pub const OLDEST_FORMAT_VERSION: u32 = 2;
+
+/// That a part of a snapshot has a version that this build reads.
+///
+/// # Errors
+/// Says which build is needed, or what is to be done.
+pub(crate) fn check_format_version(what: &str, found: u32) -> Result<(), Error> {
+    match found {
+        _ if found > FORMAT_VERSION => {
+            Err(Error::NewerFormat { what: what.to_owned(), found, supported: FORMAT_VERSION })
+        }
+        _ if found < OLDEST_FORMAT_VERSION => {
+            Err(Error::OlderFormat { what: what.to_owned(), found, oldest: OLDEST_FORMAT_VERSION })
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Bounds on what a manifest may claim.
 pub mod limits {
@@ -150,13 +170,7 @@ impl Manifest {
         }
         let corrupt = |error: serde_json::Error| Error::corrupt("manifest", error);
         let Version { format_version } = serde_json::from_slice(bytes).map_err(corrupt)?;
-        if format_version > FORMAT_VERSION {
-            return Err(Error::NewerFormat {
-                what: "manifest".into(),
-                found: format_version,
-                supported: FORMAT_VERSION,
-            });
-        }
+        check_format_version("manifest", format_version)?;
         let manifest: Self = serde_json::from_slice(bytes).map_err(corrupt)?;
         manifest.validate()?;
         Ok(manifest)

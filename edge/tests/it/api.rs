@@ -54,13 +54,15 @@ fn a_search_is_answered_whole() {
 #[test]
 fn a_hit_shows_what_the_settings_say_and_says_what_it_lacks() {
     let (_shop, edge) = serve(3);
-    let hit = edge.get("/v1/search?q=lamp+p0").json()["hits"][0].clone();
+    let answer = edge.get("/v1/search?q=lamp+0+1+nowhere").json();
+    assert_eq!(answer["query"]["dropped"], json!(["nowhere"]), "no product has it");
+    let hit = answer["hits"][0].clone();
     assert_eq!(
         hit,
         json!({
             "id": "p0", "title": "alpha lamp 0", "brand": "alpha", "category": ["Home", "Lamps"],
             "price": {"amount_minor": 1000, "currency": "USD"}, "availability": "in_stock",
-            "attributes": {"color": "red", "note": "say \"hi\""}, "missing": ["p0"],
+            "attributes": {"color": "red", "note": "say \"hi\""}, "missing": ["1"],
         })
     );
 }

@@ -1,5 +1,6 @@
 //! Builds a segment: products in static-rank order become one object with columns, records and text index.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -9,8 +10,12 @@ use snapshots::{Catalogue, Product, SegmentWriter};
 use tantivy::schema::TantivyDocument;
 use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
 
+use crate::analysis::{Analyzer, Tokens};
+use crate::codes::CodesBuilder;
 use crate::error::Error;
-use crate::text::{Fields, searched_text, searched_words, tokenizers};
+use crate::lead::{self, LeadReader};
+use crate::text::{AnalysedText, Fields, LENGTHS, field_texts, tokenizers};
+use crate::vocabulary::VocabularyBuilder;
 
 /// tantivy sizes its tables by this; a segment is never split, however much memory its text needs.
 const TEXT_BUDGET_BYTES: usize = 256 * 1024 * 1024;
@@ -28,7 +33,16 @@ pub struct SegmentBuilder {
     text_folder: PathBuf,
     fields: Fields,
     catalogue: Arc<Catalogue>,
-    searched: String,
+    analyzer: Analyzer,
+    vocabulary: VocabularyBuilder,
+    codes: CodesBuilder,
+    tokens: Tokens,
+    analysed: AnalysedText,
+    lead: LeadReader,
+    /// The weighted length of each product's text.
+    lengths: Vec<u16>,
+    /// What each word is indexed by; stemming is the dearest step of reading a text.
+    stems: HashMap<String, String>,
     report: BuildReport,
 }
 
@@ -65,8 +79,15 @@ impl SegmentBuilder {
             text,
             text_folder,
             fields,
+            analyzer: Analyzer::new(&catalogue.locale),
             catalogue,
-            searched: String::new(),
+            vocabulary: VocabularyBuilder::default(),
+            codes: CodesBuilder::default(),
+            tokens: Tokens::default(),
+            analysed: AnalysedText::default(),
+            lead: LeadReader::default(),
+            lengths: Vec::new(),
+            stems: HashMap::new(),
             report: BuildReport { product_count: 0, words, facet_values: Vec::new(), unread_numbers: Vec::new() },
         })
     }
@@ -77,12 +98,11 @@ impl SegmentBuilder {
     /// As [`SegmentWriter::add`].
     pub fn add(&mut self, product: &Product) -> Result<(), Error> {
         self.segment.add(product)?;
-        searched_text(&self.catalogue, product, &mut self.searched);
-        let words = &mut self.report.words;
-        searched_words(&self.searched, |place, _, _| words[place].1 += 1);
+        self.codes.add(product, self.report.product_count);
+        self.analyse(product);
         let mut document = TantivyDocument::new();
-        document.add_text(self.fields.text, &self.searched);
-        document.add_text(self.fields.prefix, &self.searched);
+        document.add_text(self.fields.text, &self.analysed.stems);
+        document.add_text(self.fields.prefix, &self.analysed.prefixes);
         self.text.add_document(document)?;
         if self.text.mem_usage() > MAX_TEXT_BYTES {
             let reason = format!(
@@ -93,6 +113,40 @@ impl SegmentBuilder {
         }
         self.report.product_count += 1;
         Ok(())
+    }
+
+    /// Reads all searched text of a product, once for everything that needs its words.
+    fn analyse(&mut self, product: &Product) {
+        self.analysed.clear();
+        self.lead.clear();
+        let catalogue = self.catalogue.clone();
+        let mut length = 0_u32;
+        for (place, field) in catalogue.search_fields.iter().enumerate() {
+            self.analysed.begin_field(place);
+            let part = lead::part_of(&catalogue, &field.name);
+            for text in field_texts(&catalogue, product, &field.name) {
+                self.analyzer.read(text, &mut self.tokens);
+                for token in self.tokens.iter() {
+                    let number = self.vocabulary.add(token);
+                    if !self.stems.contains_key(token.text) {
+                        self.stems.insert(token.text.to_owned(), self.analyzer.stem(token.text).into_owned());
+                    }
+                    self.analysed.push(token.text, &self.stems[token.text]);
+                    if token.kind.is_extra() {
+                        continue;
+                    }
+                    self.report.words[place].1 += 1;
+                    if field.length > 0 {
+                        length += u32::from(field.weight);
+                    }
+                    if let Some(part) = part {
+                        self.lead.add(&self.analyzer, number, part, token);
+                    }
+                }
+            }
+        }
+        self.lengths.push(u16::try_from(length).unwrap_or(u16::MAX));
+        self.vocabulary.end_product(self.lead.words());
     }
 
     /// Finishes the file.
@@ -121,6 +175,9 @@ impl SegmentBuilder {
                 std::io::copy(&mut file, &mut sections).map_err(io)?;
             }
         }
+        sections.section(LENGTHS, bytemuck::cast_slice(&self.lengths)).map_err(io)?;
+        self.codes.write(&mut sections).map_err(io)?;
+        self.vocabulary.write(&self.analyzer, &mut sections).map_err(io)?;
         let meta = std::fs::read_to_string(folder.join("meta.json")).map_err(io)?;
         let hyphenated = |id: &str| [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
         let meta = meta.replace(&hyphenated(&id), &hyphenated(TEXT_SEGMENT_ID)).replace(&id, TEXT_SEGMENT_ID);

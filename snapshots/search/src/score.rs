@@ -8,30 +8,49 @@
 use snapshots::Catalogue;
 
 /// How soon more occurrences stop to count.
-const K1: f32 = 1.2;
-/// How much a long text counts less; lower than for prose, since a long title is no worse a match.
-const B: f32 = 0.4;
+const K1: f32 = 2.0;
+/// How much a long text counts less.
+const B: f32 = 0.9;
 /// A word that only begins like the last word of the query counts this share of a rare word.
 const PREFIX_SHARE: f32 = 0.5;
 
-/// The part of BM25 that depends on a document's length, for each of tantivy's 256 length codes.
-pub(crate) struct NormTable([f32; 256]);
+/// What scores of a catalogue are computed with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// How long a product's text usually is, its words weighted.
+    reference: f32,
+    /// A word that counts less than this in a product is only mentioned there.
+    strong: f32,
+}
 
-impl NormTable {
+impl Scale {
     pub(crate) fn new(catalogue: &Catalogue) -> Self {
-        let fields = catalogue.search_fields.iter();
-        let reference: u64 = fields.map(|field| u64::from(field.weight) * u64::from(field.length)).sum();
-        let norm = |code: usize| {
-            let length = tantivy::fieldnorm::FieldNormReader::id_to_fieldnorm(code as u8) as f32;
-            K1 * (1.0 - B + B * length / reference as f32)
-        };
-        Self(std::array::from_fn(norm))
+        let fields = &catalogue.search_fields;
+        let reference: u64 = fields.iter().map(|field| u64::from(field.weight) * u64::from(field.length)).sum();
+        let heaviest = fields.iter().map(|field| field.weight).max().unwrap_or(1);
+        Self { reference: reference.max(1) as f32, strong: f32::from(heaviest) * STRONG_SHARE }
+    }
+}
+
+/// A field with at least this share of the heaviest field's weight says what a product is.
+const STRONG_SHARE: f32 = 0.5;
+
+/// The lengths of a segment's documents.
+#[derive(Clone, Copy)]
+pub(crate) struct Lengths<'a> {
+    weighted: &'a [u16],
+    per_word: f32,
+}
+
+impl<'a> Lengths<'a> {
+    pub(crate) fn new(weighted: &'a [u16], scale: Scale) -> Self {
+        Self { weighted, per_word: K1 * B / scale.reference }
     }
 
-    /// The length part of a document with this length code.
+    /// The part of BM25 that depends on a document's length.
     #[inline]
-    pub(crate) fn of(&self, code: u8) -> f32 {
-        self.0[usize::from(code)]
+    pub(crate) fn norm(self, doc: u32) -> f32 {
+        K1 * (1.0 - B) + self.per_word * f32::from(self.weighted[doc as usize])
     }
 }
 
@@ -40,18 +59,36 @@ impl NormTable {
 pub(crate) struct WordWeight {
     exact: f32,
     prefix: f32,
+    strong: f32,
+    is_known: bool,
 }
 
 impl WordWeight {
-    pub(crate) fn new(product_count: u64, exact_count: u64, prefix_count: u64) -> Self {
+    pub(crate) fn new(scale: Scale, product_count: u64, exact_count: u64, prefix_count: u64) -> Self {
         let prefix = PREFIX_SHARE * inverse_frequency(product_count, prefix_count);
-        Self { exact: inverse_frequency(product_count, exact_count), prefix }
+        Self {
+            exact: inverse_frequency(product_count, exact_count),
+            prefix,
+            strong: scale.strong,
+            is_known: exact_count > 0,
+        }
     }
 
     #[inline]
-    pub(crate) fn exact(self, frequency: u32, norm: f32) -> f32 {
-        let frequency = frequency as f32;
+    pub(crate) fn exact(self, frequency: f32, norm: f32) -> f32 {
         self.exact * frequency * (K1 + 1.0) / (frequency + norm)
+    }
+
+    /// Whether the word is only mentioned in a product that has it this often, weighted.
+    #[inline]
+    pub(crate) fn is_weak(self, frequency: f32) -> bool {
+        frequency < self.strong
+    }
+
+    /// Whether a product that only has a longer word may not be what is meant: the word is one as it stands.
+    #[inline]
+    pub(crate) fn is_prefix_weak(self) -> bool {
+        self.is_known
     }
 
     /// A document that has the word as a prefix of another.

@@ -225,6 +225,11 @@ impl Segment {
         &lists[offsets[value as usize] as usize..offsets[value as usize + 1] as usize]
     }
 
+    /// Where a section of this name lies in [`Segment::bytes`]; it begins at a multiple of 64 bytes.
+    pub fn section(&self, name: &str) -> Option<Range<usize>> {
+        self.sections.get(name).cloned()
+    }
+
     /// The sections whose names begin with `prefix`, by the rest of their name.
     pub fn sections_under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Range<usize>)> + 'a {
         self.sections.iter().filter_map(move |(name, range)| Some((name.strip_prefix(prefix)?, range.clone())))

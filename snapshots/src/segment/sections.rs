@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::manifest::FORMAT_VERSION;
+use crate::manifest::{FORMAT_VERSION, check_format_version};
 
 const MAGIC: &[u8; 8] = b"VITRSEGM";
 const HEADER_BYTES: usize = 64;
@@ -112,9 +112,7 @@ pub(super) fn read_table(bytes: &[u8]) -> Result<BTreeMap<String, Range<usize>>,
         return Err(corrupt("it does not begin like a segment"));
     }
     let version = u32_at(bytes, 8);
-    if version > FORMAT_VERSION {
-        return Err(Error::NewerFormat { what: "segment".into(), found: version, supported: FORMAT_VERSION });
-    }
+    check_format_version("segment", version)?;
     let footer = &bytes[bytes.len() - FOOTER_BYTES..];
     if &footer[24..] != MAGIC || u32_at(footer, 20) != version {
         return Err(corrupt("its end is missing"));
@@ -197,10 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_named() {
+    fn another_format_is_named() {
         let mut bytes = sample();
-        bytes[8] = 2;
+        bytes[8] = FORMAT_VERSION as u8 + 1;
         let error = read_table(&bytes).expect_err("a newer format").to_string();
-        assert!(error.contains("format version 2") && error.contains("reads up to 1"), "{error}");
+        assert!(error.contains("a newer build is needed"), "{error}");
+        bytes[8] = 1;
+        let error = read_table(&bytes).expect_err("an older format").to_string();
+        assert!(error.contains("format version 1") && error.contains("build the snapshot again"), "{error}");
     }
 }

@@ -71,7 +71,7 @@ fn manifest(day: u32) -> Manifest {
     let object = |role, text: &[u8]| ObjectRef { role, blake3: Digest::of(text), size_bytes: text.len() as u64 };
     let segment = SegmentRef { segment: Digest::of(b"segment"), liveness: None, product_count: 3, live_count: 3 };
     let mut manifest = Manifest {
-        format_version: 1,
+        format_version: snapshots::FORMAT_VERSION,
         id: "unsealed".parse().expect("an id"),
         catalogue: "shop".into(),
         parent: None,

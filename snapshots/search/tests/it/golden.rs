@@ -1,4 +1,5 @@
-//! Every format version keeps a snapshot in this folder: what was published once stays readable.
+//! Every format version keeps a snapshot in this folder: what was published once stays readable, or is refused with a
+//! word on what to do.
 
 use std::path::Path;
 
@@ -68,8 +69,20 @@ fn check_version(version: u32) {
 }
 
 #[test]
-fn format_version_1_is_readable() {
-    check_version(1);
+fn format_version_1_is_refused_and_says_what_to_do() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    assert!(folder.is_dir(), "the golden snapshot of format version 1 is missing");
+    let store = Store::directory(&folder).expect("the golden store");
+    let PointerState::Moved(read) = wait_for(store.read_pointer(&ChannelName::live(), None)).expect("a pointer") else {
+        panic!("the golden store has no live channel");
+    };
+    let error = wait_for(store.get_manifest(&read.pointer.snapshot)).expect_err("an old format").to_string();
+    assert!(error.contains("format version 1") && error.contains("build the snapshot again"), "{error}");
+}
+
+#[test]
+fn format_version_2_is_readable() {
+    check_version(2);
 }
 
 /// The same input gives the same bytes, today as when the golden snapshot was made. When this fails while the test

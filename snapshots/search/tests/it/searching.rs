@@ -108,3 +108,94 @@ fn categories_are_a_tree() {
     assert_eq!((below[0].path.as_str(), below[0].count), ("Audio > Headphones", 1));
     assert!(shop.index.categories(Some("Nope")).is_none());
 }
+
+/// A shop with these titles and nothing else; ids are their places.
+fn titles(settings: &str, titles: &[&str]) -> Shop {
+    let products = titles.iter().enumerate();
+    let products =
+        products.map(|(number, title)| Product::new(ProductId::new(number.to_string()).expect("an id"), *title));
+    open_shop(settings, vec![(products.collect(), Vec::new())])
+}
+
+const PLAIN: &str = "name = \"plain\"\ncurrency = \"USD\"\n";
+
+fn check_finds(shop: &Shop, queries: &[&str], expected: &str) {
+    for q in queries {
+        let found = ids(&shop.index, q);
+        assert_eq!(found.first().map(String::as_str), Some(expected), "{q}: {found:?}");
+    }
+}
+
+#[test]
+fn forms_of_words_numbers_and_codes_are_one() {
+    let shop = titles(
+        PLAIN,
+        &[
+            "HP Pavilion dv7-1211ea Notebook",
+            "Monitor 13.3 in. wide",
+            "Garden hose 100 ft",
+            "Plywood 2 in. x 4 in.",
+            "Men's T-Shirts, black & white",
+            "Wi-Fi Router",
+            "Bluetooth Speakers",
+            "Rain Suit",
+            "Water bottle 1.5 l",
+            "Kitchen scale",
+        ],
+    );
+    check_finds(&shop, &["dv7-1211ea", "dv7 1211ea", "dv71211ea", "DV7/1211EA"], "0");
+    check_finds(&shop, &["13.3 inch monitor", "13.3\" monitor", "monitor 13.3in", "13.3-inch monitors"], "1");
+    check_finds(&shop, &["100 ft hose", "100ft hoses", "100' hose", "hose 100 feet"], "2");
+    check_finds(&shop, &["2x4", "2 x 4", "2\"x4\" plywood", "2 in x 4 in"], "3");
+    check_finds(&shop, &["man t shirt", "t-shirt", "tshirt", "black and white shirt", "mens shirts"], "4");
+    check_finds(&shop, &["wifi", "wi fi router", "WI-FI"], "5");
+    check_finds(&shop, &["blue tooth speaker", "bluetooth speaker", "bluetoth speaker"], "6");
+    check_finds(&shop, &["rainsuit", "rain suits"], "7");
+    check_finds(&shop, &["1.5l bottle", "1.5 litre bottle"], "8");
+}
+
+#[test]
+fn misspelled_words_are_corrected_and_told() {
+    let shop = titles(PLAIN, &["Lawn sprinkler", "Lawn mower", "Steel shelf", "Window blinds", "Model 5501 lamp"]);
+    let check = |q: &str, first: &str, corrected: Option<&str>| {
+        let found = search(&shop.index, RawRequest { q: q.into(), ..Default::default() });
+        assert_eq!(found.ids.first().map(String::as_str), Some(first), "{q}");
+        assert_eq!(found.corrected.as_deref(), corrected, "{q}");
+    };
+    check("lawn sprkinler", "0", Some("lawn sprinkler"));
+    check("widnow blinds", "3", Some("window blinds"));
+    check("lawnmower", "1", Some("lawn mower"));
+    check("steel shelf", "2", None);
+    // A number is never taken for another one; a word that no product has is dropped, and told.
+    let found = search(&shop.index, RawRequest { q: "lamp 5502 qqqq".into(), ..Default::default() });
+    assert_eq!((found.ids, found.corrected), (vec!["4".to_owned()], None));
+    assert_eq!(found.dropped, ["5502", "qqqq"]);
+}
+
+#[test]
+fn the_type_that_a_query_names_comes_first() {
+    let shop = titles(
+        PLAIN,
+        &[
+            "Laptop bag with camera pocket",
+            "Acme 15 laptop, black",
+            "Stand for laptop",
+            "Camera bag",
+            "Digital camera 24 MP",
+        ],
+    );
+    let first_two = |q: &str| ids(&shop.index, q)[..2].to_vec();
+    assert_eq!(first_two("laptop")[0], "1");
+    assert_eq!(first_two("camera")[0], "4");
+    assert_eq!(first_two("camera bag")[0], "3");
+}
+
+#[test]
+fn other_languages_have_their_own_words() {
+    let german = titles("name = \"de\"\ncurrency = \"EUR\"\nlocale = \"de\"\n", &["Häuser aus Holz", "Schöne Taschen"]);
+    check_finds(&german, &["haus", "HÄUSER", "hauser holz"], "0");
+    check_finds(&german, &["tasche", "schone tasche für"], "1");
+    let japanese = titles("name = \"ja\"\ncurrency = \"JPY\"\nlocale = \"ja\"\n", &["運動靴 白", "ガラスの器"]);
+    check_finds(&japanese, &["靴", "運動", "運動靴"], "0");
+    check_finds(&japanese, &["ガラス", "器"], "1");
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use search::{Index, RawRequest, SearchRequest, SegmentBuilder};
+use search::{Answer, Index, RawRequest, SearchRequest, SegmentBuilder};
 use snapshots::{Cache, Catalogue, Draft, DraftSegment, Liveness, Manifest, Product, Snapshot, Statistics, Store};
 use tempfile::TempDir;
 
@@ -81,13 +81,21 @@ pub struct Found {
     pub ids: Vec<String>,
     pub found: u64,
     pub facets: Vec<search::FacetAnswer>,
-    pub missing: Vec<u32>,
+    /// The words that each hit lacks.
+    pub missing: Vec<Vec<String>>,
+    pub corrected: Option<String>,
+    pub dropped: Vec<String>,
 }
 
 pub fn search(index: &Index, raw: RawRequest) -> Found {
     let request = SearchRequest::parse(raw, index.catalogue()).expect("a valid request");
     let answer = index.search(&request).expect("an answer");
     let ids = answer.hits.iter().map(|hit| index.record(hit.segment, hit.doc).id().to_owned()).collect();
-    let missing = answer.hits.iter().map(|hit| hit.missing).collect();
-    Found { ids, found: answer.found, facets: answer.facets, missing }
+    let lacks = |missing: u32| {
+        let words = answer.words.iter().enumerate().filter(|(place, _)| missing >> place & 1 == 1);
+        words.map(|(_, word)| word.clone()).collect()
+    };
+    let missing = answer.hits.iter().map(|hit| lacks(hit.missing)).collect();
+    let Answer { found, facets, corrected, dropped, .. } = answer;
+    Found { ids, found, facets, missing, corrected, dropped }
 }

@@ -1,0 +1,126 @@
+//! What a locale's language changes: which stemmer, which words carry no meaning, and whether words are glued together.
+
+use std::borrow::Cow;
+
+use snowball_stemmers_rs::{Algorithm, Stemmer};
+
+/// A shorter word is its own stem.
+const MIN_STEMMED_LETTERS: usize = 3;
+
+/// How words of one language are read.
+pub(crate) struct Language {
+    stemmer: Option<Stemmer>,
+    stop_words: &'static [&'static str],
+    pub(super) mention_words: &'static [&'static str],
+    pub(super) conjunctions: &'static [&'static str],
+    /// Words are written as one: "Lederschuhe" are "Schuhe".
+    pub(crate) has_compounds: bool,
+}
+
+impl Language {
+    /// The language of a tag such as `pt-BR`; one that is not known is read word by word, as it stands.
+    pub(crate) fn of(locale: &str) -> Self {
+        let primary = locale.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+        let (algorithm, stop_words, has_compounds): (Option<Algorithm>, &'static [&'static str], bool) =
+            match primary.as_str() {
+                "en" => (Some(Algorithm::English), ENGLISH, false),
+                "de" => (Some(Algorithm::German), GERMAN, true),
+                "nl" => (Some(Algorithm::Dutch), DUTCH, true),
+                "sv" => (Some(Algorithm::Swedish), SWEDISH, true),
+                "da" => (Some(Algorithm::Danish), DANISH, true),
+                "nb" | "nn" | "no" => (Some(Algorithm::Norwegian), NORWEGIAN, true),
+                "fi" => (Some(Algorithm::Finnish), FINNISH, true),
+                "fr" => (Some(Algorithm::French), FRENCH, false),
+                "es" => (Some(Algorithm::Spanish), SPANISH, false),
+                "it" => (Some(Algorithm::Italian), ITALIAN, false),
+                "pt" => (Some(Algorithm::Portuguese), PORTUGUESE, false),
+                "ca" => (Some(Algorithm::Catalan), &[], false),
+                "cs" => (Some(Algorithm::Czech), &[], false),
+                "el" => (Some(Algorithm::Greek), &[], false),
+                "hu" => (Some(Algorithm::Hungarian), &[], true),
+                "id" => (Some(Algorithm::Indonesian), &[], false),
+                "pl" => (Some(Algorithm::Polish), POLISH, false),
+                "ro" => (Some(Algorithm::Romanian), &[], false),
+                "ru" => (Some(Algorithm::Russian), RUSSIAN, false),
+                "sr" => (Some(Algorithm::Serbian), &[], false),
+                "tr" => (Some(Algorithm::Turkish), &[], false),
+                "uk" => (Some(Algorithm::Ukrainian), &[], false),
+                "ar" => (Some(Algorithm::Arabic), &[], false),
+                "hi" => (Some(Algorithm::Hindi), &[], false),
+                _ => (None, &[], false),
+            };
+        Self {
+            stemmer: algorithm.map(Stemmer::create),
+            stop_words,
+            mention_words: mention_words(&primary),
+            conjunctions: &[
+                "and", "or", "und", "oder", "en", "of", "och", "eller", "og", "et", "ou", "y", "o", "e", "a", "the",
+            ],
+            has_compounds,
+        }
+    }
+
+    /// What a folded word is indexed by. Codes, numbers and short words are indexed as they are.
+    pub(crate) fn stem<'a>(&self, word: &'a str) -> Cow<'a, str> {
+        let Some(stemmer) = &self.stemmer else { return Cow::Borrowed(word) };
+        if word.len() < MIN_STEMMED_LETTERS || !word.chars().all(char::is_alphabetic) {
+            return Cow::Borrowed(word);
+        }
+        match stemmer.stem(word) {
+            Cow::Borrowed(stem) if stem.len() == word.len() => Cow::Borrowed(word),
+            stem if stem.is_empty() => Cow::Borrowed(word),
+            stem => Cow::Owned(stem.into_owned()),
+        }
+    }
+
+    /// Words that products need not have, unless a query has no others.
+    pub(crate) fn is_stop_word(&self, word: &str) -> bool {
+        self.stop_words.contains(&word)
+    }
+}
+
+/// "bag for laptops", "printer with scanner": what follows is not what is sold.
+fn mention_words(language: &str) -> &'static [&'static str] {
+    match language {
+        "en" => &["for", "with", "w", "f", "compatible", "incl", "including", "to", "per"],
+        "de" => &["fur", "mit", "inkl", "passend", "kompatibel"],
+        "nl" => &["voor", "met", "incl", "geschikt"],
+        "sv" | "da" | "nb" | "nn" | "no" => &["for", "till", "til", "med", "inkl"],
+        "fr" => &["pour", "avec", "compatible", "incl"],
+        "es" => &["para", "con", "compatible", "incl"],
+        "it" => &["per", "con", "compatibile", "incl"],
+        "pt" => &["para", "com", "compativel", "incl"],
+        "pl" => &["dla", "do", "z"],
+        "ru" => &["для", "с", "со"],
+        _ => &[],
+    }
+}
+
+// Function words only: what can be the name of a product, a brand or a property is none.
+const ENGLISH: &[&str] = &[
+    "a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "of", "on", "or", "that", "the", "to",
+    "with", "your",
+];
+const GERMAN: &[&str] = &[
+    "am", "an", "auf", "aus", "bei", "das", "dem", "den", "der", "des", "die", "ein", "eine", "einem", "einen",
+    "einer", "fur", "im", "in", "mit", "oder", "und", "von", "zu", "zum", "zur",
+];
+const DUTCH: &[&str] = &["aan", "de", "een", "en", "het", "in", "met", "of", "op", "te", "van", "voor"];
+const SWEDISH: &[&str] = &["av", "de", "den", "det", "eller", "en", "ett", "for", "i", "med", "och", "pa", "till"];
+const DANISH: &[&str] = &["af", "de", "den", "det", "eller", "en", "et", "for", "i", "med", "og", "pa", "til"];
+const NORWEGIAN: &[&str] = &["av", "de", "den", "det", "eller", "en", "et", "for", "i", "med", "og", "pa", "til"];
+const FINNISH: &[&str] = &["ja", "tai", "on", "sen"];
+const FRENCH: &[&str] = &[
+    "a", "au", "aux", "avec", "d", "de", "des", "du", "en", "et", "l", "la", "le", "les", "ou", "par", "pour", "sur",
+    "un", "une",
+];
+const SPANISH: &[&str] =
+    &["a", "al", "con", "de", "del", "el", "en", "la", "las", "los", "o", "para", "por", "un", "una", "y"];
+const ITALIAN: &[&str] = &[
+    "a", "al", "alla", "con", "d", "da", "del", "della", "di", "e", "gli", "i", "il", "in", "l", "la", "le", "lo", "o",
+    "per", "un", "una",
+];
+const PORTUGUESE: &[&str] =
+    &["a", "as", "ao", "com", "da", "das", "de", "do", "dos", "e", "em", "o", "os", "ou", "para", "por", "um", "uma"];
+const POLISH: &[&str] = &["dla", "do", "i", "lub", "na", "o", "od", "z", "ze"];
+const RUSSIAN: &[&str] = &["в", "для", "и", "из", "или", "к", "на", "от", "по", "с", "со"];

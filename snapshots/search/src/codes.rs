@@ -1,0 +1,109 @@
+//! Finding a product by what it is called exactly: its SKU, a GTIN, its brand and SKU, or its whole title, in any
+//! spelling of what separates letters and digits.
+
+use std::io::Write;
+use std::ops::Range;
+
+use snapshots::{Product, SectionWriter, Segment, id_hash};
+
+use crate::analysis::code_key;
+use crate::error::Error;
+use crate::index::Index;
+
+/// So many products are found by one code at the most.
+const MAX_FOUND: usize = 100;
+
+/// Gathers the codes of a segment while it is built.
+#[derive(Default)]
+pub(crate) struct CodesBuilder {
+    codes: Vec<(u64, u32)>,
+}
+
+impl CodesBuilder {
+    pub(crate) fn add(&mut self, product: &Product, doc: u32) {
+        let brand = product.brand.as_deref().unwrap_or_default();
+        let sku = product.sku.iter().flat_map(|sku| [code_key(sku), code_key(&format!("{brand}{sku}"))]);
+        let gtins = product.gtins.iter().map(|gtin| gtin_key(&code_key(gtin)));
+        let codes = sku.chain(gtins).chain([code_key(&product.title)]);
+        self.codes.extend(codes.filter(|code| !code.is_empty()).map(|code| (id_hash(&code), doc)));
+    }
+
+    pub(crate) fn write<W: Write>(mut self, out: &mut SectionWriter<W>) -> std::io::Result<()> {
+        self.codes.sort_unstable();
+        self.codes.dedup();
+        let (hashes, docs): (Vec<u64>, Vec<u32>) = self.codes.into_iter().unzip();
+        out.section("codes/hashes", bytemuck::cast_slice(&hashes))?;
+        out.section("codes/docs", bytemuck::cast_slice(&docs))
+    }
+}
+
+/// A GTIN of 12 digits is one of 13 or 14 with zeros before it.
+fn gtin_key(digits: &str) -> String {
+    match digits.trim_start_matches('0') {
+        "" => digits.to_owned(),
+        rest => rest.to_owned(),
+    }
+}
+
+/// The codes of an open segment.
+pub(crate) struct Codes {
+    hashes: Range<usize>,
+    docs: Range<usize>,
+}
+
+impl Codes {
+    /// # Errors
+    /// When a section is missing or does not fit the others.
+    pub(crate) fn open(segment: &Segment) -> Result<Self, Error> {
+        let corrupt = || snapshots::Error::corrupt("segment", "its codes are missing or damaged");
+        let (hashes, docs) = (segment.section("codes/hashes"), segment.section("codes/docs"));
+        let codes = Self { hashes: hashes.ok_or_else(corrupt)?, docs: docs.ok_or_else(corrupt)? };
+        let (hashes, docs) = codes.columns(segment);
+        match hashes.len() == docs.len() && docs.iter().all(|doc| (*doc as usize) < segment.product_count()) {
+            true => Ok(codes),
+            false => Err(corrupt().into()),
+        }
+    }
+
+    fn columns<'a>(&self, segment: &'a Segment) -> (&'a [u64], &'a [u32]) {
+        let bytes = segment.bytes();
+        (bytemuck::cast_slice(&bytes[self.hashes.clone()]), bytemuck::cast_slice(&bytes[self.docs.clone()]))
+    }
+
+    fn find<'a>(&self, segment: &'a Segment, hash: u64) -> &'a [u32] {
+        let (hashes, docs) = self.columns(segment);
+        let start = hashes.partition_point(|one| *one < hash);
+        let count = hashes[start..].iter().take_while(|one| **one == hash).take(MAX_FOUND).count();
+        &docs[start..start + count]
+    }
+}
+
+impl Index {
+    /// The current products that a query names exactly: segment, document, and whether the query is the title to the
+    /// letter.
+    pub(crate) fn named_exactly(&self, query: &str) -> Vec<(usize, u32, bool)> {
+        let key = code_key(query);
+        if key.is_empty() {
+            return Vec::new();
+        }
+        let wanted = plain(query);
+        let mut found = Vec::new();
+        let trimmed = gtin_key(&key);
+        let hashes = [Some(id_hash(&key)), (trimmed != key).then(|| id_hash(&trimmed))];
+        for (place, part) in self.segments().iter().enumerate() {
+            let codes = &self.texts[place].codes;
+            for doc in hashes.iter().flatten().flat_map(|hash| codes.find(&part.segment, *hash)) {
+                if part.is_live(*doc) && !found.iter().any(|(at, known, _)| (*at, *known) == (place, *doc)) {
+                    found.push((place, *doc, plain(&self.title(place, *doc)) == wanted));
+                }
+            }
+        }
+        found.truncate(MAX_FOUND);
+        found
+    }
+}
+
+/// A text without what nobody sees: case and the number of spaces.
+fn plain(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}

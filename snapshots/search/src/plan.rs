@@ -1,0 +1,290 @@
+//! From the words of a query to what is looked for: each word with the words that may stand for it, and what a looser
+//! reading of the query would be.
+
+use crate::analysis::Analyzer;
+use crate::error::Error;
+use crate::index::Index;
+use crate::query::QueryWord;
+use crate::spelling::Candidate;
+
+/// So many neighbouring words are tried as one at the most.
+const MAX_JOINED_WORDS: usize = 4;
+/// A joined word of letters alone must stand in this many products, and have this many letters, to be no accident.
+const MIN_JOINED_PRODUCTS: u64 = 2;
+const MIN_JOINED_LETTERS: usize = 5;
+/// The shortest part that a word is split into.
+const MIN_SPLIT_LETTERS: usize = 2;
+const MIN_SPLIT_WORD_LETTERS: usize = 5;
+/// A word that this few products have may be a misspelling of a word that many more have.
+const RARE_PRODUCTS: u64 = 3;
+const COMMONER: u64 = 20;
+/// What a rare word's likelier spelling counts.
+const RARE_CORRECTION_WEIGHT: f32 = 0.7;
+/// What less likely corrections count at the most, and how many there are.
+const OTHER_CORRECTION_WEIGHT: f32 = 0.5;
+const MAX_CORRECTIONS: usize = 3;
+/// Products that two words stand together in are counted up to this.
+const MAX_TOGETHER: u32 = 256;
+
+/// Something that a product can have in place of a word of the query.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Alternative {
+    /// As the text index knows it.
+    pub(crate) stem: String,
+    /// What it counts, next to the word itself.
+    pub(crate) weight: f32,
+}
+
+/// A word of the query and all that may stand for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Slot {
+    /// The word as answers tell it: corrected, if it was.
+    pub(crate) text: String,
+    pub(crate) alternatives: Vec<Alternative>,
+    /// Set where the word may be unfinished.
+    pub(crate) prefix: Option<String>,
+    pub(crate) is_number: bool,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Plan {
+    /// At most 32.
+    pub(crate) slots: Vec<Slot>,
+    /// Words of the query that are not looked for: they say nothing, or no product has them.
+    pub(crate) dropped: Vec<String>,
+    /// The query as it was understood, where that is not as it was typed.
+    pub(crate) corrected: Option<String>,
+}
+
+impl Plan {
+    /// The query as it was typed.
+    pub(crate) fn as_typed(index: &Index, words: &[QueryWord]) -> Self {
+        let mut slots: Vec<Slot> = words.iter().map(|word| Slot::of(&index.analyzer, word)).collect();
+        if let (Some(slot), Some(word)) = (slots.last_mut(), words.last()) {
+            slot.prefix = Some(word.text.clone());
+        }
+        join_neighbours(index, words, &mut slots);
+        let mut plan = Self { slots, ..Self::default() };
+        plan.drop_idle_words(index, words);
+        plan
+    }
+
+    /// Takes out what says nothing, if something else is left: stop words, and units whose number says them too.
+    fn drop_idle_words(&mut self, index: &Index, words: &[QueryWord]) {
+        let is_idle = |word: &QueryWord| word.is_unit || index.analyzer.is_stop_word(&word.text);
+        if words.iter().all(is_idle) {
+            return;
+        }
+        let mut idle = words.iter().map(is_idle);
+        self.slots.retain(|_| !idle.next().unwrap_or(false));
+        let stop_words = words.iter().filter(|word| !word.is_unit && is_idle(word));
+        self.dropped = stop_words.map(|word| word.text.clone()).collect();
+    }
+
+    /// The word that names a product type: the last one that is no number.
+    pub(crate) fn head(&self) -> Option<usize> {
+        self.slots.iter().rposition(|slot| !slot.text.bytes().any(|byte| byte.is_ascii_digit()))
+    }
+
+    /// The query with its misspelled words corrected, and without the words that no product has. None where nothing
+    /// would change.
+    ///
+    /// # Errors
+    /// When the text index cannot be read.
+    pub(crate) fn corrected(&self, index: &Index) -> Result<Option<Self>, Error> {
+        let mut known = Vec::with_capacity(self.slots.len());
+        for slot in &self.slots {
+            known.push(slot.product_count(index)?);
+        }
+        let mut plan = Self { slots: Vec::new(), dropped: self.dropped.clone(), corrected: None };
+        let (mut changed, mut told) = (false, Vec::new());
+        for (place, slot) in self.slots.iter().enumerate() {
+            let context = self.slots.iter().enumerate();
+            let context = context.filter(|(other, _)| *other != place && known[*other] > 0);
+            let context: Vec<&str> = context.map(|(_, slot)| slot.alternatives[0].stem.as_str()).collect();
+            match index.correction(slot, known[place], &context)? {
+                Correction::None if known[place] == 0 => {
+                    plan.dropped.push(slot.text.clone());
+                    changed = true;
+                }
+                Correction::None => {
+                    told.push(slot.text.clone());
+                    plan.slots.push(slot.clone());
+                }
+                Correction::Also(alternative) => {
+                    let mut slot = slot.clone();
+                    slot.alternatives.push(alternative);
+                    told.push(slot.text.clone());
+                    plan.slots.push(slot);
+                    changed = true;
+                }
+                Correction::Words(words) => {
+                    told.extend(words.iter().map(|slot| slot.text.clone()));
+                    plan.slots.extend(words);
+                    (changed, plan.corrected) = (true, Some(String::new()));
+                }
+            }
+        }
+        plan.corrected = plan.corrected.map(|_| told.join(" "));
+        plan.slots.truncate(u32::BITS as usize);
+        Ok((changed && !plan.slots.is_empty()).then_some(plan))
+    }
+}
+
+impl Slot {
+    fn of(analyzer: &Analyzer, word: &QueryWord) -> Self {
+        let mut slot = Self::word(analyzer, &word.text);
+        slot.is_number = word.is_number;
+        for whole in &word.wholes {
+            slot.also(&analyzer.stem(whole), 1.0);
+        }
+        slot
+    }
+
+    fn word(analyzer: &Analyzer, text: &str) -> Self {
+        let own = Alternative { stem: analyzer.stem(text).into_owned(), weight: 1.0 };
+        Self { text: text.to_owned(), alternatives: vec![own], prefix: None, is_number: false }
+    }
+
+    /// Adds what may stand for the word.
+    pub(crate) fn also(&mut self, stem: &str, weight: f32) {
+        match self.alternatives.iter_mut().find(|known| known.stem == stem) {
+            Some(known) => known.weight = known.weight.max(weight),
+            None => self.alternatives.push(Alternative { stem: stem.to_owned(), weight }),
+        }
+    }
+
+    /// How many products have the word or something that stands for it, those that have several counted for each.
+    fn product_count(&self, index: &Index) -> Result<u64, Error> {
+        let mut count = 0;
+        for alternative in &self.alternatives {
+            count += index.stem_count(&alternative.stem)?;
+        }
+        if let Some(prefix) = &self.prefix {
+            for words in index.vocabularies() {
+                count += words.with_prefix(prefix).map(|word| u64::from(words.product_count(word))).sum::<u64>();
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Adds to each word what it makes together with its neighbours, where products write them as one: "blue tooth".
+fn join_neighbours(index: &Index, words: &[QueryWord], slots: &mut [Slot]) {
+    for first in 0..words.len() {
+        let mut joined = words[first].text.clone();
+        for last in first + 1..words.len().min(first + MAX_JOINED_WORDS) {
+            joined.push_str(&words[last].text);
+            if words[first..=last].iter().all(|word| word.is_number || word.is_unit) {
+                continue;
+            }
+            let is_code = joined.bytes().any(|byte| byte.is_ascii_digit());
+            let products = index.word_count(&joined);
+            let enough = if is_code { 1 } else { MIN_JOINED_PRODUCTS };
+            if products >= enough && joined.len() >= MIN_JOINED_LETTERS {
+                let stem = index.analyzer.stem(&joined).into_owned();
+                slots[first..=last].iter_mut().for_each(|slot| slot.also(&stem, 1.0));
+            }
+        }
+    }
+}
+
+/// What to make of a word.
+enum Correction {
+    None,
+    /// The word stays, and may also mean this.
+    Also(Alternative),
+    /// The word was meant to be this, or these.
+    Words(Vec<Slot>),
+}
+
+impl Index {
+    fn correction(&self, slot: &Slot, products: u64, context: &[&str]) -> Result<Correction, Error> {
+        if products > RARE_PRODUCTS {
+            return Ok(Correction::None);
+        }
+        let mut candidates = self.spelling_candidates(&slot.text);
+        candidates.retain(|candidate| !self.analyzer.is_stop_word(&candidate.word));
+        if products > 0 {
+            candidates.retain(|candidate| candidate.mistakes == 1 && candidate.products >= COMMONER * products);
+            let best = candidates.first();
+            return Ok(best.map_or(Correction::None, |best| {
+                let stem = self.analyzer.stem(&best.word).into_owned();
+                Correction::Also(Alternative { stem, weight: RARE_CORRECTION_WEIGHT })
+            }));
+        }
+        for candidate in &mut candidates {
+            candidate.likelihood += self.fit(&candidate.word, context)?;
+        }
+        candidates.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood).then_with(|| a.word.cmp(&b.word)));
+        if let Some(parts) = self.split(&slot.text, candidates.first())? {
+            return Ok(Correction::Words(parts.map(|part| Slot::word(&self.analyzer, &part)).to_vec()));
+        }
+        let Some(best) = candidates.first() else { return Ok(Correction::None) };
+        let mut corrected = Slot::word(&self.analyzer, &best.word);
+        corrected.prefix.clone_from(&slot.prefix);
+        for other in &candidates[1..candidates.len().min(MAX_CORRECTIONS)] {
+            let weight = OTHER_CORRECTION_WEIGHT * ((other.likelihood - best.likelihood) / 2.0).exp();
+            if weight >= 0.1 {
+                corrected.also(&self.analyzer.stem(&other.word), weight);
+            }
+        }
+        Ok(Correction::Words(vec![corrected]))
+    }
+
+    /// How well a word fits the query's other words: the mean logarithm of how many products have it with each.
+    fn fit(&self, word: &str, context: &[&str]) -> Result<f32, Error> {
+        let stem = self.analyzer.stem(word);
+        let mut sum = 0.0;
+        for other in context {
+            sum += (self.count_together(&stem, other, MAX_TOGETHER)? as f32).ln_1p();
+        }
+        Ok(sum / context.len().max(1) as f32)
+    }
+
+    /// The two words that one was probably meant to be, unless the best correction is more likely.
+    fn split(&self, word: &str, best: Option<&Candidate>) -> Result<Option<[String; 2]>, Error> {
+        let letters = word.chars().count();
+        if letters < MIN_SPLIT_WORD_LETTERS {
+            return Ok(None);
+        }
+        let mut chosen: Option<(f32, u32, [String; 2])> = None;
+        let ends = word.char_indices().map(|(at, _)| at).skip(MIN_SPLIT_LETTERS);
+        for at in ends.take(letters + 1 - 2 * MIN_SPLIT_LETTERS) {
+            let (left, right) = word.split_at(at);
+            if !is_split_point(left, right) {
+                continue;
+            }
+            let rarer = self.word_count(left).min(self.word_count(right));
+            if rarer == 0 {
+                continue;
+            }
+            let together = self.count_together(&self.analyzer.stem(left), &self.analyzer.stem(right), MAX_TOGETHER)?;
+            let shorter = left.len().min(right.len());
+            if shorter < 3 && together == 0 {
+                continue;
+            }
+            let score = (rarer as f32).ln_1p() + 2.0 * (together as f32).ln_1p();
+            if chosen.as_ref().is_none_or(|(best, ..)| score > *best) {
+                chosen = Some((score, together, [left.to_owned(), right.to_owned()]));
+            }
+        }
+        let Some((_, together, parts)) = chosen else { return Ok(None) };
+        let wins = match best {
+            None => true,
+            // One mistake is likelier than a lost space, unless the two words often stand together.
+            Some(best) if best.mistakes == 1 => together >= 5 && u64::from(together) * 50 >= best.products,
+            Some(_) => together > 0,
+        };
+        Ok(wins.then_some(parts))
+    }
+}
+
+/// A word with digits is split between letters and digits only.
+fn is_split_point(left: &str, right: &str) -> bool {
+    let (before, after) = (left.chars().next_back(), right.chars().next());
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let has_digits = left.bytes().chain(right.bytes()).any(|byte| byte.is_ascii_digit());
+    !has_digits || is_digit(before) != is_digit(after)
+}

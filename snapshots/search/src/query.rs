@@ -1,0 +1,67 @@
+//! A query as it was typed, read into words before any snapshot is asked.
+
+use crate::analysis::{Analyzer, TokenKind, Tokens};
+
+/// One distinct word of a query.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct QueryWord {
+    /// Folded, as the vocabulary holds words.
+    pub(crate) text: String,
+    pub(crate) is_number: bool,
+    pub(crate) is_unit: bool,
+    /// Longer words that this one is a part of: "wifi" of "wi-fi", "13inch" of "13 inch".
+    pub(crate) wholes: Vec<String>,
+}
+
+/// The distinct words of a text in their order. A repeated word keeps its last place, so that what is being typed stays
+/// last.
+pub(crate) fn read_query(analyzer: &Analyzer, text: &str) -> Vec<QueryWord> {
+    let mut tokens = Tokens::default();
+    analyzer.read(text, &mut tokens);
+    let mut words: Vec<QueryWord> = Vec::new();
+    // Wholes stand behind their first part, and reach over the words that follow it.
+    let mut open: Vec<(usize, String)> = Vec::new();
+    for token in tokens.iter() {
+        if token.kind.is_extra() {
+            open.push((token.parts - 1, token.text.to_owned()));
+            if let Some(first) = words.last_mut() {
+                first.wholes.push(token.text.to_owned());
+            }
+            continue;
+        }
+        let mut word = QueryWord {
+            text: token.text.to_owned(),
+            is_number: token.kind == TokenKind::Number,
+            is_unit: token.kind == TokenKind::Unit,
+            wholes: Vec::new(),
+        };
+        for (left, whole) in &mut open {
+            word.wholes.push(whole.clone());
+            *left -= 1;
+        }
+        open.retain(|(left, _)| *left > 0);
+        words.retain(|earlier| earlier.text != word.text);
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(query: &str, expected: &[(&str, &[&str])]) {
+        let words = read_query(&Analyzer::new("en"), query);
+        let found: Vec<(&str, Vec<&str>)> =
+            words.iter().map(|word| (word.text.as_str(), word.wholes.iter().map(String::as_str).collect())).collect();
+        let expected: Vec<(&str, Vec<&str>)> = expected.iter().map(|(word, wholes)| (*word, wholes.to_vec())).collect();
+        assert_eq!(found, expected, "{query}");
+    }
+
+    #[test]
+    fn words_know_what_they_are_part_of() {
+        check("Wi-Fi router", &[("wi", &["wifi"]), ("fi", &["wifi"]), ("router", &[])]);
+        check("13 inch case", &[("13", &["13inch"]), ("inch", &["13inch"]), ("case", &[])]);
+        check("red shoe red", &[("shoe", &[]), ("red", &[])]);
+    }
+}

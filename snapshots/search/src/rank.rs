@@ -1,0 +1,122 @@
+//! The second look at the best candidates: what stands where in the words that say what a product is.
+//!
+//! Matching knows which words a product has and how telling they are. Whether it *is* what the query names, or only
+//! mentions it, takes the order of its words: in "camera bag" the bag is meant, in "bag for cameras" too, and in
+//! "camera, 24 megapixels" the camera. The last word of a query is taken for the name of a product type, and a product
+//! is of that type where the word ends a group of words of its title, of the start of its description, or of its
+//! type.
+
+use crate::error::Error;
+use crate::index::TextReader;
+use crate::plan::Plan;
+use crate::vocabulary::{LeadPart, Vocabulary};
+
+/// So many candidates are looked at again.
+pub(crate) const HEAD: usize = 400;
+/// A product of the type that the query names counts this much more.
+const TYPE_SHARE: f32 = 0.5;
+/// So does one with all words of the query side by side in its title, and one with all of them as they were typed.
+const PROXIMITY_SHARE: f32 = 0.2;
+const EXACTNESS_SHARE: f32 = 0.1;
+
+/// What a candidate's score is made of. The parts add up to the score.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ScoreParts {
+    /// How often and how tellingly the words stand in the product.
+    pub text: f32,
+    /// The product is of the type that the query names.
+    pub product_type: f32,
+    /// Words of the query that stand side by side in the title, in their order.
+    pub proximity: f32,
+    /// Words that stand in the title just as they were typed, and titles that are the query.
+    pub exactness: f32,
+    /// Popularity and rating.
+    pub popularity: f32,
+    pub availability: f32,
+    /// What the rules of the catalogue add or take away.
+    pub rules: f32,
+}
+
+impl ScoreParts {
+    pub fn total(&self) -> f32 {
+        self.text
+            + self.product_type
+            + self.proximity
+            + self.exactness
+            + self.popularity
+            + self.availability
+            + self.rules
+    }
+}
+
+/// A query as one segment's leads can be asked for it.
+pub(crate) struct Asked<'a> {
+    vocabulary: &'a Vocabulary,
+    /// What stands for each word of the query: its place, and the number of a stem.
+    stems: Vec<(u32, usize)>,
+    /// The words as they were typed, where the segment has them.
+    exact: Vec<Option<u32>>,
+    /// The word that names a type.
+    head: Option<usize>,
+}
+
+/// What a lead says about a query.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct LeadMatch {
+    pub(crate) is_of_type: bool,
+    /// Words of the query that stand in the title just as they were typed, as bits.
+    pub(crate) exact: u32,
+    /// Neighbours of the query that are neighbours in the title, too.
+    pub(crate) pairs: u32,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(text: &'a TextReader, plan: &Plan) -> Result<Self, Error> {
+        let mut stems = Vec::new();
+        for (place, slot) in plan.slots.iter().enumerate() {
+            for alternative in &slot.alternatives {
+                stems.extend(text.stem_number(&alternative.stem)?.map(|stem| (stem, place)));
+            }
+        }
+        let exact = plan.slots.iter().map(|slot| text.vocabulary.find(&slot.text)).collect();
+        Ok(Self { vocabulary: &text.vocabulary, stems, exact, head: plan.head() })
+    }
+
+    /// Reads the lead of a document.
+    pub(crate) fn read(&self, doc: u32) -> LeadMatch {
+        let (lead, words) = self.vocabulary.lead(doc);
+        let mut found = LeadMatch::default();
+        let mut last_slot = usize::MAX;
+        for (at, word) in lead.iter().enumerate() {
+            let stem = word.stem();
+            let Some((_, slot)) = self.stems.iter().find(|(asked, _)| *asked == stem) else {
+                last_slot = usize::MAX;
+                continue;
+            };
+            let slot = *slot;
+            if word.part() == LeadPart::Title {
+                found.exact |= u32::from(self.exact[slot] == Some(words[at])) << slot;
+                found.pairs += u32::from(last_slot != usize::MAX && slot == last_slot + 1);
+                last_slot = slot;
+            }
+            // A brand is no type.
+            let is_head = word.ends_group() && !word.is_mentioned() && word.part() != LeadPart::Brand;
+            found.is_of_type |= is_head && self.head == Some(slot);
+        }
+        found
+    }
+}
+
+impl LeadMatch {
+    /// Adds to the score of the text what the lead says of a query of so many words.
+    pub(crate) fn parts(&self, text: f32, words: u32) -> ScoreParts {
+        let share = |count: u32, of: u32| count.min(of) as f32 / of.max(1) as f32;
+        ScoreParts {
+            text,
+            product_type: if self.is_of_type { TYPE_SHARE * text } else { 0.0 },
+            proximity: PROXIMITY_SHARE * text * share(self.pairs, words.saturating_sub(1)),
+            exactness: EXACTNESS_SHARE * text * share(self.exact.count_ones(), words),
+            ..ScoreParts::default()
+        }
+    }
+}
