@@ -8,7 +8,7 @@ ADMIN_LISTEN ?= 127.0.0.1:8081
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
-.PHONY: help run demo test test-data check fmt deny advisories bench clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: check ## check style, then run all tests; installs and starts what they ne
 test-data: ## run what needs the real catalogues: make test-data DATA=folder
 	@test -d "$(DATA)" || { echo "make test-data: DATA=$(DATA) is no folder; give the one with chorus, homedepot and livostyle"; exit 1; }
 	VITRINE_DATA=$(abspath $(DATA)) $(CARGO) test --workspace --locked --test data
+
+relevance: ## score the real catalogues' judged queries, against floors: make relevance DATA=folder
+	@test -d "$(DATA)" || { echo "make relevance: DATA=$(DATA) is no folder; give the one with chorus, homedepot and livostyle"; exit 1; }
+	VITRINE_DATA=$(abspath $(DATA)) $(CARGO) test --workspace --locked --test data -- --nocapture --test-threads 1 relevance_of
 
 check: ## formatting and lints
 	$(CARGO) fmt --all --check

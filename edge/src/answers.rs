@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use search::{Answer, Category, FacetAnswer, FieldSet, Highlighter, Index, NumberStats, SearchRequest};
+use search::{
+    Answer, Category, FacetAnswer, FieldSet, Highlighter, Hit, Index, NumberStats, ScoreParts, SearchRequest,
+    SuggestRequest, Suggestions,
+};
 use serde_json::json;
 use snapshots::{FragmentKey, PRODUCT_FIELDS, Pointer, RecordView, write_scaled};
 
@@ -65,21 +68,7 @@ pub fn search(out: &mut JsonOut, generation: &Generation, request: &SearchReques
     out.raw("{\"hits\":[");
     for (place, hit) in answer.hits.iter().enumerate() {
         out.comma(place);
-        out.raw("{");
-        let record = index.record(hit.segment, hit.doc);
-        let mut fields = product_fields(out, index, hit.segment, record, request.fields);
-        if hit.missing != 0 {
-            out.comma(fields);
-            fields += 1;
-            out.raw("\"missing\":");
-            let missing = answer.words.iter().enumerate().filter(|(word, _)| hit.missing >> word & 1 == 1);
-            out.texts(missing.map(|(_, word)| word));
-        }
-        if !request.highlight.is_empty() {
-            out.comma(fields);
-            highlights(out, record, request, &mut highlighter);
-        }
-        out.raw("}");
+        search_hit(out, index, request, answer, hit, &mut highlighter);
     }
     out.raw("],\"found\":");
     out.number(answer.found);
@@ -102,8 +91,151 @@ pub fn search(out: &mut JsonOut, generation: &Generation, request: &SearchReques
     out.raw(",\"dropped\":");
     out.texts(&answer.dropped);
     out.raw("},");
+    curated(out, answer);
     snapshot(out, generation);
     out.raw("}");
+}
+
+/// Writes a hit of a search, with what is told of it besides its fields.
+fn search_hit(
+    out: &mut JsonOut,
+    index: &Index,
+    request: &SearchRequest,
+    answer: &Answer,
+    hit: &Hit,
+    highlighter: &mut Highlighter<'_>,
+) {
+    out.raw("{");
+    let record = index.record(hit.segment, hit.doc);
+    let mut fields = product_fields(out, index, hit.segment, record, request.fields);
+    let mut next = |out: &mut JsonOut, name: &str| {
+        out.comma(fields);
+        fields += 1;
+        out.raw("\"");
+        out.raw(name);
+        out.raw("\":");
+    };
+    if hit.missing != 0 {
+        next(out, "missing");
+        let missing = answer.words.iter().enumerate().filter(|(word, _)| hit.missing >> word & 1 == 1);
+        out.texts(missing.map(|(_, word)| word));
+    }
+    if hit.is_pinned {
+        next(out, "pinned");
+        out.raw("true");
+    }
+    if !hit.variants.is_empty() {
+        next(out, "variants");
+        out.raw("[");
+        for (place, (segment, doc)) in hit.variants.iter().enumerate() {
+            out.comma(place);
+            product(out, index, *segment, index.record(*segment, *doc), request.fields);
+        }
+        out.raw("]");
+    }
+    if let Some(parts) = &hit.parts {
+        next(out, "explain");
+        explanation(out, parts);
+    }
+    if !request.highlight.is_empty() {
+        next(out, "highlight");
+        highlights(out, record, request, highlighter);
+    }
+    out.raw("}");
+}
+
+/// Writes what a score is made of.
+fn explanation(out: &mut JsonOut, parts: &ScoreParts) {
+    out.raw("{\"score\":");
+    out.number(parts.total());
+    for (name, value) in parts.named() {
+        out.raw(",\"");
+        out.raw(name);
+        out.raw("\":");
+        out.number(value);
+    }
+    out.raw("}");
+}
+
+/// Writes what rules did, where any applied.
+fn curated(out: &mut JsonOut, answer: &Answer) {
+    if answer.rules.is_empty() {
+        return;
+    }
+    out.raw("\"rules\":");
+    out.texts(&answer.rules);
+    out.raw(",");
+    if let Some(redirect) = &answer.redirect {
+        out.raw("\"redirect\":");
+        out.text(redirect);
+        out.raw(",");
+    }
+    if !answer.user_data.is_empty() {
+        out.raw("\"user_data\":[");
+        for (place, json) in answer.user_data.iter().enumerate() {
+            out.comma(place);
+            out.raw(json);
+        }
+        out.raw("],");
+    }
+}
+
+/// Writes suggestions and the products that the first one finds.
+pub fn suggestions(out: &mut JsonOut, generation: &Generation, request: &SuggestRequest, found: &Suggestions) {
+    let index = &generation.index;
+    let typed = [found.corrected.as_deref().unwrap_or(&request.query).to_lowercase()];
+    let words: Vec<String> = typed[0].split_whitespace().map(str::to_owned).collect();
+    let mut highlighter = Highlighter::new(index, &words);
+    out.raw("{\"suggestions\":[");
+    for (place, suggestion) in found.suggestions.iter().enumerate() {
+        out.comma(place);
+        out.raw("{\"text\":");
+        out.text(&suggestion.text);
+        out.raw(",\"highlight\":");
+        let mut marked = String::new();
+        highlighter.write(&suggestion.text, BEFORE_MARK, AFTER_MARK, &mut marked);
+        out.text(&marked);
+        out.raw(",\"scopes\":[");
+        for (place, (category, count)) in suggestion.scopes.iter().enumerate() {
+            out.comma(place);
+            out.raw("{\"category\":");
+            out.text(category);
+            out.raw(",\"count\":");
+            out.number(count);
+            out.raw("}");
+        }
+        out.raw("]}");
+    }
+    out.raw("],\"products\":[");
+    hits(out, index, &found.products.hits, request.fields);
+    out.raw("],\"searched\":");
+    out.text(&found.searched);
+    out.raw(",\"query\":{\"original\":");
+    out.text(&request.query);
+    out.raw(",\"corrected\":");
+    match &found.corrected {
+        Some(corrected) => out.text(corrected),
+        None => out.raw("null"),
+    }
+    out.raw("},");
+    snapshot(out, generation);
+    out.raw("}");
+}
+
+/// Writes the products that are like another one.
+pub fn similar(out: &mut JsonOut, generation: &Generation, found: &[Hit], fields: FieldSet) {
+    out.raw("{\"products\":[");
+    hits(out, &generation.index, found, fields);
+    out.raw("],");
+    snapshot(out, generation);
+    out.raw("}");
+}
+
+fn hits(out: &mut JsonOut, index: &Index, found: &[Hit], fields: FieldSet) {
+    for (place, hit) in found.iter().enumerate() {
+        out.comma(place);
+        product(out, index, hit.segment, index.record(hit.segment, hit.doc), fields);
+    }
 }
 
 /// Writes a product alone.
@@ -196,7 +328,7 @@ fn product_fields(out: &mut JsonOut, index: &Index, segment: usize, record: Reco
 }
 
 fn highlights(out: &mut JsonOut, record: RecordView<'_>, request: &SearchRequest, highlighter: &mut Highlighter<'_>) {
-    out.raw("\"highlight\":{");
+    out.raw("{");
     let mut written = 0;
     for (key, json) in record.fragments() {
         let FragmentKey::Field(place) = key else { break };

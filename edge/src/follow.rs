@@ -282,7 +282,7 @@ impl Follower {
                 if let Some(store) = store {
                     runtime.block_on(snapshots::install(&store, &cache, &manifest))?;
                 }
-                let index = Index::open(Snapshot::open(&cache, manifest)?)?;
+                let index = Index::open_for(Snapshot::open(&cache, manifest)?, Some(&market.name))?;
                 warm(&index);
                 Ok::<_, OpenError>(Generation::new(index, pointer, alive))
             };

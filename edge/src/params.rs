@@ -17,11 +17,47 @@ pub struct SearchParams {
     pub raw: RawRequest,
 }
 
+const SEARCH_PARAMETERS: &str = "q, market, page, per_page, sort, filters, facets, facet_limit, fields, highlight, distinct, \
+                                 contexts, explain";
+
+/// What `/v1/suggest` takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SuggestParams {
+    pub market: Option<String>,
+    pub raw: RawRequest,
+    pub limit: Option<usize>,
+    pub products: Option<usize>,
+}
+
+impl SuggestParams {
+    /// # Errors
+    /// Names a parameter that is unknown or not of its form.
+    pub fn from_query(query: &str) -> Result<Self, ApiError> {
+        let mut params = Self::default();
+        let mut seen = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            once(&mut seen, &name)?;
+            match name.as_ref() {
+                "q" => params.raw.q = value.into_owned(),
+                "market" => params.market = Some(value.into_owned()),
+                "limit" => params.limit = Some(number("limit", &value)?),
+                "products" => params.products = Some(number("products", &value)?),
+                "fields" => params.raw.fields.get_or_insert_default().extend(list(&value)),
+                "contexts" => params.raw.contexts.extend(list(&value)),
+                other => return Err(unknown(other, "q, market, limit, products, fields, contexts")),
+            }
+        }
+        Ok(params)
+    }
+}
+
 /// What the other endpoints take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProductParams {
     pub market: Option<String>,
     pub ids: Vec<String>,
+    /// How many similar ones.
+    pub limit: Option<usize>,
     pub fields: Option<Vec<String>>,
 }
 
@@ -45,12 +81,10 @@ impl SearchParams {
                 "facets" => raw.facets.extend(list(&value)),
                 "fields" => raw.fields.get_or_insert_default().extend(list(&value)),
                 "highlight" => raw.highlight.extend(list(&value)),
-                other => {
-                    return Err(unknown(
-                        other,
-                        "q, market, page, per_page, sort, filters, facets, facet_limit, fields, highlight",
-                    ));
-                }
+                "contexts" => raw.contexts.extend(list(&value)),
+                "distinct" => raw.distinct = flag("distinct", &value)?,
+                "explain" => raw.explain = flag("explain", &value)?,
+                other => return Err(unknown(other, SEARCH_PARAMETERS)),
             }
         }
         Ok(params)
@@ -78,13 +112,15 @@ pub fn searches_from_json(body: &[u8]) -> Result<Vec<SearchParams>, ApiError> {
 impl ProductParams {
     /// # Errors
     /// Names a parameter that is unknown, or says that there are too many ids.
-    pub fn from_query(query: &str, takes_ids: bool) -> Result<Self, ApiError> {
+    pub fn from_query(query: &str, takes_ids: bool, takes_limit: bool) -> Result<Self, ApiError> {
         let mut params = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "market" => params.market = Some(value.into_owned()),
                 "fields" => params.fields.get_or_insert_default().extend(list(&value)),
                 "ids" if takes_ids => params.ids.extend(list(&value)),
+                "limit" if takes_limit => params.limit = Some(number("limit", &value)?),
+                other if takes_limit => return Err(unknown(other, "limit, fields, market")),
                 other => return Err(unknown(other, if takes_ids { "ids, fields, market" } else { "fields, market" })),
             }
         }
@@ -129,6 +165,9 @@ struct SearchBody {
     facet_limit: Option<usize>,
     fields: Option<OneOrMany>,
     highlight: OneOrMany,
+    contexts: OneOrMany,
+    distinct: bool,
+    explain: bool,
 }
 
 /// `"a,b"` and `["a", "b"]` are the same.
@@ -166,6 +205,9 @@ impl From<SearchBody> for SearchParams {
             facet_limit: body.facet_limit,
             fields: body.fields.map(Vec::from),
             highlight: body.highlight.into(),
+            contexts: body.contexts.into(),
+            distinct: body.distinct,
+            explain: body.explain,
         };
         Self { market: body.market, raw }
     }
@@ -173,7 +215,7 @@ impl From<SearchBody> for SearchParams {
 
 /// Of a parameter that stands twice, one would be passed over without a word; only lists add up.
 fn once(seen: &mut Vec<String>, name: &str) -> Result<(), ApiError> {
-    if !matches!(name, "facets" | "fields" | "highlight") && seen.iter().any(|other| other == name) {
+    if !matches!(name, "facets" | "fields" | "highlight" | "contexts") && seen.iter().any(|other| other == name) {
         return Err(ApiError::bad_parameter(name, "stands twice"));
     }
     seen.push(name.to_owned());
@@ -182,6 +224,10 @@ fn once(seen: &mut Vec<String>, name: &str) -> Result<(), ApiError> {
 
 fn list(text: &str) -> impl Iterator<Item = String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
+}
+
+fn flag(name: &'static str, text: &str) -> Result<bool, ApiError> {
+    text.parse().map_err(|_| ApiError::bad_parameter(name, format!("'{text}' is neither true nor false")))
 }
 
 fn number(name: &'static str, text: &str) -> Result<usize, ApiError> {

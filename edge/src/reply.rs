@@ -9,6 +9,7 @@ use hyper::header::{
     HeaderValue, RETRY_AFTER, VARY,
 };
 use hyper::{Response, StatusCode};
+use jiff::Timestamp;
 
 use crate::error::ApiError;
 use crate::live::Generation;
@@ -16,6 +17,7 @@ use crate::live::Generation;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// A cache may keep an answer as long as a rollback may take to be seen.
+const FRESH_S: i64 = 5;
 const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=5, s-maxage=5");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EXPOSED: HeaderValue = HeaderValue::from_static("ETag, Retry-After, Server-Timing, X-Snapshot");
@@ -29,13 +31,24 @@ pub type HttpResponse = Response<Full<Bytes>>;
 
 /// An answer from a snapshot, which caches may keep until the next one. Without a body, the client has it already.
 pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<Vec<u8>>) -> HttpResponse {
-    from_snapshots(generation.pointer.snapshot.as_str(), etag, body)
+    from_snapshots(generation.pointer.snapshot.as_str(), etag, fresh_s(generation), body)
+}
+
+/// How long an answer holds: until a rollback may be seen, or another set of rules is active.
+pub fn fresh_s(generation: &Generation) -> i64 {
+    let now = Timestamp::now();
+    let change = generation.index.rules().next_change(now);
+    change.map_or(FRESH_S, |change| change.duration_since(now).as_secs().clamp(0, FRESH_S))
 }
 
 /// An answer from several snapshots, their ids separated by commas.
-pub fn from_snapshots(ids: &str, etag: HeaderValue, body: Option<Vec<u8>>) -> HttpResponse {
+pub fn from_snapshots(ids: &str, etag: HeaderValue, fresh_s: i64, body: Option<Vec<u8>>) -> HttpResponse {
     let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
-    let mut response = reply(status, JSON, SHARED, body.unwrap_or_default());
+    let cache = match fresh_s {
+        FRESH_S => SHARED,
+        less => HeaderValue::from_str(&format!("public, max-age={less}, s-maxage={less}")).unwrap_or(NO_STORE),
+    };
+    let mut response = reply(status, JSON, cache, body.unwrap_or_default());
     let headers = response.headers_mut();
     headers.insert(ETAG, etag);
     headers.extend(HeaderValue::from_str(ids).ok().map(|ids| (X_SNAPSHOT, ids)));

@@ -9,15 +9,16 @@ use hyper::header::{
     IF_NONE_MATCH,
 };
 use hyper::{Method, StatusCode};
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use search::{FieldSet, SearchRequest};
+use search::{FieldSet, MAX_SIMILAR, SearchRequest, SuggestRequest};
 use serde_json::json;
 use snapshots::CATEGORY_SEPARATOR;
 
 use crate::answers::{self, JsonOut};
 use crate::error::ApiError;
 use crate::live::Generation;
-use crate::params::{ProductParams, SearchParams, market_from_query, searches_from_json};
+use crate::params::{ProductParams, SearchParams, SuggestParams, market_from_query, searches_from_json};
 use crate::reply::{self, HttpResponse};
 use crate::server::{Shared, panic_text};
 use crate::storefront;
@@ -31,8 +32,10 @@ pub enum Route {
     Health,
     Search,
     MultiSearch,
+    Suggest,
     Products,
     Product(String),
+    Similar(String),
     Categories(Option<String>),
     Snapshot,
     Page(&'static storefront::PageFile),
@@ -46,6 +49,7 @@ impl Route {
             "/healthz" => Self::Health,
             "/v1/search" => Self::Search,
             "/v1/multi-search" => Self::MultiSearch,
+            "/v1/suggest" => Self::Suggest,
             "/v1/products" => Self::Products,
             "/v1/categories" => Self::Categories(None),
             "/v1/snapshot" => Self::Snapshot,
@@ -55,6 +59,10 @@ impl Route {
 
     fn of_prefix(path: &str) -> Self {
         let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+        let similar = path.strip_prefix("/v1/products/").and_then(|rest| rest.strip_suffix("/similar"));
+        if let Some(id) = similar.filter(|id| !id.contains('/')) {
+            return decode(id).map_or(Self::Unknown, Self::Similar);
+        }
         if let Some(id) = path.strip_prefix("/v1/products/").filter(|rest| !rest.contains('/')) {
             return decode(id).map_or(Self::Unknown, Self::Product);
         }
@@ -75,8 +83,10 @@ impl Route {
             Self::Health => "healthz",
             Self::Search => "search",
             Self::MultiSearch => "multi-search",
+            Self::Suggest => "suggest",
             Self::Products => "products",
             Self::Product(_) => "product",
+            Self::Similar(_) => "similar",
             Self::Categories(_) => "categories",
             Self::Snapshot => "snapshot",
             Self::Page(_) => "page",
@@ -87,7 +97,7 @@ impl Route {
 
     /// Whether its work grows with the catalogue.
     pub fn is_search(&self) -> bool {
-        matches!(self, Self::Search | Self::MultiSearch | Self::Categories(_))
+        matches!(self, Self::Search | Self::MultiSearch | Self::Suggest | Self::Similar(_) | Self::Categories(_))
     }
 
     pub fn allowed(&self) -> &'static str {
@@ -121,6 +131,8 @@ pub async fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Re
         Route::Health => Ok(health(shared)),
         Route::Search => guarded(|| search(shared, request)),
         Route::MultiSearch => multi_search(shared, request).await,
+        Route::Suggest => guarded(|| suggest(shared, request)),
+        Route::Similar(id) => guarded(|| similar(shared, request, id)),
         Route::Products => guarded(|| products(shared, request)),
         Route::Product(id) => guarded(|| product(shared, request, id)),
         Route::Categories(below) => guarded(|| categories(shared, request, below.as_deref())),
@@ -186,6 +198,39 @@ fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiErr
     Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
 }
 
+fn suggest(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+    let params = SuggestParams::from_query(request.query)?;
+    let generation = shared.generation(params.market.as_deref())?;
+    let suggest = SuggestRequest::new(params.raw, params.limit, params.products, &generation.index)?;
+    let etag = etag(&generation, ("suggest", &suggest));
+    if is_known(request, &etag) {
+        return Ok(reply::from_snapshot(&generation, etag, None));
+    }
+    let found = generation.index.suggest(&suggest)?;
+    let mut out = JsonOut::new();
+    answers::suggestions(&mut out, &generation, &suggest, &found);
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+}
+
+fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
+    let params = ProductParams::from_query(request.query, false, true)?;
+    let generation = shared.generation(params.market.as_deref())?;
+    let limit = params.limit.unwrap_or(8);
+    if limit > MAX_SIMILAR {
+        return Err(ApiError::bad_parameter("limit", format!("is above {MAX_SIMILAR}")));
+    }
+    let fields = fields(Some(params.fields.as_deref().unwrap_or(&generation.index.catalogue().hit_fields)))?;
+    let etag = etag(&generation, ("similar", id, limit, fields));
+    let found = generation.index.similar(id, limit)?;
+    let found = found.ok_or_else(|| ApiError::not_found(format!("there is no product '{id}'")))?;
+    if is_known(request, &etag) {
+        return Ok(reply::from_snapshot(&generation, etag, None));
+    }
+    let mut out = JsonOut::new();
+    answers::similar(&mut out, &generation, &found, fields);
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+}
+
 /// Answers several searches, each from the one snapshot that its market had when the call first asked for it.
 async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let searches = searches_from_json(&request.body)?;
@@ -228,11 +273,12 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
     for (generation, search) in &prepared {
         hash_request(&mut hasher, generation, search);
     }
-    Ok(reply::from_snapshots(&ids.join(","), tag(&hasher), Some(body.0)))
+    let fresh_s = generations.iter().map(|(_, generation)| reply::fresh_s(generation)).min().unwrap_or(0);
+    Ok(reply::from_snapshots(&ids.join(","), tag(&hasher), fresh_s, Some(body.0)))
 }
 
 fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
-    let params = ProductParams::from_query(request.query, false)?;
+    let params = ProductParams::from_query(request.query, false, false)?;
     let generation = shared.generation(params.market.as_deref())?;
     let fields = fields(params.fields.as_deref())?;
     let etag = etag(&generation, ("product", id, fields));
@@ -247,7 +293,7 @@ fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpRespo
 }
 
 fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
-    let params = ProductParams::from_query(request.query, true)?;
+    let params = ProductParams::from_query(request.query, true, false)?;
     if params.ids.is_empty() {
         return Err(ApiError::bad_parameter("ids", "is missing: give ids=a,b"));
     }
@@ -301,6 +347,8 @@ fn etag(generation: &Generation, request: impl Hash) -> HeaderValue {
 fn hash_request(hasher: &mut DefaultHasher, generation: &Generation, request: impl Hash) {
     generation.pointer.snapshot.hash(hasher);
     generation.pointer.sequence.hash(hasher);
+    // The same request may be answered otherwise once another set of rules is active.
+    generation.index.rules().version_at(Timestamp::now()).hash(hasher);
     env!("CARGO_PKG_VERSION").hash(hasher);
     request.hash(hasher);
 }
@@ -329,6 +377,7 @@ mod tests {
         let check = |path: &str, expected: Route| assert_eq!(Route::of(path), expected, "{path}");
         check("/v1/products/a%20b", Route::Product("a b".into()));
         check("/v1/products/a/b", Route::Unknown);
+        check("/v1/products/a%20b/similar", Route::Similar("a b".into()));
         check("/v1/categories/Home/A%2FB", Route::Categories(Some("Home > A/B".into())));
         check("/v1/categories/Home%20%3E%20Lamps", Route::Categories(Some("Home > Lamps".into())));
         check("/v2", Route::Unknown);

@@ -34,9 +34,15 @@ export const search = (state, signal) => {
     facets: "*",
     facet_limit: 12,
     highlight: "title",
+    distinct: true,
   });
   return json(`/v1/search?${params}`, signal);
 };
+
+export const suggest = (q, signal) =>
+  json(`/v1/suggest?${new URLSearchParams({ q, limit: 6, products: 3, fields: "id,title,price,images" })}`, signal);
+
+export const similar = (id) => json(`/v1/products/${encodeURIComponent(id)}/similar?limit=4`);
 
 export const product = (id) => json(`/v1/products/${encodeURIComponent(id)}`);
 

@@ -72,6 +72,7 @@ const open = async (id) => {
   try {
     dialog.replaceChildren(...view.details(await api.product(id), () => dialog.close()));
     if (!dialog.open) dialog.showModal();
+    dialog.append(...view.similar(await api.similar(id), open));
   } catch (error) {
     complain(error);
   }
@@ -97,7 +98,14 @@ const show = async () => {
   try {
     const answer = await api.search(state, signal);
     const took = Math.round(performance.now() - started);
-    at("summary").textContent = `${answer.found.toLocaleString("en")} products in ${took} ms`;
+    if (answer.redirect) {
+      location.assign(answer.redirect);
+      return;
+    }
+    const banner = (answer.user_data ?? []).find((data) => data.banner)?.banner;
+    at("banner").hidden = !banner;
+    at("banner").textContent = banner ?? "";
+    at("summary").replaceChildren(...view.understood(answer, took));
     at("hits").replaceChildren(...answer.hits.map((product) => view.hit(product, open)));
     showFacets(answer.facets);
     at("chips").replaceChildren(...view.chips(state, { toggle, setRange }));
@@ -111,9 +119,66 @@ const show = async () => {
   }
 };
 
+let suggesting = new AbortController();
+
+const hideSuggestions = () => {
+  suggesting.abort();
+  at("suggestions").hidden = true;
+  at("query").setAttribute("aria-expanded", "false");
+};
+
+const searchFor = (q, category) => {
+  at("query").value = q;
+  hideSuggestions();
+  update({ q, refined: category ? { category: [category] } : {} });
+};
+
+const suggest = async () => {
+  suggesting.abort();
+  suggesting = new AbortController();
+  const q = at("query").value;
+  try {
+    const found = q.trim() ? await api.suggest(q, suggesting.signal) : { suggestions: [], products: [] };
+    const lines = view.suggestions(found, {
+      search: searchFor,
+      open: (id) => {
+        hideSuggestions();
+        open(id);
+      },
+    });
+    at("suggestions").replaceChildren(...lines);
+    at("suggestions").hidden = !lines.length;
+    at("query").setAttribute("aria-expanded", String(lines.length > 0));
+  } catch (error) {
+    if (error.name !== "AbortError") hideSuggestions();
+  }
+};
+
+/** Moves the choice among the suggestions by arrow keys; Enter takes it. */
+const chooseByKey = (event) => {
+  const lines = [...at("suggestions").children];
+  const chosen = lines.findIndex((line) => line.getAttribute("aria-selected") === "true");
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (event.key === "Escape") {
+    hideSuggestions();
+  } else if (step && lines.length && !at("suggestions").hidden) {
+    event.preventDefault();
+    const next = (chosen + step + lines.length + (chosen < 0 && step < 0 ? 1 : 0)) % lines.length;
+    lines.forEach((line, place) => line.setAttribute("aria-selected", String(place === next)));
+  } else if (event.key === "Enter") {
+    if (chosen >= 0 && !at("suggestions").hidden) lines[chosen].dispatchEvent(new Event("choose"));
+    else hideSuggestions();
+  }
+};
+
 at("query").value = state.q;
 at("sort").value = state.sort;
-at("query").addEventListener("input", (event) => update({ q: event.target.value }, { replace: true }));
+at("query").addEventListener("input", (event) => {
+  update({ q: event.target.value }, { replace: true });
+  suggest();
+});
+at("query").addEventListener("keydown", chooseByKey);
+at("query").addEventListener("blur", hideSuggestions);
 at("search-form").addEventListener("submit", (event) => event.preventDefault());
 at("sort").addEventListener("change", (event) => update({ sort: event.target.value }));
 addEventListener("popstate", () => {

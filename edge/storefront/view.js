@@ -33,6 +33,7 @@ export const hit = (product, open) => {
     product.brand ? element("div", { className: "maker", textContent: product.brand }) : null,
     title,
     stock[product.availability] ? element("div", { className: "note", textContent: stock[product.availability] }) : null,
+    product.variants ? element("div", { className: "lacks", textContent: `${product.variants.length + 1} variants` }) : null,
     product.missing ? element("div", { className: "lacks", textContent: `without: ${product.missing.join(", ")}` }) : null,
     element("div", { className: "foot" }, ...prices(product)),
   );
@@ -44,6 +45,51 @@ export const hit = (product, open) => {
   });
   return element("li", { data: { id: product.id } }, link);
 };
+
+/** What the answer says about the query: what was understood, and what was left out. */
+export const understood = ({ found, query }, took) => {
+  const count = `${found.toLocaleString("en")} products in ${took} ms`;
+  const corrected = query.corrected ? [" for ", element("strong", { textContent: query.corrected })] : [];
+  const dropped = query.dropped.length ? [`; without: ${query.dropped.join(", ")}`] : [];
+  return [count, ...corrected, ...dropped];
+};
+
+/** The lines below the search box: texts to search for, in all of the shop or in a category, and products. */
+export const suggestions = ({ suggestions: texts, products }, { search, open }) => {
+  const line = (content, act) => {
+    const made = element("li", { role: "option", tabIndex: -1 }, ...content);
+    made.addEventListener("mousedown", (event) => {
+      event.preventDefault();
+      act();
+    });
+    made.addEventListener("choose", act);
+    return made;
+  };
+  const text = ({ text: wanted, highlight, scopes }) => {
+    const label = element("span");
+    label.innerHTML = highlight;
+    const inside = scopes.length > 1 ? scopes : [];
+    return [
+      line([label], () => search(wanted)),
+      ...inside.map(({ category, count }) =>
+        line([element("span", { className: "scope", textContent: `in ${category}` }), element("span", { className: "count", textContent: count })],
+          () => search(wanted, category))),
+    ];
+  };
+  const product = (one) =>
+    line([element("img", { src: one.images?.[0] ?? "data:,", alt: "", width: 32, height: 32 }),
+      element("span", { textContent: one.title }),
+      one.price ? element("span", { className: "count", textContent: money(one.price) }) : null], () => open(one.id));
+  return [...texts.flatMap(text), ...products.map(product)];
+};
+
+export const similar = ({ products }, open) => {
+  if (!products.length) return [];
+  const cards = products.map((product) => hit({ ...product, highlight: { title: escaped(product.title) } }, open));
+  return [element("h3", { textContent: "Similar products" }), element("ol", { className: "cards" }, ...cards)];
+};
+
+const escaped = (text) => element("span", { textContent: text }).innerHTML;
 
 const labelOf = (name) => name.replaceAll("_", " ");
 

@@ -24,6 +24,8 @@ fn build_shop(runtime: &Runtime, folder: &Path) -> Manifest {
         mapping: Mapping::default(),
         out: folder.join("built"),
         rejects: RejectPolicy { file: folder.join("rejects.jsonl"), strict: true, max_rejects: 0 },
+        rules: None,
+        recorded_queries: None,
     };
     runtime.block_on(build(&request, &mut Progress::new(Output::Text))).expect("a build").manifest
 }

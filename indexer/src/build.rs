@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use jiff::Timestamp;
-use search::{BuildReport, SegmentBuilder};
+use search::{BuildReport, Rules, SegmentBuilder};
 use serde_json::Value;
 use snapshots::{
     Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, Store, ValidationReport, id_hash,
@@ -15,6 +15,7 @@ use snapshots::{
 
 use crate::product_row::product_of;
 use crate::progress::Progress;
+use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
 use crate::source::{Format, Mapping, Row, Source};
 use crate::spool::Spool;
@@ -28,6 +29,10 @@ pub struct BuildRequest {
     pub mapping: Mapping,
     pub out: PathBuf,
     pub rejects: RejectPolicy,
+    /// The catalogue's rules; None takes `rules.toml` beside the settings, if there is one.
+    pub rules: Option<PathBuf>,
+    /// Recorded queries, which are suggested: lines of a query and its count, separated by a tab.
+    pub recorded_queries: Option<PathBuf>,
 }
 
 /// What came of a build.
@@ -47,6 +52,9 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     let path = &request.catalogue;
     let settings = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let catalogue = Arc::new(Catalogue::parse(&settings).with_context(|| path.display().to_string())?);
+    let rules = read_rules(request)?;
+    let parsed = rules.as_deref().map(|text| Rules::parse(text, &catalogue, None)).transpose()?;
+    let queries = request.recorded_queries.as_deref().map(recorded::read).transpose()?.unwrap_or_default();
     let store = Store::directory(&request.out)?;
     // One build at a time writes here, and what a killed one left behind goes.
     let lock = File::create(request.out.join(".build.lock"))?;
@@ -70,8 +78,10 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     let rejected_by_field = reader.rejects.finish()?;
     ensure!(spool.len() > 0, "the input holds no product: an empty snapshot would empty the shop");
 
+    check_rules(parsed.as_ref(), &reader)?;
+
     let file = scratch.path().join("segment");
-    let report = write_segment(spool, &catalogue, &file, scratch.path(), progress)?;
+    let report = write_segment(spool, &catalogue, &queries, &file, scratch.path(), progress)?;
     let product_count = report.product_count;
     let statistics = Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() };
     for (name, count) in &report.unread_numbers {
@@ -95,6 +105,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     };
     let draft = Draft {
         settings,
+        rules,
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics,
         validation,
@@ -184,15 +195,37 @@ impl RowSink<'_> {
     }
 }
 
+/// The rules, from where the request or the settings have them.
+fn read_rules(request: &BuildRequest) -> Result<Option<String>> {
+    let beside = request.catalogue.with_file_name("rules.toml");
+    let path = match &request.rules {
+        Some(path) => path,
+        None if beside.is_file() => &beside,
+        None => return Ok(None),
+    };
+    Ok(Some(std::fs::read_to_string(path).with_context(|| path.display().to_string())?))
+}
+
+/// That every product that a rule names is there.
+fn check_rules(rules: Option<&Rules>, rows: &RowSink<'_>) -> Result<()> {
+    let named = rules.into_iter().flat_map(Rules::products);
+    let missing = named.filter(|(_, id)| !rows.lines.contains_key(&id_hash(id)));
+    let missing: Vec<String> = missing.map(|(at, id)| format!("{at}: there is no product '{id}'")).collect();
+    ensure!(missing.is_empty(), "rules.toml: {}", missing.join("; "));
+    Ok(())
+}
+
 fn write_segment(
     spool: Spool,
     catalogue: &Arc<Catalogue>,
+    queries: &[(String, u64)],
     file: &Path,
     scratch: &Path,
     progress: &mut Progress,
 ) -> Result<BuildReport> {
     progress.begin("index", "products", Some(spool.len() as u64));
     let mut builder = SegmentBuilder::new(catalogue.clone(), file, scratch)?;
+    queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
     for (number, product) in spool.into_ranked()?.enumerate() {
         builder.add(&product?)?;
         progress.at(number as u64);

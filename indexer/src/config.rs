@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use snapshots::{ChannelName, SnapshotId};
 
+use crate::evaluate::Floor;
 use crate::rejects::RejectPolicy;
 use crate::source::{Format, Mapping};
 
@@ -31,7 +32,9 @@ pub enum Command {
     List(StoreArgs),
     /// Show one snapshot of a store.
     Show(Show),
-    /// Score a snapshot's answers by judged queries.
+    /// Look for rules that can never fire or that name products that are not there.
+    Check(Check),
+    /// Score a snapshot's answers by judged queries, alone or beside those of another snapshot.
     Evaluate(Evaluate),
     /// Write a made-up catalogue with pictures, for demos and benchmarks.
     DemoCatalogue(DemoCatalogue),
@@ -45,6 +48,13 @@ pub struct Build {
     /// The folder to build into; 'publish' takes it from there.
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
+    /// The catalogue's rules: synonyms, pins, boosts and the like. Without it, rules.toml beside the settings, if there is
+    /// one.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Recorded queries to suggest: lines of a query and its count, separated by a tab.
+    #[arg(long, value_name = "FILE")]
+    pub recorded_queries: Option<PathBuf>,
     /// How the input is written; told by the file's name where it is not given.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -106,6 +116,16 @@ pub struct Show {
 }
 
 #[derive(Debug, Args)]
+pub struct Check {
+    /// A folder that 'build' wrote to (its newest snapshot), or a store's URL (what is live); @ID behind it for another.
+    #[arg(long, value_name = "FOLDER|URL[@ID]")]
+    pub snapshot: String,
+    /// Check these rules in place of the snapshot's own.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct Evaluate {
     /// A folder that 'build' wrote to (its newest snapshot), or a store's URL (what is live); @ID behind it for another.
     #[arg(long, value_name = "FOLDER|URL[@ID]")]
@@ -122,6 +142,15 @@ pub struct Evaluate {
     /// How many of the worst queries to list.
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     pub worst: usize,
+    /// Another snapshot to compare with, such as what is live: the same query is scored on both.
+    #[arg(long, value_name = "FOLDER|URL[@ID]")]
+    pub against: Option<String>,
+    /// Also write the whole report, with every query's hits, as a page.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Fail when a measure is below a floor, such as ndcg=0.38. Measures: ndcg, judged_ndcg, recall, mrr. Repeatable.
+    #[arg(long = "floor", value_name = "MEASURE=VALUE")]
+    pub floors: Vec<Floor>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
 use search::{Index, RawRequest, SearchRequest};
@@ -178,29 +179,104 @@ fn gain(grades: impl Iterator<Item = u8>) -> f64 {
     grades.take(TOP).enumerate().map(discounted).fold(0.0, |sum, gain| sum + gain)
 }
 
-/// The evaluation for people, with the queries that scored worst.
-pub fn text(evaluation: &Evaluation, worst: usize) -> String {
-    let mut out = String::new();
-    let mut line = |name: &str, value: f64| {
-        let _ = writeln!(out, "{name:<22} {value:.3}");
-    };
-    line("nDCG@10", evaluation.ndcg);
-    line("judged-only nDCG@10", evaluation.judged_ndcg);
-    line("recall@100", evaluation.recall);
-    line("MRR", evaluation.mrr);
-    line("without a result", evaluation.zero_results);
-    let _ = writeln!(out, "{:<22} {}", "queries", evaluation.queries);
-    let mut scores: Vec<&QueryScore> = evaluation.per_query.iter().collect();
-    scores.sort_by(|a, b| a.ndcg.total_cmp(&b.ndcg).then_with(|| a.id.cmp(&b.id)));
-    if worst > 0 {
-        let _ = writeln!(out, "\nnDCG@10  judged-only  recall@100   found  query");
+/// A measure and the least that it must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Floor {
+    measure: String,
+    least: f64,
+}
+
+impl FromStr for Floor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (measure, least) = text.split_once('=').ok_or("is not of the form MEASURE=VALUE")?;
+        if !MEASURES.contains(&measure) {
+            return Err(format!("'{measure}' is none of {}", MEASURES.join(", ")));
+        }
+        let least = least.parse().map_err(|_| format!("'{least}' is not a number"))?;
+        Ok(Self { measure: measure.to_owned(), least })
     }
-    for score in scores.into_iter().take(worst) {
+}
+
+const MEASURES: [&str; 4] = ["ndcg", "judged_ndcg", "recall", "mrr"];
+
+impl Evaluation {
+    /// # Errors
+    /// Names the measures that are below their floors.
+    pub fn check(&self, floors: &[Floor]) -> Result<()> {
+        let value = |measure: &str| match measure {
+            "ndcg" => self.ndcg,
+            "judged_ndcg" => self.judged_ndcg,
+            "recall" => self.recall,
+            _ => self.mrr,
+        };
+        let below = floors.iter().filter(|floor| value(&floor.measure) < floor.least);
+        let below: Vec<String> = below
+            .map(|floor| format!("{} is {:.4}, and must be {}", floor.measure, value(&floor.measure), floor.least))
+            .collect();
+        ensure!(below.is_empty(), "{}", below.join("; "));
+        Ok(())
+    }
+}
+
+/// The evaluation for people, with the queries that scored worst, or those that moved most against another one.
+pub fn text(evaluation: &Evaluation, against: Option<&Evaluation>, worst: usize) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, of: fn(&Evaluation) -> f64| {
+        let _ = write!(out, "{name:<22} {:.3}", of(evaluation));
+        if let Some(against) = against {
+            let _ = write!(out, "  against {:.3}  {:+.3}", of(against), of(evaluation) - of(against));
+        }
+        out.push('\n');
+    };
+    line("nDCG@10", |one| one.ndcg);
+    line("judged-only nDCG@10", |one| one.judged_ndcg);
+    line("recall@100", |one| one.recall);
+    line("MRR", |one| one.mrr);
+    line("without a result", |one| one.zero_results);
+    let _ = writeln!(out, "{:<22} {}", "queries", evaluation.queries);
+    if worst == 0 {
+        return out;
+    }
+    match against {
+        None => worst_queries(evaluation, worst, &mut out),
+        Some(against) => moved_queries(evaluation, against, worst, &mut out),
+    }
+    out
+}
+
+fn worst_queries(evaluation: &Evaluation, worst: usize, out: &mut String) {
+    let _ = writeln!(out, "\nnDCG@10  judged-only  recall@100   found  query");
+    for score in evaluation.worst_first().into_iter().take(worst) {
         let recall = score.recall.map_or("     -".to_owned(), |recall| format!("{recall:>6.3}"));
         let (ndcg, judged, found) = (score.ndcg, score.judged_ndcg, score.found);
         let _ = writeln!(out, "{ndcg:>7.3}  {judged:>11.3}  {recall:>10}  {found:>6}  {}", score.query);
     }
-    out
+}
+
+fn moved_queries(evaluation: &Evaluation, against: &Evaluation, most: usize, out: &mut String) {
+    let mut moved: Vec<(f64, &QueryScore)> = evaluation.moves(against).collect();
+    moved.retain(|(by, _)| by.abs() > 1e-9);
+    moved.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then_with(|| a.1.id.cmp(&b.1.id)));
+    let _ = writeln!(out, "\n{} queries moved\n  moved  nDCG@10  query", moved.len());
+    for (by, score) in moved.into_iter().take(most) {
+        let _ = writeln!(out, "{by:>+7.3}  {:>7.3}  {}", score.ndcg, score.query);
+    }
+}
+
+impl Evaluation {
+    /// The queries, worst first.
+    pub fn worst_first(&self) -> Vec<&QueryScore> {
+        let mut scores: Vec<&QueryScore> = self.per_query.iter().collect();
+        scores.sort_by(|a, b| a.ndcg.total_cmp(&b.ndcg).then_with(|| a.id.cmp(&b.id)));
+        scores
+    }
+
+    /// By how much each query is better than in another evaluation of the same queries.
+    pub fn moves<'a>(&'a self, against: &'a Self) -> impl Iterator<Item = (f64, &'a QueryScore)> {
+        self.per_query.iter().zip(&against.per_query).map(|(here, there)| (here.ndcg - there.ndcg, here))
+    }
 }
 
 #[cfg(test)]

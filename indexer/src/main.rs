@@ -2,16 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use indexer::build::{self, BuildRequest};
 use indexer::config::{self, Cli, Command};
 use indexer::opened::{self, folder_url};
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
-use indexer::{demo, evaluate, report};
+use indexer::{demo, evaluate, evaluation_page, report};
 use serde_json::{Value, json};
 use snapshots::Store;
 
@@ -50,6 +51,8 @@ async fn run(command: Command, output: Output) -> Result<()> {
             let request = BuildRequest {
                 mapping: args.mapping()?,
                 rejects: args.reject_policy(),
+                rules: args.rules.clone(),
+                recorded_queries: args.recorded_queries.clone(),
                 catalogue: args.catalogue,
                 inputs: args.inputs,
                 format: args.format,
@@ -81,11 +84,34 @@ async fn run(command: Command, output: Output) -> Result<()> {
             let manifest = report::show(&open(&args.store.store)?, &args.snapshot).await?;
             tell(output, &serde_json::to_value(&manifest)?, |_| report::show_text(&manifest));
         }
+        Command::Check(args) => {
+            let rules = args.rules.as_deref().map(read_text).transpose()?;
+            let opened = opened::open_with(&args.snapshot, rules, &config::azure_settings()).await?;
+            let findings = opened.index.check_rules(jiff::Timestamp::now());
+            let told = json!({
+                "event": "checked", "rules": opened.index.rules().count(),
+                "faults": findings.faults, "doubts": findings.doubts,
+            });
+            tell(output, &told, |_| report::findings_text(opened.index.rules().count(), &findings));
+            ensure!(findings.faults.is_empty(), "{} of the rules are at fault", findings.faults.len());
+        }
         Command::Evaluate(args) => {
             let judged = evaluate::read(&args.queries, &args.judgments, args.min_judged)?;
-            let opened = opened::open(&args.snapshot, &config::azure_settings()).await?;
-            let evaluation = evaluate::evaluate(&opened.index, &judged)?;
-            tell(output, &serde_json::to_value(&evaluation)?, |_| evaluate::text(&evaluation, args.worst));
+            let evaluation = evaluated(&args.snapshot, &judged).await?;
+            let against = match &args.against {
+                Some(name) => Some(evaluated(name, &judged).await?),
+                None => None,
+            };
+            let mut value = serde_json::to_value(&evaluation)?;
+            if let Some(against) = &against {
+                value["against"] = serde_json::to_value(against)?;
+            }
+            tell(output, &value, |_| evaluate::text(&evaluation, against.as_ref(), args.worst));
+            if let Some(path) = &args.html {
+                let page = evaluation_page::page(&args.snapshot, &evaluation, against.as_ref());
+                std::fs::write(path, page).with_context(|| path.display().to_string())?;
+            }
+            evaluation.check(&args.floors)?;
         }
         Command::DemoCatalogue(args) => {
             demo::write(&args.out, args.products, args.seed, &mut progress)?;
@@ -94,6 +120,15 @@ async fn run(command: Command, output: Output) -> Result<()> {
         }
     }
     Ok(())
+}
+
+async fn evaluated(snapshot: &str, judged: &[evaluate::JudgedQuery]) -> Result<evaluate::Evaluation> {
+    let opened = opened::open(snapshot, &config::azure_settings()).await?;
+    evaluate::evaluate(&opened.index, judged)
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
 /// The store to publish to: a folder is made, but not by a dry run, which takes a missing one for an empty one.

@@ -19,6 +19,14 @@ pub struct Opened {
 /// # Errors
 /// When there is no such snapshot, or it cannot be opened.
 pub async fn open(name: &str, settings: &[(String, String)]) -> Result<Opened> {
+    open_with(name, None, settings).await
+}
+
+/// Opens a snapshot with other rules than its own.
+///
+/// # Errors
+/// As [`open`], and when the rules are at fault.
+pub async fn open_with(name: &str, rules: Option<String>, settings: &[(String, String)]) -> Result<Opened> {
     let (place, id) = match name.rsplit_once('@') {
         Some((place, id)) => (place, Some(id.parse::<SnapshotId>()?)),
         None => (name, None),
@@ -35,7 +43,11 @@ pub async fn open(name: &str, settings: &[(String, String)]) -> Result<Opened> {
     let folder = tempfile::tempdir()?;
     let cache = Cache::open(folder.path())?;
     snapshots::install(&store, &cache, &manifest).await?;
-    Ok(Opened { index: Index::open(Snapshot::open(&cache, manifest)?)?, _folder: folder })
+    let mut snapshot = Snapshot::open(&cache, manifest)?;
+    if rules.is_some() {
+        snapshot.rules = rules;
+    }
+    Ok(Opened { index: Index::open(snapshot)?, _folder: folder })
 }
 
 /// A folder as the URL of a store.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anyhow::{Result, bail};
 use jiff::{SignedDuration, Timestamp};
+use search::RuleFindings;
 use serde_json::{Value, json};
 use snapshots::{ChannelName, Error, Manifest, PointerState, SnapshotId, Store};
 
@@ -147,6 +148,15 @@ pub fn show_text(manifest: &Manifest) -> String {
             format!("{} {} {}", object.blake3, format!("{:?}", object.role).to_lowercase(), bytes(object.size_bytes)),
         );
     }
+    out
+}
+
+/// `check` for people.
+pub fn findings_text(rules: usize, findings: &RuleFindings) -> String {
+    let mut out = String::new();
+    findings.faults.iter().for_each(|fault| out.push_str(&format!("fault: {fault}\n")));
+    findings.doubts.iter().for_each(|doubt| out.push_str(&format!("probably a mistake: {doubt}\n")));
+    let _ = writeln!(out, "{rules} rules, {} at fault, {} doubtful", findings.faults.len(), findings.doubts.len());
     out
 }
 

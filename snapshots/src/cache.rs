@@ -196,6 +196,10 @@ fn check_content(file: &Path, object: &ObjectRef) -> Result<(), Error> {
         Role::Segment => Segment::open(bytes)?.check(),
         Role::Liveness => Liveness::from_bytes(&bytes).map(|_| ()),
         Role::Catalogue => catalogue_of(&bytes).map(|_| ()),
+        Role::Rules => match std::str::from_utf8(&bytes) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::corrupt("rules", error)),
+        },
     }
 }
 

@@ -19,6 +19,8 @@ use crate::store::Store;
 pub struct Draft {
     /// The text of `catalogue.toml`.
     pub settings: String,
+    /// The text of `rules.toml`, if there is one.
+    pub rules: Option<String>,
     pub segments: Vec<DraftSegment>,
     pub statistics: Statistics,
     pub validation: ValidationReport,
@@ -45,6 +47,9 @@ impl Draft {
         let mut objects = Vec::new();
         let settings = self.settings.into_bytes();
         put(store, &mut objects, Role::Catalogue, settings).await?;
+        if let Some(rules) = self.rules {
+            put(store, &mut objects, Role::Rules, rules.into_bytes()).await?;
+        }
         let mut segments = Vec::new();
         for draft in &self.segments {
             let bytes = Mapping::open(&draft.file, false)?;

@@ -100,6 +100,7 @@ impl fmt::Debug for SnapshotId {
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Catalogue,
+    Rules,
     Segment,
     Liveness,
 }
@@ -208,6 +209,11 @@ impl Manifest {
     /// The object with the catalogue's settings.
     pub fn catalogue_object(&self) -> Option<&ObjectRef> {
         self.objects.iter().find(|object| object.role == Role::Catalogue)
+    }
+
+    /// The object with the catalogue's rules, if it has any.
+    pub fn rules_object(&self) -> Option<&ObjectRef> {
+        self.objects.iter().find(|object| object.role == Role::Rules)
     }
 
     pub fn size_bytes(&self) -> u64 {

@@ -14,6 +14,8 @@ use crate::store::Store;
 pub struct Snapshot {
     pub manifest: Manifest,
     pub catalogue: Arc<Catalogue>,
+    /// The text of the catalogue's rules.
+    pub rules: Option<String>,
     pub segments: Vec<LiveSegment>,
 }
 
@@ -55,6 +57,11 @@ impl Snapshot {
             installed.ok_or_else(|| Error::NotFound(format!("object {}", object.blake3)))?.map(true)
         };
         let catalogue = Arc::new(catalogue_of(&map(manifest.catalogue_object())?)?);
+        let rules = manifest.rules_object().map(|object| {
+            let text = String::from_utf8(map(Some(object))?.to_vec());
+            text.map_err(|error| Error::corrupt("rules", error))
+        });
+        let rules = rules.transpose()?;
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for part in &manifest.segments {
             let segment = Segment::open(map(manifest.object(&part.segment))?)?;
@@ -67,7 +74,7 @@ impl Snapshot {
             live.check_columns(&catalogue)?;
             segments.push(live);
         }
-        Ok(Self { manifest, catalogue, segments })
+        Ok(Self { manifest, catalogue, rules, segments })
     }
 
     /// The segment and document of a current product.

@@ -219,3 +219,43 @@ fn the_admin_port_and_the_page() {
         "queries stay out of the log"
     );
 }
+
+#[test]
+fn suggestions_and_similar_products() {
+    let (_shop, edge) = serve(30);
+    let body = edge.get("/v1/suggest?q=la&products=2&fields=id").json();
+    let texts: Vec<&str> =
+        body["suggestions"].as_array().expect("a list").iter().filter_map(|one| one["text"].as_str()).collect();
+    assert!(texts.contains(&"lamps"), "{body}");
+    let first = &body["suggestions"][0];
+    assert_eq!(first["highlight"], "<mark>lamps</mark>");
+    assert_eq!(first["scopes"], json!([{"category": "Home", "count": 30}]));
+    assert_eq!(body["products"].as_array().map(Vec::len), Some(2));
+    assert_eq!(body["query"], json!({"original": "la", "corrected": null}));
+    let body = edge.get("/v1/products/p3/similar?limit=3&fields=id,category").json();
+    let ids: Vec<&str> =
+        body["products"].as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
+    assert!(ids.len() == 3 && !ids.contains(&"p3"), "{body}");
+    assert_eq!(body["products"][0]["category"], json!(["Home", "Tables & more"]), "one of its category");
+    assert_eq!(edge.get("/v1/products/none/similar").status, 404);
+    for (path, parameter) in [
+        ("/v1/suggest?limit=99", "limit"),
+        ("/v1/suggest?size=1", "size"),
+        ("/v1/products/p3/similar?limit=99", "limit"),
+        ("/v1/search?distinct=yes", "distinct"),
+    ] {
+        let answer = edge.get(path);
+        assert_eq!((answer.status, answer.json()["parameter"].as_str()), (400, Some(parameter)), "{path}");
+    }
+}
+
+#[test]
+fn misspelled_queries_and_explanations() {
+    let (_shop, edge) = serve(30);
+    let body = edge.get("/v1/search?q=alpah+lamp&per_page=1&explain=true&fields=id").json();
+    assert_eq!(body["query"], json!({"original": "alpah lamp", "corrected": "alpha lamp", "dropped": []}));
+    let explained = body["hits"][0]["explain"].as_object().expect("an explanation");
+    let total = explained["score"].as_f64().expect("a number");
+    let parts: f64 = explained.iter().filter(|(name, _)| *name != "score").filter_map(|(_, part)| part.as_f64()).sum();
+    assert!((total - parts).abs() < 1e-4, "{explained:?}");
+}

@@ -110,6 +110,7 @@ async fn write_snapshot(store: &Store, folder: &Path, settings: String, mut prod
     let product_count = builder.finish().expect("a segment").product_count;
     let draft = Draft {
         settings,
+        rules: None,
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics: Statistics { product_count: u64::from(product_count), ..Default::default() },
         validation: Default::default(),

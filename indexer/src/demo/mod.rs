@@ -16,13 +16,14 @@ use serde_json::{Map, Value, json};
 use crate::progress::Progress;
 use words::{ADJECTIVES, BRANDS, COLORS, Color, DEPARTMENTS, LINES, TYPES, Type};
 
-/// Writes `catalogue.toml`, `products.jsonl` and `pictures/` into a folder.
+/// Writes `catalogue.toml`, `rules.toml`, `products.jsonl` and `pictures/` into a folder.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn write(folder: &Path, products: u64, seed: u64, progress: &mut Progress) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     std::fs::write(folder.join("catalogue.toml"), CATALOGUE).with_context(|| folder.display().to_string())?;
+    std::fs::write(folder.join("rules.toml"), RULES).with_context(|| folder.display().to_string())?;
     pictures::write(&folder.join("pictures"))?;
     let path = folder.join("products.jsonl");
     let mut out = BufWriter::new(File::create(&path).with_context(|| path.display().to_string())?);
@@ -37,6 +38,7 @@ pub fn write(folder: &Path, products: u64, seed: u64, progress: &mut Progress) -
 }
 
 const CATALOGUE: &str = include_str!("catalogue.toml");
+const RULES: &str = include_str!("rules.toml");
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, fast, and the same on every machine.
 struct Random(u64);
@@ -270,6 +272,7 @@ mod tests {
         let some = |seed| Shop::new(seed).take(50).map(|row| row.to_string()).collect::<Vec<_>>();
         assert_eq!(some(1), some(1));
         assert_ne!(some(1), some(2));
+        assert_eq!(search::Rules::parse(RULES, &catalogue, None).expect("sound rules").count(), 2);
     }
 
     #[test]

@@ -33,6 +33,22 @@ fn judged_queries_are_scored() {
     let live = ["evaluate", "--snapshot", &store, "--queries", "queries.jsonl", "--judgments", "judgments.tsv"];
     assert_eq!(json(path, &live)["ndcg"], scores["ndcg"]);
 
+    // Beside another snapshot, as a page, and against floors.
+    fs::write(path.join("rows.jsonl"), "{\"id\": \"p1\", \"title\": \"blue lamp\"}\n").expect("rows");
+    json(path, &["build", "--catalogue", "catalogue.toml", "--out", "other", "rows.jsonl"]);
+    let compared = [&arguments[..], &["--against", "other", "--html", "report.html", "--floor", "ndcg=0.1"]].concat();
+    let text = String::from_utf8(run(path, &compared).stdout).expect("text");
+    assert!(text.contains("against") && text.contains("1 queries moved"), "{text}");
+    let page = fs::read_to_string(path.join("report.html")).expect("a page");
+    assert!(
+        page.starts_with("<!doctype html>") && page.contains("red lamp") && page.contains("class=\"up\""),
+        "{page}"
+    );
+    let strict = [&arguments[..], &["--floor", "ndcg=0.99"]].concat();
+    assert!(fails(path, &strict).contains("must be 0.99"), "a floor fails the command");
+    let unknown = [&arguments[..], &["--floor", "f1=0.5"]].concat();
+    assert!(fails(path, &unknown).contains("'f1' is none of ndcg"), "the measure is named");
+
     fs::write(path.join("judgments.tsv"), "q1\tp0\t3\nq1 p1 1\n").expect("judgements");
     assert!(fails(path, &arguments).contains("judgments.tsv: line 2: expected query id"), "the line is named");
 }

@@ -18,9 +18,22 @@ impl Bits {
         Self { words }
     }
 
+    /// Adds a document; false where it was there already.
     #[inline]
-    pub(crate) fn insert(&mut self, doc: u32) {
-        self.words[doc as usize / 64] |= 1 << (doc % 64);
+    pub(crate) fn insert(&mut self, doc: u32) -> bool {
+        let (word, bit) = (&mut self.words[doc as usize / 64], 1 << (doc % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    pub(crate) fn remove(&mut self, doc: u32) {
+        self.words[doc as usize / 64] &= !(1 << (doc % 64));
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, doc: u32) -> bool {
+        self.words[doc as usize / 64] >> (doc % 64) & 1 == 1
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -12,9 +12,10 @@ use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
 
 use crate::analysis::{Analyzer, Tokens};
 use crate::codes::CodesBuilder;
+use crate::completions::CompletionsBuilder;
 use crate::error::Error;
 use crate::lead::{self, LeadReader};
-use crate::text::{AnalysedText, Fields, LENGTHS, field_texts, tokenizers};
+use crate::text::{AVAILABILITY, AnalysedText, Fields, LENGTHS, field_texts, tokenizers};
 use crate::vocabulary::VocabularyBuilder;
 
 /// tantivy sizes its tables by this; a segment is never split, however much memory its text needs.
@@ -36,11 +37,13 @@ pub struct SegmentBuilder {
     analyzer: Analyzer,
     vocabulary: VocabularyBuilder,
     codes: CodesBuilder,
+    completions: CompletionsBuilder,
     tokens: Tokens,
     analysed: AnalysedText,
     lead: LeadReader,
     /// The weighted length of each product's text.
     lengths: Vec<u16>,
+    availability: Vec<u8>,
     /// What each word is indexed by; stemming is the dearest step of reading a text.
     stems: HashMap<String, String>,
     report: BuildReport,
@@ -83,13 +86,20 @@ impl SegmentBuilder {
             catalogue,
             vocabulary: VocabularyBuilder::default(),
             codes: CodesBuilder::default(),
+            completions: CompletionsBuilder::default(),
             tokens: Tokens::default(),
             analysed: AnalysedText::default(),
             lead: LeadReader::default(),
             lengths: Vec::new(),
+            availability: Vec::new(),
             stems: HashMap::new(),
             report: BuildReport { product_count: 0, words, facet_values: Vec::new(), unread_numbers: Vec::new() },
         })
+    }
+
+    /// Takes note of a query that shoppers typed so many times: it is suggested while it finds something.
+    pub fn record_query(&mut self, query: &str, count: u64) {
+        self.completions.add_recorded(&self.analyzer, query, count);
     }
 
     /// Adds the next product; the order is that of [`SegmentWriter::add`].
@@ -98,6 +108,7 @@ impl SegmentBuilder {
     /// As [`SegmentWriter::add`].
     pub fn add(&mut self, product: &Product) -> Result<(), Error> {
         self.segment.add(product)?;
+        self.availability.push(product.availability as u8);
         self.codes.add(product, self.report.product_count);
         self.analyse(product);
         let mut document = TantivyDocument::new();
@@ -147,6 +158,7 @@ impl SegmentBuilder {
         }
         self.lengths.push(u16::try_from(length).unwrap_or(u16::MAX));
         self.vocabulary.end_product(self.lead.words());
+        self.completions.add_product(&self.analyzer, product, self.lead.phrases());
     }
 
     /// Finishes the file.
@@ -175,8 +187,10 @@ impl SegmentBuilder {
                 std::io::copy(&mut file, &mut sections).map_err(io)?;
             }
         }
+        sections.section(AVAILABILITY, &self.availability).map_err(io)?;
         sections.section(LENGTHS, bytemuck::cast_slice(&self.lengths)).map_err(io)?;
         self.codes.write(&mut sections).map_err(io)?;
+        self.completions.write(&mut sections).map_err(io)?;
         self.vocabulary.write(&self.analyzer, &mut sections).map_err(io)?;
         let meta = std::fs::read_to_string(folder.join("meta.json")).map_err(io)?;
         let hyphenated = |id: &str| [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");

@@ -10,6 +10,8 @@ use thiserror::Error;
 pub enum Error {
     #[error(transparent)]
     Snapshot(#[from] snapshots::Error),
+    #[error(transparent)]
+    Rules(#[from] crate::rules::RulesError),
     #[error("the text index: {0}")]
     Text(#[from] tantivy::TantivyError),
     #[error("{}: {source}", path.display())]

@@ -6,6 +6,7 @@ use std::ops::Range;
 use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, LiveSegment};
 
 use crate::categories::is_below;
+use crate::distinct::GroupMember;
 use crate::index::Index;
 use crate::request::{SearchRequest, counts_values};
 
@@ -58,6 +59,36 @@ impl FacetCounts {
         let column = |place: usize| part.segment.number(&names[place].name).unwrap_or(&[]);
         let numbers = self.numbers.iter_mut().map(|(place, stats)| (*place, column(*place), stats)).collect();
         SegmentCounts { part, table: index.values.table(segment), values: &mut self.values, numbers, index }
+    }
+
+    /// Counts a group of variants: once for each value that any of its hits has, and for a refined facet also for those
+    /// that only its refinement keeps from being hits.
+    pub(crate) fn add_group(&mut self, index: &Index, group: &[GroupMember]) {
+        let (mut values, mut numbers) = (Vec::new(), Vec::new());
+        for member in group {
+            let (segment, doc) = (member.segment, member.candidate.doc);
+            let part = &index.segments()[segment].segment;
+            if !self.values.is_empty() {
+                let table = index.values.table(segment);
+                let row = part.facet_rows().row(doc).iter();
+                let row = row.map(|value| table.map_or(*value, |table| table[*value as usize]));
+                let range = member.only_fails.map(|facet| index.values.range(facet));
+                values
+                    .extend(row.filter(|value| range.as_ref().is_none_or(|range| range.contains(&(*value as usize)))));
+            }
+            for (place, (facet, _)) in self.numbers.iter().enumerate() {
+                if member.only_fails.is_none_or(|only| only == *facet) {
+                    let column = part.number(&index.catalogue().facets[*facet].name).unwrap_or(&[]);
+                    numbers.push((place, column[doc as usize]));
+                }
+            }
+        }
+        values.sort_unstable();
+        values.dedup();
+        values.into_iter().for_each(|value| self.values[value as usize] += 1);
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().for_each(|(place, value)| self.numbers[place].1.add(value));
     }
 
     pub(crate) fn answer(&self, index: &Index, request: &SearchRequest) -> Vec<FacetAnswer> {

@@ -2,17 +2,22 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
 use snapshots::{Catalogue, LiveSegment, PRODUCT_FIELDS, RecordView, Segment, Snapshot};
 use tantivy::{InvertedIndexReader, SegmentReader};
 
 use crate::analysis::Analyzer;
+use crate::bits::Bits;
 use crate::codes::Codes;
+use crate::completions::Completions;
 use crate::directory::SegmentDirectory;
 use crate::error::Error;
+use crate::rank::{ScoreParts, availability_share, popularity_share};
+use crate::rules::Rules;
 use crate::score::{Lengths, Scale};
-use crate::text::{Fields, LENGTHS};
+use crate::text::{AVAILABILITY, Fields, LENGTHS};
 use crate::vocabulary::Vocabulary;
 
 /// A snapshot that can be searched.
@@ -22,6 +27,9 @@ pub struct Index {
     pub(crate) values: FacetValues,
     pub(crate) scale: Scale,
     pub(crate) analyzer: Analyzer,
+    pub(crate) rules: Rules,
+    /// The products that nobody may see, by version of the rules and by segment.
+    pub(crate) hidden: Vec<OnceLock<Vec<Bits>>>,
 }
 
 /// The text index of one segment.
@@ -30,8 +38,11 @@ pub(crate) struct TextReader {
     pub(crate) prefixes: Arc<InvertedIndexReader>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) codes: Codes,
+    pub(crate) completions: Completions,
     /// Where the weighted length of each document's text stands in the segment.
     lengths: Range<usize>,
+    /// Where its availability stands, a byte each.
+    availability: Range<usize>,
     pub(crate) fields: Fields,
 }
 
@@ -41,11 +52,22 @@ impl Index {
     /// # Errors
     /// When a segment's text is damaged or does not fit its columns.
     pub fn open(snapshot: Snapshot) -> Result<Self, Error> {
+        Self::open_for(snapshot, None)
+    }
+
+    /// Opens an index for one market, whose rules apply. Blocks.
+    ///
+    /// # Errors
+    /// As [`Index::open`], and when the snapshot's rules are at fault.
+    pub fn open_for(snapshot: Snapshot, market: Option<&str>) -> Result<Self, Error> {
         let texts = snapshot.segments.iter().map(|part| TextReader::open(&part.segment)).collect::<Result<_, _>>()?;
         let values = FacetValues::new(&snapshot);
         let scale = Scale::new(&snapshot.catalogue);
         let analyzer = Analyzer::new(&snapshot.catalogue.locale);
-        Ok(Self { snapshot, texts, values, scale, analyzer })
+        let rules = snapshot.rules.as_deref().unwrap_or_default();
+        let rules = Rules::parse(rules, &snapshot.catalogue, market)?;
+        let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
+        Ok(Self { snapshot, texts, values, scale, analyzer, rules, hidden })
     }
 
     pub fn snapshot(&self) -> &Snapshot {
@@ -85,10 +107,33 @@ impl Index {
         serde_json::from_slice(json).unwrap_or_default()
     }
 
-    /// The record and segment of a current product.
+    /// The rules of the catalogue.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The record and segment of a current product that may be seen.
     pub fn product(&self, id: &str) -> Option<(usize, RecordView<'_>)> {
-        let (segment, doc) = self.snapshot.find(id)?;
+        let (segment, doc) = self.find(id)?;
         Some((segment, self.record(segment, doc)))
+    }
+
+    /// The segment and document of a current product that may be seen.
+    pub(crate) fn find(&self, id: &str) -> Option<(usize, u32)> {
+        let (segment, doc) = self.snapshot.find(id)?;
+        let hidden = self.hidden_at(Timestamp::now());
+        (hidden.is_empty() || !hidden[segment].contains(doc)).then_some((segment, doc))
+    }
+
+    /// Adds to a score what says nothing about the query: popularity, rating and availability.
+    pub(crate) fn with_priors(&self, mut parts: ScoreParts, boost: f32, segment: usize, doc: u32) -> ScoreParts {
+        let part = &self.segments()[segment].segment;
+        let rank = part.static_ranks()[doc as usize];
+        parts.popularity = parts.text * popularity_share(rank);
+        let availability = &part.bytes()[self.texts[segment].availability.clone()];
+        parts.availability = parts.text * availability_share(availability[doc as usize]);
+        parts.rules = parts.text * boost;
+        parts
     }
 }
 
@@ -112,9 +157,15 @@ impl TextReader {
         if lengths.len() != 2 * segment.product_count() {
             return Err(corrupt("it does not have a length for each product"));
         }
+        let availability = segment.section(AVAILABILITY).ok_or_else(|| corrupt("it has no availability"))?;
+        if availability.len() != segment.product_count() {
+            return Err(corrupt("it does not have an availability for each product"));
+        }
         Ok(Self {
             lengths,
+            availability,
             codes: Codes::open(segment)?,
+            completions: Completions::open(segment)?,
             words,
             prefixes: reader.inverted_index(fields.prefix)?,
             vocabulary,

@@ -12,6 +12,9 @@ use crate::vocabulary::{Lead, LeadPart};
 /// A lead has so many words of the description.
 const DESCRIPTION_WORDS: usize = 16;
 
+/// Longer phrases are names of products rather than of what they are.
+const MAX_PHRASE_WORDS: usize = 3;
+
 /// Gathers the lead of one product.
 #[derive(Default)]
 pub(crate) struct LeadReader {
@@ -20,6 +23,8 @@ pub(crate) struct LeadReader {
 
 struct ReadWord {
     number: u32,
+    /// The word itself, where it may be part of a phrase.
+    text: String,
     part: LeadPart,
     begins_clause: bool,
     kind: Kind,
@@ -64,7 +69,8 @@ impl LeadReader {
             text if analyzer.ends_groups(text) => Kind::Between,
             _ => Kind::Noun,
         };
-        self.words.push(ReadWord { number, part, begins_clause: token.begins_clause, kind });
+        let text = if part == LeadPart::Title { token.text.to_owned() } else { String::new() };
+        self.words.push(ReadWord { number, text, part, begins_clause: token.begins_clause, kind });
     }
 
     /// The lead, word by word.
@@ -75,6 +81,25 @@ impl LeadReader {
             // A brand may be called "For Him".
             mentioned = !starts_part && (mentioned || word.kind == Kind::Mention);
             Lead { word: word.number, part: word.part, ends_group: self.ends_group(at), is_mentioned: mentioned }
+        })
+    }
+
+    /// The phrases of the title: up to three words that end a group together.
+    pub(crate) fn phrases(&self) -> impl Iterator<Item = String> + '_ {
+        let ends = self
+            .words()
+            .enumerate()
+            .filter(|(_, word)| word.part == LeadPart::Title && word.ends_group && !word.is_mentioned);
+        ends.flat_map(move |(end, _)| {
+            let is_part = move |at: &usize| {
+                let word = &self.words[*at];
+                word.kind == Kind::Noun && word.part == LeadPart::Title && (*at == end || !self.ends_group(*at))
+            };
+            let starts = (0..=end).rev().take(MAX_PHRASE_WORDS).take_while(is_part);
+            starts.map(move |start| {
+                let words = self.words[start..=end].iter().map(|word| word.text.as_str());
+                words.collect::<Vec<_>>().join(" ")
+            })
         })
     }
 

@@ -363,9 +363,34 @@ impl<'a> Matcher<'a> {
 
     /// Calls `each` with every document that has all words.
     pub(crate) fn all_words(mut self, each: &mut impl FnMut(Match)) {
-        // The rarest word leads; the others are asked for its documents only.
-        let rising = std::mem::take(&mut self.rising);
-        let Some((&lead, others)) = rising.split_first() else { return };
+        while let Some(doc) = self.next_common() {
+            let norm = self.lengths.norm(doc);
+            let mut found = Match::none(doc);
+            // Scores are added in the order of the words, so that the sum is the same in every segment.
+            for (place, cursor) in self.cursors.iter_mut().enumerate() {
+                found.add(place, cursor.score(doc, norm));
+            }
+            each(found);
+            self.cursors[self.rising[0]].advance();
+        }
+    }
+
+    /// Whether any document that has all words is accepted.
+    pub(crate) fn finds(mut self, accept: impl Fn(u32) -> bool) -> bool {
+        while let Some(doc) = self.next_common() {
+            if accept(doc) {
+                return true;
+            }
+            self.cursors[self.rising[0]].advance();
+        }
+        false
+    }
+
+    /// Moves to the next document that has all words, from where the rarest word stands on: it leads, and the others are
+    /// asked for its documents only.
+    #[inline]
+    fn next_common(&mut self) -> Option<u32> {
+        let (&lead, others) = self.rising.split_first()?;
         let mut doc = self.cursors[lead].doc();
         'documents: while doc != TERMINATED {
             for &other in others {
@@ -375,15 +400,9 @@ impl<'a> Matcher<'a> {
                     continue 'documents;
                 }
             }
-            let norm = self.lengths.norm(doc);
-            let mut found = Match::none(doc);
-            // Scores are added in the order of the words, so that the sum is the same in every segment.
-            for (place, cursor) in self.cursors.iter_mut().enumerate() {
-                found.add(place, cursor.score(doc, norm));
-            }
-            each(found);
-            doc = self.cursors[lead].advance();
+            return Some(doc);
         }
+        None
     }
 
     /// Calls `each` with every document that has all words but one. Of any two words such a document has one, so the

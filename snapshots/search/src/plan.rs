@@ -23,6 +23,16 @@ const RARE_CORRECTION_WEIGHT: f32 = 0.7;
 /// What less likely corrections count at the most, and how many there are.
 const OTHER_CORRECTION_WEIGHT: f32 = 0.5;
 const MAX_CORRECTIONS: usize = 3;
+/// What a synonym counts, next to the word itself.
+const SYNONYM_WEIGHT: f32 = 0.9;
+/// So many synonyms of several words are tried at the most.
+const MAX_READINGS: usize = 8;
+/// What a compound counts, next to the word that it ends in, and how many there are at the most.
+const COMPOUND_WEIGHT: f32 = 0.8;
+const MAX_COMPOUNDS: usize = 64;
+const MIN_COMPOUND_LETTERS: usize = 4;
+/// What holds the parts of compounds together.
+const LINKS: [&str; 6] = ["s", "n", "en", "es", "er", "e"];
 /// Products that two words stand together in are counted up to this.
 const MAX_TOGETHER: u32 = 256;
 
@@ -55,6 +65,12 @@ pub(crate) struct Plan {
     pub(crate) dropped: Vec<String>,
     /// The query as it was understood, where that is not as it was typed.
     pub(crate) corrected: Option<String>,
+    /// What the query may also mean, where synonyms of several words stand for some of it.
+    pub(crate) readings: Vec<Plan>,
+    /// It is such a reading of another plan.
+    pub(crate) is_reading: bool,
+    /// Stems by which a reading names a word of the query, and the word's place.
+    pub(crate) also: Vec<(String, usize)>,
 }
 
 impl Plan {
@@ -66,18 +82,68 @@ impl Plan {
         }
         join_neighbours(index, words, &mut slots);
         let mut plan = Self { slots, ..Self::default() };
+        let stems: Vec<String> = plan.slots.iter().map(|slot| slot.alternatives[0].stem.clone()).collect();
+        let of_several_words = plan.add_synonyms(index, &stems);
+        for (at, length, to) in of_several_words {
+            plan.add_reading(index, words, at, length, to);
+        }
+        add_compounds(index, words, &mut plan.slots);
         plan.drop_idle_words(index, words);
         plan
     }
 
+    /// Adds to each word its synonyms; gives those that are several words: where they stand, for how many words, and what
+    /// they are.
+    fn add_synonyms<'i>(&mut self, index: &'i Index, stems: &'i [String]) -> Vec<(usize, usize, &'i [String])> {
+        let mut longer = Vec::new();
+        if index.rules.synonyms.is_empty() {
+            return longer;
+        }
+        for at in 0..stems.len() {
+            for synonym in index.rules.synonyms.at(stems, at) {
+                match synonym.to.as_slice() {
+                    [one] => {
+                        let stem = index.analyzer.stem(one);
+                        let slots = &mut self.slots[at..at + synonym.from.len()];
+                        slots.iter_mut().for_each(|slot| slot.also(&stem, SYNONYM_WEIGHT));
+                    }
+                    several => longer.push((at, synonym.from.len(), several)),
+                }
+            }
+        }
+        longer.truncate(MAX_READINGS);
+        longer
+    }
+
+    /// Adds a reading with other words in place of some.
+    fn add_reading(&mut self, index: &Index, words: &[QueryWord], at: usize, length: usize, to: &[String]) {
+        let mut slots = self.slots.clone();
+        let others = to.iter().map(|word| Slot::word(&index.analyzer, word));
+        slots.splice(at..at + length, others);
+        slots.truncate(u32::BITS as usize);
+        let kept: Vec<QueryWord> = words[..at].iter().chain(&words[at + length..]).cloned().collect();
+        let mut reading = Self { slots, is_reading: true, ..Self::default() };
+        let is_idle = |slot: &Slot| kept.iter().any(|word| word.text == slot.text && index.is_idle(word));
+        if !reading.slots.iter().all(is_idle) {
+            reading.slots.retain(|slot| !is_idle(slot));
+        }
+        self.readings.push(reading);
+        // The last of the words names what the others only describe.
+        self.also.extend(to.last().map(|word| (index.analyzer.stem(word).into_owned(), at)));
+    }
+
     /// Takes out what says nothing, if something else is left: stop words, and units whose number says them too.
     fn drop_idle_words(&mut self, index: &Index, words: &[QueryWord]) {
-        let is_idle = |word: &QueryWord| word.is_unit || index.analyzer.is_stop_word(&word.text);
+        let is_idle = |word: &QueryWord| index.is_idle(word);
         if words.iter().all(is_idle) {
             return;
         }
         let mut idle = words.iter().map(is_idle);
-        self.slots.retain(|_| !idle.next().unwrap_or(false));
+        let before = self.slots.len();
+        let places: Vec<bool> = (0..before).map(|_| !idle.next().unwrap_or(false)).collect();
+        let mut kept = places.iter();
+        self.slots.retain(|_| kept.next().copied().unwrap_or(true));
+        self.also.iter_mut().for_each(|(_, place)| *place = places[..*place].iter().filter(|kept| **kept).count());
         let stop_words = words.iter().filter(|word| !word.is_unit && is_idle(word));
         self.dropped = stop_words.map(|word| word.text.clone()).collect();
     }
@@ -97,7 +163,7 @@ impl Plan {
         for slot in &self.slots {
             known.push(slot.product_count(index)?);
         }
-        let mut plan = Self { slots: Vec::new(), dropped: self.dropped.clone(), corrected: None };
+        let mut plan = Self { dropped: self.dropped.clone(), ..Self::default() };
         let (mut changed, mut told) = (false, Vec::new());
         for (place, slot) in self.slots.iter().enumerate() {
             let context = self.slots.iter().enumerate();
@@ -142,7 +208,7 @@ impl Slot {
         slot
     }
 
-    fn word(analyzer: &Analyzer, text: &str) -> Self {
+    pub(crate) fn word(analyzer: &Analyzer, text: &str) -> Self {
         let own = Alternative { stem: analyzer.stem(text).into_owned(), weight: 1.0 };
         Self { text: text.to_owned(), alternatives: vec![own], prefix: None, is_number: false }
     }
@@ -190,6 +256,20 @@ fn join_neighbours(index: &Index, words: &[QueryWord], slots: &mut [Slot]) {
     }
 }
 
+/// Adds to each word the compounds that end in it, where the language has such: "Schuhe" are also "Lederschuhe".
+fn add_compounds(index: &Index, words: &[QueryWord], slots: &mut [Slot]) {
+    if !index.analyzer.has_compounds() {
+        return;
+    }
+    for (slot, word) in slots.iter_mut().zip(words).filter(|(_, word)| !word.is_number) {
+        if word.text.chars().count() >= MIN_COMPOUND_LETTERS {
+            for compound in index.compounds_of(&word.text) {
+                slot.also(&index.analyzer.stem(&compound), COMPOUND_WEIGHT);
+            }
+        }
+    }
+}
+
 /// What to make of a word.
 enum Correction {
     None,
@@ -200,6 +280,33 @@ enum Correction {
 }
 
 impl Index {
+    /// Whether products need not have a word.
+    fn is_idle(&self, word: &QueryWord) -> bool {
+        word.is_unit
+            || self.analyzer.is_stop_word(&word.text)
+            || self.rules.is_stop_word(&self.analyzer.stem(&word.text))
+    }
+
+    /// Words of the vocabulary that end in `word`, and begin with another word of it.
+    fn compounds_of(&self, word: &str) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for vocabulary in self.vocabularies() {
+            for number in vocabulary.with_ending(word) {
+                let compound = vocabulary.word(number);
+                let modifier = &compound[..compound.len() - word.len()];
+                let is_word = |text: &str| text.chars().count() > MIN_SPLIT_LETTERS && self.word_count(text) > 0;
+                let links = LINKS.iter().filter_map(|link| modifier.strip_suffix(link));
+                if is_word(modifier) || links.into_iter().any(is_word) {
+                    found.push(compound.to_owned());
+                }
+                if found.len() == MAX_COMPOUNDS {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
     fn correction(&self, slot: &Slot, products: u64, context: &[&str]) -> Result<Correction, Error> {
         if products > RARE_PRODUCTS {
             return Ok(Correction::None);
@@ -233,6 +340,17 @@ impl Index {
         Ok(Correction::Words(vec![corrected]))
     }
 
+    /// The first part of a compound without what holds it to the next, where it is a word so, and else as it is.
+    fn without_link<'w>(&self, part: &'w str) -> &'w str {
+        if !self.analyzer.has_compounds() || self.word_count(part) > 0 {
+            return part;
+        }
+        let bare = LINKS.iter().filter_map(|link| part.strip_suffix(link));
+        bare.into_iter()
+            .find(|bare| bare.chars().count() > MIN_SPLIT_LETTERS && self.word_count(bare) > 0)
+            .unwrap_or(part)
+    }
+
     /// How well a word fits the query's other words: the mean logarithm of how many products have it with each.
     fn fit(&self, word: &str, context: &[&str]) -> Result<f32, Error> {
         let stem = self.analyzer.stem(word);
@@ -256,6 +374,7 @@ impl Index {
             if !is_split_point(left, right) {
                 continue;
             }
+            let left = self.without_link(left);
             let rarer = self.word_count(left).min(self.word_count(right));
             if rarer == 0 {
                 continue;

@@ -73,7 +73,9 @@ impl<'a> Predicate<'a> {
         match self {
             Self::Values(values) => {
                 let mut bits = Bits::none(count);
-                values.iter().flat_map(|value| segment.facet_list(*value)).for_each(|doc| bits.insert(*doc));
+                for doc in values.iter().flat_map(|value| segment.facet_list(*value)) {
+                    bits.insert(*doc);
+                }
                 bits
             }
             Self::Range { column, low, high } => {

@@ -6,6 +6,8 @@
 //! is of that type where the word ends a group of words of its title, of the start of its description, or of its
 //! type.
 
+use snapshots::Availability;
+
 use crate::error::Error;
 use crate::index::TextReader;
 use crate::plan::Plan;
@@ -18,6 +20,29 @@ const TYPE_SHARE: f32 = 0.5;
 /// So does one with all words of the query side by side in its title, and one with all of them as they were typed.
 const PROXIMITY_SHARE: f32 = 0.2;
 const EXACTNESS_SHARE: f32 = 0.1;
+
+/// Popularity and rating break near ties; they never bury a clear match.
+const POPULARITY_SHARE: f32 = 0.05;
+/// What is not to be had now stands behind what is, where both match about as well.
+const OUT_OF_STOCK_SHARE: f32 = -0.1;
+const BACKORDER_SHARE: f32 = -0.03;
+
+/// What a static rank adds to a score, as a share of it: nothing for a product that nobody has bought or rated, and the
+/// whole share for one with a popularity of a million.
+pub(crate) fn popularity_share(static_rank: u32) -> f32 {
+    const UNKNOWN: f32 = 3.5;
+    const MOST: f32 = 15.3;
+    let rank = static_rank as f32 / (1 << 20) as f32;
+    POPULARITY_SHARE * ((rank - UNKNOWN) / (MOST - UNKNOWN)).clamp(-0.2, 1.0)
+}
+
+pub(crate) fn availability_share(availability: u8) -> f32 {
+    match availability {
+        place if place == Availability::OutOfStock as u8 => OUT_OF_STOCK_SHARE,
+        place if place == Availability::Backorder as u8 => BACKORDER_SHARE,
+        _ => 0.0,
+    }
+}
 
 /// What a candidate's score is made of. The parts add up to the score.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,14 +63,21 @@ pub struct ScoreParts {
 }
 
 impl ScoreParts {
+    /// Each part by its name.
+    pub fn named(&self) -> [(&'static str, f32); 7] {
+        [
+            ("text", self.text),
+            ("product_type", self.product_type),
+            ("proximity", self.proximity),
+            ("exactness", self.exactness),
+            ("popularity", self.popularity),
+            ("availability", self.availability),
+            ("rules", self.rules),
+        ]
+    }
+
     pub fn total(&self) -> f32 {
-        self.text
-            + self.product_type
-            + self.proximity
-            + self.exactness
-            + self.popularity
-            + self.availability
-            + self.rules
+        self.named().iter().map(|(_, part)| part).sum()
     }
 }
 
@@ -77,6 +109,9 @@ impl<'a> Asked<'a> {
             for alternative in &slot.alternatives {
                 stems.extend(text.stem_number(&alternative.stem)?.map(|stem| (stem, place)));
             }
+        }
+        for (stem, place) in &plan.also {
+            stems.extend(text.stem_number(stem)?.map(|stem| (stem, *place)));
         }
         let exact = plan.slots.iter().map(|slot| text.vocabulary.find(&slot.text)).collect();
         Ok(Self { vocabulary: &text.vocabulary, stems, exact, head: plan.head() })

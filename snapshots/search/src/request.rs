@@ -18,6 +18,8 @@ pub mod limits {
     pub const DEPTH: usize = 10_000;
     pub const FACET_VALUES: usize = 1_000;
     pub const FILTER_BYTES: usize = 16 * 1024;
+    pub const CONTEXTS: usize = 10;
+    pub const CONTEXT_BYTES: usize = 64;
 }
 
 /// A request in the words of its sender.
@@ -34,6 +36,12 @@ pub struct RawRequest {
     /// None: the catalogue's choice. `*`: all.
     pub fields: Option<Vec<String>>,
     pub highlight: Vec<String>,
+    /// One hit for each group of variants.
+    pub distinct: bool,
+    /// Where the request comes from, for rules that ask.
+    pub contexts: Vec<String>,
+    /// Tell what each score is made of.
+    pub explain: bool,
 }
 
 /// A request that can be answered by any snapshot with these settings.
@@ -53,6 +61,9 @@ pub struct SearchRequest {
     pub facet_limit: usize,
     pub fields: FieldSet,
     pub highlight: FieldSet,
+    pub distinct: bool,
+    pub contexts: Vec<String>,
+    pub explain: bool,
 }
 
 /// A choice of product fields: places in [`PRODUCT_FIELDS`] as bits.
@@ -129,8 +140,23 @@ impl SearchRequest {
             facet_limit,
             fields: FieldSet::parse("fields", raw.fields.as_ref().unwrap_or(&catalogue.hit_fields))?,
             highlight,
+            distinct: raw.distinct,
+            contexts: contexts(raw.contexts)?,
+            explain: raw.explain,
             query: raw.q,
         })
+    }
+}
+
+fn contexts(names: Vec<String>) -> Result<Vec<String>, RequestError> {
+    if names.len() > limits::CONTEXTS {
+        return Err(RequestError::new("contexts", format!("has more than {} entries", limits::CONTEXTS)));
+    }
+    match names.iter().find(|name| name.len() > limits::CONTEXT_BYTES) {
+        Some(_) => {
+            Err(RequestError::new("contexts", format!("an entry is longer than {} bytes", limits::CONTEXT_BYTES)))
+        }
+        None => Ok(names),
     }
 }
 

@@ -9,6 +9,8 @@ use crate::vocabulary::{Vocabulary, each_variant, is_spelled};
 /// Words from this length on are forgiven one mistake, and two.
 const ONE_MISTAKE_LETTERS: usize = 4;
 const TWO_MISTAKES_LETTERS: usize = 8;
+/// Where nothing is nearer, two mistakes are forgiven from here on.
+const LAST_RESORT_LETTERS: usize = 6;
 /// So many candidates are compared with the rest of the query.
 const MAX_CANDIDATES: usize = 12;
 /// A mistake makes a word this much less likely, in units of the logarithm of its frequency.
@@ -34,6 +36,15 @@ impl Index {
             ONE_MISTAKE_LETTERS.. => 1,
             _ => return Vec::new(),
         };
+        let found = self.within(word, allowed);
+        match found.is_empty() && letters >= LAST_RESORT_LETTERS && allowed == 1 {
+            true => self.within(word, 2),
+            false => found,
+        }
+    }
+
+    /// The words within so many mistakes, likeliest first.
+    fn within(&self, word: &str, allowed: usize) -> Vec<Candidate> {
         let mut found: Vec<Candidate> = Vec::new();
         for vocabulary in self.vocabularies() {
             for (number, mistakes, cost) in resembling(vocabulary, word, allowed) {

@@ -16,6 +16,8 @@ use crate::analysis::short_prefixes;
 
 /// The section with the weighted length of each document's text, as 16 bits.
 pub(crate) const LENGTHS: &str = "text_lengths";
+/// The section with the availability of each document, as a byte: its place in the order of [`snapshots::Availability`].
+pub(crate) const AVAILABILITY: &str = "availability";
 
 pub(crate) struct Fields {
     pub(crate) schema: Schema,

@@ -2,6 +2,8 @@
 
 use snapshots::{ABSENT, SortOrder};
 
+use crate::rank::ScoreParts;
+
 /// A document that may become a hit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Candidate {
@@ -12,10 +14,18 @@ pub(crate) struct Candidate {
     pub(crate) doc: u32,
     /// The words that the document has, as bits.
     pub(crate) has: u32,
-    pub(crate) score: f32,
+    /// The score of its text, and the share of it that rules add.
+    pub(crate) text: f32,
+    pub(crate) boost: f32,
+    pub(crate) parts: ScoreParts,
 }
 
 impl Candidate {
+    /// A document that is only counted.
+    pub(crate) fn of(doc: u32) -> Self {
+        Self { tier: u8::MAX, key: 0, doc, has: 0, text: 0.0, boost: 0.0, parts: ScoreParts::default() }
+    }
+
     /// Better first. Documents of a segment stand in static-rank order, so the number breaks ties.
     fn order(&self) -> (u8, std::cmp::Reverse<u64>, u32) {
         (self.tier, std::cmp::Reverse(self.key), self.doc)
@@ -89,7 +99,7 @@ mod tests {
         let mut top = Top::new(3);
         for doc in 0..100_u32 {
             let key = u64::from(doc * 37 % 50);
-            top.push(Candidate { tier: u8::from(doc % 2 == 1), key, doc, has: 0, score: 0.0 });
+            top.push(Candidate { tier: u8::from(doc % 2 == 1), key, ..Candidate::of(doc) });
         }
         let best: Vec<_> = top.into_sorted().iter().map(|best| (best.tier, best.key, best.doc)).collect();
         assert_eq!(best, [(0, 48, 4), (0, 48, 54), (0, 46, 8)]);

@@ -160,6 +160,11 @@ impl VocabularyBuilder {
         out.section("words/offsets", bytemuck::cast_slice(&offsets))?;
         out.section("words/counts", bytemuck::cast_slice(&counts))?;
         out.section("words/stems", bytemuck::cast_slice(&stem_numbers))?;
+        if analyzer.has_compounds() {
+            let mut endings: Vec<u32> = (0..sorted.len() as u32).collect();
+            endings.sort_by(|a, b| sorted[*a as usize].0.bytes().rev().cmp(sorted[*b as usize].0.bytes().rev()));
+            out.section("words/endings", bytemuck::cast_slice(&endings))?;
+        }
         variants.sort_unstable();
         variants.dedup();
         write_variants(&mut variants, out)?;
@@ -246,6 +251,8 @@ struct Sections {
     offsets: Range<usize>,
     counts: Range<usize>,
     stems: Range<usize>,
+    /// The words in the order of their reversed bytes, in languages with compounds.
+    endings: Option<Range<usize>>,
     buckets: Range<usize>,
     variants: Range<usize>,
     variant_words: Range<usize>,
@@ -267,6 +274,7 @@ impl Vocabulary {
             offsets: find("words/offsets")?,
             counts: find("words/counts")?,
             stems: find("words/stems")?,
+            endings: segment.section("words/endings"),
             buckets: find("spelling/buckets")?,
             variants: find("spelling/variants")?,
             variant_words: find("spelling/words")?,
@@ -301,6 +309,11 @@ impl Vocabulary {
         let stems = self.numbers(&sections.stems);
         if stems.len() != self.count || stems.iter().any(|stem| *stem as usize >= stem_count) {
             return corrupt("stems");
+        }
+        if let Some(endings) = sections.endings.as_ref().map(|range| self.numbers(range))
+            && (endings.len() != self.count || endings.iter().any(|word| *word as usize >= self.count))
+        {
+            return corrupt("endings");
         }
         let buckets = self.numbers(&sections.buckets);
         let words = self.numbers(&sections.variant_words);
@@ -356,6 +369,16 @@ impl Vocabulary {
         let start = self.first_from(prefix);
         // No word holds this letter, so it stands above all that begin with the prefix.
         start..self.first_from(&format!("{prefix}\u{10ffff}"))
+    }
+
+    /// Longer words that end like this.
+    pub(crate) fn with_ending(&self, ending: &str) -> impl Iterator<Item = u32> + '_ {
+        let all = self.sections.endings.as_ref().map_or(&[][..], |range| self.numbers(range));
+        let start = all.partition_point(|word| self.word(*word).bytes().rev().lt(ending.bytes().rev()));
+        let ending = ending.to_owned();
+        let length = ending.len();
+        let alike = all[start..].iter().copied().take_while(move |word| self.word(*word).ends_with(&ending));
+        alike.filter(move |word| self.word(*word).len() > length)
     }
 
     /// How many products of the segment have a word.

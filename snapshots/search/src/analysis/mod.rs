@@ -132,7 +132,6 @@ impl Analyzer {
         self.language.mention_words
     }
 
-    #[allow(dead_code)]
     pub(crate) fn has_compounds(&self) -> bool {
         self.language.has_compounds
     }

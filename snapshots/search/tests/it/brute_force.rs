@@ -47,8 +47,10 @@ fn product() -> impl Strategy<Value = Product> {
     let brand = prop::option::of(prop::sample::select(&BRANDS[..]));
     let category = prop::collection::vec(prop::sample::select(&LEVELS[..]), 0..4);
     let colors = prop::collection::vec(prop::sample::select(&COLORS[..]), 0..3);
+    let group = prop::option::of(0..6);
     let numbers = (prop::option::of(0_i64..2000), prop::option::of(0_u32..99), prop::option::of(0_i64..3));
-    (title, brand, category, colors, numbers).prop_map(|(title, brand, category, colors, (price, size, popularity))| {
+    let parts = (title, brand, category, colors, group, numbers);
+    parts.prop_map(|(title, brand, category, colors, group, (price, size, popularity))| {
         let mut product = Product::new(ProductId::new("set later").expect("an id"), title.join(" "));
         product.brand = brand.map(str::to_owned);
         product.category = category.into_iter().map(str::to_owned).collect();
@@ -57,6 +59,7 @@ fn product() -> impl Strategy<Value = Product> {
         if let Some(size) = size {
             product.attributes.insert("size".into(), AttributeValue::One(format!("{}.{}", size / 10, size % 10)));
         }
+        product.variant_group = group.map(|group| format!("g{group}"));
         product.price = price.map(|price| Money::from_minor(price, "EUR".parse().expect("a currency")));
         product.popularity_thousandths = popularity.map(|popularity| popularity * 1000);
         product
@@ -237,6 +240,11 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// What counts as one where variants are folded: the group, or the product alone.
+fn unit(product: &Product) -> &str {
+    product.variant_group.as_deref().unwrap_or(product.id.as_str())
+}
+
 /// The products that a request finds, with the words each lacks.
 fn expected_hits<'a>(
     products: &'a [Product],
@@ -251,7 +259,14 @@ fn expected_hits<'a>(
     all.filter(|(product, has)| *has != 0 && reading.lacking(*has) <= allowed && passes(product)).collect()
 }
 
-fn check_facets(found: &Found, products: &[Product], reading: &Reading<'_>, filter: Option<&Condition>) {
+fn check_facets(
+    found: &Found,
+    products: &[Product],
+    reading: &Reading<'_>,
+    filter: Option<&Condition>,
+    is_distinct: bool,
+) {
+    let unit = |product: &Product| if is_distinct { unit(product).to_owned() } else { product.id.to_string() };
     let catalogue = Catalogue::parse(SETTINGS).expect("valid settings");
     let conjuncts = filter.map(Condition::conjuncts).unwrap_or_default();
     for answer in &found.facets {
@@ -266,7 +281,9 @@ fn check_facets(found: &Found, products: &[Product], reading: &Reading<'_>, filt
                     "price" => product.price.map(Money::amount_minor),
                     _ => size(product),
                 };
-                let values: Vec<i64> = counted.iter().filter_map(|(product, _)| number(product)).collect();
+                let values = counted.iter().filter_map(|(product, _)| Some((unit(product), number(product)?)));
+                let values: BTreeSet<(String, i64)> = values.collect();
+                let values: Vec<i64> = values.into_iter().map(|(_, number)| number).collect();
                 let stats = answer.stats.map(|stats| (stats.min, stats.max, stats.sum, stats.count as usize));
                 let sum = values.iter().map(|value| i128::from(*value)).sum();
                 let expected = values.iter().min().zip(values.iter().max());
@@ -274,14 +291,16 @@ fn check_facets(found: &Found, products: &[Product], reading: &Reading<'_>, filt
             }
             _ => {
                 let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+                let mut pairs: BTreeSet<(String, String)> = BTreeSet::new();
                 for (product, _) in &counted {
                     let values: BTreeSet<String> = match facet.name.as_str() {
                         "brand" => product.brand.iter().cloned().collect(),
                         "category" => product.category_paths().collect(),
                         _ => product.attributes["color"].values().iter().cloned().collect(),
                     };
-                    values.into_iter().for_each(|value| *counts.entry(value).or_default() += 1);
+                    pairs.extend(values.into_iter().map(|value| (unit(product), value)));
                 }
+                pairs.into_iter().for_each(|(_, value)| *counts.entry(value).or_default() += 1);
                 if facet.name == "category" {
                     let open = wanted_paths(filter);
                     counts.retain(|path, _| {
@@ -381,7 +400,17 @@ proptest! {
             let ids: BTreeSet<&str> = found.ids.iter().map(String::as_str).collect();
             prop_assert_eq!(ids, hits.iter().map(|(product, _)| product.id.as_str()).collect(), "{:?}", raw);
             check_order(&found.ids, &hits, &reading, sort);
-            check_facets(&found, &numbered, &reading, filter.as_ref());
+            check_facets(&found, &numbered, &reading, filter.as_ref(), false);
+            let folded = search(&shop.index, RawRequest { distinct: true, ..raw.clone() });
+            let units: BTreeSet<&str> = hits.iter().map(|(product, _)| unit(product)).collect();
+            prop_assert_eq!(folded.found as usize, units.len(), "{:?}", raw);
+            check_facets(&folded, &numbered, &reading, filter.as_ref(), true);
+            // Every hit is shown once, as a hit or as another variant of one.
+            let shown = folded.ids.iter().chain(folded.variants.iter().flatten());
+            let shown: Vec<&String> = shown.collect();
+            prop_assert_eq!(shown.len(), hits.len());
+            prop_assert_eq!(shown.into_iter().collect::<BTreeSet<_>>().len(), hits.len());
+            check_paging(&shop.index, &RawRequest { distinct: true, ..raw.clone() }, &folded.ids);
             for (id, missing) in found.ids.iter().zip(&found.missing) {
                 let (_, has) = hits.iter().find(|(product, _)| product.id.as_str() == id).expect("a hit");
                 let lacks = reading.words.iter().enumerate().filter(|(place, _)| has >> place & 1 == 0);

@@ -1,7 +1,9 @@
 //! Tests of the engine over snapshots that are built, stored, installed and opened for real.
 
 mod brute_force;
+mod curating;
 mod golden;
 mod hostile;
 mod searching;
+mod suggesting;
 mod support;

@@ -18,9 +18,14 @@ pub type Outdated = Vec<Product>;
 
 /// Builds `segments` (each with its outdated products) into a store and opens what came of it.
 pub fn open_shop(settings: &str, segments: Vec<(Vec<Product>, Outdated)>) -> Shop {
+    open_shop_with_rules(settings, "", segments)
+}
+
+pub fn open_shop_with_rules(settings: &str, rules: &str, segments: Vec<(Vec<Product>, Outdated)>) -> Shop {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::directory(&folder.path().join("store")).expect("a store");
-    let manifest = write_snapshot(&store, folder.path(), settings, segments);
+    let rules = (!rules.is_empty()).then(|| rules.to_owned());
+    let manifest = write_ruled_snapshot(&store, folder.path(), settings, rules, segments);
     Shop { index: open_index(&store, &folder.path().join("cache"), manifest), _folder: folder }
 }
 
@@ -28,6 +33,16 @@ pub fn write_snapshot(
     store: &Store,
     scratch: &Path,
     settings: &str,
+    segments: Vec<(Vec<Product>, Outdated)>,
+) -> Manifest {
+    write_ruled_snapshot(store, scratch, settings, None, segments)
+}
+
+fn write_ruled_snapshot(
+    store: &Store,
+    scratch: &Path,
+    settings: &str,
+    rules: Option<String>,
     segments: Vec<(Vec<Product>, Outdated)>,
 ) -> Manifest {
     let catalogue = Arc::new(Catalogue::parse(settings).expect("valid settings"));
@@ -54,6 +69,7 @@ pub fn write_snapshot(
     }
     let draft = Draft {
         settings: settings.to_owned(),
+        rules,
         segments: drafts,
         statistics,
         validation: Default::default(),
@@ -83,6 +99,8 @@ pub struct Found {
     pub facets: Vec<search::FacetAnswer>,
     /// The words that each hit lacks.
     pub missing: Vec<Vec<String>>,
+    /// The variants that each hit stands for.
+    pub variants: Vec<Vec<String>>,
     pub corrected: Option<String>,
     pub dropped: Vec<String>,
 }
@@ -96,6 +114,8 @@ pub fn search(index: &Index, raw: RawRequest) -> Found {
         words.map(|(_, word)| word.clone()).collect()
     };
     let missing = answer.hits.iter().map(|hit| lacks(hit.missing)).collect();
+    let id = |(segment, doc): &(usize, u32)| index.record(*segment, *doc).id().to_owned();
+    let variants = answer.hits.iter().map(|hit| hit.variants.iter().map(id).collect()).collect();
     let Answer { found, facets, corrected, dropped, .. } = answer;
-    Found { ids, found, facets, missing, corrected, dropped }
+    Found { ids, found, facets, missing, variants, corrected, dropped }
 }

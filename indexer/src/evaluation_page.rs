@@ -1,0 +1,81 @@
+//! An evaluation as a page that stands alone: the measures, and every query with its hits, worst first.
+
+use std::fmt::Write;
+
+use crate::evaluate::{Evaluation, QueryScore};
+
+/// The page lists so many queries at the most.
+const MAX_QUERIES: usize = 1_000;
+
+const STYLE: &str = "body{font:14px/1.45 system-ui,sans-serif;color:#1f2430;max-width:70rem;margin:2rem auto;padding:0 1rem}\
+table{border-collapse:collapse;margin:0 0 1.5rem}th,td{text-align:right;padding:.2rem .8rem;border-bottom:1px solid #e4e7ec}\
+th:first-child,td:first-child{text-align:left}details{border-bottom:1px solid #e4e7ec;padding:.3rem 0}summary{cursor:pointer}\
+summary b{display:inline-block;width:4rem;font-variant-numeric:tabular-nums}.g{display:inline-block;width:2rem;color:#667085}\
+.g3{color:#0f5c4d;font-weight:700}.g2{color:#0f5c4d}.g0{color:#9b2c2c}.up{color:#0f5c4d}.down{color:#9b2c2c}";
+
+/// Writes the page; with another evaluation of the same queries, what moved is shown beside it.
+pub fn page(name: &str, evaluation: &Evaluation, against: Option<&Evaluation>) -> String {
+    let mut out =
+        String::from("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Relevance</title><style>");
+    out.push_str(STYLE);
+    let _ = write!(out, "</style><h1>Relevance of {}</h1>", escaped(name));
+    measures(evaluation, against, &mut out);
+    let _ = write!(out, "<h2>Queries, worst first</h2>");
+    let moves: Vec<f64> =
+        against.map(|against| evaluation.moves(against).map(|(by, _)| by).collect()).unwrap_or_default();
+    for score in evaluation.worst_first().into_iter().take(MAX_QUERIES) {
+        let place = evaluation.per_query.iter().position(|one| one.id == score.id);
+        query(score, place.and_then(|place| moves.get(place).copied()), &mut out);
+    }
+    if evaluation.queries > MAX_QUERIES {
+        let _ = write!(out, "<p>{} more queries scored better.</p>", evaluation.queries - MAX_QUERIES);
+    }
+    out.push_str("</html>\n");
+    out
+}
+
+fn measures(evaluation: &Evaluation, against: Option<&Evaluation>, out: &mut String) {
+    type Measure = (&'static str, fn(&Evaluation) -> f64);
+    let measures: [Measure; 5] = [
+        ("nDCG@10", |one| one.ndcg),
+        ("judged-only nDCG@10", |one| one.judged_ndcg),
+        ("recall@100", |one| one.recall),
+        ("MRR", |one| one.mrr),
+        ("without a result", |one| one.zero_results),
+    ];
+    let _ = write!(out, "<table><tr><th>{} queries<th>here", evaluation.queries);
+    out.push_str(if against.is_some() { "<th>against<th>moved</tr>" } else { "</tr>" });
+    for (name, of) in measures {
+        let _ = write!(out, "<tr><td>{name}<td>{:.4}", of(evaluation));
+        if let Some(against) = against {
+            let _ = write!(out, "<td>{:.4}<td>{:+.4}", of(against), of(evaluation) - of(against));
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</table>");
+}
+
+fn query(score: &QueryScore, moved: Option<f64>, out: &mut String) {
+    let _ = write!(out, "<details><summary><b>{:.3}</b>{}", score.ndcg, escaped(&score.query));
+    if let Some(corrected) = &score.corrected {
+        let _ = write!(out, " &rarr; {}", escaped(corrected));
+    }
+    if let Some(by) = moved.filter(|by| by.abs() > 1e-9) {
+        let _ = write!(out, " <span class=\"{}\">{by:+.3}</span>", if by > 0.0 { "up" } else { "down" });
+    }
+    let recall = score.recall.map_or("-".to_owned(), |recall| format!("{recall:.2}"));
+    let _ = write!(
+        out,
+        "</summary><p>judged-only {:.3}, recall {recall}, {} found, {} judged</p><ol>",
+        score.judged_ndcg, score.found, score.judged
+    );
+    for hit in &score.hits {
+        let grade = hit.grade.map_or("-".to_owned(), |grade| grade.to_string());
+        let _ = write!(out, "<li><span class=\"g g{grade}\">{grade}</span>{}", escaped(&hit.title));
+    }
+    out.push_str("</ol></details>\n");
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,150 @@
+//! What the rules of a catalogue make of one request.
+
+use jiff::Timestamp;
+
+use crate::bits::Bits;
+use crate::filter::Filter;
+use crate::index::Index;
+use crate::query::{QueryWord, read_query};
+use crate::request::SearchRequest;
+use crate::rules::Rule;
+
+/// A product that a rule pins.
+pub(crate) struct Pin {
+    /// From 1.
+    pub(crate) position: usize,
+    /// Segment and document.
+    pub(crate) product: (usize, u32),
+}
+
+/// The rules that apply to a request, and what they come to.
+pub(crate) struct Curation<'a> {
+    request: &'a SearchRequest,
+    rules: Vec<&'a Rule>,
+    /// The query in place of the one that was sent, and its words.
+    pub(crate) replaced: Option<String>,
+    replaced_words: Vec<QueryWord>,
+    /// The request's filter and those of the rules.
+    pub(crate) filter: Option<Filter>,
+    /// By rising position.
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) boosts: Vec<(&'a Filter, f32)>,
+    /// The products that nobody may see now, by segment; empty where there are none.
+    hidden: &'a [Bits],
+    /// Those that this request must not see.
+    hides: Vec<(usize, u32)>,
+}
+
+impl<'a> Curation<'a> {
+    pub(crate) fn new(index: &'a Index, request: &'a SearchRequest, now: Timestamp) -> Self {
+        let catalogue_rules = &index.rules;
+        let filter = request.filter.as_ref();
+        let rules = catalogue_rules.applying(&request.words, &index.analyzer, filter, &request.contexts, now);
+        let mut curation = Self {
+            request,
+            replaced: None,
+            replaced_words: Vec::new(),
+            filter: request.filter.clone(),
+            pins: Vec::new(),
+            boosts: Vec::new(),
+            hidden: index.hidden_at(now),
+            hides: Vec::new(),
+            rules,
+        };
+        let replaced = curation.rules.iter().find_map(|rule| rule.then.replace_query.clone());
+        curation.replaced = replaced.or_else(|| index.with_replacements(&request.words));
+        if let Some(query) = &curation.replaced {
+            curation.replaced_words = read_query(&index.analyzer, query);
+            curation.replaced_words.truncate(crate::request::limits::QUERY_WORDS);
+        }
+        curation.gather_effects(index);
+        curation
+    }
+
+    fn gather_effects(&mut self, index: &Index) {
+        let mut filters: Vec<Filter> = self.filter.take().into_iter().collect();
+        for rule in &self.rules {
+            filters.extend(rule.then.filter.clone());
+            self.boosts.extend(rule.then.boosts.iter().map(|(filter, share)| (filter, *share)));
+            self.hides.extend(rule.then.hide.iter().filter_map(|id| index.snapshot().find(id)));
+            for (id, position) in &rule.then.pins {
+                // The first rule of the file has the position, and the product.
+                let Some(product) = index.snapshot().find(id) else { continue };
+                if !self.pins.iter().any(|pin| pin.position == *position || pin.product == product) {
+                    self.pins.push(Pin { position: *position, product });
+                }
+            }
+        }
+        self.filter = match filters.len() {
+            0 | 1 => filters.pop(),
+            _ => Some(Filter::All(filters)),
+        };
+        let mut pins = std::mem::take(&mut self.pins);
+        pins.retain(|pin| !self.is_hidden(pin.product.0, pin.product.1));
+        pins.sort_by_key(|pin| pin.position);
+        self.pins = pins;
+    }
+
+    pub(crate) fn query(&self) -> &str {
+        self.replaced.as_deref().unwrap_or(&self.request.query)
+    }
+
+    pub(crate) fn words(&self) -> &[QueryWord] {
+        if self.replaced.is_some() { &self.replaced_words } else { &self.request.words }
+    }
+
+    /// Whether a product must not be seen.
+    #[inline]
+    pub(crate) fn is_hidden(&self, segment: usize, doc: u32) -> bool {
+        (!self.hidden.is_empty() && self.hidden[segment].contains(doc))
+            || (!self.hides.is_empty() && self.hides.contains(&(segment, doc)))
+    }
+
+    pub(crate) fn hidden_docs(&self, segment: usize) -> impl Iterator<Item = u32> + '_ {
+        let always = self.hidden.get(segment).into_iter().flat_map(Bits::iter);
+        let here = self.hides.iter().filter(move |(of, _)| *of == segment).map(|(_, doc)| *doc);
+        always.chain(here)
+    }
+
+    pub(crate) fn rule_names(&self) -> Vec<String> {
+        self.rules.iter().map(|rule| rule.name.clone()).collect()
+    }
+
+    pub(crate) fn redirect(&self) -> Option<String> {
+        self.rules.iter().find_map(|rule| rule.then.redirect.clone())
+    }
+
+    pub(crate) fn user_data(&self) -> Vec<String> {
+        self.rules.iter().filter_map(|rule| rule.then.user_data.clone()).collect()
+    }
+}
+
+impl Index {
+    /// The query with the catalogue's replacements made, or None where none applies.
+    fn with_replacements(&self, words: &[QueryWord]) -> Option<String> {
+        let stems: Vec<String> = words.iter().map(|word| self.analyzer.stem(&word.text).into_owned()).collect();
+        let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        self.rules.synonyms.replaced(&stems, &texts)
+    }
+
+    /// The products that nobody may see at a time, by segment; empty where there are none.
+    pub(crate) fn hidden_at(&self, now: Timestamp) -> &[Bits] {
+        if self.rules.hidden.is_empty() {
+            return &[];
+        }
+        let version = self.rules.version_at(now);
+        self.hidden[version].get_or_init(|| self.hidden_in(version))
+    }
+
+    fn hidden_in(&self, version: usize) -> Vec<Bits> {
+        let time = self.rules.time_of(version);
+        let mut hidden: Vec<Bits> =
+            self.segments().iter().map(|part| Bits::none(part.segment.product_count())).collect();
+        for one in self.rules.hidden.iter().filter(|one| one.during.holds(time)) {
+            if let Some((segment, doc)) = self.snapshot().find(&one.id) {
+                hidden[segment].insert(doc);
+            }
+        }
+        hidden
+    }
+}

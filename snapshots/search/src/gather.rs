@@ -1,0 +1,438 @@
+//! Gathering the products that match: tier by tier, segment by segment, filtered, counted, folded, and the best kept.
+
+use std::cmp::Reverse;
+
+use snapshots::SortOrder;
+
+use crate::bits::Bits;
+use crate::curation::Curation;
+use crate::distinct::{GroupMember, Groups};
+use crate::error::Error;
+use crate::facets::{FacetCounts, SegmentCounts};
+use crate::index::Index;
+use crate::matching::{Match, Matcher};
+use crate::plan::Plan;
+use crate::predicate::{Predicate, Refinements, SplitFilter, Verdict, live_bits};
+use crate::rank::{Asked, HEAD, ScoreParts};
+use crate::request::SearchRequest;
+use crate::search::{Answer, FoundPlan, Hit, Tier};
+use crate::top::{Candidate, Top, score_key, sort_key};
+
+/// What a query names exactly has the levels below this one.
+const TYPED_LEVEL: u8 = 2;
+/// What the score of such a product is.
+const NAMED_SCORE: f32 = 100.0;
+/// What a corrected query finds ranks below what the query finds as it was typed.
+const CORRECTED_LEVEL: u8 = 128;
+/// More products than this the first tier does not find where a query is corrected: some word of it is rare.
+const MAX_RARE_MATCHES: usize = 64;
+
+/// What is gathered over the segments of an index for one request.
+pub(crate) struct Gathered<'a> {
+    index: &'a Index,
+    request: &'a SearchRequest,
+    curation: &'a Curation<'a>,
+    counts: FacetCounts,
+    candidates: Vec<(usize, Candidate)>,
+    /// What the first tier has found, by segment and document, and how many products match the text by now.
+    matched: Vec<(usize, u32)>,
+    matched_count: u64,
+    /// What was taken before any word was looked up.
+    taken: Vec<(usize, u32)>,
+    /// One tier is all there is.
+    is_alone: bool,
+    /// What other readings of the query need not give again.
+    seen: Option<Vec<Bits>>,
+    /// The variants that were found, where a group of them is one hit.
+    groups: Option<Groups>,
+    found: u64,
+}
+
+impl<'a> Gathered<'a> {
+    pub(crate) fn new(index: &'a Index, request: &'a SearchRequest, curation: &'a Curation<'a>) -> Self {
+        Self {
+            index,
+            request,
+            curation,
+            counts: FacetCounts::new(index, request),
+            candidates: Vec::new(),
+            matched: Vec::new(),
+            matched_count: 0,
+            taken: Vec::new(),
+            is_alone: false,
+            seen: None,
+            groups: request.distinct.then(Groups::default),
+            found: 0,
+        }
+    }
+
+    /// Takes the products that rules pin, and those that the query names exactly: they come first.
+    pub(crate) fn take_first(&mut self, filter: &SplitFilter) {
+        let mut named = self.index.named_exactly(self.curation.query());
+        named.retain(|(segment, doc, _)| !self.curation.is_hidden(*segment, *doc));
+        let pins: Vec<(usize, u32)> = self.curation.pins.iter().map(|pin| pin.product).collect();
+        named.retain(|(segment, doc, _)| !pins.contains(&(*segment, *doc)));
+        if named.is_empty() && pins.is_empty() {
+            return;
+        }
+        let by_sort = self.request.sort.is_some();
+        for place in 0..self.index.segments().len() {
+            let mut collector = self.collector(place, filter);
+            let mut docs: Vec<(u32, u8)> = pins.iter().filter(|pin| pin.0 == place).map(|pin| (pin.1, 0)).collect();
+            let named = named.iter().filter(|(segment, ..)| *segment == place);
+            docs.extend(named.map(|(_, doc, to_the_letter)| (*doc, if *to_the_letter { 0 } else { 1 })));
+            docs.sort_unstable();
+            for (doc, level) in docs {
+                let hit = Match { score: NAMED_SCORE, has: u32::MAX, ..Match::none(doc) };
+                collector.offer(hit, if by_sort { TYPED_LEVEL } else { level });
+            }
+            let done = collector.finish();
+            self.keep(place, done);
+        }
+        self.taken = named.into_iter().map(|(segment, doc, _)| (segment, doc)).chain(pins).collect();
+    }
+
+    /// Leaves out a product and its variants: what is asked for is others like it.
+    pub(crate) fn like(&mut self, segment: usize, doc: u32) {
+        let group = self.index.segments()[segment].segment.groups()[doc as usize];
+        self.is_alone = true;
+        self.taken.push((segment, doc));
+        for (place, part) in self.index.segments().iter().enumerate().filter(|_| group != 0) {
+            let groups = part.segment.groups().iter().enumerate();
+            self.taken.extend(groups.filter(|(_, of)| **of == group).map(|(other, _)| (place, other as u32)));
+        }
+    }
+
+    /// Matches another reading of the query, all of its words.
+    pub(crate) fn run_reading(&mut self, found: &FoundPlan<'_>, filter: &SplitFilter) -> Result<u64, Error> {
+        self.run(found, filter, Tier::Typed)
+    }
+
+    /// Matches the words in every segment, but for the products that a better tier has; returns how many products match
+    /// the text by now, whatever the filters say.
+    pub(crate) fn run(&mut self, found: &FoundPlan<'_>, filter: &SplitFilter, tier: Tier) -> Result<u64, Error> {
+        let index = self.index;
+        let every_word = u32::MAX >> (u32::BITS - found.plan.slots.len() as u32);
+        let curation = self.curation;
+        // A query is corrected only where some word of it is rare, so what the typed tier has found is short then.
+        let base = if found.is_corrected && tier != Tier::Typed { CORRECTED_LEVEL } else { TYPED_LEVEL };
+        let by_sort = self.request.sort.is_some();
+        let taken = std::mem::take(&mut self.taken);
+        let mut matched = std::mem::take(&mut self.matched);
+        let mut seen = std::mem::take(&mut self.seen);
+        if seen.is_none() && (!found.plan.readings.is_empty() || found.plan.is_reading) {
+            seen = Some(index.segments().iter().map(|part| Bits::none(part.segment.product_count())).collect());
+        }
+        let is_alone = self.is_alone;
+        let mut count = 0;
+        for (place, slots) in found.found.iter().enumerate() {
+            let (part, text) = (&index.segments()[place], &index.texts[place]);
+            let matcher = Matcher::new(text, index.lengths(place), slots, &found.weights)?;
+            let mut collector = self.collector(place, filter);
+            let mut each = |hit: Match| {
+                let lacking = (every_word & !hit.has).count_ones();
+                if !taken.is_empty() && taken.contains(&(place, hit.doc)) {
+                    count += 1;
+                    return;
+                }
+                let is_known = match tier {
+                    Tier::Typed | Tier::AllButOne => false,
+                    Tier::Corrected => matched.contains(&(place, hit.doc)),
+                    Tier::AnyWord => lacking <= 1 && !is_alone,
+                };
+                if is_known || !part.is_live(hit.doc) || curation.is_hidden(place, hit.doc) {
+                    return;
+                }
+                if seen.as_mut().is_some_and(|seen| !seen[place].insert(hit.doc)) {
+                    return;
+                }
+                // A reading has other words; what it finds lacks none of the query's.
+                let hit = if found.plan.is_reading { Match { has: u32::MAX, ..hit } } else { hit };
+                // Where a product only mentions a word, a looser reading may find what is meant.
+                count += u64::from(hit.weak == 0);
+                if tier == Tier::Typed && matched.len() < MAX_RARE_MATCHES {
+                    matched.push((place, hit.doc));
+                }
+                // A word that is only mentioned is half a word.
+                let level = if by_sort { tier as u8 } else { (2 * lacking + hit.weak.count_ones()) as u8 };
+                collector.offer(hit, base + level);
+            };
+            match tier {
+                Tier::Typed | Tier::Corrected => matcher.all_words(&mut each),
+                Tier::AllButOne => matcher.all_but_one(&mut each),
+                Tier::AnyWord => matcher.any_word(&mut each),
+            }
+            let done = collector.finish();
+            self.keep(place, done);
+        }
+        (self.matched, self.taken, self.seen) = (matched, taken, seen);
+        self.matched_count += count;
+        Ok(self.matched_count)
+    }
+
+    /// Looks again at the best candidates, where relevance decides.
+    pub(crate) fn rank(&mut self, plan: &Plan) -> Result<(), Error> {
+        self.fold();
+        if self.request.sort.is_some() {
+            return Ok(());
+        }
+        self.sort_candidates();
+        let index = self.index;
+        let asked = index.texts.iter().map(|text| Asked::new(text, plan));
+        let asked = asked.collect::<Result<Vec<_>, _>>()?;
+        let head = self.candidates.len().min(HEAD);
+        let words = plan.slots.len() as u32;
+        for (segment, candidate) in self.candidates[..head].iter_mut().filter(|(_, one)| one.tier >= TYPED_LEVEL) {
+            let lead = asked[*segment].read(candidate.doc);
+            let parts = lead.parts(candidate.text, words);
+            candidate.parts = index.with_priors(parts, candidate.boost, *segment, candidate.doc);
+            candidate.key = score_key(candidate.parts.total());
+            candidate.tier += u8::from(!lead.is_of_type);
+        }
+        let rest = self.candidates.split_off(head);
+        self.sort_candidates();
+        self.candidates.extend(rest);
+        Ok(())
+    }
+
+    /// Makes one candidate of each group of variants.
+    fn fold(&mut self) {
+        let Some(groups) = &mut self.groups else { return };
+        let (found, best) = groups.fold(self.index, &mut self.counts);
+        self.found += found;
+        let limit = self.limit();
+        for place in 0..self.index.segments().len() {
+            let mut top = Top::new(limit);
+            best.iter().filter(|(segment, _)| *segment == place).for_each(|(_, candidate)| top.push(*candidate));
+            self.candidates.extend(top.into_sorted().into_iter().map(|candidate| (place, candidate)));
+        }
+    }
+
+    fn limit(&self) -> usize {
+        (self.request.page * self.request.per_page).max(HEAD)
+    }
+
+    /// Best first. The order of documents within a segment, continued over all: rank, then id.
+    fn sort_candidates(&mut self) {
+        let (index, segments) = (self.index, self.index.segments());
+        let rank = |(place, best): &(usize, Candidate)| segments[*place].segment.static_ranks()[best.doc as usize];
+        let id = |(place, best): &(usize, Candidate)| index.record(*place, best.doc).id();
+        self.candidates.sort_unstable_by(|a, b| {
+            let key = |found: &(usize, Candidate)| (found.1.tier, Reverse(found.1.key));
+            key(a).cmp(&key(b)).then_with(|| match a.0 == b.0 {
+                true => a.1.doc.cmp(&b.1.doc),
+                false => rank(b).cmp(&rank(a)).then_with(|| id(a).cmp(id(b))),
+            })
+        });
+    }
+
+    /// Answers a request without words: every product matches, and sets of documents do the filtering.
+    pub(crate) fn browse(&mut self, filter: &SplitFilter) {
+        for (place, part) in self.index.segments().iter().enumerate() {
+            let mut hits = live_bits(part);
+            let curation = self.curation;
+            curation.hidden_docs(place).for_each(|doc| hits.remove(doc));
+            let hides = curation.hidden_docs(place).next().is_some();
+            let mut collector = self.collector(place, filter);
+            if let Some(rest) = &collector.refinements.rest {
+                hits.intersect(rest.bits(&part.segment).words());
+            }
+            let refined: Vec<_> = collector.refinements.facets.iter().map(|(_, one)| one.bits(&part.segment)).collect();
+            let facets: Vec<usize> = collector.refinements.facets.iter().map(|(facet, _)| *facet).collect();
+            for (only, facet) in facets.into_iter().enumerate() {
+                let mut docs = hits.clone();
+                docs.subtract(&refined[only]);
+                let others = refined.iter().enumerate().filter(|(other, _)| *other != only);
+                others.for_each(|(_, bits)| docs.intersect(bits.words()));
+                for doc in docs.iter() {
+                    collector.fails(facet, doc);
+                }
+            }
+            refined.iter().for_each(|bits| hits.intersect(bits.words()));
+            let all_are_hits =
+                collector.refinements.is_empty() && part.liveness.is_none() && !hides && collector.groups.is_none();
+            if all_are_hits {
+                collector.counts.add_all();
+            }
+            for doc in hits.iter() {
+                match all_are_hits {
+                    true => collector.take(Match::none(doc), TYPED_LEVEL),
+                    false => collector.hit(Match::none(doc), TYPED_LEVEL),
+                }
+            }
+            let done = collector.finish();
+            self.keep(place, done);
+        }
+    }
+
+    fn collector(&mut self, segment: usize, filter: &SplitFilter) -> Collector<'_> {
+        let part = &self.index.segments()[segment];
+        let sort = self.request.sort.map(|place| &self.index.catalogue().sorts[place]);
+        let limit = self.limit();
+        let boosts = self.curation.boosts.iter();
+        Collector {
+            segment,
+            refinements: filter.for_segment(&part.segment),
+            rows: part.segment.facet_rows(),
+            counts: self.counts.for_segment(self.index, segment),
+            sort: sort.map(|sort| (part.segment.number(&sort.by).unwrap_or(&[]), sort.order)),
+            boosts: boosts.map(|(filter, share)| (Predicate::new(filter, &part.segment), *share)).collect(),
+            groups: self.groups.as_mut().map(|groups| (groups, part.segment.groups())),
+            top: Top::new(limit),
+            found: 0,
+        }
+    }
+
+    fn keep(&mut self, segment: usize, (found, top): (u64, Top)) {
+        self.found += found;
+        self.candidates.extend(top.into_sorted().into_iter().map(|candidate| (segment, candidate)));
+    }
+
+    pub(crate) fn into_answer(mut self, plan: Plan) -> Answer {
+        // Relevance has its order by now; otherwise there is one list from each segment and tier.
+        if self.request.sort.is_some() || plan.slots.is_empty() {
+            if plan.slots.is_empty() {
+                self.fold();
+            }
+            self.sort_candidates();
+        }
+        let every_word = u32::MAX.checked_shr(u32::BITS - plan.slots.len() as u32).unwrap_or(0);
+        let start = (self.request.page - 1) * self.request.per_page;
+        let (mut hits, mut rest) = (Vec::with_capacity(self.request.per_page), self.candidates.iter());
+        let pins = self.pinned();
+        // Pins have their positions, and the others follow one another around them.
+        let is_pinned = |found: &(usize, Candidate)| pins.iter().any(|(_, pin)| *pin == (found.0, found.1.doc));
+        for position in 0..start + self.request.per_page {
+            let pin = pins.iter().find(|(at, _)| *at == position).map(|(_, pin)| *pin);
+            let found = match pin {
+                Some(pin) => self.candidates.iter().find(|found| (found.0, found.1.doc) == pin),
+                None => rest.by_ref().find(|found| !is_pinned(found)),
+            };
+            let Some((segment, best)) = found else { break };
+            if position >= start {
+                let variants = self.groups.as_ref().map(|groups| groups.others(self.index, *segment, best.doc));
+                hits.push(Hit {
+                    segment: *segment,
+                    doc: best.doc,
+                    score: best.parts.total(),
+                    missing: every_word & !best.has,
+                    variants: variants.unwrap_or_default(),
+                    parts: self.request.explain.then_some(best.parts),
+                    is_pinned: pin.is_some(),
+                });
+            }
+        }
+        let words = plan.slots.into_iter().map(|slot| slot.text).collect();
+        let facets = self.counts.answer(self.index, self.request);
+        Answer {
+            hits,
+            found: self.found,
+            facets,
+            words,
+            corrected: plan.corrected.or_else(|| self.curation.replaced.clone()),
+            dropped: plan.dropped,
+            rules: self.curation.rule_names(),
+            redirect: self.curation.redirect(),
+            user_data: self.curation.user_data(),
+        }
+    }
+
+    /// The pinned products that passed the filters, with their positions from 0; those that would stand behind the end
+    /// of the list close up.
+    fn pinned(&self) -> Vec<(usize, (usize, u32))> {
+        let is_found = |product: &(usize, u32)| self.candidates.iter().any(|one| (one.0, one.1.doc) == *product);
+        let mut pins: Vec<(usize, (usize, u32))> = Vec::new();
+        if self.request.sort.is_some() {
+            return pins;
+        }
+        let total = self.candidates.len();
+        let found: Vec<_> = self.curation.pins.iter().filter(|pin| is_found(&pin.product)).collect();
+        let others = total - found.len();
+        for (place, pin) in found.into_iter().enumerate() {
+            // Of the positions before it, so many are pinned and the others must be filled.
+            pins.push(((pin.position - 1).min(others + place), pin.product));
+        }
+        pins
+    }
+}
+
+/// Takes the matching documents of one segment.
+struct Collector<'a> {
+    segment: usize,
+    refinements: Refinements<'a>,
+    rows: snapshots::FacetRows<'a>,
+    counts: SegmentCounts<'a>,
+    sort: Option<(&'a [i64], SortOrder)>,
+    boosts: Vec<(Predicate<'a>, f32)>,
+    /// Where a group of variants is one hit: what was found of them, and each document's group.
+    groups: Option<(&'a mut Groups, &'a [u64])>,
+    top: Top,
+    found: u64,
+}
+
+impl Collector<'_> {
+    /// Takes a document that matches the text, if the filters let it pass.
+    #[inline]
+    fn offer(&mut self, hit: Match, tier: u8) {
+        match self.refinements.verdict(hit.doc, self.rows) {
+            Verdict::Hit => self.hit(hit, tier),
+            Verdict::OnlyFails(place) => self.fails(self.refinements.facets[place].0, hit.doc),
+            Verdict::Out => {}
+        }
+    }
+
+    /// Counts and takes a hit.
+    #[inline]
+    fn hit(&mut self, hit: Match, tier: u8) {
+        if let Some(group) = self.group(hit.doc) {
+            let candidate = self.candidate(hit, tier);
+            let member = GroupMember { group, segment: self.segment, candidate, only_fails: None };
+            self.groups.as_mut().into_iter().for_each(|(groups, _)| groups.add(member));
+            return;
+        }
+        self.counts.add(hit.doc);
+        self.take(hit, tier);
+    }
+
+    /// Counts a document that would be a hit if one facet were not refined.
+    fn fails(&mut self, facet: usize, doc: u32) {
+        match self.group(doc) {
+            Some(group) => {
+                let candidate = Candidate::of(doc);
+                let member = GroupMember { group, segment: self.segment, candidate, only_fails: Some(facet) };
+                self.groups.as_mut().into_iter().for_each(|(groups, _)| groups.add(member));
+            }
+            None => self.counts.add_for(facet, doc),
+        }
+    }
+
+    /// The group of variants that a document belongs to, where that matters.
+    #[inline]
+    fn group(&self, doc: u32) -> Option<u64> {
+        self.groups.as_ref().map(|(_, of)| of[doc as usize]).filter(|group| *group != 0)
+    }
+
+    #[inline]
+    fn take(&mut self, hit: Match, tier: u8) {
+        self.found += 1;
+        let candidate = self.candidate(hit, tier);
+        self.top.push(candidate);
+    }
+
+    #[inline]
+    fn candidate(&self, hit: Match, tier: u8) -> Candidate {
+        let holding = self.boosts.iter().filter(|(predicate, _)| predicate.holds(hit.doc, self.rows));
+        let boost: f32 = holding.map(|(_, share)| share).sum::<f32>().max(-1.0);
+        let score = hit.score * (1.0 + boost);
+        let key = match self.sort {
+            None => score_key(score),
+            Some((column, order)) => sort_key(column[hit.doc as usize], order),
+        };
+        let parts = ScoreParts { text: hit.score, rules: hit.score * boost, ..ScoreParts::default() };
+        Candidate { tier, key, doc: hit.doc, has: hit.has, text: hit.score, boost, parts }
+    }
+
+    fn finish(self) -> (u64, Top) {
+        (self.found, self.top)
+    }
+}

@@ -1,0 +1,369 @@
+//! Curation: what merchandisers want of certain queries, versioned with the data.
+//!
+//! `rules.toml` is an object of the snapshot. It is read once, when the snapshot is opened; a request then looks its
+//! own rules up by its words.
+
+mod check;
+mod file;
+mod synonyms;
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use snapshots::Catalogue;
+
+use crate::analysis::Analyzer;
+use crate::filter::Filter;
+use crate::query::{QueryWord, read_query};
+
+pub use check::RuleFindings;
+use file::{BoostTable, PinTable, RuleTable, RulesFile, ThenTable, WhenTable};
+pub use file::{RulesError, limits};
+pub(crate) use synonyms::Synonyms;
+
+/// The rules of a catalogue in one market.
+#[derive(Default)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    by_query: ByQuery,
+    pub(crate) synonyms: Synonyms,
+    pub(crate) hidden: Vec<Hidden>,
+    /// Stems of words that products need not have.
+    stop_words: Vec<String>,
+    /// When what is active changes, rising.
+    changes: Vec<Timestamp>,
+}
+
+/// A rule: what it asks of a request, and what it does then.
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    query: Option<QueryCondition>,
+    filters: Vec<Filter>,
+    contexts: Vec<String>,
+    during: During,
+    pub(crate) then: Effects,
+}
+
+/// A time from and until which something holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct During {
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl During {
+    pub(crate) fn holds(self, now: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
+    }
+
+    fn is_empty(self) -> bool {
+        matches!((self.from, self.until), (Some(from), Some(until)) if until <= from)
+    }
+}
+
+/// A product that is not shown.
+pub(crate) struct Hidden {
+    pub(crate) id: String,
+    pub(crate) during: During,
+}
+
+/// The stems of words that a query must be, begin with, or hold side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum QueryCondition {
+    Is(Vec<String>),
+    StartsWith(Vec<String>),
+    Contains(Vec<String>),
+}
+
+impl QueryCondition {
+    fn words(&self) -> &[String] {
+        match self {
+            Self::Is(words) | Self::StartsWith(words) | Self::Contains(words) => words,
+        }
+    }
+
+    /// Whether it holds for a query that has its words from `at` on.
+    fn holds_at(&self, query: &[String], at: usize) -> bool {
+        let words = self.words();
+        query[at..].starts_with(words)
+            && match self {
+                Self::Is(_) => query.len() == words.len(),
+                Self::StartsWith(_) => at == 0,
+                Self::Contains(_) => true,
+            }
+    }
+}
+
+/// What a rule does.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Product ids and their positions, from 1.
+    pub(crate) pins: Vec<(String, usize)>,
+    /// Products that gain this share of their score, or lose it.
+    pub(crate) boosts: Vec<(Filter, f32)>,
+    pub(crate) hide: Vec<String>,
+    pub(crate) replace_query: Option<String>,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) redirect: Option<String>,
+    /// JSON, as it is handed to the client.
+    pub(crate) user_data: Option<String>,
+}
+
+/// The places of rules by the first word that they ask a query for.
+#[derive(Default)]
+struct ByQuery {
+    first_words: HashMap<String, Vec<usize>>,
+    /// Rules that ask nothing of the query's words.
+    always: Vec<usize>,
+}
+
+impl Rules {
+    /// Reads the rules that hold in a market; None takes those of all markets.
+    ///
+    /// # Errors
+    /// Says which rule is at fault and why.
+    pub fn parse(text: &str, catalogue: &Catalogue, market: Option<&str>) -> Result<Self, RulesError> {
+        if text.len() > limits::FILE_BYTES {
+            return Err(RulesError::new("file", format!("is larger than {} bytes", limits::FILE_BYTES)));
+        }
+        let file: RulesFile = toml::from_str(text)?;
+        at_most("rules", file.rules.len(), limits::RULES)?;
+        at_most("hidden", file.hidden.len(), limits::HIDDEN)?;
+        let analyzer = Analyzer::new(&catalogue.locale);
+        let mut rules = Self {
+            synonyms: Synonyms::read(&file, &analyzer)?,
+            stop_words: file.stop_words.iter().flat_map(|word| stems(&analyzer, word)).collect(),
+            ..Self::default()
+        };
+        let in_market =
+            |markets: &[String]| markets.is_empty() || market.is_none_or(|name| markets.iter().any(|one| one == name));
+        let mut names = std::collections::HashSet::new();
+        for table in file.rules {
+            let at = format!("rule '{}'", table.name);
+            if table.name.is_empty() || !names.insert(table.name.clone()) {
+                return Err(RulesError::new(at, "every rule has a name of its own"));
+            }
+            let concerns = in_market(&table.when.markets);
+            let rule = Rule::read(table, &analyzer, catalogue).map_err(|reason| RulesError::new(at, reason))?;
+            if concerns {
+                rules.add(rule);
+            }
+        }
+        for table in file.hidden {
+            let during = during(table.from, table.until);
+            let at = format!("hidden '{}'", table.id);
+            let during = during.map_err(|reason| RulesError::new(at, reason))?;
+            if in_market(&table.markets) {
+                rules.note_changes(during);
+                rules.hidden.push(Hidden { id: table.id, during });
+            }
+        }
+        rules.changes.sort_unstable();
+        rules.changes.dedup();
+        Ok(rules)
+    }
+
+    fn add(&mut self, rule: Rule) {
+        let place = self.rules.len();
+        match rule.query.as_ref().and_then(|condition| condition.words().first()) {
+            Some(first) => self.by_query.first_words.entry(first.clone()).or_default().push(place),
+            None => self.by_query.always.push(place),
+        }
+        self.note_changes(rule.during);
+        self.rules.push(rule);
+    }
+
+    fn note_changes(&mut self, during: During) {
+        self.changes.extend(during.from.into_iter().chain(during.until));
+    }
+
+    /// Which set of rules is active at a time: another number, another set.
+    pub fn version_at(&self, now: Timestamp) -> usize {
+        self.changes.partition_point(|change| *change <= now)
+    }
+
+    /// When another set of rules becomes active.
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        self.changes.get(self.version_at(now)).copied()
+    }
+
+    pub(crate) fn versions(&self) -> usize {
+        self.changes.len() + 1
+    }
+
+    /// A time at which this version is active.
+    pub(crate) fn time_of(&self, version: usize) -> Timestamp {
+        match version.checked_sub(1) {
+            Some(change) => self.changes[change],
+            None => Timestamp::MIN,
+        }
+    }
+
+    pub(crate) fn is_stop_word(&self, stem: &str) -> bool {
+        self.stop_words.iter().any(|word| word == stem)
+    }
+
+    /// The rules that apply to a request, in the order of the file.
+    pub(crate) fn applying(
+        &self,
+        words: &[QueryWord],
+        analyzer: &Analyzer,
+        filter: Option<&Filter>,
+        contexts: &[String],
+        now: Timestamp,
+    ) -> Vec<&Rule> {
+        if self.rules.is_empty() {
+            return Vec::new();
+        }
+        let query: Vec<String> = words.iter().map(|word| analyzer.stem(&word.text).into_owned()).collect();
+        let mut places = self.by_query.always.clone();
+        for (at, word) in query.iter().enumerate() {
+            let rules = self.by_query.first_words.get(word).map_or(&[][..], Vec::as_slice);
+            let holds = |place: &&usize| self.rules[**place].query.as_ref().is_some_and(|one| one.holds_at(&query, at));
+            places.extend(rules.iter().filter(holds));
+        }
+        places.sort_unstable();
+        places.dedup();
+        let conjuncts = filter.cloned().map(Filter::into_conjuncts).unwrap_or_default();
+        let applies = |rule: &&Rule| {
+            rule.during.holds(now)
+                && rule.filters.iter().all(|wanted| conjuncts.contains(wanted))
+                && (rule.contexts.is_empty() || rule.contexts.iter().any(|context| contexts.contains(context)))
+        };
+        places.into_iter().map(|place| &self.rules[place]).filter(applies).collect()
+    }
+
+    /// Every product that the rules name, and where.
+    pub fn products(&self) -> impl Iterator<Item = (String, &str)> {
+        let of_rules = self.rules.iter().flat_map(|rule| {
+            let ids = rule.then.pins.iter().map(|(id, _)| id).chain(&rule.then.hide);
+            ids.map(|id| (format!("rule '{}'", rule.name), id.as_str()))
+        });
+        of_rules.chain(self.hidden.iter().map(|one| ("hidden".to_owned(), one.id.as_str())))
+    }
+
+    /// How many rules there are, those that hide products for all among them.
+    pub fn count(&self) -> usize {
+        self.rules.len() + self.hidden.len()
+    }
+
+    /// Every rule, for checks.
+    pub(crate) fn all(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+impl Rule {
+    fn read(table: RuleTable, analyzer: &Analyzer, catalogue: &Catalogue) -> Result<Self, String> {
+        let RuleTable { name, when, then } = table;
+        let query = QueryCondition::read(&when, analyzer)?;
+        let filter =
+            |text: &str, of: &str| Filter::parse(text, catalogue).map_err(|error| format!("{of}: {}", error.reason));
+        let filters = when.filters.as_deref().map(|text| filter(text, "when.filters")).transpose()?;
+        let filters = filters.map(Filter::into_conjuncts).unwrap_or_default();
+        let ThenTable { pin, boost, bury, hide, replace_query, filter: narrowing, redirect, user_data } = then;
+        let share = |table: &BoostTable, sign: f32, of: &str| {
+            let bound = if sign < 0.0 { 1.0 } else { 10.0 };
+            match table.by > 0.0 && table.by <= bound {
+                true => Ok((filter(&table.filter, of)?, sign * table.by)),
+                false => Err(format!("{of}: by must be above 0 and at most {bound}")),
+            }
+        };
+        let mut boosts = boost.iter().map(|table| share(table, 1.0, "boost")).collect::<Result<Vec<_>, _>>()?;
+        boosts.extend(bury.iter().map(|table| share(table, -1.0, "bury")).collect::<Result<Vec<_>, _>>()?);
+        let user_data =
+            user_data.map(|value| serde_json::to_string(&value).map_err(|error| error.to_string())).transpose()?;
+        if user_data.as_ref().is_some_and(|json| json.len() > limits::USER_DATA_BYTES) {
+            return Err(format!("user_data: is larger than {} bytes", limits::USER_DATA_BYTES));
+        }
+        let then = Effects {
+            pins: pins(pin)?,
+            boosts,
+            hide,
+            replace_query,
+            filter: narrowing.as_deref().map(|text| filter(text, "filter")).transpose()?,
+            redirect,
+            user_data,
+        };
+        if then.is_empty() {
+            return Err("it does nothing".to_owned());
+        }
+        let during = during(when.from, when.until)?;
+        Ok(Self { name, query, filters, contexts: when.contexts, during, then })
+    }
+
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        self.during.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl QueryCondition {
+    fn read(when: &WhenTable, analyzer: &Analyzer) -> Result<Option<Self>, String> {
+        type Make = fn(Vec<String>) -> QueryCondition;
+        let given: Vec<(&str, &String, Make)> = [
+            ("query_is", &when.query_is, Self::Is as Make),
+            ("query_starts_with", &when.query_starts_with, Self::StartsWith),
+            ("query_contains", &when.query_contains, Self::Contains),
+        ]
+        .into_iter()
+        .filter_map(|(name, text, make)| Some((name, text.as_ref()?, make)))
+        .collect();
+        match given.as_slice() {
+            [] => Ok(None),
+            [(name, text, make)] => match stems(analyzer, text) {
+                words if words.is_empty() => Err(format!("when.{name}: '{text}' has no word, so no query is like it")),
+                words => Ok(Some(make(words))),
+            },
+            _ => Err("when: one of query_is, query_starts_with and query_contains".to_owned()),
+        }
+    }
+}
+
+impl Effects {
+    fn is_empty(&self) -> bool {
+        self.pins.is_empty()
+            && self.boosts.is_empty()
+            && self.hide.is_empty()
+            && self.replace_query.is_none()
+            && self.filter.is_none()
+            && self.redirect.is_none()
+            && self.user_data.is_none()
+    }
+}
+
+fn pins(tables: Vec<PinTable>) -> Result<Vec<(String, usize)>, String> {
+    if tables.len() > limits::PINS {
+        return Err(format!("pin: {} of them, the limit is {}", tables.len(), limits::PINS));
+    }
+    let mut pins: Vec<(String, usize)> = Vec::with_capacity(tables.len());
+    for PinTable { id, position } in tables {
+        if !(1..=limits::PIN_POSITION).contains(&position) {
+            return Err(format!("pin '{id}': a position is from 1 to {}", limits::PIN_POSITION));
+        }
+        if pins.iter().any(|(other, at)| *other == id || *at == position) {
+            return Err(format!("pin '{id}': the product or the position stands twice"));
+        }
+        pins.push((id, position));
+    }
+    Ok(pins)
+}
+
+fn during(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<During, String> {
+    let during = During { from, until };
+    match during.is_empty() {
+        true => Err("it ends before it begins".to_owned()),
+        false => Ok(during),
+    }
+}
+
+/// The stems of a text's words.
+fn stems(analyzer: &Analyzer, text: &str) -> Vec<String> {
+    read_query(analyzer, text).iter().map(|word| analyzer.stem(&word.text).into_owned()).collect()
+}
+
+fn at_most(what: &str, count: usize, limit: usize) -> Result<(), RulesError> {
+    match count > limit {
+        true => Err(RulesError::new(what, format!("{count} of them, the limit is {limit}"))),
+        false => Ok(()),
+    }
+}

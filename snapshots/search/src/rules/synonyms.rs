@@ -1,0 +1,113 @@
+//! Words that stand for others, and queries that are rewritten.
+
+use std::collections::HashMap;
+
+use super::file::{RulesError, RulesFile, limits};
+use super::{at_most, stems};
+use crate::analysis::Analyzer;
+use crate::query::read_query;
+
+/// What words of a query may be read as, by the stem of their first word.
+#[derive(Default)]
+pub(crate) struct Synonyms {
+    by_first_stem: HashMap<String, Vec<Synonym>>,
+    replacements: HashMap<String, Vec<Replacement>>,
+}
+
+/// These words may also be those.
+pub(crate) struct Synonym {
+    /// Stems, side by side.
+    pub(crate) from: Vec<String>,
+    /// Folded words.
+    pub(crate) to: Vec<String>,
+}
+
+struct Replacement {
+    from: Vec<String>,
+    to: String,
+}
+
+impl Synonyms {
+    pub(super) fn read(file: &RulesFile, analyzer: &Analyzer) -> Result<Self, RulesError> {
+        at_most("synonyms", file.synonyms.len(), limits::SYNONYMS)?;
+        at_most("replacements", file.replacements.len(), limits::SYNONYMS)?;
+        let mut synonyms = Self::default();
+        for (place, table) in file.synonyms.iter().enumerate() {
+            let at = format!("synonyms {}", place + 1);
+            at_most(&at, table.words.len().max(table.to.len()), limits::SYNONYM_WORDS)?;
+            match (&table.from, table.words.as_slice(), table.to.as_slice()) {
+                (None, words @ [_, _, ..], []) => {
+                    for from in words {
+                        for to in words.iter().filter(|to| *to != from) {
+                            synonyms.add(analyzer, &at, from, to)?;
+                        }
+                    }
+                }
+                (Some(from), [], to @ [_, ..]) => {
+                    for to in to {
+                        synonyms.add(analyzer, &at, from, to)?;
+                    }
+                }
+                _ => return Err(RulesError::new(at, "has either two or more words, or from and to")),
+            }
+        }
+        for table in &file.replacements {
+            let from = stems(analyzer, &table.from);
+            let Some(first) = from.first().cloned() else {
+                return Err(RulesError::new(format!("replacement '{}'", table.from), "has no word"));
+            };
+            synonyms.replacements.entry(first).or_default().push(Replacement { from, to: table.to.clone() });
+        }
+        // The longer words are, the better they say what is meant.
+        synonyms.replacements.values_mut().for_each(|list| list.sort_by_key(|one| std::cmp::Reverse(one.from.len())));
+        Ok(synonyms)
+    }
+
+    fn add(&mut self, analyzer: &Analyzer, at: &str, from: &str, to: &str) -> Result<(), RulesError> {
+        let stems = stems(analyzer, from);
+        let to: Vec<String> = read_query(analyzer, to).into_iter().map(|word| word.text).collect();
+        let Some(first) = stems.first().cloned().filter(|_| !to.is_empty()) else {
+            return Err(RulesError::new(at, format!("'{from}' or what it stands for has no word")));
+        };
+        self.by_first_stem.entry(first).or_default().push(Synonym { from: stems, to });
+        Ok(())
+    }
+
+    /// What the words from `at` on may also be.
+    pub(crate) fn at<'a>(&'a self, query: &'a [String], at: usize) -> impl Iterator<Item = &'a Synonym> {
+        let list = self.by_first_stem.get(&query[at]).map_or(&[][..], Vec::as_slice);
+        list.iter().filter(move |synonym| query[at..].starts_with(&synonym.from))
+    }
+
+    /// The query with its words replaced, or None where none is. `texts` are the words behind the stems.
+    pub(crate) fn replaced(&self, query: &[String], texts: &[&str]) -> Option<String> {
+        if self.replacements.is_empty() {
+            return None;
+        }
+        let (mut words, mut at, mut changed) = (Vec::new(), 0, false);
+        while at < query.len() {
+            let list = self.replacements.get(&query[at]).map_or(&[][..], Vec::as_slice);
+            match list.iter().find(|one| query[at..].starts_with(&one.from)) {
+                Some(one) => {
+                    words.push(one.to.as_str());
+                    at += one.from.len();
+                    changed = true;
+                }
+                None => {
+                    words.push(texts[at]);
+                    at += 1;
+                }
+            }
+        }
+        changed.then(|| words.join(" "))
+    }
+
+    /// Every word that another is read as.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        self.by_first_stem.values().flatten().flat_map(|synonym| &synonym.to).map(String::as_str)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_first_stem.is_empty()
+    }
+}

@@ -1,0 +1,106 @@
+//! Products like another one: what shares the words that say what it is, its category and its brand.
+
+use jiff::Timestamp;
+use snapshots::FacetKind;
+
+use crate::curation::Curation;
+use crate::error::Error;
+use crate::gather::Gathered;
+use crate::index::Index;
+use crate::plan::{Plan, Slot};
+use crate::predicate::SplitFilter;
+use crate::request::{FieldSet, SearchRequest};
+use crate::search::{Hit, Tier};
+use crate::vocabulary::LeadPart;
+
+/// So many of a product's most telling words are looked for.
+const WORDS: usize = 8;
+/// What a product of the same category, and one of the same brand, has more of its score.
+const SAME_CATEGORY_SHARE: f32 = 0.5;
+const SAME_BRAND_SHARE: f32 = 0.1;
+/// The most that [`Index::similar`] gives.
+pub const MAX_SIMILAR: usize = 50;
+
+impl Index {
+    /// The products most like the one with this id, its variants left out; None where there is no such product.
+    ///
+    /// # Errors
+    /// When the text index cannot be read.
+    pub fn similar(&self, id: &str, count: usize) -> Result<Option<Vec<Hit>>, Error> {
+        let Some((segment, doc)) = self.find(id) else { return Ok(None) };
+        let request = SearchRequest {
+            query: String::new(),
+            words: Vec::new(),
+            page: 1,
+            per_page: count.min(MAX_SIMILAR) + 1,
+            sort: None,
+            filter: None,
+            facets: Vec::new(),
+            facet_limit: 0,
+            fields: FieldSet::default(),
+            highlight: FieldSet::default(),
+            distinct: true,
+            contexts: Vec::new(),
+            explain: false,
+        };
+        let filters = self.likeness(segment, doc);
+        let mut curation = Curation::new(self, &request, Timestamp::now());
+        curation.boosts = filters.iter().map(|(filter, share)| (filter, *share)).collect();
+        let plan = Plan { slots: self.telling_words(segment, doc)?, ..Plan::default() };
+        if plan.slots.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let found = self.look_up(&plan, false)?;
+        let mut gathered = Gathered::new(self, &request, &curation);
+        gathered.like(segment, doc);
+        gathered.run(&found, &SplitFilter::default(), Tier::AnyWord)?;
+        gathered.rank(&plan)?;
+        let mut hits = gathered.into_answer(plan).hits;
+        hits.truncate(count);
+        Ok(Some(hits))
+    }
+
+    /// The words of a product's title and type that fewest products have.
+    fn telling_words(&self, segment: usize, doc: u32) -> Result<Vec<Slot>, Error> {
+        let vocabulary = &self.texts[segment].vocabulary;
+        let (lead, words) = vocabulary.lead(doc);
+        let mut telling: Vec<(u64, Slot)> = Vec::new();
+        for (word, number) in lead.iter().zip(words) {
+            let text = vocabulary.word(*number);
+            let says = matches!(word.part(), LeadPart::Title | LeadPart::Type);
+            let is_noun = text.chars().all(char::is_alphabetic) && !self.analyzer.is_stop_word(text);
+            let slot = Slot::word(&self.analyzer, text);
+            if says && is_noun && !telling.iter().any(|(_, known)| known.alternatives == slot.alternatives) {
+                telling.push((self.stem_count(&slot.alternatives[0].stem)?, slot));
+            }
+        }
+        // What only this product has finds no other.
+        telling.retain(|(count, _)| *count > 1);
+        telling.sort_by_key(|(count, _)| *count);
+        telling.truncate(WORDS);
+        Ok(telling.into_iter().map(|(_, slot)| slot).collect())
+    }
+
+    /// What a product shares with those like it, beyond words.
+    fn likeness(&self, segment: usize, doc: u32) -> Vec<(crate::filter::Filter, f32)> {
+        let part = &self.segments()[segment].segment;
+        let row = part.facet_rows().row(doc);
+        let mut filters = Vec::new();
+        for facet in part.facets() {
+            let mut values = row.iter().filter(|value| facet.range().contains(&(**value as usize)));
+            let is_category = self.catalogue().facet(&facet.name).is_some_and(|one| one.kind == FacetKind::Hierarchy);
+            let share = match facet.name.as_str() {
+                _ if is_category => SAME_CATEGORY_SHARE,
+                "brand" => SAME_BRAND_SHARE,
+                _ => continue,
+            };
+            // Of a category path the longest text is the narrowest.
+            let narrowest = values.by_ref().max_by_key(|value| part.facet_value(**value).len());
+            filters.extend(narrowest.map(|value| {
+                let value = part.facet_value(*value).to_owned();
+                (crate::filter::Filter::Value { facet: facet.name.clone(), value }, share)
+            }));
+        }
+        filters
+    }
+}

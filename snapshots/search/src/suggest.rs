@@ -1,0 +1,240 @@
+//! Suggestions while a shopper types: completions that find something, and the products that they find.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use snapshots::FacetKind;
+
+use crate::analysis::Tokens;
+use crate::completions::key_of;
+use crate::curation::Curation;
+use crate::error::{Error, RequestError};
+use crate::index::Index;
+use crate::matching::{FoundSlot, Matcher};
+use crate::plan::Plan;
+use crate::query::read_query;
+use crate::request::{FieldSet, RawRequest, SearchRequest};
+use crate::score::WordWeight;
+use crate::search::Answer;
+use crate::spelling::distance;
+use crate::vocabulary::each_variant;
+
+/// The published limits of a request.
+pub mod limits {
+    pub const SUGGESTIONS: usize = 20;
+    pub const PRODUCTS: usize = 20;
+}
+
+/// So many completions are looked at for each that is shown: some find nothing, some say the same.
+const LOOKED_AT: usize = 4;
+/// So many categories scope the first suggestion.
+const SCOPES: usize = 3;
+/// An unfinished word from this length on is forgiven one mistake.
+const FORGIVEN_LETTERS: usize = 4;
+const MAX_RESEMBLING: usize = 4_096;
+
+/// What is being typed, and what to show.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SuggestRequest {
+    pub query: String,
+    /// How many suggestions and how many products.
+    pub limit: usize,
+    pub products: usize,
+    pub fields: FieldSet,
+    pub contexts: Vec<String>,
+}
+
+impl SuggestRequest {
+    /// # Errors
+    /// Names the parameter at fault and says what it takes.
+    pub fn new(
+        raw: RawRequest,
+        limit: Option<usize>,
+        products: Option<usize>,
+        index: &Index,
+    ) -> Result<Self, RequestError> {
+        let (limit, products) = (limit.unwrap_or(8), products.unwrap_or(4));
+        if limit > limits::SUGGESTIONS {
+            return Err(RequestError::new("limit", format!("is above {}", limits::SUGGESTIONS)));
+        }
+        if products > limits::PRODUCTS {
+            return Err(RequestError::new("products", format!("is above {}", limits::PRODUCTS)));
+        }
+        let search = SearchRequest::parse(raw, index.catalogue())?;
+        Ok(Self { query: search.query, limit, products, fields: search.fields, contexts: search.contexts })
+    }
+}
+
+/// Completions and products for what is being typed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suggestions {
+    pub suggestions: Vec<Suggestion>,
+    /// What was understood, where it was mistyped.
+    pub corrected: Option<String>,
+    /// The products that the first suggestion finds, or else what was typed.
+    pub products: Answer,
+    /// What those were searched by.
+    pub searched: String,
+}
+
+/// Something to search for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggestion {
+    pub text: String,
+    /// Categories in which it finds something, and how much; of the first suggestion.
+    pub scopes: Vec<(String, u64)>,
+}
+
+impl Index {
+    /// Suggests what may be meant by what is being typed.
+    ///
+    /// # Errors
+    /// When the text index cannot be read.
+    pub fn suggest(&self, request: &SuggestRequest) -> Result<Suggestions, Error> {
+        self.suggest_at(request, Timestamp::now())
+    }
+
+    /// Suggests as at a time, which says which products are hidden.
+    ///
+    /// # Errors
+    /// As [`Index::suggest`].
+    pub fn suggest_at(&self, request: &SuggestRequest, now: Timestamp) -> Result<Suggestions, Error> {
+        let typed = key_of(&self.analyzer, &request.query, &mut Tokens::default());
+        let mut suggestions = Vec::new();
+        let mut seen = HashSet::new();
+        self.complete(&typed, request, now, &mut seen, &mut suggestions)?;
+        let mut corrected = None;
+        if suggestions.is_empty()
+            && let Some(better) = self.corrected_beginning(&typed)
+        {
+            self.complete(&better, request, now, &mut seen, &mut suggestions)?;
+            corrected = Some(better);
+        }
+        let searched = match (suggestions.first(), typed.is_empty()) {
+            (Some(first), false) => first.text.clone(),
+            _ => request.query.clone(),
+        };
+        let products = self.search_at(&self.products_request(&searched, request), now)?;
+        if let (Some(first), false) = (suggestions.first_mut(), typed.is_empty()) {
+            first.scopes = products.facets.first().map(|facet| facet.values.clone()).unwrap_or_default();
+            first.scopes.truncate(SCOPES);
+        }
+        Ok(Suggestions { suggestions, corrected, products, searched })
+    }
+
+    fn products_request(&self, query: &str, request: &SuggestRequest) -> SearchRequest {
+        let facets = &self.catalogue().facets;
+        let hierarchy = facets.iter().position(|facet| facet.kind == FacetKind::Hierarchy);
+        SearchRequest {
+            words: read_query(&self.analyzer, query),
+            query: query.to_owned(),
+            page: 1,
+            per_page: request.products,
+            sort: None,
+            filter: None,
+            facets: hierarchy.into_iter().collect(),
+            facet_limit: SCOPES,
+            fields: request.fields,
+            highlight: FieldSet::default(),
+            distinct: true,
+            contexts: request.contexts.clone(),
+            explain: false,
+        }
+    }
+
+    /// Adds completions of a beginning that find something and that say something new.
+    fn complete(
+        &self,
+        beginning: &str,
+        request: &SuggestRequest,
+        now: Timestamp,
+        seen: &mut HashSet<String>,
+        suggestions: &mut Vec<Suggestion>,
+    ) -> Result<(), Error> {
+        let mut found: Vec<(u32, &str, &str)> = Vec::new();
+        for text in &self.texts {
+            let completions = &text.completions;
+            let best = completions.best(beginning, request.limit * LOOKED_AT);
+            found.extend(
+                best.into_iter().map(|(weight, place)| (weight, completions.key(place), completions.text(place))),
+            );
+        }
+        found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+        for (_, key, text) in found {
+            if suggestions.len() == request.limit {
+                break;
+            }
+            let stems: Vec<_> = key.split(' ').map(|word| self.analyzer.stem(word)).collect();
+            if seen.insert(stems.join(" ")) && self.finds_something(text, request, now)? {
+                suggestions.push(Suggestion { text: text.to_owned(), scopes: Vec::new() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any product that may be seen has all words of a text.
+    fn finds_something(&self, text: &str, request: &SuggestRequest, now: Timestamp) -> Result<bool, Error> {
+        let search = self.products_request(text, request);
+        let curation = Curation::new(self, &search, now);
+        let mut plan = Plan::as_typed(self, curation.words());
+        plan.slots.iter_mut().for_each(|slot| slot.prefix = None);
+        for (place, (text, part)) in self.texts.iter().zip(self.segments()).enumerate() {
+            let docs = part.segment.product_count();
+            let slots = plan.slots.iter().map(|slot| FoundSlot::look_up(text, slot, docs));
+            let slots = slots.collect::<Result<Vec<_>, _>>()?;
+            let matcher = Matcher::new(text, self.lengths(place), &slots, &vec![WordWeight::default(); slots.len()])?;
+            if matcher.finds(|doc| part.is_live(doc) && !curation.is_hidden(place, doc)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What was probably meant by a beginning that nothing begins with.
+    fn corrected_beginning(&self, typed: &str) -> Option<String> {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let (last, whole) = words.split_last()?;
+        let mut corrected: Vec<String> = Vec::with_capacity(words.len());
+        for word in whole {
+            let known = self.word_count(word) > 0;
+            let best = (!known).then(|| self.spelling_candidates(word).into_iter().next()).flatten();
+            corrected.push(best.map_or_else(|| (*word).to_owned(), |best| best.word));
+        }
+        let is_known = self.vocabularies().any(|words| !words.with_prefix(last).is_empty());
+        corrected.push(if is_known { (*last).to_owned() } else { self.corrected_prefix(last)? });
+        let corrected = corrected.join(" ");
+        (corrected != typed).then_some(corrected)
+    }
+
+    /// The beginning of the most frequent word that begins like this but for one mistake.
+    fn corrected_prefix(&self, prefix: &str) -> Option<String> {
+        let typed: Vec<char> = prefix.chars().collect();
+        if typed.len() < FORGIVEN_LETTERS || !typed.iter().all(|c| c.is_alphabetic()) {
+            return None;
+        }
+        let mut best: Option<(u32, String)> = None;
+        for vocabulary in self.vocabularies() {
+            let mut numbers = Vec::new();
+            each_variant(prefix, 2, |variant| {
+                vocabulary.sharing_variant(variant, |number| {
+                    if numbers.len() < MAX_RESEMBLING {
+                        numbers.push(number);
+                    }
+                });
+            });
+            for number in numbers {
+                let word: Vec<char> = vocabulary.word(number).chars().collect();
+                let products = vocabulary.product_count(number);
+                let lengths = typed.len() - 1..=typed.len() + 1;
+                let beginning = lengths.filter(|length| *length <= word.len()).find(|length| {
+                    let (mistakes, _) = distance(&typed, &word[..*length]);
+                    mistakes == 1
+                });
+                if let Some(length) = beginning.filter(|_| best.as_ref().is_none_or(|(most, _)| products > *most)) {
+                    best = Some((products, word[..length].iter().collect()));
+                }
+            }
+        }
+        best.map(|(_, beginning)| beginning)
+    }
+}

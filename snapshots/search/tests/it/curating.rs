@@ -1,0 +1,260 @@
+//! Rules, as merchandisers write them.
+
+use search::{Index, RawRequest, Rules, SearchRequest};
+use snapshots::{Catalogue, Money, Product, ProductId};
+
+use crate::support::{Shop, open_shop_with_rules};
+
+const SETTINGS: &str = r#"
+    name = "curated"
+    currency = "USD"
+    [search]
+    min_results = 3
+    [[facets]]
+    name = "brand"
+    [[facets]]
+    name = "price"
+    [[sorts]]
+    name = "cheap"
+    by = "price"
+    order = "asc"
+"#;
+
+fn shop(rules: &str) -> Shop {
+    let product = |(number, (title, brand)): (usize, &(&str, &str))| {
+        let mut product = Product::new(ProductId::new(format!("p{number}")).expect("an id"), *title);
+        product.brand = Some((*brand).to_owned());
+        product.price = Some(Money::from_minor(1000 * (number as i64 + 1), "USD".parse().expect("a currency")));
+        product
+    };
+    let rows = [
+        ("Red sofa", "Acme"),
+        ("Blue sofa", "Acme"),
+        ("Green sofa", "Best"),
+        ("Couch with cushions", "Best"),
+        ("Television set", "Acme"),
+        ("Notebook computer", "Best"),
+        ("Sofa table", "Best"),
+    ];
+    open_shop_with_rules(SETTINGS, rules, vec![(rows.iter().enumerate().map(product).collect(), Vec::new())])
+}
+
+struct Asked {
+    ids: Vec<String>,
+    found: u64,
+    answer: search::Answer,
+}
+
+fn ask_at(index: &Index, raw: RawRequest, now: &str) -> Asked {
+    let request = SearchRequest::parse(raw, index.catalogue()).expect("a valid request");
+    let answer = index.search_at(&request, now.parse().expect("a time")).expect("an answer");
+    let ids = answer.hits.iter().map(|hit| index.record(hit.segment, hit.doc).id().to_owned()).collect();
+    Asked { ids, found: answer.found, answer }
+}
+
+fn ask(index: &Index, raw: RawRequest) -> Asked {
+    ask_at(index, raw, "2026-06-15T12:00:00Z")
+}
+
+fn q(text: &str) -> RawRequest {
+    RawRequest { q: text.into(), facets: vec!["brand".into()], ..Default::default() }
+}
+
+#[test]
+fn synonyms_replacements_and_stop_words() {
+    let shop = shop(
+        r#"
+        stop_words = ["please"]
+        [[synonyms]]
+        words = ["sofa", "couch"]
+        [[synonyms]]
+        from = "tv"
+        to = ["television set"]
+        [[synonyms]]
+        from = "laptop"
+        to = ["notebook"]
+        [[replacements]]
+        from = "settee"
+        to = "red sofa"
+        "#,
+    );
+    let sorted = |text: &str| {
+        let mut ids = ask(&shop.index, q(text)).ids;
+        ids.sort();
+        ids
+    };
+    assert_eq!(sorted("couch"), ["p0", "p1", "p2", "p3", "p6"]);
+    assert_eq!(ask(&shop.index, q("couch")).ids[0], "p3", "the word itself counts most");
+    assert_eq!(sorted("tv"), ["p4"]);
+    assert_eq!(sorted("laptop please"), ["p5"]);
+    assert_eq!(sorted("notebook"), ["p5"]);
+    assert!(!sorted("television").is_empty() && ask(&shop.index, q("settee")).ids[0] == "p0");
+    assert_eq!(ask(&shop.index, q("settee")).answer.corrected.as_deref(), Some("red sofa"));
+}
+
+#[test]
+fn pins_stand_where_they_should_and_pass_the_filters() {
+    let shop = shop(
+        r#"
+        [[rules]]
+        name = "sofas"
+        when = { query_is = "sofa" }
+        then = { pin = [{ id = "p4", position = 1 }, { id = "p6", position = 3 }] }
+        "#,
+    );
+    let asked = ask(&shop.index, q("sofas"));
+    assert_eq!((asked.ids[0].as_str(), asked.ids[2].as_str()), ("p4", "p6"), "{:?}", asked.ids);
+    assert_eq!(asked.found, 5, "four sofas, and what is pinned");
+    assert_eq!(asked.answer.rules, ["sofas"]);
+    assert_eq!(asked.answer.facets[0].values, [("Acme".to_owned(), 3), ("Best".to_owned(), 2)]);
+    assert!(asked.answer.hits[0].is_pinned && !asked.answer.hits[1].is_pinned);
+    // Paging sees the same list.
+    let mut paged = Vec::new();
+    for page in 1..=5 {
+        paged.extend(ask(&shop.index, RawRequest { page: Some(page), per_page: Some(1), ..q("sofa") }).ids);
+    }
+    assert_eq!(paged, asked.ids);
+    let filtered = ask(&shop.index, RawRequest { filters: Some("brand:Best".into()), ..q("sofa") });
+    assert!(!filtered.ids.contains(&"p4".to_owned()), "a pin passes the filters, or is not shown");
+    assert_eq!(ask(&shop.index, q("red sofa")).answer.rules, Vec::<String>::new());
+    // An explicit sort is what the shopper asked for.
+    let cheap = ask(&shop.index, RawRequest { sort: Some("cheap".into()), ..q("sofa") });
+    assert_eq!(cheap.ids, ["p0", "p1", "p2", "p4", "p6"]);
+}
+
+#[test]
+fn boost_bury_hide_filter_redirect_and_banner() {
+    let shop = shop(
+        r#"
+        [[rules]]
+        name = "best first"
+        when = { query_contains = "sofa" }
+        then = { boost = [{ filter = "brand:Best AND price<40", by = 2 }], bury = [{ filter = "price<15", by = 0.9 }] }
+        [[rules]]
+        name = "no blue"
+        when = { query_starts_with = "sofa", contexts = ["mobile"] }
+        then = { hide = ["p1"], user_data = { banner = "sale", weight = 3 } }
+        [[rules]]
+        name = "help"
+        when = { query_is = "help" }
+        then = { redirect = "https://example.com/help" }
+        [[rules]]
+        name = "rich"
+        when = { query_is = "anything", filters = "brand:Acme" }
+        then = { filter = "price>=20", replace_query = "sofa" }
+        "#,
+    );
+    let sofas = ask(&shop.index, q("sofa"));
+    assert_eq!(sofas.ids[0], "p2", "{:?}", sofas.ids);
+    let place = |id: &str| sofas.ids.iter().position(|one| one == id).expect("a hit");
+    assert!(place("p0") > place("p1"), "buried: {:?}", sofas.ids);
+    let mobile = ask(&shop.index, RawRequest { contexts: vec!["mobile".into()], ..q("sofa") });
+    assert!(!mobile.ids.contains(&"p1".to_owned()) && mobile.found == sofas.found - 1);
+    assert_eq!(mobile.answer.rules, ["best first", "no blue"]);
+    assert_eq!(mobile.answer.user_data, [r#"{"banner":"sale","weight":3}"#]);
+    assert_eq!(ask(&shop.index, q("help")).answer.redirect.as_deref(), Some("https://example.com/help"));
+    let rich = ask(&shop.index, RawRequest { filters: Some("brand:Acme".into()), ..q("anything") });
+    assert_eq!((rich.ids, rich.answer.rules), (vec!["p1".to_owned()], vec!["rich".to_owned()]));
+    // Every part of a score is told, and the parts add up.
+    let explained = ask(&shop.index, RawRequest { explain: true, ..q("red sofa") });
+    for hit in &explained.answer.hits {
+        let parts = hit.parts.expect("an explanation");
+        assert!((parts.total() - hit.score).abs() < 1e-4 && parts.text > 0.0);
+    }
+    assert!(explained.answer.hits.iter().any(|hit| hit.parts.is_some_and(|parts| parts.rules != 0.0)));
+}
+
+#[test]
+fn hidden_products_are_nowhere() {
+    let shop = shop(
+        r#"
+        [[hidden]]
+        id = "p0"
+        until = 2099-01-01T00:00:00Z
+        [[hidden]]
+        id = "p5"
+        from = 2026-01-01T00:00:00Z
+        until = 2026-02-01T00:00:00Z
+        "#,
+    );
+    assert!(shop.index.product("p0").is_none() && shop.index.product("p1").is_some());
+    assert!(!ask(&shop.index, q("red sofa")).ids.contains(&"p0".to_owned()));
+    let all = ask(&shop.index, q(""));
+    assert_eq!((all.found, all.answer.facets[0].values.clone()), (6, vec![("Best".into(), 4), ("Acme".into(), 2)]));
+    let similar = shop.index.similar("p1", 10).expect("an answer").expect("a product");
+    assert!(similar.iter().all(|hit| shop.index.record(hit.segment, hit.doc).id() != "p0"));
+    assert!(shop.index.similar("p0", 10).expect("an answer").is_none());
+    let january = ask_at(&shop.index, q("notebook"), "2026-01-15T00:00:00Z");
+    assert!(january.ids.is_empty() && ask(&shop.index, q("notebook")).ids == ["p5"]);
+    let at = |time: &str| time.parse().expect("a time");
+    let rules = shop.index.rules();
+    assert_ne!(rules.version_at(at("2026-01-15T00:00:00Z")), rules.version_at(at("2026-02-01T00:00:00Z")));
+    assert_eq!(rules.next_change(at("2026-01-15T00:00:00Z")), Some(at("2026-02-01T00:00:00Z")));
+}
+
+#[test]
+fn markets_and_dates_say_when_a_rule_holds() {
+    let rules = r#"
+        [[rules]]
+        name = "june in us"
+        when = { query_is = "sofa", markets = ["us"], from = 2026-06-01T00:00:00Z, until = 2026-07-01T00:00:00Z }
+        then = { hide = ["p0"] }
+    "#;
+    let catalogue = Catalogue::parse(SETTINGS).expect("settings");
+    assert_eq!(Rules::parse(rules, &catalogue, Some("us")).expect("rules").count(), 1);
+    assert_eq!(Rules::parse(rules, &catalogue, Some("eu")).expect("rules").count(), 0);
+    let shop = shop(rules);
+    let hides = |now: &str| !ask_at(&shop.index, q("sofa"), now).ids.contains(&"p0".to_owned());
+    assert!(!hides("2026-05-31T23:59:59Z") && hides("2026-06-01T00:00:00Z"));
+    assert!(hides("2026-06-30T23:59:59Z") && !hides("2026-07-01T00:00:00Z"));
+}
+
+#[test]
+fn rules_that_can_do_nothing_are_told() {
+    let shop = shop(
+        r#"
+        [[synonyms]]
+        words = ["sofa", "davenport"]
+        [[rules]]
+        name = "over"
+        when = { until = 2020-01-01T00:00:00Z }
+        then = { hide = ["p0"] }
+        [[rules]]
+        name = "gone"
+        when = { query_is = "sofa", filters = "brand:Nobody" }
+        then = { pin = [{ id = "zzz", position = 1 }], boost = [{ filter = "brand:Noone", by = 1 }] }
+        "#,
+    );
+    let findings = shop.index.check_rules("2026-06-15T12:00:00Z".parse().expect("a time"));
+    let told = |list: &[String], part: &str| list.iter().any(|one| one.contains(part));
+    assert_eq!(findings.faults.len(), 3, "{findings:?}");
+    assert!(told(&findings.faults, "rule 'over': it has ended"));
+    assert!(told(&findings.faults, "rule 'gone': pin 'zzz': there is no such product"));
+    assert!(told(&findings.faults, "no product passes when.filters"));
+    assert!(told(&findings.doubts, "no product has the word 'davenport'"));
+    assert!(told(&findings.doubts, "rule 'gone': no product passes one of its filters"));
+}
+
+#[test]
+fn faults_name_the_rule() {
+    let catalogue = Catalogue::parse(SETTINGS).expect("settings");
+    let check = |text: &str, expected: &str| {
+        let error = Rules::parse(text, &catalogue, None).err().expect(text).to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let rule = |when: &str, then: &str| format!("[[rules]]\nname = \"r\"\nwhen = {{ {when} }}\nthen = {{ {then} }}\n");
+    check(&rule("query_is = \"--\"", "hide = [\"a\"]"), "rule 'r': when.query_is: '--' has no word");
+    check(&rule("query_is = \"a\", query_contains = \"b\"", "hide = [\"a\"]"), "one of query_is");
+    check(&rule("", ""), "rule 'r': it does nothing");
+    check(&rule("", "filter = \"colour:red\""), "filter: at character 0: 'colour' cannot be filtered by");
+    check(&rule("", "pin = [{ id = \"a\", position = 0 }]"), "a position is from 1");
+    check(&rule("", "bury = [{ filter = \"price<1\", by = 2 }]"), "at most 1");
+    check(
+        &rule("from = 2026-02-01T00:00:00Z, until = 2026-01-01T00:00:00Z", "hide = [\"a\"]"),
+        "ends before it begins",
+    );
+    check(&rule("", "hide = [\"a\"]").repeat(2), "a name of its own");
+    check(&rule("from = 2026-02-01", "hide = [\"a\"]"), "'2026-02-01' is no time with an offset");
+    check("[[synonyms]]\nwords = [\"one\"]\n", "two or more words");
+    check("[[synonym]]\n", "unknown field `synonym`");
+}

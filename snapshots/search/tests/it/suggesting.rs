@@ -1,0 +1,99 @@
+//! Suggestions, variants, and products like others.
+
+use search::{Index, RawRequest, SuggestRequest, Suggestions};
+use snapshots::{Product, ProductId};
+
+use crate::support::{Shop, open_shop_with_rules, search};
+
+const SETTINGS: &str = r#"
+    name = "suggesting"
+    currency = "USD"
+    [[facets]]
+    name = "category"
+    [[facets]]
+    name = "brand"
+    [[facets]]
+    name = "color"
+"#;
+
+fn shop(rules: &str) -> Shop {
+    let rows = [
+        ("a1", "Leather boots, black", "Acme", ["Women", "Shoes"], "boots-a", "black"),
+        ("a2", "Leather boots, brown", "Acme", ["Women", "Shoes"], "boots-a", "brown"),
+        ("b1", "Rain boots, yellow", "Best", ["Men", "Shoes"], "boots-b", "yellow"),
+        ("b2", "Rain boots, black", "Best", ["Men", "Shoes"], "boots-b", "black"),
+        ("c", "Leather belt", "Acme", ["Men", "Belts"], "", "black"),
+        ("d", "Leather belt, wide", "Best", ["Women", "Belts"], "", "brown"),
+    ];
+    let product = |(id, title, brand, category, group, color): &(&str, &str, &str, [&str; 2], &str, &str)| {
+        let mut product = Product::new(ProductId::new(*id).expect("an id"), *title);
+        product.brand = Some((*brand).to_owned());
+        product.category = category.iter().map(|level| (*level).to_owned()).collect();
+        product.variant_group = (!group.is_empty()).then(|| (*group).to_owned());
+        product.attributes.insert("color".into(), snapshots::AttributeValue::One((*color).into()));
+        product
+    };
+    open_shop_with_rules(SETTINGS, rules, vec![(rows.iter().map(product).collect(), Vec::new())])
+}
+
+fn suggest(index: &Index, text: &str) -> Suggestions {
+    let raw = RawRequest { q: text.into(), ..Default::default() };
+    index.suggest(&SuggestRequest::new(raw, None, None, index).expect("a request")).expect("suggestions")
+}
+
+fn texts(index: &Index, text: &str) -> Vec<String> {
+    suggest(index, text).suggestions.into_iter().map(|one| one.text).collect()
+}
+
+#[test]
+fn completions_find_something_and_name_categories() {
+    let shop = shop("");
+    assert_eq!(texts(&shop.index, "lea"), ["leather belt", "leather boots"]);
+    assert_eq!(texts(&shop.index, "BOO"), ["boots"]);
+    assert_eq!(texts(&shop.index, "acm"), ["acme"]);
+    let boots = suggest(&shop.index, "boo");
+    assert_eq!(boots.suggestions[0].scopes, [("Men".to_owned(), 1), ("Women".to_owned(), 1)], "a group counts once");
+    assert_eq!(boots.products.hits.len(), 2);
+    assert!(suggest(&shop.index, "").suggestions.len() > 3, "before anything is typed, what weighs most");
+    assert!(texts(&shop.index, "zzz").is_empty());
+}
+
+#[test]
+fn mistyped_beginnings_are_forgiven() {
+    let shop = shop("");
+    let found = suggest(&shop.index, "laether bo");
+    assert_eq!((found.suggestions[0].text.as_str(), found.corrected.as_deref()), ("leather boots", Some("leather bo")));
+    assert_eq!(suggest(&shop.index, "lethe").suggestions[0].text, "leather belt");
+}
+
+#[test]
+fn hidden_products_are_not_suggested() {
+    let shop = shop("[[hidden]]\nid = \"b1\"\n[[hidden]]\nid = \"b2\"\n");
+    assert!(texts(&shop.index, "rain").is_empty());
+    assert!(texts(&shop.index, "boo") == ["boots"], "others are boots, too");
+}
+
+#[test]
+fn variants_are_one_hit() {
+    let shop = shop("");
+    let raw = RawRequest { q: "boots".into(), distinct: true, facets: vec!["color".into()], ..Default::default() };
+    let found = search(&shop.index, raw.clone());
+    assert_eq!(found.found, 2);
+    // Each group is black once, though black boots are two products.
+    let black = found.facets[0].values.iter().find(|(value, _)| value == "black");
+    assert_eq!(black, Some(&("black".to_owned(), 2)));
+    let brown = search(&shop.index, RawRequest { q: "brown boots".into(), ..raw });
+    assert_eq!(brown.ids[0], "a2", "the variant that matches best stands for its group");
+    assert_eq!(brown.variants[0], ["a1"]);
+}
+
+#[test]
+fn similar_products_share_words_and_category() {
+    let shop = shop("");
+    let similar = shop.index.similar("c", 3).expect("an answer").expect("a product");
+    let ids: Vec<&str> = similar.iter().map(|hit| shop.index.record(hit.segment, hit.doc).id()).collect();
+    assert_eq!(ids[0], "d", "{ids:?}");
+    let boots = shop.index.similar("a1", 5).expect("an answer").expect("a product");
+    let ids: Vec<&str> = boots.iter().map(|hit| shop.index.record(hit.segment, hit.doc).id()).collect();
+    assert!(!ids.contains(&"a1") && !ids.contains(&"a2"), "its variants are not like it, but it: {ids:?}");
+}
