@@ -1,7 +1,9 @@
 //! The category tree with counts.
 
+use jiff::Timestamp;
 use snapshots::{CATEGORY_SEPARATOR, FacetKind};
 
+use crate::bits::Bits;
 use crate::index::Index;
 
 /// A category and what lies below it.
@@ -33,8 +35,9 @@ impl Index {
         let mut paths: Vec<&str> =
             self.values.range(place).map(|value| self.values.text(self.segments(), value)).collect();
         paths.sort_by_key(|path| path.split(CATEGORY_SEPARATOR).collect::<Vec<_>>());
+        let hidden = self.hidden_at(Timestamp::now());
         for path in paths {
-            let count = self.live_count(&facets[place].name, path);
+            let count = self.live_count(&facets[place].name, path, hidden);
             if count == 0 {
                 continue;
             }
@@ -55,14 +58,15 @@ impl Index {
         exists.then_some(roots)
     }
 
-    /// How many current products have a facet value.
-    fn live_count(&self, facet: &str, value: &str) -> u64 {
-        let in_segment = |part: &snapshots::LiveSegment| {
+    /// How many current products that may be seen have a facet value.
+    fn live_count(&self, facet: &str, value: &str, hidden: &[Bits]) -> u64 {
+        let in_segment = |(place, part): (usize, &snapshots::LiveSegment)| {
             let found = part.segment.facet(facet).and_then(|facet| part.segment.find_facet_value(facet, value));
             let docs = found.map_or(&[][..], |value| part.segment.facet_list(value));
-            docs.iter().filter(|doc| part.is_live(**doc)).count() as u64
+            let is_seen = |doc: u32| part.is_live(doc) && !hidden.get(place).is_some_and(|bits| bits.contains(doc));
+            docs.iter().filter(|doc| is_seen(**doc)).count() as u64
         };
-        self.segments().iter().map(in_segment).sum()
+        self.segments().iter().enumerate().map(in_segment).sum()
     }
 }
 

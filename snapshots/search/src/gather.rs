@@ -187,7 +187,6 @@ impl<'a> Gathered<'a> {
             let parts = lead.parts(candidate.text, words);
             candidate.parts = index.with_priors(parts, candidate.boost, *segment, candidate.doc);
             candidate.key = score_key(candidate.parts.total());
-            candidate.tier += u8::from(!lead.is_of_type);
         }
         let rest = self.candidates.split_off(head);
         self.sort_candidates();

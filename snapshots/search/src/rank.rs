@@ -16,7 +16,7 @@ use crate::vocabulary::{LeadPart, Vocabulary};
 /// So many candidates are looked at again.
 pub(crate) const HEAD: usize = 400;
 /// A product of the type that the query names counts this much more.
-const TYPE_SHARE: f32 = 0.5;
+const TYPE_SHARE: f32 = 0.3;
 /// So does one with all words of the query side by side in its title, and one with all of them as they were typed.
 const PROXIMITY_SHARE: f32 = 0.2;
 const EXACTNESS_SHARE: f32 = 0.1;

@@ -38,7 +38,12 @@ impl Index {
         };
         let found = self.within(word, allowed);
         match found.is_empty() && letters >= LAST_RESORT_LETTERS && allowed == 1 {
-            true => self.within(word, 2),
+            // Of two mistakes in a short word, none is the first letter.
+            true => {
+                let mut found = self.within(word, 2);
+                found.retain(|candidate| candidate.word.chars().next() == word.chars().next());
+                found
+            }
             false => found,
         }
     }

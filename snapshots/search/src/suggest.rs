@@ -102,13 +102,21 @@ impl Index {
         let typed = key_of(&self.analyzer, &request.query, &mut Tokens::default());
         let mut suggestions = Vec::new();
         let mut seen = HashSet::new();
-        self.complete(&typed, request, now, &mut seen, &mut suggestions)?;
+        self.complete("", &typed, request, now, &mut seen, &mut suggestions)?;
         let mut corrected = None;
         if suggestions.is_empty()
+            && !typed.is_empty()
             && let Some(better) = self.corrected_beginning(&typed)
         {
-            self.complete(&better, request, now, &mut seen, &mut suggestions)?;
+            self.complete("", &better, request, now, &mut seen, &mut suggestions)?;
             corrected = Some(better);
+        }
+        // "leather bo": nothing begins so, but boots are of leather.
+        for (at, _) in typed.match_indices(' ') {
+            if suggestions.is_empty() {
+                let (before, beginning) = typed.split_at(at + 1);
+                self.complete(before, beginning, request, now, &mut seen, &mut suggestions)?;
+            }
         }
         let searched = match (suggestions.first(), typed.is_empty()) {
             (Some(first), false) => first.text.clone(),
@@ -142,9 +150,10 @@ impl Index {
         }
     }
 
-    /// Adds completions of a beginning that find something and that say something new.
+    /// Adds completions of a beginning that, with what stands before it, find something and say something new.
     fn complete(
         &self,
+        before: &str,
         beginning: &str,
         request: &SuggestRequest,
         now: Timestamp,
@@ -164,9 +173,10 @@ impl Index {
             if suggestions.len() == request.limit {
                 break;
             }
+            let (key, text) = (format!("{before}{key}"), format!("{before}{text}"));
             let stems: Vec<_> = key.split(' ').map(|word| self.analyzer.stem(word)).collect();
-            if seen.insert(stems.join(" ")) && self.finds_something(text, request, now)? {
-                suggestions.push(Suggestion { text: text.to_owned(), scopes: Vec::new() });
+            if seen.insert(stems.join(" ")) && self.finds_something(&text, request, now)? {
+                suggestions.push(Suggestion { text, scopes: Vec::new() });
             }
         }
         Ok(())

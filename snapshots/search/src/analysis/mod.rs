@@ -255,6 +255,7 @@ mod tests {
         check("dv7-1211ea, 006R-90321", "dv7 (dv71211ea) 1211ea 006r (006r90321) 90321");
         check("H&M black & decker U.S.", "h (hm) m black decker u (us) s");
         check("a - b, 1-2", "a b 1 2");
+        check("Black &amp; Decker 3&quot;", "black decker 3");
     }
 
     #[test]

@@ -232,6 +232,11 @@ impl Reader<'_, '_> {
     }
 
     fn separator(&mut self, c: char) {
+        // Feeds escape what they should not: "&amp;" is no word.
+        if let Some(entity) = ENTITIES.iter().find(|entity| self.rest().starts_with(**entity)) {
+            self.at += entity.len();
+            return;
+        }
         let before = self.text[..self.at].chars().next_back();
         let after = self.text[self.at + c.len_utf8()..].chars().next();
         let within = before.is_some_and(is_letter) && after.is_some_and(is_letter);
@@ -255,6 +260,8 @@ impl Reader<'_, '_> {
         self.at += c.len_utf8();
     }
 }
+
+const ENTITIES: [&str; 7] = ["&amp;", "&quot;", "&lt;", "&gt;", "&nbsp;", "&#39;", "&apos;"];
 
 /// How many bytes of `text` are a number: digits, with thousands ("1,000"), decimals ("13.3") or as a fraction ("1/2").
 fn number_length(text: &str) -> usize {

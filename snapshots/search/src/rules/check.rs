@@ -28,12 +28,13 @@ impl Index {
                 findings.faults.push(format!("hidden '{}': there is no such product", hidden.id));
             }
         }
-        for word in self.rules.synonyms.words() {
-            let stem = self.analyzer.stem(word);
-            if self.stem_count(&stem).is_ok_and(|count| count == 0) {
-                findings.doubts.push(format!("synonyms: no product has the word '{word}'"));
+        let is_known = |word: &String| self.stem_count(&self.analyzer.stem(word)).is_ok_and(|count| count > 0);
+        for (from, alternatives) in self.rules.synonyms.all() {
+            if !alternatives.iter().any(|to| to.iter().all(is_known)) {
+                findings.doubts.push(format!("synonyms: no product has any of what '{from}' may be"));
             }
         }
+        findings.doubts.sort_unstable();
         findings.doubts.dedup();
         findings
     }

@@ -1,6 +1,6 @@
 //! Words that stand for others, and queries that are rewritten.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::file::{RulesError, RulesFile, limits};
 use super::{at_most, stems};
@@ -102,9 +102,15 @@ impl Synonyms {
         changed.then(|| words.join(" "))
     }
 
-    /// Every word that another is read as.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
-        self.by_first_stem.values().flatten().flat_map(|synonym| &synonym.to).map(String::as_str)
+    /// What each stem, or row of stems, may be read as.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (String, Vec<&[String]>)> {
+        self.by_first_stem.values().flat_map(|list| {
+            let froms: BTreeSet<&[String]> = list.iter().map(|synonym| synonym.from.as_slice()).collect();
+            froms.into_iter().map(|from| {
+                let same = list.iter().filter(|synonym| synonym.from == from);
+                (from.join(" "), same.map(|synonym| synonym.to.as_slice()).collect())
+            })
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -56,6 +56,8 @@ fn completions_find_something_and_name_categories() {
     assert_eq!(boots.products.hits.len(), 2);
     assert!(suggest(&shop.index, "").suggestions.len() > 3, "before anything is typed, what weighs most");
     assert!(texts(&shop.index, "zzz").is_empty());
+    assert_eq!(texts(&shop.index, "yellow bo"), ["yellow boots"], "put together from what is there");
+    assert!(texts(&shop.index, "yellow bel").is_empty(), "no belt is yellow");
 }
 
 #[test]
@@ -71,6 +73,9 @@ fn hidden_products_are_not_suggested() {
     let shop = shop("[[hidden]]\nid = \"b1\"\n[[hidden]]\nid = \"b2\"\n");
     assert!(texts(&shop.index, "rain").is_empty());
     assert!(texts(&shop.index, "boo") == ["boots"], "others are boots, too");
+    let categories = shop.index.categories(Some("Men")).expect("a category");
+    let counts: Vec<(&str, u64)> = categories.iter().map(|one| (one.path.as_str(), one.count)).collect();
+    assert_eq!(counts, [("Men > Belts", 1)]);
 }
 
 #[test]
