@@ -183,8 +183,7 @@ fn curated(out: &mut JsonOut, answer: &Answer) {
 /// Writes suggestions and the products that the first one finds.
 pub fn suggestions(out: &mut JsonOut, generation: &Generation, request: &SuggestRequest, found: &Suggestions) {
     let index = &generation.index;
-    let typed = [found.corrected.as_deref().unwrap_or(&request.query).to_lowercase()];
-    let words: Vec<String> = typed[0].split_whitespace().map(str::to_owned).collect();
+    let words = index.words_of(found.corrected.as_deref().unwrap_or(&request.query));
     let mut highlighter = Highlighter::new(index, &words);
     out.raw("{\"suggestions\":[");
     for (place, suggestion) in found.suggestions.iter().enumerate() {

@@ -42,6 +42,8 @@ struct Gathered {
 #[derive(Default)]
 pub(crate) struct CompletionsBuilder {
     by_key: HashMap<String, Gathered>,
+    /// How many there are before phrases of one product go again.
+    prune_at: usize,
     tokens: Tokens,
 }
 
@@ -65,8 +67,9 @@ impl CompletionsBuilder {
         for phrase in phrases {
             self.add(analyzer, &phrase, Kind::Phrase, weight);
         }
-        if self.by_key.len() > MAX_GATHERED {
+        if self.by_key.len() > self.prune_at.max(MAX_GATHERED) {
             self.by_key.retain(|_, one| one.kind != Kind::Phrase || one.products >= MIN_PHRASE_PRODUCTS);
+            self.prune_at = 2 * self.by_key.len();
         }
     }
 

@@ -6,6 +6,9 @@ use crate::facets::FacetCounts;
 use crate::index::Index;
 use crate::top::Candidate;
 
+/// A hit lists so many other variants at the most.
+const MAX_VARIANTS: usize = 100;
+
 /// A product of a group that was found.
 #[derive(Clone, Copy)]
 pub(crate) struct GroupMember {
@@ -56,12 +59,12 @@ impl Groups {
         (found, best)
     }
 
-    /// The other hits of a product's group, best first.
+    /// The other hits of a product's group, best first, and at most [`MAX_VARIANTS`] of them.
     pub(crate) fn others(&self, index: &Index, segment: usize, doc: u32) -> Vec<(usize, u32)> {
         let group = index.segments()[segment].segment.groups()[doc as usize];
         let start = self.members.partition_point(|member| member.group < group);
         let members = self.members[start..].iter().take_while(|member| member.group == group && group != 0);
         let hits = members.filter(|member| member.only_fails.is_none()).map(|one| (one.segment, one.candidate.doc));
-        hits.filter(|other| *other != (segment, doc)).collect()
+        hits.filter(|other| *other != (segment, doc)).take(MAX_VARIANTS).collect()
     }
 }

@@ -18,8 +18,12 @@ use crate::request::SearchRequest;
 use crate::search::{Answer, FoundPlan, Hit, Tier};
 use crate::top::{Candidate, Top, score_key, sort_key};
 
-/// What a query names exactly has the levels below this one.
-const TYPED_LEVEL: u8 = 2;
+/// What rules pin, what a query names to the letter, and what it names but for separators.
+const PINNED_LEVEL: u8 = 0;
+const LETTER_LEVEL: u8 = 1;
+const NAMED_LEVEL: u8 = 2;
+/// What the words of a query find has the levels from here on.
+const TYPED_LEVEL: u8 = 3;
 /// What the score of such a product is.
 const NAMED_SCORE: f32 = 100.0;
 /// What a corrected query finds ranks below what the query finds as it was typed.
@@ -70,7 +74,7 @@ impl<'a> Gathered<'a> {
     pub(crate) fn take_first(&mut self, filter: &SplitFilter) {
         let mut named = self.index.named_exactly(self.curation.query());
         named.retain(|(segment, doc, _)| !self.curation.is_hidden(*segment, *doc));
-        let pins: Vec<(usize, u32)> = self.curation.pins.iter().map(|pin| pin.product).collect();
+        let pins = self.pinned_products();
         named.retain(|(segment, doc, _)| !pins.contains(&(*segment, *doc)));
         if named.is_empty() && pins.is_empty() {
             return;
@@ -78,9 +82,12 @@ impl<'a> Gathered<'a> {
         let by_sort = self.request.sort.is_some();
         for place in 0..self.index.segments().len() {
             let mut collector = self.collector(place, filter);
-            let mut docs: Vec<(u32, u8)> = pins.iter().filter(|pin| pin.0 == place).map(|pin| (pin.1, 0)).collect();
+            let mut docs: Vec<(u32, u8)> =
+                pins.iter().filter(|pin| pin.0 == place).map(|pin| (pin.1, PINNED_LEVEL)).collect();
             let named = named.iter().filter(|(segment, ..)| *segment == place);
-            docs.extend(named.map(|(_, doc, to_the_letter)| (*doc, if *to_the_letter { 0 } else { 1 })));
+            docs.extend(
+                named.map(|(_, doc, to_the_letter)| (*doc, if *to_the_letter { LETTER_LEVEL } else { NAMED_LEVEL })),
+            );
             docs.sort_unstable();
             for (doc, level) in docs {
                 let hit = Match { score: NAMED_SCORE, has: u32::MAX, ..Match::none(doc) };
@@ -90,6 +97,13 @@ impl<'a> Gathered<'a> {
             self.keep(place, done);
         }
         self.taken = named.into_iter().map(|(segment, doc, _)| (segment, doc)).chain(pins).collect();
+        self.taken.sort_unstable();
+    }
+
+    /// The products that rules pin; an explicit sort is what the shopper asked for, and pins nothing.
+    fn pinned_products(&self) -> Vec<(usize, u32)> {
+        let pins = self.curation.pins.iter().filter(|_| self.request.sort.is_none());
+        pins.map(|pin| pin.product).collect()
     }
 
     /// Leaves out a product and its variants: what is asked for is others like it.
@@ -101,6 +115,8 @@ impl<'a> Gathered<'a> {
             let groups = part.segment.groups().iter().enumerate();
             self.taken.extend(groups.filter(|(_, of)| **of == group).map(|(other, _)| (place, other as u32)));
         }
+        self.taken.sort_unstable();
+        self.taken.dedup();
     }
 
     /// Matches another reading of the query, all of its words.
@@ -131,8 +147,8 @@ impl<'a> Gathered<'a> {
             let mut collector = self.collector(place, filter);
             let mut each = |hit: Match| {
                 let lacking = (every_word & !hit.has).count_ones();
-                if !taken.is_empty() && taken.contains(&(place, hit.doc)) {
-                    count += 1;
+                if !taken.is_empty() && taken.binary_search(&(place, hit.doc)).is_ok() {
+                    count += u64::from(tier == Tier::Typed && !found.plan.is_reading && hit.weak == 0);
                     return;
                 }
                 let is_known = match tier {
@@ -227,6 +243,7 @@ impl<'a> Gathered<'a> {
 
     /// Answers a request without words: every product matches, and sets of documents do the filtering.
     pub(crate) fn browse(&mut self, filter: &SplitFilter) {
+        let pins = self.pinned_products();
         for (place, part) in self.index.segments().iter().enumerate() {
             let mut hits = live_bits(part);
             let curation = self.curation;
@@ -254,9 +271,11 @@ impl<'a> Gathered<'a> {
                 collector.counts.add_all();
             }
             for doc in hits.iter() {
+                let is_pinned = !pins.is_empty() && pins.contains(&(place, doc));
+                let level = if is_pinned { PINNED_LEVEL } else { TYPED_LEVEL };
                 match all_are_hits {
-                    true => collector.take(Match::none(doc), TYPED_LEVEL),
-                    false => collector.hit(Match::none(doc), TYPED_LEVEL),
+                    true => collector.take(Match::none(doc), level),
+                    false => collector.hit(Match::none(doc), level),
                 }
             }
             let done = collector.finish();
@@ -344,9 +363,8 @@ impl<'a> Gathered<'a> {
         if self.request.sort.is_some() {
             return pins;
         }
-        let total = self.candidates.len();
         let found: Vec<_> = self.curation.pins.iter().filter(|pin| is_found(&pin.product)).collect();
-        let others = total - found.len();
+        let others = (self.found as usize).saturating_sub(found.len());
         for (place, pin) in found.into_iter().enumerate() {
             // Of the positions before it, so many are pinned and the others must be filled.
             pins.push(((pin.position - 1).min(others + place), pin.product));

@@ -107,6 +107,11 @@ impl Index {
         serde_json::from_slice(json).unwrap_or_default()
     }
 
+    /// The words of a text as queries are read, for marking them.
+    pub fn words_of(&self, text: &str) -> Vec<String> {
+        crate::query::read_query(&self.analyzer, text).into_iter().map(|word| word.text).collect()
+    }
+
     /// The rules of the catalogue.
     pub fn rules(&self) -> &Rules {
         &self.rules

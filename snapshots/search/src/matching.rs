@@ -16,6 +16,8 @@ use crate::vocabulary::Vocabulary;
 
 /// A longer prefix stands for at most this many words of the vocabulary, in the order of the alphabet.
 const MAX_PREFIX_WORDS: usize = 1 << 17;
+/// Two words are looked for together in so many documents of the rarer one.
+const MAX_TOGETHER_STEPS: u32 = 4_096;
 /// Documents are united in windows of this many, whose scores stay in the processor's nearest cache.
 const WINDOW: u32 = 4_096;
 
@@ -102,7 +104,9 @@ impl Index {
             if one.doc_freq > other.doc_freq {
                 std::mem::swap(&mut rarer, &mut commoner);
             }
-            while rarer.doc() != TERMINATED && count < enough {
+            let mut steps = 0;
+            while rarer.doc() != TERMINATED && count < enough && steps < MAX_TOGETHER_STEPS {
+                steps += 1;
                 let found = if commoner.doc() < rarer.doc() { commoner.seek(rarer.doc()) } else { commoner.doc() };
                 if found == rarer.doc() {
                     count += 1;

@@ -23,6 +23,8 @@ const RARE_CORRECTION_WEIGHT: f32 = 0.7;
 /// What less likely corrections count at the most, and how many there are.
 const OTHER_CORRECTION_WEIGHT: f32 = 0.5;
 const MAX_CORRECTIONS: usize = 3;
+/// A candidate is compared with so many other words of the query.
+const MAX_CONTEXT: usize = 4;
 /// What a synonym counts, next to the word itself.
 const SYNONYM_WEIGHT: f32 = 0.9;
 /// So many synonyms of several words are tried at the most.
@@ -30,6 +32,8 @@ const MAX_READINGS: usize = 8;
 /// What a compound counts, next to the word that it ends in, and how many there are at the most.
 const COMPOUND_WEIGHT: f32 = 0.8;
 const MAX_COMPOUNDS: usize = 64;
+/// So many words with an ending are looked at.
+const MAX_ENDINGS: usize = 2_000;
 const MIN_COMPOUND_LETTERS: usize = 4;
 /// What holds the parts of compounds together.
 const LINKS: [&str; 6] = ["s", "n", "en", "es", "er", "e"];
@@ -143,6 +147,8 @@ impl Plan {
         let places: Vec<bool> = (0..before).map(|_| !idle.next().unwrap_or(false)).collect();
         let mut kept = places.iter();
         self.slots.retain(|_| kept.next().copied().unwrap_or(true));
+        // A word that is not looked for has no place.
+        self.also.retain(|(_, place)| places[*place]);
         self.also.iter_mut().for_each(|(_, place)| *place = places[..*place].iter().filter(|kept| **kept).count());
         let stop_words = words.iter().filter(|word| !word.is_unit && is_idle(word));
         self.dropped = stop_words.map(|word| word.text.clone()).collect();
@@ -168,7 +174,12 @@ impl Plan {
         for (place, slot) in self.slots.iter().enumerate() {
             let context = self.slots.iter().enumerate();
             let context = context.filter(|(other, _)| *other != place && known[*other] > 0);
-            let context: Vec<&str> = context.map(|(_, slot)| slot.alternatives[0].stem.as_str()).collect();
+            // The rarest words say most, and are compared with at the least cost.
+            let mut context: Vec<(u64, &str)> =
+                context.map(|(other, slot)| (known[other], slot.alternatives[0].stem.as_str())).collect();
+            context.sort_unstable();
+            context.truncate(MAX_CONTEXT);
+            let context: Vec<&str> = context.into_iter().map(|(_, stem)| stem).collect();
             match index.correction(slot, known[place], &context)? {
                 Correction::None if known[place] == 0 => {
                     plan.dropped.push(slot.text.clone());
@@ -291,7 +302,7 @@ impl Index {
     fn compounds_of(&self, word: &str) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         for vocabulary in self.vocabularies() {
-            for number in vocabulary.with_ending(word) {
+            for number in vocabulary.with_ending(word).take(MAX_ENDINGS) {
                 let compound = vocabulary.word(number);
                 let modifier = &compound[..compound.len() - word.len()];
                 let is_word = |text: &str| text.chars().count() > MIN_SPLIT_LETTERS && self.word_count(text) > 0;

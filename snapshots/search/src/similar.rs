@@ -45,7 +45,10 @@ impl Index {
         };
         let filters = self.likeness(segment, doc);
         let mut curation = Curation::new(self, &request, Timestamp::now());
-        curation.boosts = filters.iter().map(|(filter, share)| (filter, *share)).collect();
+        curation.boosts.extend(filters.iter().map(|(filter, share)| (filter, *share)));
+        // What is pinned for searches is not therefore like this product.
+        curation.pins.clear();
+        let filter = SplitFilter::new(curation.filter.as_ref(), |_| None);
         let plan = Plan { slots: self.telling_words(segment, doc)?, ..Plan::default() };
         if plan.slots.is_empty() {
             return Ok(Some(Vec::new()));
@@ -53,7 +56,7 @@ impl Index {
         let found = self.look_up(&plan, false)?;
         let mut gathered = Gathered::new(self, &request, &curation);
         gathered.like(segment, doc);
-        gathered.run(&found, &SplitFilter::default(), Tier::AnyWord)?;
+        gathered.run(&found, &filter, Tier::AnyWord)?;
         gathered.rank(&plan)?;
         let mut hits = gathered.into_answer(plan).hits;
         hits.truncate(count);

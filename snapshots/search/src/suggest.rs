@@ -12,6 +12,7 @@ use crate::error::{Error, RequestError};
 use crate::index::Index;
 use crate::matching::{FoundSlot, Matcher};
 use crate::plan::Plan;
+use crate::predicate::Predicate;
 use crate::query::read_query;
 use crate::request::{FieldSet, RawRequest, SearchRequest};
 use crate::score::WordWeight;
@@ -27,6 +28,8 @@ pub mod limits {
 
 /// So many completions are looked at for each that is shown: some find nothing, some say the same.
 const LOOKED_AT: usize = 4;
+/// So many products are looked at for each that is shown, since variants are shown once.
+const VARIANTS_LOOKED_AT: usize = 4;
 /// So many categories scope the first suggestion.
 const SCOPES: usize = 3;
 /// An unfinished word from this length on is forgiven one mistake.
@@ -109,7 +112,7 @@ impl Index {
             && let Some(better) = self.corrected_beginning(&typed)
         {
             self.complete("", &better, request, now, &mut seen, &mut suggestions)?;
-            corrected = Some(better);
+            corrected = (!suggestions.is_empty()).then_some(better);
         }
         // "leather bo": nothing begins so, but boots are of leather.
         for (at, _) in typed.match_indices(' ') {
@@ -122,7 +125,8 @@ impl Index {
             (Some(first), false) => first.text.clone(),
             _ => request.query.clone(),
         };
-        let products = self.search_at(&self.products_request(&searched, request), now)?;
+        let mut products = self.search_at(&self.products_request(&searched, request), now)?;
+        self.keep_one_of_each_group(&mut products, request.products);
         if let (Some(first), false) = (suggestions.first_mut(), typed.is_empty()) {
             first.scopes = products.facets.first().map(|facet| facet.values.clone()).unwrap_or_default();
             first.scopes.truncate(SCOPES);
@@ -130,21 +134,34 @@ impl Index {
         Ok(Suggestions { suggestions, corrected, products, searched })
     }
 
+    /// Leaves one variant of each group among the first products: folding all that match would cost too much for every
+    /// key that is pressed.
+    fn keep_one_of_each_group(&self, answer: &mut Answer, count: usize) {
+        let mut seen = HashSet::new();
+        answer.hits.retain(|hit| {
+            let group = self.segments()[hit.segment].segment.groups()[hit.doc as usize];
+            group == 0 || seen.insert(group)
+        });
+        answer.hits.truncate(count);
+    }
+
     fn products_request(&self, query: &str, request: &SuggestRequest) -> SearchRequest {
         let facets = &self.catalogue().facets;
         let hierarchy = facets.iter().position(|facet| facet.kind == FacetKind::Hierarchy);
+        let mut words = read_query(&self.analyzer, query);
+        words.truncate(crate::request::limits::QUERY_WORDS);
         SearchRequest {
-            words: read_query(&self.analyzer, query),
+            words,
             query: query.to_owned(),
             page: 1,
-            per_page: request.products,
+            per_page: request.products * VARIANTS_LOOKED_AT,
             sort: None,
             filter: None,
             facets: hierarchy.into_iter().collect(),
             facet_limit: SCOPES,
             fields: request.fields,
             highlight: FieldSet::default(),
-            distinct: true,
+            distinct: false,
             contexts: request.contexts.clone(),
             explain: false,
         }
@@ -193,7 +210,10 @@ impl Index {
             let slots = plan.slots.iter().map(|slot| FoundSlot::look_up(text, slot, docs));
             let slots = slots.collect::<Result<Vec<_>, _>>()?;
             let matcher = Matcher::new(text, self.lengths(place), &slots, &vec![WordWeight::default(); slots.len()])?;
-            if matcher.finds(|doc| part.is_live(doc) && !curation.is_hidden(place, doc)) {
+            let passes = curation.filter.as_ref().map(|filter| Predicate::new(filter, &part.segment));
+            let rows = part.segment.facet_rows();
+            let is_seen = |doc| part.is_live(doc) && !curation.is_hidden(place, doc);
+            if matcher.finds(|doc| is_seen(doc) && passes.as_ref().is_none_or(|filter| filter.holds(doc, rows))) {
                 return Ok(true);
             }
         }

@@ -14,6 +14,9 @@ pub mod limits {
     pub const SYNONYM_WORDS: usize = 50;
     pub const HIDDEN: usize = 100_000;
     pub const PINS: usize = 100;
+    /// Products that one rule hides, and filters that it boosts or buries by.
+    pub const HIDES: usize = 1_000;
+    pub const BOOSTS: usize = 50;
     /// The last position that a product can be pinned to.
     pub const PIN_POSITION: usize = 1_000;
     pub const USER_DATA_BYTES: usize = 16 * 1024;

@@ -269,10 +269,18 @@ impl Rule {
                 false => Err(format!("{of}: by must be above 0 and at most {bound}")),
             }
         };
+        if hide.len() > limits::HIDES || boost.len() + bury.len() > limits::BOOSTS {
+            return Err(format!("it hides over {} products, or has over {} boosts", limits::HIDES, limits::BOOSTS));
+        }
+        if let Some(query) = replace_query.as_ref().filter(|query| stems(analyzer, query).is_empty()) {
+            return Err(format!("replace_query: '{query}' has no word"));
+        }
         let mut boosts = boost.iter().map(|table| share(table, 1.0, "boost")).collect::<Result<Vec<_>, _>>()?;
         boosts.extend(bury.iter().map(|table| share(table, -1.0, "bury")).collect::<Result<Vec<_>, _>>()?);
-        let user_data =
-            user_data.map(|value| serde_json::to_string(&value).map_err(|error| error.to_string())).transpose()?;
+        let user_data = user_data
+            .map(with_dates_as_text)
+            .map(|value| serde_json::to_string(&value).map_err(|error| error.to_string()))
+            .transpose()?;
         if user_data.as_ref().is_some_and(|json| json.len() > limits::USER_DATA_BYTES) {
             return Err(format!("user_data: is larger than {} bytes", limits::USER_DATA_BYTES));
         }
@@ -328,6 +336,18 @@ impl Effects {
             && self.filter.is_none()
             && self.redirect.is_none()
             && self.user_data.is_none()
+    }
+}
+
+/// JSON has no times.
+fn with_dates_as_text(value: toml::Value) -> toml::Value {
+    match value {
+        toml::Value::Datetime(time) => toml::Value::String(time.to_string()),
+        toml::Value::Array(values) => toml::Value::Array(values.into_iter().map(with_dates_as_text).collect()),
+        toml::Value::Table(table) => {
+            toml::Value::Table(table.into_iter().map(|(name, value)| (name, with_dates_as_text(value))).collect())
+        }
+        other => other,
     }
 }
 

@@ -56,6 +56,12 @@ impl Synonyms {
             let Some(first) = from.first().cloned() else {
                 return Err(RulesError::new(format!("replacement '{}'", table.from), "has no word"));
             };
+            if stems(analyzer, &table.to).is_empty() {
+                return Err(RulesError::new(
+                    format!("replacement '{}'", table.from),
+                    format!("'{}' has no word", table.to),
+                ));
+            }
             synonyms.replacements.entry(first).or_default().push(Replacement { from, to: table.to.clone() });
         }
         // The longer words are, the better they say what is meant.
