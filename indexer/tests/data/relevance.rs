@@ -60,7 +60,7 @@ async fn relevance_of_chorus() {
     let served = serve("chorus", &["attributes.ean=gtins", "attributes.model=sku"]).await;
     let evaluation = evaluate(&served.index, &judged("chorus", 1)).expect("an evaluation");
     assert_eq!(evaluation.queries, 59);
-    check("chorus", &evaluation, &Floors(0.79, 0.88, 0.92));
+    check("chorus", &evaluation, &Floors(0.795, 0.88, 0.935));
     let share = exact_titles(&served);
     println!("chorus: exact titles first {share:.4}");
     assert!(share >= 0.995, "exact titles first: {share:.4}");
@@ -97,7 +97,7 @@ async fn relevance_of_homedepot() {
     let often: Vec<JudgedQuery> = judged("homedepot", 8);
     let evaluation = evaluate(&served.index, &often).expect("an evaluation");
     assert_eq!(evaluation.queries, 2_337);
-    check("homedepot", &evaluation, &Floors(0.39, 0.725, 0.755));
+    check("homedepot", &evaluation, &Floors(0.395, 0.73, 0.76));
     let share = exact_titles(&served);
     println!("homedepot: exact titles first {share:.4}");
     assert!(share >= 0.995, "exact titles first: {share:.4}");
@@ -116,8 +116,8 @@ async fn relevance_of_homedepot() {
     }
     assert_eq!(sets[0].len(), 817);
     let [typed, corrected] = sets.map(|set| evaluate(&served.index, &set).expect("an evaluation"));
-    check("homedepot, typos as typed", &typed, &Floors(0.345, 0.0, 0.0));
-    check("homedepot, typos corrected", &corrected, &Floors(0.34, 0.0, 0.0));
+    check("homedepot, typos as typed", &typed, &Floors(0.36, 0.0, 0.0));
+    check("homedepot, typos corrected", &corrected, &Floors(0.35, 0.0, 0.0));
     let apart = corrected.ndcg - typed.ndcg;
     assert!(apart <= 0.015, "typed queries score {apart:.4} below corrected ones");
     let without = |evaluation: &Evaluation| -> HashSet<usize> {

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::vocabulary::{LeadPart, Vocabulary};
 
 /// So many candidates are looked at again.
-pub(crate) const HEAD: usize = 400;
+pub(crate) const HEAD: usize = 200;
 /// A product of the type that the query names counts this much more.
 const TYPE_SHARE: f32 = 0.3;
 /// So does one with all words of the query side by side in its title, and one with all of them as they were typed.

@@ -105,21 +105,14 @@ impl Index {
         let typed = key_of(&self.analyzer, &request.query, &mut Tokens::default());
         let mut suggestions = Vec::new();
         let mut seen = HashSet::new();
-        self.complete("", &typed, request, now, &mut seen, &mut suggestions)?;
+        self.complete_in_parts(&typed, request, now, &mut seen, &mut suggestions)?;
         let mut corrected = None;
         if suggestions.is_empty()
             && !typed.is_empty()
             && let Some(better) = self.corrected_beginning(&typed)
         {
-            self.complete("", &better, request, now, &mut seen, &mut suggestions)?;
+            self.complete_in_parts(&better, request, now, &mut seen, &mut suggestions)?;
             corrected = (!suggestions.is_empty()).then_some(better);
-        }
-        // "leather bo": nothing begins so, but boots are of leather.
-        for (at, _) in typed.match_indices(' ') {
-            if suggestions.is_empty() {
-                let (before, beginning) = typed.split_at(at + 1);
-                self.complete(before, beginning, request, now, &mut seen, &mut suggestions)?;
-            }
         }
         let searched = match (suggestions.first(), typed.is_empty()) {
             (Some(first), false) => first.text.clone(),
@@ -167,6 +160,26 @@ impl Index {
         }
     }
 
+    /// Completes all that is typed or, where nothing begins so, its last words: nothing is called "leather bo...", but boots
+    /// are of leather.
+    fn complete_in_parts(
+        &self,
+        typed: &str,
+        request: &SuggestRequest,
+        now: Timestamp,
+        seen: &mut HashSet<String>,
+        suggestions: &mut Vec<Suggestion>,
+    ) -> Result<(), Error> {
+        self.complete("", typed, request, now, seen, suggestions)?;
+        for (at, _) in typed.match_indices(' ') {
+            if suggestions.is_empty() {
+                let (before, beginning) = typed.split_at(at + 1);
+                self.complete(before, beginning, request, now, seen, suggestions)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds completions of a beginning that, with what stands before it, find something and say something new.
     fn complete(
         &self,
@@ -192,7 +205,8 @@ impl Index {
             }
             let (key, text) = (format!("{before}{key}"), format!("{before}{text}"));
             let stems: Vec<_> = key.split(' ').map(|word| self.analyzer.stem(word)).collect();
-            if seen.insert(stems.join(" ")) && self.finds_something(&text, request, now)? {
+            let says_it_once = (1..stems.len()).all(|at| !stems[..at].contains(&stems[at]));
+            if says_it_once && seen.insert(stems.join(" ")) && self.finds_something(&text, request, now)? {
                 suggestions.push(Suggestion { text, scopes: Vec::new() });
             }
         }

@@ -66,6 +66,8 @@ fn mistyped_beginnings_are_forgiven() {
     let found = suggest(&shop.index, "laether bo");
     assert_eq!((found.suggestions[0].text.as_str(), found.corrected.as_deref()), ("leather boots", Some("leather bo")));
     assert_eq!(suggest(&shop.index, "lethe").suggestions[0].text, "leather belt");
+    assert_eq!(texts(&shop.index, "yelow bo"), ["yellow boots"], "corrected, and put together");
+    assert!(texts(&shop.index, "leather lea").is_empty(), "nobody says it twice");
 }
 
 #[test]
