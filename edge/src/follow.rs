@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use search::{Index, RawRequest, SearchRequest};
+use search::{Index, RawRequest};
 use snapshots::{Cache, Digest, Manifest, Pointer, PointerState, Remembered, Snapshot, SnapshotId, Store, Watcher};
 use thiserror::Error;
 use tracing::{error, info, warn};
@@ -305,7 +305,7 @@ fn warm(index: &Index) {
         let title = index.record(0, doc).field(2).map(String::from_utf8_lossy).unwrap_or_default();
         let words: Vec<&str> = title.split_whitespace().take(4).collect();
         let raw = RawRequest { q: words.join(" "), facets: vec!["*".into()], ..Default::default() };
-        if let Ok(request) = SearchRequest::parse(raw, index.catalogue()) {
+        if let Ok(request) = index.request(raw) {
             let _ = index.search(&request);
         }
     }
@@ -330,7 +330,7 @@ mod tests {
     fn manifest(name: &str) -> Manifest {
         let digest = Digest::of(name.as_bytes());
         let json = serde_json::json!({
-            "format_version": 2, "id": name, "catalogue": "shop", "parent": null, "created_at": "2026-01-01T00:00:00Z",
+            "format_version": 3, "id": name, "catalogue": "shop", "parent": null, "created_at": "2026-01-01T00:00:00Z",
             "builder_version": "test", "segments": [], "statistics": {"product_count": 0, "words": {}},
             "objects": [{"role": "segment", "blake3": digest, "size_bytes": 1}], "source_watermark": null,
             "validation": {"rows_read": 0, "rows_rejected": 0, "rejected_by_field": {}, "facet_value_counts": {}},

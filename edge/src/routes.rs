@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use search::{FieldSet, MAX_SIMILAR, SearchRequest, SuggestRequest};
+use search::{FieldSet, MAX_SIMILAR, SuggestRequest};
 use serde_json::json;
 use snapshots::CATEGORY_SEPARATOR;
 
@@ -187,7 +187,7 @@ fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiErr
         false => SearchParams::from_query(request.query)?,
     };
     let generation = shared.generation(params.market.as_deref())?;
-    let search = SearchRequest::parse(params.raw, generation.index.catalogue())?;
+    let search = generation.index.request(params.raw)?;
     let etag = etag(&generation, ("search", &search));
     if is_known(request, &etag) {
         return Ok(reply::from_snapshot(&generation, etag, None));
@@ -248,7 +248,7 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
                 generation
             }
         };
-        let search = SearchRequest::parse(params.raw, generation.index.catalogue());
+        let search = generation.index.request(params.raw);
         prepared.push((generation, search.map_err(|error| at_place(error.into()))?));
     }
     let mut body = JsonOut::new();

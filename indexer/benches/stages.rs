@@ -44,7 +44,7 @@ fn requests(index: &Index, words: usize, cut: bool, raw: &RawRequest) -> Vec<Sea
         }
         query
     };
-    let parse = |q| SearchRequest::parse(RawRequest { q, ..raw.clone() }, index.catalogue()).expect("a request");
+    let parse = |q| index.request(RawRequest { q, ..raw.clone() }).expect("a request");
     picks.map(query).map(parse).collect()
 }
 

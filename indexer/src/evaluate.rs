@@ -11,9 +11,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
-use search::{Index, RawRequest, SearchRequest};
+use search::{Index, RawRequest};
 use serde::{Deserialize, Serialize};
-use snapshots::PRODUCT_FIELDS;
 
 /// How far down nDCG looks.
 const TOP: usize = 10;
@@ -95,11 +94,8 @@ pub fn read(queries: &Path, judgments: &Path, min_judged: usize) -> Result<Vec<J
         let grade = grade.with_context(|| format!("{}: the grade is not from 0 to {MAX_GRADE}", at()))?;
         grades.entry(query.to_owned()).or_default().insert(product.to_owned(), grade);
     }
-    let text = std::fs::read_to_string(queries).with_context(|| queries.display().to_string())?;
     let mut judged = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-        let line: QueryLine =
-            serde_json::from_str(line).with_context(|| format!("{}: line {}", queries.display(), number + 1))?;
+    for line in query_lines(queries)? {
         let grades = grades.remove(&line.id).unwrap_or_default();
         if grades.len() >= min_judged.max(1) && grades.values().any(|grade| *grade > 0) {
             judged.push(JudgedQuery { id: line.id, query: line.query, grades });
@@ -107,6 +103,21 @@ pub fn read(queries: &Path, judgments: &Path, min_judged: usize) -> Result<Vec<J
     }
     ensure!(!judged.is_empty(), "no query of {} has a judged product that is any good", queries.display());
     Ok(judged)
+}
+
+/// The queries of a file of JSON Lines.
+///
+/// # Errors
+/// Names the file and line at fault.
+pub fn read_queries(queries: &Path) -> Result<Vec<String>> {
+    Ok(query_lines(queries)?.into_iter().map(|line| line.query).collect())
+}
+
+fn query_lines(queries: &Path) -> Result<Vec<QueryLine>> {
+    let text = std::fs::read_to_string(queries).with_context(|| queries.display().to_string())?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
+    let at = |number| format!("{}: line {}", queries.display(), number + 1);
+    lines.map(|(number, line)| serde_json::from_str(line).with_context(|| at(number))).collect()
 }
 
 /// Asks every query and scores what comes.
@@ -132,7 +143,7 @@ pub fn evaluate(index: &Index, judged: &[JudgedQuery]) -> Result<Evaluation> {
 
 fn ask(index: &Index, query: &JudgedQuery) -> Result<QueryScore> {
     let raw = RawRequest { q: query.query.clone(), per_page: Some(DEPTH), ..Default::default() };
-    let request = SearchRequest::parse(raw, index.catalogue()).with_context(|| format!("query {}", query.id))?;
+    let request = index.request(raw).with_context(|| format!("query {}", query.id))?;
     let answer = index.search(&request)?;
     let ids = answer.hits.iter().map(|hit| index.record(hit.segment, hit.doc).id());
     let grades: Vec<Option<u8>> = ids.map(|id| query.grades.get(id).copied()).collect();
@@ -143,10 +154,8 @@ fn ask(index: &Index, query: &JudgedQuery) -> Result<QueryScore> {
 }
 
 fn scored_hit(index: &Index, hit: &search::Hit, grade: Option<u8>) -> ScoredHit {
-    let record = index.record(hit.segment, hit.doc);
-    let title = PRODUCT_FIELDS.iter().position(|field| *field == "title").and_then(|place| record.field(place));
-    let title = title.and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
-    ScoredHit { id: record.id().to_owned(), title, grade }
+    let id = index.record(hit.segment, hit.doc).id().to_owned();
+    ScoredHit { id, title: index.title(hit.segment, hit.doc), grade }
 }
 
 /// Scores the grades of a query's hits, best hit first; None is a hit that nobody has judged.

@@ -11,11 +11,11 @@ use crate::digest::Digest;
 use crate::error::Error;
 
 /// The version of manifest and segments that this build writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The oldest version that this build reads. Segments of version 1 have no vocabulary, without which no query is
-/// understood.
-pub const OLDEST_FORMAT_VERSION: u32 = 2;
+/// understood; those of version 2 have no postings of our own.
+pub const OLDEST_FORMAT_VERSION: u32 = 3;
 
 /// That a part of a snapshot has a version that this build reads.
 ///

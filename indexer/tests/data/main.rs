@@ -10,7 +10,7 @@ use indexer::progress::{Output, Progress};
 use indexer::publish::{PublishRequest, publish};
 use indexer::rejects::RejectPolicy;
 use indexer::source::{Mapping, Source};
-use search::{Index, RawRequest, SearchRequest};
+use search::{Index, RawRequest};
 use serde_json::Value;
 use snapshots::{Cache, ChannelName, PointerState, Snapshot, Store};
 use tempfile::TempDir;
@@ -71,7 +71,7 @@ async fn serve(name: &str, mapping: &[&str]) -> Served {
 
 impl Served {
     fn search(&self, raw: RawRequest) -> (Vec<String>, u64, BTreeMap<String, BTreeMap<String, u64>>) {
-        let request = SearchRequest::parse(raw, self.index.catalogue()).expect("a request");
+        let request = self.index.request(raw).expect("a request");
         let answer = self.index.search(&request).expect("an answer");
         let ids = answer.hits.iter().map(|hit| self.index.record(hit.segment, hit.doc).id().to_owned()).collect();
         let name = |place: usize| self.index.catalogue().facets[place].name.clone();
@@ -82,7 +82,7 @@ impl Served {
 
     /// The ids that a request finds, or None where the query is longer than queries may be.
     fn try_search(&self, raw: RawRequest) -> Option<Vec<String>> {
-        let request = SearchRequest::parse(raw, self.index.catalogue()).ok()?;
+        let request = self.index.request(raw).ok()?;
         let answer = self.index.search(&request).expect("an answer");
         Some(answer.hits.iter().map(|hit| self.index.record(hit.segment, hit.doc).id().to_owned()).collect())
     }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use snapshots::{Catalogue, Product, SegmentWriter};
 use tantivy::schema::TantivyDocument;
-use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
+use tantivy::{Index, IndexSettings, SegmentReader, SingleSegmentIndexWriter};
 
 use crate::analysis::{Analyzer, Tokens};
 use crate::codes::CodesBuilder;
 use crate::completions::CompletionsBuilder;
 use crate::error::Error;
 use crate::lead::{self, LeadReader};
+use crate::postings;
 use crate::text::{AVAILABILITY, AnalysedText, Fields, LENGTHS, field_texts, tokenizers};
 use crate::vocabulary::VocabularyBuilder;
 
@@ -187,10 +188,14 @@ impl SegmentBuilder {
                 std::io::copy(&mut file, &mut sections).map_err(io)?;
             }
         }
+        let reader = index.searchable_segments()?.first().map(SegmentReader::open).transpose()?;
+        if let Some(reader) = reader {
+            postings::write(&*reader.inverted_index(self.fields.text)?, &mut sections)?;
+        }
         sections.section(AVAILABILITY, &self.availability).map_err(io)?;
         sections.section(LENGTHS, bytemuck::cast_slice(&self.lengths)).map_err(io)?;
         self.codes.write(&mut sections).map_err(io)?;
-        self.completions.write(&mut sections).map_err(io)?;
+        self.completions.write(&self.analyzer, &mut sections).map_err(io)?;
         self.vocabulary.write(&self.analyzer, &mut sections).map_err(io)?;
         let meta = std::fs::read_to_string(folder.join("meta.json")).map_err(io)?;
         let hyphenated = |id: &str| [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");

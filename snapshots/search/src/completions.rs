@@ -7,7 +7,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::io::Write;
 use std::ops::Range;
 
-use snapshots::{Product, SectionWriter, Segment};
+use snapshots::{Product, SectionWriter, Segment, id_hash};
 
 use crate::analysis::{Analyzer, Tokens};
 use crate::error::Error;
@@ -85,7 +85,7 @@ impl CompletionsBuilder {
         one.weight += weight;
     }
 
-    pub(crate) fn write<W: Write>(self, out: &mut SectionWriter<W>) -> std::io::Result<()> {
+    pub(crate) fn write<W: Write>(self, analyzer: &Analyzer, out: &mut SectionWriter<W>) -> std::io::Result<()> {
         let kept = self.by_key.into_iter();
         let kept = kept.filter(|(_, one)| one.kind != Kind::Phrase || one.products >= MIN_PHRASE_PRODUCTS);
         let weighed = kept.map(|(key, one)| {
@@ -100,6 +100,12 @@ impl CompletionsBuilder {
         all.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         all.truncate(MAX_COMPLETIONS);
         all.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        // What says the same thing twice ("boots boot") is no phrase.
+        let meanings: Vec<Option<u64>> = all.iter().map(|(_, key, _)| meaning_of(analyzer, key)).collect();
+        let mut meaning = meanings.iter();
+        all.retain(|_| meaning.next().is_some_and(Option::is_some));
+        let meanings: Vec<u64> = meanings.into_iter().flatten().collect();
+        out.section("completions/meanings", bytemuck::cast_slice(&meanings))?;
         let weights: Vec<u32> = all.iter().map(|(weight, ..)| *weight).collect();
         write_texts(out, "keys", all.iter().map(|(_, key, _)| key.as_str()))?;
         write_texts(out, "texts", all.iter().map(|(.., text)| text.as_str()))?;
@@ -114,6 +120,12 @@ pub(crate) fn key_of(analyzer: &Analyzer, text: &str, tokens: &mut Tokens) -> St
     analyzer.read(text, tokens);
     let words = tokens.iter().filter(|token| !token.kind.is_extra());
     words.map(|token| token.text).collect::<Vec<_>>().join(" ")
+}
+
+/// A hash of what a key says in whatever forms of its words; None where it says something twice.
+pub(crate) fn meaning_of(analyzer: &Analyzer, key: &str) -> Option<u64> {
+    let stems: Vec<_> = key.split(' ').map(|word| analyzer.stem(word)).collect();
+    (1..stems.len()).all(|at| !stems[..at].contains(&stems[at])).then(|| id_hash(&stems.join(" ")))
 }
 
 fn write_texts<'t, W: Write>(
@@ -137,6 +149,7 @@ pub(crate) struct Completions {
     texts: Texts,
     weights: Range<usize>,
     maxima: Range<usize>,
+    meanings: Range<usize>,
 }
 
 struct Texts {
@@ -158,6 +171,7 @@ impl Completions {
             texts: texts("texts")?,
             weights: find("weights")?,
             maxima: find("maxima")?,
+            meanings: find("meanings")?,
             segment: segment.clone(),
         };
         let count = completions.len();
@@ -171,7 +185,8 @@ impl Completions {
                 && offsets.iter().all(|offset| text.is_char_boundary(*offset as usize))
         };
         let maxima = completions.numbers(&completions.maxima).len();
-        match fits(&completions.keys) && fits(&completions.texts) && maxima == count.div_ceil(BLOCK) {
+        let is_whole = maxima == count.div_ceil(BLOCK) && completions.meanings.len() == 8 * count;
+        match fits(&completions.keys) && fits(&completions.texts) && is_whole {
             true => Ok(completions),
             false => Err(corrupt().into()),
         }
@@ -181,7 +196,7 @@ impl Completions {
         bytemuck::cast_slice(&self.segment.bytes()[range.clone()])
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.weights.len() / 4
     }
 
@@ -198,6 +213,12 @@ impl Completions {
 
     pub(crate) fn text(&self, place: usize) -> &str {
         self.text_of(&self.texts, place)
+    }
+
+    /// A hash that completions share which say the same.
+    pub(crate) fn meaning(&self, place: usize) -> u64 {
+        let meanings: &[u64] = bytemuck::cast_slice(&self.segment.bytes()[self.meanings.clone()]);
+        meanings[place]
     }
 
     /// The weightiest completions that begin with a prefix, by weight and place.

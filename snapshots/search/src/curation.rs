@@ -37,9 +37,8 @@ pub(crate) struct Curation<'a> {
 
 impl<'a> Curation<'a> {
     pub(crate) fn new(index: &'a Index, request: &'a SearchRequest, now: Timestamp) -> Self {
-        let catalogue_rules = &index.rules;
-        let filter = request.filter.as_ref();
-        let rules = catalogue_rules.applying(&request.words, &index.analyzer, filter, &request.contexts, now);
+        let stems: Vec<&str> = request.words.iter().map(|word| word.stem.as_str()).collect();
+        let rules = index.rules.applying(&stems, request.filter.as_ref(), &request.contexts, now);
         let mut curation = Self {
             request,
             replaced: None,
@@ -52,7 +51,10 @@ impl<'a> Curation<'a> {
             rules,
         };
         let replaced = curation.rules.iter().find_map(|rule| rule.then.replace_query.clone());
-        curation.replaced = replaced.or_else(|| index.with_replacements(&request.words));
+        curation.replaced = replaced.or_else(|| {
+            let texts: Vec<&str> = request.words.iter().map(|word| word.text.as_str()).collect();
+            index.rules.synonyms.replaced(&stems, &texts)
+        });
         if let Some(query) = &curation.replaced {
             curation.replaced_words = read_query(&index.analyzer, query);
             curation.replaced_words.truncate(crate::request::limits::QUERY_WORDS);
@@ -100,6 +102,10 @@ impl<'a> Curation<'a> {
             || (!self.hides.is_empty() && self.hides.contains(&(segment, doc)))
     }
 
+    pub(crate) fn hides_any(&self) -> bool {
+        !self.hidden.is_empty() || !self.hides.is_empty()
+    }
+
     pub(crate) fn hidden_docs(&self, segment: usize) -> impl Iterator<Item = u32> + '_ {
         let always = self.hidden.get(segment).into_iter().flat_map(Bits::iter);
         let here = self.hides.iter().filter(move |(of, _)| *of == segment).map(|(_, doc)| *doc);
@@ -120,13 +126,6 @@ impl<'a> Curation<'a> {
 }
 
 impl Index {
-    /// The query with the catalogue's replacements made, or None where none applies.
-    fn with_replacements(&self, words: &[QueryWord]) -> Option<String> {
-        let stems: Vec<String> = words.iter().map(|word| self.analyzer.stem(&word.text).into_owned()).collect();
-        let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-        self.rules.synonyms.replaced(&stems, &texts)
-    }
-
     /// The products that nobody may see at a time, by segment; empty where there are none.
     pub(crate) fn hidden_at(&self, now: Timestamp) -> &[Bits] {
         if self.rules.hidden.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, LiveSegment};
+use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, FacetRows, LiveSegment};
 
 use crate::categories::is_below;
 use crate::distinct::GroupMember;
@@ -58,15 +58,19 @@ impl FacetCounts {
         let names = &index.catalogue().facets;
         let column = |place: usize| part.segment.number(&names[place].name).unwrap_or(&[]);
         let numbers = self.numbers.iter_mut().map(|(place, stats)| (*place, column(*place), stats)).collect();
-        SegmentCounts { part, table: index.values.table(segment), values: &mut self.values, numbers, index }
+        let rows = part.segment.facet_rows();
+        SegmentCounts { part, rows, table: index.values.table(segment), values: &mut self.values, numbers, index }
     }
 
     /// Counts a group of variants: once for each value that any of its hits has, and for a refined facet also for those
     /// that only its refinement keeps from being hits.
     pub(crate) fn add_group(&mut self, index: &Index, group: &[GroupMember]) {
+        if self.values.is_empty() && self.numbers.is_empty() {
+            return;
+        }
         let (mut values, mut numbers) = (Vec::new(), Vec::new());
         for member in group {
-            let (segment, doc) = (member.segment, member.candidate.doc);
+            let (segment, doc) = (member.segment, member.candidate.doc());
             let part = &index.segments()[segment].segment;
             if !self.values.is_empty() {
                 let table = index.values.table(segment);
@@ -173,6 +177,7 @@ fn is_on_the_way(path: &str, wanted: &str) -> bool {
 /// The counts of an answer, as one segment adds to them.
 pub(crate) struct SegmentCounts<'a> {
     part: &'a LiveSegment,
+    rows: FacetRows<'a>,
     index: &'a Index,
     table: Option<&'a [u32]>,
     values: &'a mut [u32],
@@ -184,7 +189,7 @@ impl SegmentCounts<'_> {
     #[inline]
     pub(crate) fn add(&mut self, doc: u32) {
         if !self.values.is_empty() {
-            let row = self.part.segment.facet_rows().row(doc);
+            let row = self.rows.row(doc);
             match self.table {
                 None => row.iter().for_each(|value| self.values[*value as usize] += 1),
                 Some(table) => row.iter().for_each(|value| self.values[table[*value as usize] as usize] += 1),
@@ -202,7 +207,7 @@ impl SegmentCounts<'_> {
             return;
         }
         let range: Range<usize> = self.index.values.range(facet);
-        for value in self.part.segment.facet_rows().row(doc) {
+        for value in self.rows.row(doc) {
             let value = self.table.map_or(*value, |table| table[*value as usize]) as usize;
             if range.contains(&value) {
                 self.values[value] += 1;

@@ -1,22 +1,23 @@
 //! Gathering the products that match: tier by tier, segment by segment, filtered, counted, folded, and the best kept.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 
 use snapshots::SortOrder;
 
 use crate::bits::Bits;
 use crate::curation::Curation;
+use crate::cursor::Match;
 use crate::distinct::{GroupMember, Groups};
 use crate::error::Error;
 use crate::facets::{FacetCounts, SegmentCounts};
 use crate::index::Index;
-use crate::matching::{Match, Matcher};
+use crate::matching::Matcher;
 use crate::plan::Plan;
 use crate::predicate::{Predicate, Refinements, SplitFilter, Verdict, live_bits};
 use crate::rank::{Asked, HEAD, ScoreParts};
 use crate::request::SearchRequest;
 use crate::search::{Answer, FoundPlan, Hit, Tier};
-use crate::top::{Candidate, Top, score_key, sort_key};
+use crate::top::{Candidate, Top, key_score, score_key, sort_key};
 
 /// What rules pin, what a query names to the letter, and what it names but for separators.
 const PINNED_LEVEL: u8 = 0;
@@ -50,6 +51,9 @@ pub(crate) struct Gathered<'a> {
     /// The variants that were found, where a group of them is one hit.
     groups: Option<Groups>,
     found: u64,
+    /// What the best candidates, so many of them, were asked when they were looked at again.
+    asked: Vec<Asked<'a>>,
+    head: usize,
 }
 
 impl<'a> Gathered<'a> {
@@ -67,6 +71,8 @@ impl<'a> Gathered<'a> {
             seen: None,
             groups: request.distinct.then(Groups::default),
             found: 0,
+            asked: Vec::new(),
+            head: 0,
         }
     }
 
@@ -117,11 +123,6 @@ impl<'a> Gathered<'a> {
         }
         self.taken.sort_unstable();
         self.taken.dedup();
-    }
-
-    /// Matches another reading of the query, all of its words.
-    pub(crate) fn run_reading(&mut self, found: &FoundPlan<'_>, filter: &SplitFilter) -> Result<u64, Error> {
-        self.run(found, filter, Tier::Typed)
     }
 
     /// Matches the words in every segment, but for the products that a better tier has; returns how many products match
@@ -187,58 +188,80 @@ impl<'a> Gathered<'a> {
     }
 
     /// Looks again at the best candidates, where relevance decides.
-    pub(crate) fn rank(&mut self, plan: &Plan) -> Result<(), Error> {
+    pub(crate) fn rank(&mut self, found: &FoundPlan<'_>) -> Result<(), Error> {
         self.fold();
         if self.request.sort.is_some() {
             return Ok(());
         }
-        self.sort_candidates();
         let index = self.index;
-        let asked = index.texts.iter().map(|text| Asked::new(text, plan));
-        let asked = asked.collect::<Result<Vec<_>, _>>()?;
-        let head = self.candidates.len().min(HEAD);
-        let words = plan.slots.len() as u32;
-        for (segment, candidate) in self.candidates[..head].iter_mut().filter(|(_, one)| one.tier >= TYPED_LEVEL) {
-            let lead = asked[*segment].read(candidate.doc);
-            let parts = lead.parts(candidate.text, words);
-            candidate.parts = index.with_priors(parts, candidate.boost, *segment, candidate.doc);
-            candidate.key = score_key(candidate.parts.total());
+        let asked = index.texts.iter().zip(&found.found).map(|(text, slots)| Asked::new(text, found.plan, slots));
+        self.asked = asked.collect::<Result<_, _>>()?;
+        let mut candidates = std::mem::take(&mut self.candidates);
+        if candidates.len() > HEAD {
+            candidates.select_nth_unstable_by(HEAD, |a, b| self.order(a, b));
         }
-        let rest = self.candidates.split_off(head);
-        self.sort_candidates();
-        self.candidates.extend(rest);
+        let mut rest = candidates.split_off(candidates.len().min(HEAD));
+        for (segment, candidate) in candidates.iter_mut().filter(|(_, one)| one.level() >= TYPED_LEVEL) {
+            *candidate = candidate.with_key(score_key(self.parts(*segment, candidate).total()));
+        }
+        self.head = candidates.len();
+        self.sort(&mut candidates);
+        if self.page_end() > self.head {
+            self.sort(&mut rest);
+        }
+        candidates.extend(rest);
+        self.candidates = candidates;
         Ok(())
+    }
+
+    /// What the score of a candidate that was looked at again is made of.
+    fn parts(&self, segment: usize, candidate: &Candidate) -> ScoreParts {
+        let lead = self.asked[segment].read(candidate.doc());
+        self.index.with_priors(lead.parts(candidate.text, self.asked[segment].words()), candidate, segment)
     }
 
     /// Makes one candidate of each group of variants.
     fn fold(&mut self) {
-        let Some(groups) = &mut self.groups else { return };
+        let Some(groups) = &self.groups else { return };
         let (found, best) = groups.fold(self.index, &mut self.counts);
         self.found += found;
-        let limit = self.limit();
+        let limit = self.page_end().max(HEAD);
         for place in 0..self.index.segments().len() {
             let mut top = Top::new(limit);
             best.iter().filter(|(segment, _)| *segment == place).for_each(|(_, candidate)| top.push(*candidate));
-            self.candidates.extend(top.into_sorted().into_iter().map(|candidate| (place, candidate)));
+            self.candidates.extend(top.into_best().into_iter().map(|candidate| (place, candidate)));
         }
     }
 
-    fn limit(&self) -> usize {
-        (self.request.page * self.request.per_page).max(HEAD)
+    /// Where the page ends, counted from the first hit.
+    fn page_end(&self) -> usize {
+        self.request.page * self.request.per_page
+    }
+
+    /// Puts the candidates that the answer may show in order, the best first; those behind them have none.
+    fn sort(&self, candidates: &mut [(usize, Candidate)]) {
+        let shown = self.page_end();
+        if candidates.len() > shown && shown > 0 {
+            candidates.select_nth_unstable_by(shown, |a, b| self.order(a, b));
+        }
+        let shown = candidates.len().min(shown);
+        candidates[..shown].sort_unstable_by(|a, b| self.order(a, b));
     }
 
     /// Best first. The order of documents within a segment, continued over all: rank, then id.
-    fn sort_candidates(&mut self) {
-        let (index, segments) = (self.index, self.index.segments());
-        let rank = |(place, best): &(usize, Candidate)| segments[*place].segment.static_ranks()[best.doc as usize];
-        let id = |(place, best): &(usize, Candidate)| index.record(*place, best.doc).id();
-        self.candidates.sort_unstable_by(|a, b| {
-            let key = |found: &(usize, Candidate)| (found.1.tier, Reverse(found.1.key));
-            key(a).cmp(&key(b)).then_with(|| match a.0 == b.0 {
-                true => a.1.doc.cmp(&b.1.doc),
-                false => rank(b).cmp(&rank(a)).then_with(|| id(a).cmp(id(b))),
-            })
-        });
+    fn order(&self, a: &(usize, Candidate), b: &(usize, Candidate)) -> Ordering {
+        a.1.level_and_key().cmp(&b.1.level_and_key()).then_with(|| match a.0 == b.0 {
+            true => a.1.doc().cmp(&b.1.doc()),
+            false => self.rank_of(b).cmp(&self.rank_of(a)).then_with(|| self.id_of(a).cmp(self.id_of(b))),
+        })
+    }
+
+    fn rank_of(&self, (segment, found): &(usize, Candidate)) -> u32 {
+        self.index.segments()[*segment].segment.static_ranks()[found.doc() as usize]
+    }
+
+    fn id_of(&self, (segment, found): &(usize, Candidate)) -> &'a str {
+        self.index.record(*segment, found.doc()).id()
     }
 
     /// Answers a request without words: every product matches, and sets of documents do the filtering.
@@ -286,7 +309,7 @@ impl<'a> Gathered<'a> {
     fn collector(&mut self, segment: usize, filter: &SplitFilter) -> Collector<'_> {
         let part = &self.index.segments()[segment];
         let sort = self.request.sort.map(|place| &self.index.catalogue().sorts[place]);
-        let limit = self.limit();
+        let limit = self.page_end().max(HEAD);
         let boosts = self.curation.boosts.iter();
         Collector {
             segment,
@@ -303,7 +326,7 @@ impl<'a> Gathered<'a> {
 
     fn keep(&mut self, segment: usize, (found, top): (u64, Top)) {
         self.found += found;
-        self.candidates.extend(top.into_sorted().into_iter().map(|candidate| (segment, candidate)));
+        self.candidates.extend(top.into_best().into_iter().map(|candidate| (segment, candidate)));
     }
 
     pub(crate) fn into_answer(mut self, plan: Plan) -> Answer {
@@ -312,30 +335,32 @@ impl<'a> Gathered<'a> {
             if plan.slots.is_empty() {
                 self.fold();
             }
-            self.sort_candidates();
+            let mut candidates = std::mem::take(&mut self.candidates);
+            self.sort(&mut candidates);
+            self.candidates = candidates;
         }
         let every_word = u32::MAX.checked_shr(u32::BITS - plan.slots.len() as u32).unwrap_or(0);
         let start = (self.request.page - 1) * self.request.per_page;
-        let (mut hits, mut rest) = (Vec::with_capacity(self.request.per_page), self.candidates.iter());
+        let (mut hits, mut rest) = (Vec::with_capacity(self.request.per_page), self.candidates.iter().enumerate());
         let pins = self.pinned();
         // Pins have their positions, and the others follow one another around them.
-        let is_pinned = |found: &(usize, Candidate)| pins.iter().any(|(_, pin)| *pin == (found.0, found.1.doc));
-        for position in 0..start + self.request.per_page {
+        let is_pinned = |found: &(usize, Candidate)| pins.iter().any(|(_, pin)| *pin == (found.0, found.1.doc()));
+        for position in 0..self.page_end() {
             let pin = pins.iter().find(|(at, _)| *at == position).map(|(_, pin)| *pin);
             let found = match pin {
-                Some(pin) => self.candidates.iter().find(|found| (found.0, found.1.doc) == pin),
-                None => rest.by_ref().find(|found| !is_pinned(found)),
+                Some(pin) => self.candidates.iter().enumerate().find(|(_, found)| (found.0, found.1.doc()) == pin),
+                None => rest.by_ref().find(|(_, found)| !is_pinned(found)),
             };
-            let Some((segment, best)) = found else { break };
+            let Some((place, (segment, best))) = found else { break };
             if position >= start {
-                let variants = self.groups.as_ref().map(|groups| groups.others(self.index, *segment, best.doc));
+                let variants = self.groups.as_ref().map(|groups| groups.others(self.index, *segment, best.doc()));
                 hits.push(Hit {
                     segment: *segment,
-                    doc: best.doc,
-                    score: best.parts.total(),
+                    doc: best.doc(),
+                    score: if self.request.sort.is_some() { best.text_score() } else { key_score(best.key()) },
                     missing: every_word & !best.has,
                     variants: variants.unwrap_or_default(),
-                    parts: self.request.explain.then_some(best.parts),
+                    parts: self.request.explain.then(|| self.explain(place, *segment, best)),
                     is_pinned: pin.is_some(),
                 });
             }
@@ -355,10 +380,21 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    /// What the score of the candidate at a place is made of.
+    fn explain(&self, place: usize, segment: usize, candidate: &Candidate) -> ScoreParts {
+        match place < self.head && candidate.level() >= TYPED_LEVEL {
+            true => self.parts(segment, candidate),
+            false => {
+                let rules = candidate.text * candidate.boost;
+                ScoreParts { text: candidate.text, rules, ..ScoreParts::default() }
+            }
+        }
+    }
+
     /// The pinned products that passed the filters, with their positions from 0; those that would stand behind the end
     /// of the list close up.
     fn pinned(&self) -> Vec<(usize, (usize, u32))> {
-        let is_found = |product: &(usize, u32)| self.candidates.iter().any(|one| (one.0, one.1.doc) == *product);
+        let is_found = |product: &(usize, u32)| self.candidates.iter().any(|one| (one.0, one.1.doc()) == *product);
         let mut pins: Vec<(usize, (usize, u32))> = Vec::new();
         if self.request.sort.is_some() {
             return pins;
@@ -415,7 +451,7 @@ impl Collector<'_> {
     fn fails(&mut self, facet: usize, doc: u32) {
         match self.group(doc) {
             Some(group) => {
-                let candidate = Candidate::of(doc);
+                let candidate = Candidate::new(u8::MAX, 0, doc);
                 let member = GroupMember { group, segment: self.segment, candidate, only_fails: Some(facet) };
                 self.groups.as_mut().into_iter().for_each(|(groups, _)| groups.add(member));
             }
@@ -440,13 +476,13 @@ impl Collector<'_> {
     fn candidate(&self, hit: Match, tier: u8) -> Candidate {
         let holding = self.boosts.iter().filter(|(predicate, _)| predicate.holds(hit.doc, self.rows));
         let boost: f32 = holding.map(|(_, share)| share).sum::<f32>().max(-1.0);
-        let score = hit.score * (1.0 + boost);
         let key = match self.sort {
-            None => score_key(score),
+            None => score_key(hit.score * (1.0 + boost)),
             Some((column, order)) => sort_key(column[hit.doc as usize], order),
         };
-        let parts = ScoreParts { text: hit.score, rules: hit.score * boost, ..ScoreParts::default() };
-        Candidate { tier, key, doc: hit.doc, has: hit.has, text: hit.score, boost, parts }
+        let mut candidate = Candidate::new(tier, key, hit.doc);
+        (candidate.has, candidate.text, candidate.boost) = (hit.has, hit.score, boost);
+        candidate
     }
 
     fn finish(self) -> (u64, Top) {

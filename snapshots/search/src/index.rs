@@ -14,10 +14,13 @@ use crate::codes::Codes;
 use crate::completions::Completions;
 use crate::directory::SegmentDirectory;
 use crate::error::Error;
+use crate::postings::Postings;
 use crate::rank::{ScoreParts, availability_share, popularity_share};
 use crate::rules::Rules;
 use crate::score::{Lengths, Scale};
+use crate::suggest::Known;
 use crate::text::{AVAILABILITY, Fields, LENGTHS};
+use crate::top::Candidate;
 use crate::vocabulary::Vocabulary;
 
 /// A snapshot that can be searched.
@@ -30,6 +33,8 @@ pub struct Index {
     pub(crate) rules: Rules,
     /// The products that nobody may see, by version of the rules and by segment.
     pub(crate) hidden: Vec<OnceLock<Vec<Bits>>>,
+    /// Whether completions find something, by version of the rules, by segment and place.
+    pub(crate) finds: Vec<OnceLock<Vec<Vec<Known>>>>,
 }
 
 /// The text index of one segment.
@@ -39,6 +44,7 @@ pub(crate) struct TextReader {
     pub(crate) vocabulary: Vocabulary,
     pub(crate) codes: Codes,
     pub(crate) completions: Completions,
+    pub(crate) postings: Postings,
     /// Where the weighted length of each document's text stands in the segment.
     lengths: Range<usize>,
     /// Where its availability stands, a byte each.
@@ -67,7 +73,8 @@ impl Index {
         let rules = snapshot.rules.as_deref().unwrap_or_default();
         let rules = Rules::parse(rules, &snapshot.catalogue, market)?;
         let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
-        Ok(Self { snapshot, texts, values, scale, analyzer, rules, hidden })
+        let finds = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
+        Ok(Self { snapshot, texts, values, scale, analyzer, rules, hidden, finds })
     }
 
     pub fn snapshot(&self) -> &Snapshot {
@@ -101,7 +108,7 @@ impl Index {
     }
 
     /// The title of a product.
-    pub(crate) fn title(&self, segment: usize, doc: u32) -> String {
+    pub fn title(&self, segment: usize, doc: u32) -> String {
         let place = PRODUCT_FIELDS.iter().position(|field| *field == "title");
         let json = place.and_then(|place| self.record(segment, doc).field(place)).unwrap_or_default();
         serde_json::from_slice(json).unwrap_or_default()
@@ -131,13 +138,14 @@ impl Index {
     }
 
     /// Adds to a score what says nothing about the query: popularity, rating and availability.
-    pub(crate) fn with_priors(&self, mut parts: ScoreParts, boost: f32, segment: usize, doc: u32) -> ScoreParts {
+    pub(crate) fn with_priors(&self, mut parts: ScoreParts, candidate: &Candidate, segment: usize) -> ScoreParts {
+        let doc = candidate.doc() as usize;
         let part = &self.segments()[segment].segment;
-        let rank = part.static_ranks()[doc as usize];
+        let rank = part.static_ranks()[doc];
         parts.popularity = parts.text * popularity_share(rank);
         let availability = &part.bytes()[self.texts[segment].availability.clone()];
-        parts.availability = parts.text * availability_share(availability[doc as usize]);
-        parts.rules = parts.text * boost;
+        parts.availability = parts.text * availability_share(availability[doc]);
+        parts.rules = parts.text * candidate.boost;
         parts
     }
 }
@@ -157,7 +165,11 @@ impl TextReader {
             return Err(corrupt("it does not have the segment's number of products"));
         }
         let words = reader.inverted_index(fields.text)?;
-        let vocabulary = Vocabulary::open(segment, words.terms().num_terms())?;
+        let postings = Postings::open(segment)?;
+        if postings.stem_count() != words.terms().num_terms() {
+            return Err(corrupt("it does not have the postings' stems"));
+        }
+        let vocabulary = Vocabulary::open(segment, postings.stem_count())?;
         let lengths = segment.section(LENGTHS).ok_or_else(|| corrupt("it has no lengths"))?;
         if lengths.len() != 2 * segment.product_count() {
             return Err(corrupt("it does not have a length for each product"));
@@ -172,6 +184,7 @@ impl TextReader {
             codes: Codes::open(segment)?,
             completions: Completions::open(segment)?,
             words,
+            postings,
             prefixes: reader.inverted_index(fields.prefix)?,
             vocabulary,
             fields,

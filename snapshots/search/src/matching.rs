@@ -1,34 +1,45 @@
-//! Finding the documents of one segment that have all words of a query, or any of them.
+//! Finding the documents of one segment that have all words of a query, or any of them: from document to document where
+//! some word is rare, window by window where all are common.
 //!
-//! This is the narrow door to tantivy's postings: nothing outside reads them.
+//! Words are followed through our own postings, the first letters of an unfinished one through tantivy's; nothing outside
+//! reads either.
 
-use tantivy::postings::{Postings, SegmentPostings, TermInfo};
-use tantivy::schema::IndexRecordOption;
-use tantivy::{DocSet, TERMINATED, Term};
+use tantivy::postings::TermInfo;
+use tantivy::{TERMINATED, Term};
 
 use crate::analysis::MAX_SHORT_PREFIX;
 use crate::bits::Bits;
+use crate::cursor::{Match, SlotCursor};
 use crate::error::Error;
 use crate::index::{Index, TextReader};
 use crate::plan::Slot;
 use crate::score::{Lengths, WordWeight};
 use crate::vocabulary::Vocabulary;
+use crate::window::Window;
 
 /// A longer prefix stands for at most this many words of the vocabulary, in the order of the alphabet.
 const MAX_PREFIX_WORDS: usize = 1 << 17;
+/// Looking for a document in the list of another word costs as much as reading so many documents in turn.
+const LOOK_UP_COST: u64 = 6;
 /// Two words are looked for together in so many documents of the rarer one.
 const MAX_TOGETHER_STEPS: u32 = 4_096;
-/// Documents are united in windows of this many, whose scores stay in the processor's nearest cache.
-const WINDOW: u32 = 4_096;
 
 /// A word of the query, and all that may stand for it, as one segment knows them.
 pub(crate) struct FoundSlot {
-    exact: Vec<(TermInfo, f32)>,
+    pub(crate) exact: Vec<FoundStem>,
     /// Documents with a word that begins like this one (or is it), where the word may be unfinished.
-    prefix: Option<PrefixDocs>,
+    pub(crate) prefix: Option<PrefixDocs>,
 }
 
-enum PrefixDocs {
+/// A stem that the segment has.
+pub(crate) struct FoundStem {
+    pub(crate) stem: u32,
+    count: u32,
+    /// What it counts, next to the word itself.
+    pub(crate) weight: f32,
+}
+
+pub(crate) enum PrefixDocs {
     Postings(TermInfo),
     Bits(Bits),
 }
@@ -37,7 +48,11 @@ impl FoundSlot {
     pub(crate) fn look_up(text: &TextReader, slot: &Slot, doc_count: usize) -> Result<Self, Error> {
         let mut exact = Vec::with_capacity(slot.alternatives.len());
         for alternative in &slot.alternatives {
-            exact.extend(text.stem(&alternative.stem)?.map(|info| (info, alternative.weight)));
+            exact.extend(text.stem_number(&alternative.stem)?.map(|stem| FoundStem {
+                stem,
+                count: text.postings.count(stem),
+                weight: alternative.weight,
+            }));
         }
         let prefix = match &slot.prefix {
             None => None,
@@ -45,14 +60,14 @@ impl FoundSlot {
                 let term = Term::from_field_text(text.fields.prefix, prefix);
                 text.prefixes.get_term_info(&term).map_err(read_error)?.map(PrefixDocs::Postings)
             }
-            Some(prefix) => long_prefix(text, prefix, &exact, doc_count)?,
+            Some(prefix) => long_prefix(text, prefix, &exact, doc_count),
         };
         Ok(Self { exact, prefix })
     }
 
     /// Documents with the word or with what counts as much; those that have several are counted for each.
     pub(crate) fn exact_count(&self) -> u64 {
-        self.exact.iter().map(|(info, _)| u64::from(info.doc_freq)).sum()
+        self.exact.iter().map(|found| u64::from(found.count)).sum()
     }
 
     pub(crate) fn prefix_count(&self) -> u64 {
@@ -66,12 +81,7 @@ impl FoundSlot {
 }
 
 impl TextReader {
-    /// Where the documents of a stem are listed.
-    pub(crate) fn stem(&self, stem: &str) -> Result<Option<TermInfo>, Error> {
-        self.words.get_term_info(&Term::from_field_text(self.fields.text, stem)).map_err(read_error)
-    }
-
-    /// The number of a stem in leads.
+    /// The number of a stem: its place in tantivy's dictionary.
     pub(crate) fn stem_number(&self, stem: &str) -> Result<Option<u32>, Error> {
         Ok(self.words.terms().term_ord(stem.as_bytes()).map_err(read_error)?.map(|number| number as u32))
     }
@@ -82,7 +92,7 @@ impl Index {
     pub(crate) fn stem_count(&self, stem: &str) -> Result<u64, Error> {
         let mut count = 0;
         for text in &self.texts {
-            count += text.stem(stem)?.map_or(0, |info| u64::from(info.doc_freq));
+            count += text.stem_number(stem)?.map_or(0, |stem| u64::from(text.postings.count(stem)));
         }
         Ok(count)
     }
@@ -97,17 +107,15 @@ impl Index {
     pub(crate) fn count_together(&self, one: &str, other: &str, enough: u32) -> Result<u32, Error> {
         let mut count = 0;
         for text in &self.texts {
-            let (Some(one), Some(other)) = (text.stem(one)?, text.stem(other)?) else { continue };
-            let open =
-                |info| text.words.read_postings_from_terminfo(info, IndexRecordOption::Basic).map_err(read_error);
-            let (mut rarer, mut commoner) = (open(&one)?, open(&other)?);
-            if one.doc_freq > other.doc_freq {
+            let (Some(one), Some(other)) = (text.stem_number(one)?, text.stem_number(other)?) else { continue };
+            let (mut rarer, mut commoner) = (text.postings.walk(one), text.postings.walk(other));
+            if text.postings.count(one) > text.postings.count(other) {
                 std::mem::swap(&mut rarer, &mut commoner);
             }
             let mut steps = 0;
             while rarer.doc() != TERMINATED && count < enough && steps < MAX_TOGETHER_STEPS {
                 steps += 1;
-                let found = if commoner.doc() < rarer.doc() { commoner.seek(rarer.doc()) } else { commoner.doc() };
+                let found = commoner.seek(rarer.doc());
                 if found == rarer.doc() {
                     count += 1;
                     rarer.advance();
@@ -121,252 +129,54 @@ impl Index {
 }
 
 /// The documents of all words that begin with a longer prefix, by what those are indexed by; None where that adds none.
-fn long_prefix(
-    text: &TextReader,
-    prefix: &str,
-    exact: &[(TermInfo, f32)],
-    doc_count: usize,
-) -> Result<Option<PrefixDocs>, Error> {
+fn long_prefix(text: &TextReader, prefix: &str, exact: &[FoundStem], doc_count: usize) -> Option<PrefixDocs> {
     let range = text.vocabulary.with_prefix(prefix);
     let mut stems: Vec<u32> = range.take(MAX_PREFIX_WORDS).map(|word| text.vocabulary.stem(word)).collect();
     stems.sort_unstable();
     stems.dedup();
-    let (terms, mut stem) = (text.words.terms(), Vec::new());
-    let mut infos: Vec<TermInfo> = Vec::with_capacity(stems.len());
-    for number in stems {
-        terms.ord_to_term(u64::from(number), &mut stem).map_err(read_error)?;
-        infos.extend(terms.get(&stem).map_err(read_error)?);
+    if stems.iter().all(|stem| exact.iter().any(|known| known.stem == *stem)) {
+        return None;
     }
-    let is_exact = |info: &TermInfo| exact.iter().any(|(known, _)| known == info);
-    if infos.iter().all(is_exact) {
-        return Ok(None);
-    }
-    infos.extend(exact.iter().map(|(info, _)| info.clone()));
+    stems.extend(exact.iter().map(|known| known.stem));
     let mut bits = Bits::none(doc_count);
-    for info in &infos {
-        let postings = text.words.read_postings_from_terminfo(info, IndexRecordOption::Basic);
-        let mut postings = postings.map_err(read_error)?;
-        while postings.doc() != TERMINATED {
-            bits.insert(postings.doc());
-            postings.advance();
-        }
+    for doc in stems.into_iter().flat_map(|stem| text.postings.docs(stem)) {
+        bits.insert(*doc);
     }
-    Ok(Some(PrefixDocs::Bits(bits)))
-}
-
-/// What a document has of a word.
-#[derive(Clone, Copy)]
-pub(crate) struct WordScore {
-    pub(crate) score: f32,
-    /// The word stands only where it counts little: among attributes, say.
-    pub(crate) is_weak: bool,
-}
-
-/// A walk over the documents of one word.
-struct SlotCursor<'a> {
-    weight: WordWeight,
-    /// What is walked, where that is not the word's own postings.
-    prefix: PrefixCursor<'a>,
-    exact: ExactCursor,
-}
-
-// There is one for each word of a query, on the stack of its search: a box would cost more than the space.
-#[expect(clippy::large_enum_variant)]
-enum PrefixCursor<'a> {
-    None,
-    Postings(SegmentPostings),
-    Bits { bits: &'a Bits, doc: u32 },
-}
-
-/// A walk over the documents of a word itself, or of several that stand for it.
-#[expect(clippy::large_enum_variant)]
-enum ExactCursor {
-    One(SegmentPostings, f32),
-    Several { all: Vec<(SegmentPostings, f32)>, doc: u32 },
-}
-
-impl ExactCursor {
-    #[inline]
-    fn doc(&self) -> u32 {
-        match self {
-            Self::One(postings, _) => postings.doc(),
-            Self::Several { doc, .. } => *doc,
-        }
-    }
-
-    #[inline]
-    fn advance(&mut self) -> u32 {
-        match self {
-            Self::One(postings, _) => postings.advance(),
-            Self::Several { doc, .. } => {
-                let next = doc.saturating_add(1);
-                self.seek(next)
-            }
-        }
-    }
-
-    #[inline]
-    fn seek(&mut self, target: u32) -> u32 {
-        match self {
-            Self::One(postings, _) if postings.doc() >= target => postings.doc(),
-            Self::One(postings, _) => postings.seek(target),
-            Self::Several { all, doc } => {
-                let docs = all.iter_mut().map(|(postings, _)| match postings.doc() >= target {
-                    true => postings.doc(),
-                    false => postings.seek(target),
-                });
-                *doc = docs.min().unwrap_or(TERMINATED);
-                *doc
-            }
-        }
-    }
-
-    /// How often the word stands in the document that the cursor is at, weighted.
-    #[inline]
-    fn frequency(&self) -> f32 {
-        match self {
-            Self::One(postings, weight) => weight * postings.term_freq() as f32,
-            Self::Several { all, doc } => {
-                let here = all.iter().filter(|(postings, _)| postings.doc() == *doc);
-                here.map(|(postings, weight)| weight * postings.term_freq() as f32).sum()
-            }
-        }
-    }
-}
-
-impl<'a> SlotCursor<'a> {
-    fn open(text: &TextReader, slot: &'a FoundSlot, weight: WordWeight) -> Result<Self, Error> {
-        let open = |info: &TermInfo| {
-            text.words.read_postings_from_terminfo(info, IndexRecordOption::WithFreqs).map_err(read_error)
-        };
-        let exact = match slot.exact.as_slice() {
-            [] => ExactCursor::One(SegmentPostings::empty(), 1.0),
-            [(info, weight)] => ExactCursor::One(open(info)?, *weight),
-            several => {
-                let all = several.iter().map(|(info, weight)| Ok((open(info)?, *weight)));
-                let all = all.collect::<Result<Vec<_>, Error>>()?;
-                let doc = all.iter().map(|(postings, _)| postings.doc()).min().unwrap_or(TERMINATED);
-                ExactCursor::Several { all, doc }
-            }
-        };
-        let prefix = match &slot.prefix {
-            None => PrefixCursor::None,
-            Some(PrefixDocs::Postings(info)) => {
-                let postings = text.prefixes.read_postings_from_terminfo(info, IndexRecordOption::Basic);
-                PrefixCursor::Postings(postings.map_err(read_error)?)
-            }
-            Some(PrefixDocs::Bits(bits)) => PrefixCursor::Bits { bits, doc: bits.next_from(0).unwrap_or(TERMINATED) },
-        };
-        Ok(Self { weight, prefix, exact })
-    }
-
-    #[inline]
-    fn doc(&self) -> u32 {
-        match &self.prefix {
-            PrefixCursor::None => self.exact.doc(),
-            PrefixCursor::Postings(postings) => postings.doc().min(self.exact.doc()),
-            PrefixCursor::Bits { doc, .. } => *doc,
-        }
-    }
-
-    #[inline]
-    fn advance(&mut self) -> u32 {
-        match &mut self.prefix {
-            PrefixCursor::None => self.exact.advance(),
-            PrefixCursor::Postings(_) => {
-                let next = self.doc().saturating_add(1);
-                self.seek(next)
-            }
-            PrefixCursor::Bits { bits, doc } => {
-                *doc = bits.next_from(*doc + 1).unwrap_or(TERMINATED);
-                *doc
-            }
-        }
-    }
-
-    /// Moves to the first document from `target` on.
-    #[inline]
-    fn seek(&mut self, target: u32) -> u32 {
-        if self.doc() >= target {
-            return self.doc();
-        }
-        match &mut self.prefix {
-            PrefixCursor::None => self.exact.seek(target),
-            // What stands for the word need not begin like it.
-            PrefixCursor::Postings(postings) => {
-                let found = if postings.doc() >= target { postings.doc() } else { postings.seek(target) };
-                found.min(self.exact.seek(target))
-            }
-            PrefixCursor::Bits { bits, doc } => {
-                *doc = bits.next_from(target).unwrap_or(TERMINATED);
-                *doc
-            }
-        }
-    }
-
-    /// What the word is worth in `doc`, at which the cursor stands.
-    #[inline]
-    fn score(&mut self, doc: u32, norm: f32) -> WordScore {
-        if !matches!(self.prefix, PrefixCursor::None) {
-            self.exact.seek(doc);
-        }
-        match self.exact.doc() == doc {
-            true => {
-                let frequency = self.exact.frequency();
-                WordScore { score: self.weight.exact(frequency, norm), is_weak: self.weight.is_weak(frequency) }
-            }
-            false => WordScore { score: self.weight.prefix(), is_weak: self.weight.is_prefix_weak() },
-        }
-    }
-}
-
-/// A document that was found.
-#[derive(Clone, Copy)]
-pub(crate) struct Match {
-    pub(crate) doc: u32,
-    pub(crate) score: f32,
-    /// The words that it has, as bits.
-    pub(crate) has: u32,
-    /// Those of them that stand only where they count little.
-    pub(crate) weak: u32,
-}
-
-impl Match {
-    pub(crate) fn none(doc: u32) -> Self {
-        Self { doc, score: 0.0, has: 0, weak: 0 }
-    }
-
-    #[inline]
-    fn add(&mut self, place: usize, word: WordScore) {
-        self.score += word.score;
-        self.has |= 1 << place;
-        self.weak |= u32::from(word.is_weak) << place;
-    }
+    Some(PrefixDocs::Bits(bits))
 }
 
 /// Matches the words of a query in one segment.
 pub(crate) struct Matcher<'a> {
     lengths: Lengths<'a>,
     cursors: Vec<SlotCursor<'a>>,
+    /// How many documents each word has, and all together.
+    counts: Vec<u64>,
+    total: u64,
     /// The places of the words, rarest first.
     rising: Vec<usize>,
 }
 
 impl<'a> Matcher<'a> {
     pub(crate) fn new(
-        text: &TextReader,
+        text: &'a TextReader,
         lengths: Lengths<'a>,
         slots: &'a [FoundSlot],
         weights: &[WordWeight],
     ) -> Result<Self, Error> {
         let cursors = slots.iter().zip(weights).map(|(slot, weight)| SlotCursor::open(text, slot, *weight));
         let mut rising: Vec<usize> = (0..slots.len()).collect();
-        rising.sort_by_key(|place| slots[*place].prefix_count());
-        Ok(Self { lengths, cursors: cursors.collect::<Result<_, _>>()?, rising })
+        let counts: Vec<u64> = slots.iter().map(FoundSlot::prefix_count).collect();
+        rising.sort_by_key(|place| counts[*place]);
+        let total = counts.iter().sum();
+        Ok(Self { lengths, cursors: cursors.collect::<Result<_, _>>()?, counts, total, rising })
     }
 
     /// Calls `each` with every document that has all words.
     pub(crate) fn all_words(mut self, each: &mut impl FnMut(Match)) {
+        if self.is_dense(self.counts[self.rising[0]]) {
+            let every = self.every_word();
+            return self.by_windows(|has| has == every, each);
+        }
         while let Some(doc) = self.next_common() {
             let norm = self.lengths.norm(doc);
             let mut found = Match::none(doc);
@@ -414,6 +224,10 @@ impl<'a> Matcher<'a> {
     pub(crate) fn all_but_one(mut self, each: &mut impl FnMut(Match)) {
         let rising = std::mem::take(&mut self.rising);
         let [first, second, others @ ..] = rising.as_slice() else { return };
+        if self.is_dense(self.counts[*first] + self.counts[*second]) {
+            let every = self.every_word();
+            return self.by_windows(|has| (every & !has).count_ones() == 1, each);
+        }
         let (first, second) = (*first, *second);
         loop {
             let doc = self.cursors[first].doc().min(self.cursors[second].doc());
@@ -455,27 +269,38 @@ impl<'a> Matcher<'a> {
     }
 
     /// Calls `each` with every document that has any of the words.
-    pub(crate) fn any_word(mut self, each: &mut impl FnMut(Match)) {
-        let mut window = vec![Match::none(0); WINDOW as usize];
+    pub(crate) fn any_word(self, each: &mut impl FnMut(Match)) {
+        self.by_windows(|_| true, each);
+    }
+
+    /// Unites the documents of all words, and calls `each` with those that have what is asked for.
+    fn by_windows(mut self, accept: impl Fn(u32) -> bool, each: &mut impl FnMut(Match)) {
+        let mut window = Window::new(self.lengths);
         while let Some(first) = self.cursors.iter().map(SlotCursor::doc).min().filter(|doc| *doc != TERMINATED) {
-            let (start, end) = (first - first % WINDOW, first - first % WINDOW + WINDOW);
+            window.begin(first);
+            // Scores are added in the order of the words, so that the sum is the same in every segment.
             for (place, cursor) in self.cursors.iter_mut().enumerate() {
-                let mut doc = cursor.doc();
-                while doc < end {
-                    window[(doc - start) as usize].add(place, cursor.score(doc, self.lengths.norm(doc)));
-                    doc = cursor.advance();
-                }
+                cursor.fill(&mut window, place);
             }
-            for (offset, found) in window.iter_mut().enumerate() {
-                if found.has != 0 {
-                    each(Match { doc: start + offset as u32, ..*found });
-                    *found = Match::none(0);
+            window.drain(|found| {
+                if accept(found.has) {
+                    each(found);
                 }
-            }
+            });
         }
+    }
+
+    /// Whether uniting the documents of all words costs less than looking for so many documents in the lists of the other
+    /// words.
+    fn is_dense(&self, leading: u64) -> bool {
+        self.total < LOOK_UP_COST * leading
+    }
+
+    fn every_word(&self) -> u32 {
+        u32::MAX >> (u32::BITS - self.cursors.len() as u32)
     }
 }
 
-fn read_error(error: std::io::Error) -> Error {
+pub(crate) fn read_error(error: std::io::Error) -> Error {
     Error::io("text index", error)
 }

@@ -2,6 +2,7 @@
 //! reading of the query would be.
 
 use crate::analysis::Analyzer;
+use crate::curation::Curation;
 use crate::error::Error;
 use crate::index::Index;
 use crate::query::QueryWord;
@@ -32,7 +33,9 @@ const MAX_READINGS: usize = 8;
 /// What a compound counts, next to the word that it ends in, and how many there are at the most.
 const COMPOUND_WEIGHT: f32 = 0.8;
 const MAX_COMPOUNDS: usize = 64;
-/// So many words with an ending are looked at.
+/// So many forms of a word are looked for as ends of compounds.
+const MAX_FORMS: usize = 6;
+/// So many words with an ending, or a beginning, are looked at.
 const MAX_ENDINGS: usize = 2_000;
 const MIN_COMPOUND_LETTERS: usize = 4;
 /// What holds the parts of compounds together.
@@ -86,7 +89,7 @@ impl Plan {
         }
         join_neighbours(index, words, &mut slots);
         let mut plan = Self { slots, ..Self::default() };
-        let stems: Vec<String> = plan.slots.iter().map(|slot| slot.alternatives[0].stem.clone()).collect();
+        let stems: Vec<&str> = words.iter().map(|word| word.stem.as_str()).collect();
         let of_several_words = plan.add_synonyms(index, &stems);
         for (at, length, to) in of_several_words {
             plan.add_reading(index, words, at, length, to);
@@ -98,7 +101,7 @@ impl Plan {
 
     /// Adds to each word its synonyms; gives those that are several words: where they stand, for how many words, and what
     /// they are.
-    fn add_synonyms<'i>(&mut self, index: &'i Index, stems: &'i [String]) -> Vec<(usize, usize, &'i [String])> {
+    fn add_synonyms<'i>(&mut self, index: &'i Index, stems: &[&str]) -> Vec<(usize, usize, &'i [String])> {
         let mut longer = Vec::new();
         if index.rules.synonyms.is_empty() {
             return longer;
@@ -164,7 +167,7 @@ impl Plan {
     ///
     /// # Errors
     /// When the text index cannot be read.
-    pub(crate) fn corrected(&self, index: &Index) -> Result<Option<Self>, Error> {
+    pub(crate) fn corrected(&self, index: &Index, curation: &Curation<'_>) -> Result<Option<Self>, Error> {
         let mut known = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
             known.push(slot.product_count(index)?);
@@ -180,7 +183,7 @@ impl Plan {
             context.sort_unstable();
             context.truncate(MAX_CONTEXT);
             let context: Vec<&str> = context.into_iter().map(|(_, stem)| stem).collect();
-            match index.correction(slot, known[place], &context)? {
+            match index.correction(curation, slot, known[place], &context)? {
                 Correction::None if known[place] == 0 => {
                     plan.dropped.push(slot.text.clone());
                     changed = true;
@@ -211,8 +214,9 @@ impl Plan {
 
 impl Slot {
     fn of(analyzer: &Analyzer, word: &QueryWord) -> Self {
-        let mut slot = Self::word(analyzer, &word.text);
-        slot.is_number = word.is_number;
+        let own = Alternative { stem: word.stem.clone(), weight: 1.0 };
+        let mut slot =
+            Self { text: word.text.clone(), alternatives: vec![own], prefix: None, is_number: word.is_number };
         for whole in &word.wholes {
             slot.also(&analyzer.stem(whole), 1.0);
         }
@@ -274,7 +278,7 @@ fn add_compounds(index: &Index, words: &[QueryWord], slots: &mut [Slot]) {
     }
     for (slot, word) in slots.iter_mut().zip(words).filter(|(_, word)| !word.is_number) {
         if word.text.chars().count() >= MIN_COMPOUND_LETTERS {
-            for compound in index.compounds_of(&word.text) {
+            for compound in index.forms_of(word).iter().flat_map(|form| index.compounds_of(form)) {
                 slot.also(&index.analyzer.stem(&compound), COMPOUND_WEIGHT);
             }
         }
@@ -293,9 +297,25 @@ enum Correction {
 impl Index {
     /// Whether products need not have a word.
     fn is_idle(&self, word: &QueryWord) -> bool {
-        word.is_unit
-            || self.analyzer.is_stop_word(&word.text)
-            || self.rules.is_stop_word(&self.analyzer.stem(&word.text))
+        word.is_unit || self.analyzer.is_stop_word(&word.text) || self.rules.is_stop_word(&word.stem)
+    }
+
+    /// A word and other forms of it that products have.
+    fn forms_of(&self, word: &QueryWord) -> Vec<String> {
+        let mut forms = vec![word.text.clone()];
+        for vocabulary in self.vocabularies() {
+            for number in vocabulary.with_prefix(&word.stem).take(MAX_ENDINGS) {
+                let form = vocabulary.word(number);
+                let is_long = form.chars().count() >= MIN_COMPOUND_LETTERS;
+                if is_long && self.analyzer.stem(form) == word.stem && !forms.iter().any(|known| known == form) {
+                    forms.push(form.to_owned());
+                }
+                if forms.len() == MAX_FORMS {
+                    return forms;
+                }
+            }
+        }
+        forms
     }
 
     /// Words of the vocabulary that end in `word`, and begin with another word of it.
@@ -318,12 +338,26 @@ impl Index {
         found
     }
 
-    fn correction(&self, slot: &Slot, products: u64, context: &[&str]) -> Result<Correction, Error> {
+    fn correction(
+        &self,
+        curation: &Curation<'_>,
+        slot: &Slot,
+        products: u64,
+        context: &[&str],
+    ) -> Result<Correction, Error> {
         if products > RARE_PRODUCTS {
             return Ok(Correction::None);
         }
         let mut candidates = self.spelling_candidates(&slot.text);
         candidates.retain(|candidate| !self.analyzer.is_stop_word(&candidate.word));
+        if self.segments().iter().any(|part| part.liveness.is_some()) || curation.hides_any() {
+            let mut seen = Vec::with_capacity(candidates.len());
+            for candidate in &candidates {
+                seen.push(self.is_seen(curation, &self.analyzer.stem(&candidate.word))?);
+            }
+            let mut seen = seen.into_iter();
+            candidates.retain(|_| seen.next() == Some(true));
+        }
         if products > 0 {
             candidates.retain(|candidate| candidate.mistakes == 1 && candidate.products >= COMMONER * products);
             let best = candidates.first();
@@ -349,6 +383,17 @@ impl Index {
             }
         }
         Ok(Correction::Words(vec![corrected]))
+    }
+
+    /// Whether any product that may be seen has a stem: words of others are none to lead a shopper to.
+    fn is_seen(&self, curation: &Curation<'_>, stem: &str) -> Result<bool, Error> {
+        for (place, (text, part)) in self.texts.iter().zip(self.segments()).enumerate() {
+            let Some(stem) = text.stem_number(stem)? else { continue };
+            if text.postings.docs(stem).iter().any(|doc| part.is_live(*doc) && !curation.is_hidden(place, *doc)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The first part of a compound without what holds it to the next, where it is a word so, and else as it is.

@@ -7,6 +7,8 @@ use crate::analysis::{Analyzer, TokenKind, Tokens};
 pub(crate) struct QueryWord {
     /// Folded, as the vocabulary holds words.
     pub(crate) text: String,
+    /// What it is indexed by.
+    pub(crate) stem: String,
     pub(crate) is_number: bool,
     pub(crate) is_unit: bool,
     /// Longer words that this one is a part of: "wifi" of "wi-fi", "13inch" of "13 inch".
@@ -31,6 +33,7 @@ pub(crate) fn read_query(analyzer: &Analyzer, text: &str) -> Vec<QueryWord> {
         }
         let mut word = QueryWord {
             text: token.text.to_owned(),
+            stem: analyzer.stem(token.text).into_owned(),
             is_number: token.kind == TokenKind::Number,
             is_unit: token.kind == TokenKind::Unit,
             wholes: Vec::new(),

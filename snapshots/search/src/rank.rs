@@ -10,6 +10,7 @@ use snapshots::Availability;
 
 use crate::error::Error;
 use crate::index::TextReader;
+use crate::matching::FoundSlot;
 use crate::plan::Plan;
 use crate::vocabulary::{LeadPart, Vocabulary};
 
@@ -86,10 +87,13 @@ pub(crate) struct Asked<'a> {
     vocabulary: &'a Vocabulary,
     /// What stands for each word of the query: its place, and the number of a stem.
     stems: Vec<(u32, usize)>,
+    /// The last bits of those numbers: most words of a lead are told to be none of them at a glance.
+    filter: u64,
     /// The words as they were typed, where the segment has them.
     exact: Vec<Option<u32>>,
     /// The word that names a type.
     head: Option<usize>,
+    words: u32,
 }
 
 /// What a lead says about a query.
@@ -103,18 +107,30 @@ pub(crate) struct LeadMatch {
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn new(text: &'a TextReader, plan: &Plan) -> Result<Self, Error> {
-        let mut stems = Vec::new();
-        for (place, slot) in plan.slots.iter().enumerate() {
-            for alternative in &slot.alternatives {
-                stems.extend(text.stem_number(&alternative.stem)?.map(|stem| (stem, place)));
-            }
-        }
+    /// `found` are the words of the plan as the segment knows them.
+    pub(crate) fn new(text: &'a TextReader, plan: &Plan, found: &[FoundSlot]) -> Result<Self, Error> {
+        let of_slot = |(place, slot): (usize, &FoundSlot)| {
+            slot.exact.iter().map(move |one| (one.stem, place)).collect::<Vec<_>>()
+        };
+        let mut stems: Vec<(u32, usize)> = found.iter().enumerate().flat_map(of_slot).collect();
         for (stem, place) in &plan.also {
             stems.extend(text.stem_number(stem)?.map(|stem| (stem, *place)));
         }
         let exact = plan.slots.iter().map(|slot| text.vocabulary.find(&slot.text)).collect();
-        Ok(Self { vocabulary: &text.vocabulary, stems, exact, head: plan.head() })
+        let filter = stems.iter().fold(0, |filter, (stem, _)| filter | 1 << (stem % u64::BITS));
+        Ok(Self {
+            vocabulary: &text.vocabulary,
+            stems,
+            filter,
+            exact,
+            head: plan.head(),
+            words: plan.slots.len() as u32,
+        })
+    }
+
+    /// How many words the query has.
+    pub(crate) fn words(&self) -> u32 {
+        self.words
     }
 
     /// Reads the lead of a document.
@@ -124,7 +140,9 @@ impl<'a> Asked<'a> {
         let mut last_slot = usize::MAX;
         for (at, word) in lead.iter().enumerate() {
             let stem = word.stem();
-            let Some((_, slot)) = self.stems.iter().find(|(asked, _)| *asked == stem) else {
+            let may_be_asked = self.filter >> (stem % u64::BITS) & 1 == 1;
+            let asked = if may_be_asked { self.stems.iter().find(|(asked, _)| *asked == stem) } else { None };
+            let Some((_, slot)) = asked else {
                 last_slot = usize::MAX;
                 continue;
             };

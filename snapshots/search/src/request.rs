@@ -7,6 +7,7 @@ use snapshots::{Catalogue, FacetKind, PRODUCT_FIELDS};
 use crate::analysis::Analyzer;
 use crate::error::RequestError;
 use crate::filter::Filter;
+use crate::index::Index;
 use crate::query::{QueryWord, read_query};
 
 /// The published limits of a request.
@@ -101,14 +102,22 @@ impl FieldSet {
 /// The fields whose text can be marked.
 const HIGHLIGHTED: [&str; 3] = ["title", "description", "brand"];
 
-impl SearchRequest {
+impl Index {
+    /// Reads what a client asks for.
+    ///
     /// # Errors
     /// Names the parameter at fault and says what it takes.
-    pub fn parse(raw: RawRequest, catalogue: &Catalogue) -> Result<Self, RequestError> {
+    pub fn request(&self, raw: RawRequest) -> Result<SearchRequest, RequestError> {
+        SearchRequest::parse(raw, self.catalogue(), &self.analyzer)
+    }
+}
+
+impl SearchRequest {
+    fn parse(raw: RawRequest, catalogue: &Catalogue, analyzer: &Analyzer) -> Result<Self, RequestError> {
         if raw.q.len() > limits::QUERY_BYTES {
             return Err(RequestError::new("q", format!("is longer than {} bytes", limits::QUERY_BYTES)));
         }
-        let words = read_query(&Analyzer::new(&catalogue.locale), &raw.q);
+        let words = read_query(analyzer, &raw.q);
         if words.len() > limits::QUERY_WORDS {
             return Err(RequestError::new("q", format!("has more than {} words", limits::QUERY_WORDS)));
         }
@@ -207,7 +216,7 @@ mod tests {
 
     fn parse(raw: RawRequest) -> Result<SearchRequest, RequestError> {
         let settings = "name = \"t\"\ncurrency = \"EUR\"\n[[facets]]\nname = \"brand\"\n[[facets]]\nname = \"price\"\n";
-        SearchRequest::parse(raw, &Catalogue::parse(settings).expect("valid settings"))
+        SearchRequest::parse(raw, &Catalogue::parse(settings).expect("valid settings"), &Analyzer::new("en"))
     }
 
     #[test]

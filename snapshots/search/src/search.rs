@@ -99,13 +99,13 @@ impl Index {
         let enough = self.catalogue().min_results as u64;
         let mut matched = gathered.run(&found, &filter, Tier::Typed)?;
         for reading in &typed.readings {
-            matched = gathered.run_reading(&self.look_up(reading, false)?, &filter)?;
+            matched = gathered.run(&self.look_up(reading, false)?, &filter, Tier::Typed)?;
         }
         if matched >= enough {
-            gathered.rank(&typed)?;
+            gathered.rank(&found)?;
             return Ok(gathered.into_answer(typed));
         }
-        let corrected = typed.corrected(self)?;
+        let corrected = typed.corrected(self, &curation)?;
         let loosest = corrected.as_ref().unwrap_or(&typed);
         let found = self.look_up(loosest, corrected.is_some())?;
         let tiers = [Tier::Corrected, Tier::AllButOne, Tier::AnyWord].into_iter();
@@ -120,7 +120,7 @@ impl Index {
                 break;
             }
         }
-        gathered.rank(loosest)?;
+        gathered.rank(&found)?;
         Ok(gathered.into_answer(corrected.unwrap_or(typed)))
     }
 

@@ -15,6 +15,8 @@ use crate::vocabulary::LeadPart;
 
 /// So many of a product's most telling words are looked for.
 const WORDS: usize = 8;
+/// Where more products than this have them, the most telling two are enough.
+const MAX_PRODUCTS: u64 = 4_096;
 /// What a product of the same category, and one of the same brand, has more of its score.
 const SAME_CATEGORY_SHARE: f32 = 0.5;
 const SAME_BRAND_SHARE: f32 = 0.1;
@@ -57,7 +59,7 @@ impl Index {
         let mut gathered = Gathered::new(self, &request, &curation);
         gathered.like(segment, doc);
         gathered.run(&found, &filter, Tier::AnyWord)?;
-        gathered.rank(&plan)?;
+        gathered.rank(&found)?;
         let mut hits = gathered.into_answer(plan).hits;
         hits.truncate(count);
         Ok(Some(hits))
@@ -80,7 +82,13 @@ impl Index {
         // What only this product has finds no other.
         telling.retain(|(count, _)| *count > 1);
         telling.sort_by_key(|(count, _)| *count);
-        telling.truncate(WORDS);
+        let mut products = 0;
+        let words = telling.iter().take(WORDS).take_while(|(count, _)| {
+            products += count;
+            products <= MAX_PRODUCTS
+        });
+        let words = words.count().max(2);
+        telling.truncate(words);
         Ok(telling.into_iter().map(|(_, slot)| slot).collect())
     }
 

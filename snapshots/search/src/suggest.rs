@@ -1,12 +1,13 @@
 //! Suggestions while a shopper types: completions that find something, and the products that they find.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use jiff::Timestamp;
 use snapshots::FacetKind;
 
 use crate::analysis::Tokens;
-use crate::completions::key_of;
+use crate::completions::{key_of, meaning_of};
 use crate::curation::Curation;
 use crate::error::{Error, RequestError};
 use crate::index::Index;
@@ -63,7 +64,7 @@ impl SuggestRequest {
         if products > limits::PRODUCTS {
             return Err(RequestError::new("products", format!("is above {}", limits::PRODUCTS)));
         }
-        let search = SearchRequest::parse(raw, index.catalogue())?;
+        let search = index.request(raw)?;
         Ok(Self { query: search.query, limit, products, fields: search.fields, contexts: search.contexts })
     }
 }
@@ -86,6 +87,27 @@ pub struct Suggestion {
     pub text: String,
     /// Categories in which it finds something, and how much; of the first suggestion.
     pub scopes: Vec<(String, u64)>,
+}
+
+/// Whether a completion finds something, once it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Known(AtomicU8);
+
+impl Known {
+    const YES: u8 = 1;
+    const NO: u8 = 2;
+
+    fn get_or(&self, find: impl FnOnce() -> Result<bool, Error>) -> Result<bool, Error> {
+        // Whoever comes second stores the same.
+        match self.0.load(Ordering::Relaxed) {
+            0 => {
+                let finds = find()?;
+                self.0.store(if finds { Self::YES } else { Self::NO }, Ordering::Relaxed);
+                Ok(finds)
+            }
+            known => Ok(known == Self::YES),
+        }
+    }
 }
 
 impl Index {
@@ -167,7 +189,7 @@ impl Index {
         typed: &str,
         request: &SuggestRequest,
         now: Timestamp,
-        seen: &mut HashSet<String>,
+        seen: &mut HashSet<u64>,
         suggestions: &mut Vec<Suggestion>,
     ) -> Result<(), Error> {
         self.complete("", typed, request, now, seen, suggestions)?;
@@ -187,30 +209,45 @@ impl Index {
         beginning: &str,
         request: &SuggestRequest,
         now: Timestamp,
-        seen: &mut HashSet<String>,
+        seen: &mut HashSet<u64>,
         suggestions: &mut Vec<Suggestion>,
     ) -> Result<(), Error> {
-        let mut found: Vec<(u32, &str, &str)> = Vec::new();
-        for text in &self.texts {
-            let completions = &text.completions;
-            let best = completions.best(beginning, request.limit * LOOKED_AT);
-            found.extend(
-                best.into_iter().map(|(weight, place)| (weight, completions.key(place), completions.text(place))),
-            );
+        let mut found: Vec<(u32, &str, usize, usize)> = Vec::new();
+        for (segment, text) in self.texts.iter().enumerate() {
+            let best = text.completions.best(beginning, request.limit * LOOKED_AT);
+            found.extend(best.into_iter().map(|(weight, place)| (weight, text.completions.key(place), segment, place)));
         }
         found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        for (_, key, text) in found {
+        for (_, key, segment, place) in found {
             if suggestions.len() == request.limit {
                 break;
             }
-            let (key, text) = (format!("{before}{key}"), format!("{before}{text}"));
-            let stems: Vec<_> = key.split(' ').map(|word| self.analyzer.stem(word)).collect();
-            let says_it_once = (1..stems.len()).all(|at| !stems[..at].contains(&stems[at]));
-            if says_it_once && seen.insert(stems.join(" ")) && self.finds_something(&text, request, now)? {
+            let completions = &self.texts[segment].completions;
+            let is_whole = before.is_empty();
+            let meaning = match is_whole {
+                true => Some(completions.meaning(place)),
+                false => meaning_of(&self.analyzer, &format!("{before}{key}")),
+            };
+            if !meaning.is_some_and(|meaning| seen.insert(meaning)) {
+                continue;
+            }
+            let text = format!("{before}{}", completions.text(place));
+            let finds = || self.finds_something(&text, request, now);
+            let finds = match is_whole && request.contexts.is_empty() {
+                true => self.known_finds(now, segment, place).get_or(finds)?,
+                false => finds()?,
+            };
+            if finds {
                 suggestions.push(Suggestion { text, scopes: Vec::new() });
             }
         }
         Ok(())
+    }
+
+    /// What is known of a completion while one set of rules is active.
+    fn known_finds(&self, now: Timestamp, segment: usize, place: usize) -> &Known {
+        let all = || self.texts.iter().map(|text| (0..text.completions.len()).map(|_| Known::default()).collect());
+        &self.finds[self.rules.version_at(now)].get_or_init(|| all().collect())[segment][place]
     }
 
     /// Whether any product that may be seen has all words of a text.

@@ -2,39 +2,64 @@
 
 use snapshots::{ABSENT, SortOrder};
 
-use crate::rank::ScoreParts;
-
 /// A document that may become a hit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Candidate {
-    /// 0 is the best tier.
-    pub(crate) tier: u8,
-    /// Greater is better.
-    pub(crate) key: u64,
-    pub(crate) doc: u32,
+    /// Less is better: the level, then what sorts, turned round, then the document. Documents of a segment stand in
+    /// static-rank order, so that their number breaks ties.
+    order: u128,
     /// The words that the document has, as bits.
     pub(crate) has: u32,
     /// The score of its text, and the share of it that rules add.
     pub(crate) text: f32,
     pub(crate) boost: f32,
-    pub(crate) parts: ScoreParts,
 }
 
+const LEVEL_SHIFT: u32 = 96;
+const KEY_SHIFT: u32 = 32;
+
 impl Candidate {
-    /// A document that is only counted.
-    pub(crate) fn of(doc: u32) -> Self {
-        Self { tier: u8::MAX, key: 0, doc, has: 0, text: 0.0, boost: 0.0, parts: ScoreParts::default() }
+    /// A candidate at a level, 0 the best, by a key of which the greater is the better.
+    pub(crate) fn new(level: u8, key: u64, doc: u32) -> Self {
+        let order = u128::from(level) << LEVEL_SHIFT | u128::from(!key) << KEY_SHIFT | u128::from(doc);
+        Self { order, has: 0, text: 0.0, boost: 0.0 }
     }
 
-    /// Better first. Documents of a segment stand in static-rank order, so the number breaks ties.
-    fn order(&self) -> (u8, std::cmp::Reverse<u64>, u32) {
-        (self.tier, std::cmp::Reverse(self.key), self.doc)
+    pub(crate) fn level(&self) -> u8 {
+        (self.order >> LEVEL_SHIFT) as u8
+    }
+
+    pub(crate) fn key(&self) -> u64 {
+        !((self.order >> KEY_SHIFT) as u64)
+    }
+
+    pub(crate) fn doc(&self) -> u32 {
+        self.order as u32
+    }
+
+    pub(crate) fn with_key(self, key: u64) -> Self {
+        Self { order: Self::new(self.level(), key, self.doc()).order, ..self }
+    }
+
+    /// What its text and the rules make of it.
+    pub(crate) fn text_score(&self) -> f32 {
+        self.text * (1.0 + self.boost)
+    }
+
+    /// Its order among all, the document's number apart.
+    pub(crate) fn level_and_key(&self) -> u128 {
+        self.order >> KEY_SHIFT
     }
 }
 
 /// The key of a score: positive floats order like their bits.
 pub(crate) fn score_key(score: f32) -> u64 {
     u64::from(score.max(0.0).to_bits())
+}
+
+/// The score behind a key.
+pub(crate) fn key_score(key: u64) -> f32 {
+    f32::from_bits(key as u32)
 }
 
 /// The key of a column's value; what is absent comes last in either order.
@@ -47,27 +72,23 @@ pub(crate) fn sort_key(value: i64, order: SortOrder) -> u64 {
     }
 }
 
-/// The best `limit` candidates of one segment, whose documents must come in rising order.
+/// The best `limit` candidates of one segment.
 pub(crate) struct Top {
     limit: usize,
     kept: Vec<Candidate>,
-    /// What the next candidate must beat, once there are enough.
-    worst: Option<(u8, u64)>,
+    /// What the next candidate must be better than.
+    worst: u128,
 }
 
 impl Top {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, kept: Vec::with_capacity((2 * limit).min(256)), worst: None }
+        let worst = if limit == 0 { 0 } else { u128::MAX };
+        Self { limit, kept: Vec::with_capacity((2 * limit).min(512)), worst }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, candidate: Candidate) {
-        if let Some((tier, key)) = self.worst
-            && (candidate.tier > tier || (candidate.tier == tier && candidate.key <= key))
-        {
-            return;
-        }
-        if self.limit == 0 {
+        if candidate.order >= self.worst {
             return;
         }
         self.kept.push(candidate);
@@ -76,16 +97,18 @@ impl Top {
         }
     }
 
+    #[cold]
     fn shrink(&mut self) {
-        self.kept.select_nth_unstable_by_key(self.limit - 1, Candidate::order);
+        self.kept.select_nth_unstable_by_key(self.limit - 1, |kept| kept.order);
         self.kept.truncate(self.limit);
-        self.worst = Some((self.kept[self.limit - 1].tier, self.kept[self.limit - 1].key));
+        self.worst = self.kept[self.limit - 1].order;
     }
 
-    /// The best, in order.
-    pub(crate) fn into_sorted(mut self) -> Vec<Candidate> {
-        self.kept.sort_unstable_by_key(Candidate::order);
-        self.kept.truncate(self.limit);
+    /// The best, in no order.
+    pub(crate) fn into_best(mut self) -> Vec<Candidate> {
+        if self.kept.len() > self.limit {
+            self.shrink();
+        }
         self.kept
     }
 }
@@ -95,14 +118,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_are_kept_in_order() {
+    fn the_best_are_kept() {
         let mut top = Top::new(3);
         for doc in 0..100_u32 {
             let key = u64::from(doc * 37 % 50);
-            top.push(Candidate { tier: u8::from(doc % 2 == 1), key, ..Candidate::of(doc) });
+            top.push(Candidate::new(u8::from(doc % 2 == 1), key, doc));
         }
-        let best: Vec<_> = top.into_sorted().iter().map(|best| (best.tier, best.key, best.doc)).collect();
-        assert_eq!(best, [(0, 48, 4), (0, 48, 54), (0, 46, 8)]);
+        let mut best: Vec<_> = top.into_best().iter().map(|best| (best.level(), best.key(), best.doc())).collect();
+        best.sort_unstable();
+        assert_eq!(best, [(0, 46, 8), (0, 48, 4), (0, 48, 54)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use snapshots::{SectionWriter, Segment};
 
 use crate::analysis::{Analyzer, Token, TokenKind};
 use crate::error::Error;
+use crate::kinds;
 
 /// A longer word is no word that is mistyped, but a code.
 const MAX_SPELLED_LETTERS: usize = 24;
@@ -135,7 +136,8 @@ impl VocabularyBuilder {
     }
 
     /// Writes the sections.
-    pub(crate) fn write<W: Write>(self, analyzer: &Analyzer, out: &mut SectionWriter<W>) -> std::io::Result<()> {
+    pub(crate) fn write<W: Write>(mut self, analyzer: &Analyzer, out: &mut SectionWriter<W>) -> std::io::Result<()> {
+        let mut leads = std::mem::take(&mut self.leads);
         let mut sorted: Vec<(&str, u32)> = self.numbers.iter().map(|(word, number)| (word.as_str(), *number)).collect();
         sorted.sort_unstable();
         let stems: Vec<String> = sorted.iter().map(|(word, _)| analyzer.stem(word).into_owned()).collect();
@@ -168,8 +170,10 @@ impl VocabularyBuilder {
         variants.sort_unstable();
         variants.dedup();
         write_variants(&mut variants, out)?;
-        let words: Vec<u32> = self.leads.iter().map(|lead| renumbered[lead.word as usize]).collect();
-        let leads = words.iter().zip(&self.leads);
+        let words: Vec<u32> = leads.iter().map(|lead| renumbered[lead.word as usize]).collect();
+        let word_stems: Vec<u32> = words.iter().map(|word| stem_numbers[*word as usize]).collect();
+        kinds::mark(&mut leads, &word_stems, &self.lead_ends);
+        let leads = words.iter().zip(&leads);
         let leads = leads.map(|(word, lead)| LeadWord::new(stem_numbers[*word as usize], *lead));
         let leads: Vec<LeadWord> = leads.collect();
         out.section("leads/words", bytemuck::cast_slice(&words))?;

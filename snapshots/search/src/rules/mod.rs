@@ -14,7 +14,7 @@ use snapshots::Catalogue;
 
 use crate::analysis::Analyzer;
 use crate::filter::Filter;
-use crate::query::{QueryWord, read_query};
+use crate::query::read_query;
 
 pub use check::RuleFindings;
 use file::{BoostTable, PinTable, RuleTable, RulesFile, ThenTable, WhenTable};
@@ -83,9 +83,9 @@ impl QueryCondition {
     }
 
     /// Whether it holds for a query that has its words from `at` on.
-    fn holds_at(&self, query: &[String], at: usize) -> bool {
+    fn holds_at(&self, query: &[&str], at: usize) -> bool {
         let words = self.words();
-        query[at..].starts_with(words)
+        begins_with(&query[at..], words)
             && match self {
                 Self::Is(_) => query.len() == words.len(),
                 Self::StartsWith(_) => at == 0,
@@ -203,11 +203,10 @@ impl Rules {
         self.stop_words.iter().any(|word| word == stem)
     }
 
-    /// The rules that apply to a request, in the order of the file.
+    /// The rules that apply to a request, by the stems of its words, in the order of the file.
     pub(crate) fn applying(
         &self,
-        words: &[QueryWord],
-        analyzer: &Analyzer,
+        query: &[&str],
         filter: Option<&Filter>,
         contexts: &[String],
         now: Timestamp,
@@ -215,11 +214,10 @@ impl Rules {
         if self.rules.is_empty() {
             return Vec::new();
         }
-        let query: Vec<String> = words.iter().map(|word| analyzer.stem(&word.text).into_owned()).collect();
         let mut places = self.by_query.always.clone();
         for (at, word) in query.iter().enumerate() {
-            let rules = self.by_query.first_words.get(word).map_or(&[][..], Vec::as_slice);
-            let holds = |place: &&usize| self.rules[**place].query.as_ref().is_some_and(|one| one.holds_at(&query, at));
+            let rules = self.by_query.first_words.get(*word).map_or(&[][..], Vec::as_slice);
+            let holds = |place: &&usize| self.rules[**place].query.as_ref().is_some_and(|one| one.holds_at(query, at));
             places.extend(rules.iter().filter(holds));
         }
         places.sort_unstable();
@@ -378,7 +376,12 @@ fn during(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<During, S
 
 /// The stems of a text's words.
 fn stems(analyzer: &Analyzer, text: &str) -> Vec<String> {
-    read_query(analyzer, text).iter().map(|word| analyzer.stem(&word.text).into_owned()).collect()
+    read_query(analyzer, text).into_iter().map(|word| word.stem).collect()
+}
+
+/// Whether a query's first stems are these.
+fn begins_with(query: &[&str], stems: &[String]) -> bool {
+    query.len() >= stems.len() && query.iter().zip(stems).all(|(one, other)| one == other)
 }
 
 fn at_most(what: &str, count: usize, limit: usize) -> Result<(), RulesError> {

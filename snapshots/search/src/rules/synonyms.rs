@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::file::{RulesError, RulesFile, limits};
-use super::{at_most, stems};
+use super::{at_most, begins_with, stems};
 use crate::analysis::Analyzer;
 use crate::query::read_query;
 
@@ -80,20 +80,20 @@ impl Synonyms {
     }
 
     /// What the words from `at` on may also be.
-    pub(crate) fn at<'a>(&'a self, query: &'a [String], at: usize) -> impl Iterator<Item = &'a Synonym> {
-        let list = self.by_first_stem.get(&query[at]).map_or(&[][..], Vec::as_slice);
-        list.iter().filter(move |synonym| query[at..].starts_with(&synonym.from))
+    pub(crate) fn at<'a>(&'a self, query: &[&str], at: usize) -> impl Iterator<Item = &'a Synonym> {
+        let list = self.by_first_stem.get(query[at]).map_or(&[][..], Vec::as_slice);
+        list.iter().filter(move |synonym| begins_with(&query[at..], &synonym.from))
     }
 
     /// The query with its words replaced, or None where none is. `texts` are the words behind the stems.
-    pub(crate) fn replaced(&self, query: &[String], texts: &[&str]) -> Option<String> {
+    pub(crate) fn replaced(&self, query: &[&str], texts: &[&str]) -> Option<String> {
         if self.replacements.is_empty() {
             return None;
         }
         let (mut words, mut at, mut changed) = (Vec::new(), 0, false);
         while at < query.len() {
-            let list = self.replacements.get(&query[at]).map_or(&[][..], Vec::as_slice);
-            match list.iter().find(|one| query[at..].starts_with(&one.from)) {
+            let list = self.replacements.get(query[at]).map_or(&[][..], Vec::as_slice);
+            match list.iter().find(|one| begins_with(&query[at..], &one.from)) {
                 Some(one) => {
                     words.push(one.to.as_str());
                     at += one.from.len();

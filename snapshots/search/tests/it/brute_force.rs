@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use search::{RawRequest, SearchRequest};
+use search::RawRequest;
 use snapshots::{AttributeValue, CATEGORY_SEPARATOR, Catalogue, FacetKind, Money, Product, ProductId};
 
 use crate::support::{Found, open_shop, search};
@@ -435,7 +435,7 @@ fn check_paging(index: &search::Index, raw: &RawRequest, ids: &[String]) {
     for page in 1..=ids.len().div_ceil(3) {
         let raw = RawRequest { page: Some(page), per_page: Some(3), facets: Vec::new(), ..raw.clone() };
         // Facets change nothing about the hits, but a refined facet is only kept apart when it is counted.
-        SearchRequest::parse(raw.clone(), index.catalogue()).expect("a request");
+        index.request(raw.clone()).expect("a request");
         paged.extend(search(index, raw).ids);
     }
     assert_eq!(paged, ids);

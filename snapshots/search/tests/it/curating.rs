@@ -1,6 +1,6 @@
 //! Rules, as merchandisers write them.
 
-use search::{Index, RawRequest, Rules, SearchRequest};
+use search::{Index, RawRequest, Rules};
 use snapshots::{Catalogue, Money, Product, ProductId};
 
 use crate::support::{Shop, open_shop_with_rules};
@@ -46,7 +46,7 @@ struct Asked {
 }
 
 fn ask_at(index: &Index, raw: RawRequest, now: &str) -> Asked {
-    let request = SearchRequest::parse(raw, index.catalogue()).expect("a valid request");
+    let request = index.request(raw).expect("a valid request");
     let answer = index.search_at(&request, now.parse().expect("a time")).expect("an answer");
     let ids = answer.hits.iter().map(|hit| index.record(hit.segment, hit.doc).id().to_owned()).collect();
     Asked { ids, found: answer.found, answer }

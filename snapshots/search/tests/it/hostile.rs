@@ -1,6 +1,6 @@
 //! Damaged objects are refused, whatever is damaged, and nothing panics.
 
-use search::{Index, RawRequest, SearchRequest};
+use search::{Index, RawRequest};
 use snapshots::{Cache, Error, Manifest, Product, ProductId, Snapshot, Store};
 
 use crate::support::{wait_for, write_snapshot};
@@ -80,7 +80,7 @@ fn a_publisher_that_lies_consistently_is_refused_or_harmless() {
                     fields: Some(vec!["*".into()]),
                     ..Default::default()
                 };
-                let request = SearchRequest::parse(raw, index.catalogue()).ok()?;
+                let request = index.request(raw).ok()?;
                 let answer = index.search(&request).ok()?;
                 for hit in &answer.hits {
                     assert!(index.record(hit.segment, hit.doc).fragments().count() > 0);

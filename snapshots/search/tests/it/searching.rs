@@ -199,3 +199,28 @@ fn other_languages_have_their_own_words() {
     check_finds(&japanese, &["靴", "運動", "運動靴"], "0");
     check_finds(&japanese, &["ガラス", "器"], "1");
 }
+
+#[test]
+fn words_of_products_that_nobody_sees_correct_nothing() {
+    let outdated = vec![product("old", "Walnut table", 5)];
+    let shop = open_shop(SETTINGS, vec![(vec![product("a", "Oak chair", 1)], outdated)]);
+    let found = search(&shop.index, RawRequest { q: "walmut".into(), ..Default::default() });
+    assert_eq!((found.corrected, found.found), (None, 0));
+}
+
+#[test]
+fn compounds_are_found_by_what_they_end_in_and_by_their_parts() {
+    let settings = "name = \"t\"\ncurrency = \"EUR\"\nlocale = \"de\"\n";
+    let products = vec![
+        product("a", "Lederschuhe für Herren", 3),
+        product("b", "Schuhe aus Leder", 2),
+        product("c", "Arbeitshose", 1),
+        product("d", "Arbeit und Hose", 1),
+    ];
+    let shop = open_shop(settings, vec![(products, Vec::new())]);
+    assert_eq!(ids(&shop.index, "Schuhe"), ["b", "a"], "the word itself stands before compounds");
+    let mut found = ids(&shop.index, "Hosen");
+    found.sort_unstable();
+    assert_eq!(found, ["c", "d"], "another form, and parts held together by a letter");
+    assert!(ids(&shop.index, "Hosenleder").contains(&"b".to_owned()), "a compound that no product has is split");
+}

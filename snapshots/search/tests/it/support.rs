@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use search::{Answer, Index, RawRequest, SearchRequest, SegmentBuilder};
+use search::{Answer, Index, RawRequest, SegmentBuilder};
 use snapshots::{Cache, Catalogue, Draft, DraftSegment, Liveness, Manifest, Product, Snapshot, Statistics, Store};
 use tempfile::TempDir;
 
@@ -106,7 +106,7 @@ pub struct Found {
 }
 
 pub fn search(index: &Index, raw: RawRequest) -> Found {
-    let request = SearchRequest::parse(raw, index.catalogue()).expect("a valid request");
+    let request = index.request(raw).expect("a valid request");
     let answer = index.search(&request).expect("an answer");
     let ids = answer.hits.iter().map(|hit| index.record(hit.segment, hit.doc).id().to_owned()).collect();
     let lacks = |missing: u32| {

@@ -1,0 +1,227 @@
+//! Walks over the documents of one word of a query, with all that may stand for it.
+
+use tantivy::postings::SegmentPostings;
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocSet, TERMINATED};
+
+use crate::bits::Bits;
+use crate::error::Error;
+use crate::index::TextReader;
+use crate::matching::{FoundSlot, PrefixDocs, read_error};
+use crate::postings::Walk;
+use crate::score::WordWeight;
+use crate::window::Window;
+
+/// What a document has of a word.
+#[derive(Clone, Copy)]
+pub(crate) struct WordScore {
+    pub(crate) score: f32,
+    /// The word stands only where it counts little: among attributes, say.
+    pub(crate) is_weak: bool,
+}
+
+/// A walk over the documents of one word.
+pub(crate) struct SlotCursor<'a> {
+    weight: WordWeight,
+    /// What is walked, where that is not the word's own postings.
+    prefix: PrefixCursor<'a>,
+    exact: ExactCursor<'a>,
+}
+
+enum PrefixCursor<'a> {
+    None,
+    Postings(Box<SegmentPostings>),
+    Bits { bits: &'a Bits, doc: u32 },
+}
+
+/// A walk over the documents of a word itself, or of several that stand for it.
+enum ExactCursor<'a> {
+    One(Walk<'a>, f32),
+    Several { all: Vec<(Walk<'a>, f32)>, doc: u32 },
+}
+
+impl ExactCursor<'_> {
+    #[inline]
+    fn doc(&self) -> u32 {
+        match self {
+            Self::One(walk, _) => walk.doc(),
+            Self::Several { doc, .. } => *doc,
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self) -> u32 {
+        match self {
+            Self::One(walk, _) => walk.advance(),
+            Self::Several { doc, .. } => {
+                let next = doc.saturating_add(1);
+                self.seek(next)
+            }
+        }
+    }
+
+    #[inline]
+    fn seek(&mut self, target: u32) -> u32 {
+        match self {
+            Self::One(walk, _) => walk.seek(target),
+            Self::Several { all, doc } => {
+                *doc = all.iter_mut().map(|(walk, _)| walk.seek(target)).min().unwrap_or(TERMINATED);
+                *doc
+            }
+        }
+    }
+
+    /// How often the word stands in the document that the cursor is at, weighted.
+    #[inline]
+    fn frequency(&self) -> f32 {
+        match self {
+            Self::One(walk, weight) => weight * walk.frequency(),
+            Self::Several { all, doc } => {
+                let here = all.iter().filter(|(walk, _)| walk.doc() == *doc);
+                here.map(|(walk, weight)| weight * walk.frequency()).sum()
+            }
+        }
+    }
+}
+
+impl<'a> SlotCursor<'a> {
+    pub(crate) fn open(text: &'a TextReader, slot: &'a FoundSlot, weight: WordWeight) -> Result<Self, Error> {
+        let exact = match slot.exact.as_slice() {
+            [] => ExactCursor::One(Walk::empty(), 1.0),
+            [one] => ExactCursor::One(text.postings.walk(one.stem), one.weight),
+            several => {
+                let all = several.iter().map(|one| (text.postings.walk(one.stem), one.weight));
+                let all: Vec<_> = all.collect();
+                let doc = all.iter().map(|(walk, _)| walk.doc()).min().unwrap_or(TERMINATED);
+                ExactCursor::Several { all, doc }
+            }
+        };
+        let prefix = match &slot.prefix {
+            None => PrefixCursor::None,
+            Some(PrefixDocs::Postings(info)) => {
+                let postings = text.prefixes.read_postings_from_terminfo(info, IndexRecordOption::Basic);
+                PrefixCursor::Postings(Box::new(postings.map_err(read_error)?))
+            }
+            Some(PrefixDocs::Bits(bits)) => PrefixCursor::Bits { bits, doc: bits.next_from(0).unwrap_or(TERMINATED) },
+        };
+        Ok(Self { weight, prefix, exact })
+    }
+
+    #[inline]
+    pub(crate) fn doc(&self) -> u32 {
+        match &self.prefix {
+            PrefixCursor::None => self.exact.doc(),
+            PrefixCursor::Postings(postings) => postings.doc().min(self.exact.doc()),
+            PrefixCursor::Bits { doc, .. } => *doc,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn advance(&mut self) -> u32 {
+        match &mut self.prefix {
+            PrefixCursor::None => self.exact.advance(),
+            PrefixCursor::Postings(_) => {
+                let next = self.doc().saturating_add(1);
+                self.seek(next)
+            }
+            PrefixCursor::Bits { bits, doc } => {
+                *doc = bits.next_from(*doc + 1).unwrap_or(TERMINATED);
+                *doc
+            }
+        }
+    }
+
+    /// Moves to the first document from `target` on.
+    #[inline]
+    pub(crate) fn seek(&mut self, target: u32) -> u32 {
+        if self.doc() >= target {
+            return self.doc();
+        }
+        match &mut self.prefix {
+            PrefixCursor::None => self.exact.seek(target),
+            // What stands for the word need not begin like it.
+            PrefixCursor::Postings(postings) => {
+                let found = if postings.doc() >= target { postings.doc() } else { postings.seek(target) };
+                found.min(self.exact.seek(target))
+            }
+            PrefixCursor::Bits { bits, doc } => {
+                *doc = bits.next_from(target).unwrap_or(TERMINATED);
+                *doc
+            }
+        }
+    }
+
+    /// What the word is worth in `doc`, at which the cursor stands.
+    #[inline]
+    pub(crate) fn score(&mut self, doc: u32, norm: f32) -> WordScore {
+        if !matches!(self.prefix, PrefixCursor::None) {
+            self.exact.seek(doc);
+        }
+        match self.exact.doc() == doc {
+            true => {
+                let frequency = self.exact.frequency();
+                WordScore { score: self.weight.exact(frequency, norm), is_weak: self.weight.is_weak(frequency) }
+            }
+            false => WordScore { score: self.weight.prefix(), is_weak: self.weight.is_prefix_weak() },
+        }
+    }
+
+    /// Adds to a window what the word is worth in each of its documents, and moves behind it.
+    pub(crate) fn fill(&mut self, window: &mut Window<'_>, place: usize) {
+        match &mut self.exact {
+            ExactCursor::One(walk, weight) => {
+                for (doc, frequency) in walk.take_until(window.end()) {
+                    window.add(place, doc, *weight * f32::from(frequency), self.weight);
+                }
+            }
+            ExactCursor::Several { all, doc } => {
+                for (walk, weight) in all.iter_mut() {
+                    for (doc, frequency) in walk.take_until(window.end()) {
+                        window.gather(doc, *weight * f32::from(frequency));
+                    }
+                }
+                window.add_gathered(place, self.weight);
+                *doc = all.iter().map(|(walk, _)| walk.doc()).min().unwrap_or(TERMINATED);
+            }
+        }
+        match &mut self.prefix {
+            PrefixCursor::None => {}
+            PrefixCursor::Postings(postings) => {
+                while postings.doc() < window.end() {
+                    window.add_prefix(place, postings.doc(), self.weight);
+                    postings.advance();
+                }
+            }
+            PrefixCursor::Bits { bits, doc } => {
+                while *doc < window.end() {
+                    window.add_prefix(place, *doc, self.weight);
+                    *doc = bits.next_from(*doc + 1).unwrap_or(TERMINATED);
+                }
+            }
+        }
+    }
+}
+
+/// A document that was found.
+#[derive(Clone, Copy)]
+pub(crate) struct Match {
+    pub(crate) doc: u32,
+    pub(crate) score: f32,
+    /// The words that it has, as bits.
+    pub(crate) has: u32,
+    /// Those of them that stand only where they count little.
+    pub(crate) weak: u32,
+}
+
+impl Match {
+    pub(crate) fn none(doc: u32) -> Self {
+        Self { doc, score: 0.0, has: 0, weak: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, place: usize, word: WordScore) {
+        self.score += word.score;
+        self.has |= 1 << place;
+        self.weak |= u32::from(word.is_weak) << place;
+    }
+}
