@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench serving -- --store URL [--seconds 4] [--rounds 3] [--connections 16] [--only NAME]`
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -41,6 +42,8 @@ struct Workload {
     name: &'static str,
     paths: Vec<String>,
     mean_body_bytes: usize,
+    /// The edge may answer with what it has answered before.
+    is_cached: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +76,10 @@ fn main() {
 
 fn run(settings: &Settings) {
     let cache = tempfile::tempdir().expect("a temporary folder");
-    let mut edge = Server::edge(&settings.store, cache.path());
+    // What is searched is searched anew each time, but for one workload.
+    let mut edge = Server::edge(&settings.store, cache.path(), 0);
+    let cached_cache = tempfile::tempdir().expect("a temporary folder");
+    let mut caching = Server::edge(&settings.store, cached_cache.path(), 64);
     let workloads = workloads(edge.address);
     let mut rows = Vec::new();
     println!(
@@ -85,6 +91,7 @@ fn run(settings: &Settings) {
         let mut pairs = Vec::new();
         for _ in 0..settings.rounds {
             let beside = fixed.drive(workload, settings);
+            let edge = if workload.is_cached { &mut caching } else { &mut edge };
             pairs.push((edge.drive(workload, settings), beside));
         }
         let median = |of: &dyn Fn(&(Measured, Measured)) -> f64| median(pairs.iter().map(of).collect());
@@ -145,18 +152,36 @@ fn workloads(address: SocketAddr) -> Vec<Workload> {
     let search =
         |cut: usize, rest: &str| queries(cut).iter().map(|query| format!("/v1/search?q={query}{rest}")).collect();
     let facets = "&facets=category,brand,price";
-    let kinds: [(&'static str, Vec<String>); 6] = [
+    let suggest = |length: usize| -> Vec<String> {
+        let beginnings = queries(0).into_iter().map(|query| query[..query.floor_char_boundary(length)].to_owned());
+        let some: BTreeSet<String> = beginnings.filter(|query| !query.ends_with('+')).collect();
+        some.iter().map(|query| format!("/v1/suggest?q={query}")).collect()
+    };
+    let typo = |query: &String| {
+        let mut letters = query.clone().into_bytes();
+        let middle = letters.iter().position(|byte| *byte == b'+').unwrap_or(letters.len()) / 2;
+        letters.swap(middle - 1, middle);
+        format!("/v1/search?q={}", String::from_utf8_lossy(&letters))
+    };
+    let similar = products.iter().map(|(id, _)| format!("/v1/products/{id}/similar")).collect();
+    let kinds: [(&'static str, Vec<String>); 12] = [
         ("product by id", products.iter().map(|(id, _)| format!("/v1/products/{id}")).collect()),
         ("search", search(0, "")),
+        ("search, cached", search(0, "").into_iter().take(200).collect()),
+        ("search, one typo", queries(0).iter().map(typo).collect()),
+        ("search, variants folded", search(0, "&distinct=true")),
         ("search, 3 facets", search(0, facets)),
         ("as you type, 3 facets", search(2, facets)),
         ("filter, 3 facets", search(0, &format!("{facets}&filters=price%3C150"))),
         ("browse, 3 facets", vec![format!("/v1/search?{}", &facets[1..])]),
+        ("suggest, 4 letters", suggest(4)),
+        ("suggest, cached", suggest(4)),
+        ("similar products", similar),
     ];
     let sized = kinds.map(|(name, paths)| {
         let sizes = paths.iter().take(200).map(|path| connection.get(path).body.len());
         let (count, sum) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
-        Workload { name, mean_body_bytes: sum / count.max(1), paths }
+        Workload { name, mean_body_bytes: sum / count.max(1), paths, is_cached: name.ends_with("cached") }
     });
     sized.into()
 }
@@ -167,7 +192,7 @@ struct Server {
 }
 
 impl Server {
-    fn edge(store: &str, cache: &Path) -> Self {
+    fn edge(store: &str, cache: &Path, result_cache_mib: u32) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edge"));
         command.args([
             "--market",
@@ -177,7 +202,7 @@ impl Server {
             "--admin-listen",
             "127.0.0.1:0",
         ]);
-        command.arg("--cache-dir").arg(cache);
+        command.arg("--cache-dir").arg(cache).arg("--result-cache-mib").arg(result_cache_mib.to_string());
         let server = Self::start(command, |line| {
             let line: Value = serde_json::from_str(line).ok()?;
             line["public"].as_str().map(str::to_owned)

@@ -37,6 +37,9 @@ pub struct Cli {
     /// How many connections are held open at once.
     #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_CONNECTIONS", default_value = "10000")]
     max_connections: String,
+    /// How much memory answers take that may be given again, for each market, in MiB; 0 for none.
+    #[arg(long, value_name = "MIB", env = "VITRINE_RESULT_CACHE_MIB", default_value = "64")]
+    result_cache_mib: String,
     /// How long to go on answering after SIGTERM, in milliseconds, while the balancer takes note.
     #[arg(long, value_name = "MS", env = "VITRINE_DRAIN_MS", default_value = "10000")]
     drain_ms: String,
@@ -65,6 +68,7 @@ pub struct Config {
     pub poll_interval: Duration,
     pub max_in_flight: usize,
     pub max_connections: usize,
+    pub result_cache_bytes: usize,
     pub drain: Duration,
     pub cors_origin: String,
     pub pictures: Option<PathBuf>,
@@ -105,6 +109,7 @@ impl Cli {
         let poll_interval_ms = number("--poll-interval-ms", &self.poll_interval_ms, 10, 3_600_000);
         let max_in_flight = number("--max-in-flight", &self.max_in_flight, 1, 100_000);
         let max_connections = number("--max-connections", &self.max_connections, 1, 1_000_000);
+        let result_cache_mib = number("--result-cache-mib", &self.result_cache_mib, 0, 65_536);
         let drain_ms = number("--drain-ms", &self.drain_ms, 0, 600_000);
         let mut address = |flag: &str, text: &str| {
             text.parse().unwrap_or_else(|_| {
@@ -139,6 +144,7 @@ impl Cli {
             poll_interval: Duration::from_millis(poll_interval_ms),
             max_in_flight: max_in_flight as usize,
             max_connections: max_connections as usize,
+            result_cache_bytes: (result_cache_mib as usize) << 20,
             drain: Duration::from_millis(drain_ms),
             cors_origin: self.cors_origin,
             pictures: self.pictures,

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, Market};
 use crate::live::{Generation, Live};
 use crate::metrics::Metrics;
+use crate::result_cache::ResultCache;
 use crate::server::panic_text;
 
 /// How many snapshots' objects stay in the cache, so that going back is quick.
@@ -92,6 +93,7 @@ pub struct Follower {
     watcher: Watcher,
     kept: Arc<KeptObjects>,
     failed: Option<Failed>,
+    results_bytes: usize,
     poll_interval: Duration,
 }
 
@@ -155,7 +157,16 @@ impl Follower {
         config: &Config,
     ) -> Self {
         let watcher = Watcher::new(market.store.clone(), config.channel.clone(), config.poll_interval);
-        Self { market, cache, metrics, watcher, kept, failed: None, poll_interval: config.poll_interval }
+        Self {
+            market,
+            cache,
+            metrics,
+            watcher,
+            kept,
+            failed: None,
+            poll_interval: config.poll_interval,
+            results_bytes: config.result_cache_bytes,
+        }
     }
 
     /// What this market served last, whose objects are kept from now on.
@@ -272,7 +283,7 @@ impl Follower {
     /// at low priority, so that nothing that serves ever waits for a disk or a digest. The answer comes once it serves.
     async fn open(&self, manifest: Manifest, pointer: Pointer, store: Option<Store>) -> Result<(), OpenError> {
         let (cache, market) = (self.cache.clone(), self.market.clone());
-        let alive = self.metrics.generations_alive();
+        let (alive, results_bytes) = (self.metrics.generations_alive(), self.results_bytes);
         let runtime = tokio::runtime::Handle::current();
         let (served, wait) = tokio::sync::oneshot::channel();
         let work = move || {
@@ -284,7 +295,7 @@ impl Follower {
                 }
                 let index = Index::open_for(Snapshot::open(&cache, manifest)?, Some(&market.name))?;
                 warm(&index);
-                Ok::<_, OpenError>(Generation::new(index, pointer, alive))
+                Ok::<_, OpenError>(Generation::new(index, pointer, ResultCache::new(results_bytes), alive))
             };
             match std::panic::catch_unwind(AssertUnwindSafe(open)) {
                 Ok(Ok(generation)) => market.live.replace(generation, || drop(served.send(Ok(())))),

@@ -16,6 +16,7 @@ mod metrics;
 mod params;
 mod pictures;
 mod reply;
+mod result_cache;
 mod routes;
 mod server;
 mod storefront;

@@ -8,6 +8,8 @@ use arc_swap::ArcSwapOption;
 use search::Index;
 use snapshots::Pointer;
 
+use crate::result_cache::ResultCache;
+
 /// How long a replaced generation is kept at the least. A reader that was just loading it must find it whole, whatever
 /// the interleaving; no load takes this long.
 const GRACE: Duration = Duration::from_secs(1);
@@ -17,13 +19,14 @@ const RETIRE_POLL: Duration = Duration::from_millis(20);
 pub struct Generation {
     pub index: Index,
     pub pointer: Pointer,
+    pub results: ResultCache,
     alive: Arc<AtomicUsize>,
 }
 
 impl Generation {
-    pub fn new(index: Index, pointer: Pointer, alive: Arc<AtomicUsize>) -> Self {
+    pub fn new(index: Index, pointer: Pointer, results: ResultCache, alive: Arc<AtomicUsize>) -> Self {
         alive.fetch_add(1, Ordering::Relaxed);
-        Self { index, pointer, alive }
+        Self { index, pointer, results, alive }
     }
 }
 

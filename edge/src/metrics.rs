@@ -30,6 +30,11 @@ pub struct RouteLabel {
     route: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    result: &'static str,
+}
+
 /// All counters of a process.
 pub struct Metrics {
     registry: Registry,
@@ -41,6 +46,7 @@ pub struct Metrics {
     pub in_flight: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
     pub access_lines_lost: Arc<AtomicUsize>,
+    result_cache: Family<ResultLabel, Counter>,
     generations: Arc<AtomicUsize>,
 }
 
@@ -65,6 +71,7 @@ impl Metrics {
             in_flight: Arc::default(),
             connections: Arc::default(),
             access_lines_lost: Arc::default(),
+            result_cache: Family::default(),
             generations: Arc::default(),
         };
         let registry = &mut metrics.registry;
@@ -77,6 +84,8 @@ impl Metrics {
             "Announced snapshots that could not be served",
             metrics.open_failures.clone(),
         );
+        let help = "Answers that were looked for among those given already";
+        registry.register("result_cache_lookups", help, metrics.result_cache.clone());
         let help = "Time from seeing an announcement to serving it";
         registry.register_with_unit("snapshot_open", help, Unit::Seconds, metrics.openings.clone());
         let (in_flight, connections) = (metrics.in_flight.clone(), metrics.connections.clone());
@@ -88,6 +97,10 @@ impl Metrics {
     pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
         self.requests.get_or_create(&RequestLabels { route, status }).inc();
         self.durations.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
+    }
+
+    pub fn looked_up_result(&self, is_found: bool) {
+        self.result_cache.get_or_create(&ResultLabel { result: if is_found { "hit" } else { "miss" } }).inc();
     }
 
     pub fn poll_failed(&self, market: &str) {

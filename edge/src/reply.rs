@@ -30,7 +30,7 @@ const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-ty
 pub type HttpResponse = Response<Full<Bytes>>;
 
 /// An answer from a snapshot, which caches may keep until the next one. Without a body, the client has it already.
-pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<Vec<u8>>) -> HttpResponse {
+pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<Bytes>) -> HttpResponse {
     from_snapshots(generation.pointer.snapshot.as_str(), etag, fresh_s(generation), body)
 }
 
@@ -42,7 +42,7 @@ pub fn fresh_s(generation: &Generation) -> i64 {
 }
 
 /// An answer from several snapshots, their ids separated by commas.
-pub fn from_snapshots(ids: &str, etag: HeaderValue, fresh_s: i64, body: Option<Vec<u8>>) -> HttpResponse {
+pub fn from_snapshots(ids: &str, etag: HeaderValue, fresh_s: i64, body: Option<Bytes>) -> HttpResponse {
     let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
     let cache = match fresh_s {
         FRESH_S => SHARED,
@@ -57,20 +57,19 @@ pub fn from_snapshots(ids: &str, etag: HeaderValue, fresh_s: i64, body: Option<V
 
 /// JSON that is true only now.
 pub fn momentary(status: StatusCode, body: Vec<u8>) -> HttpResponse {
-    reply(status, JSON, NO_STORE, body)
+    reply(status, JSON, NO_STORE, body.into())
 }
 
 /// A file of the storefront or a picture.
 pub fn file(content_type: &'static str, max_age_s: u32, bytes: Bytes) -> HttpResponse {
     let cache = HeaderValue::from_str(&format!("public, max-age={max_age_s}")).unwrap_or(NO_STORE);
-    let mut response = reply(StatusCode::OK, HeaderValue::from_static(content_type), cache, Vec::new());
-    *response.body_mut() = Full::new(bytes);
+    let mut response = reply(StatusCode::OK, HeaderValue::from_static(content_type), cache, bytes);
     response.headers_mut().insert(hyper::header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
     response
 }
 
 pub fn error(error: &ApiError) -> HttpResponse {
-    let mut response = reply(error.status, PROBLEM, NO_STORE, error.to_json());
+    let mut response = reply(error.status, PROBLEM, NO_STORE, error.to_json().into());
     if let Some(seconds) = error.retry_after_s {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -98,8 +97,8 @@ pub fn finish(response: &mut HttpResponse, origin: &HeaderValue, took: Duration)
     }
 }
 
-fn reply(status: StatusCode, content_type: HeaderValue, cache: HeaderValue, body: Vec<u8>) -> HttpResponse {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn reply(status: StatusCode, content_type: HeaderValue, cache: HeaderValue, body: Bytes) -> HttpResponse {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);

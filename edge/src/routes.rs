@@ -20,6 +20,7 @@ use crate::error::ApiError;
 use crate::live::Generation;
 use crate::params::{ProductParams, SearchParams, SuggestParams, market_from_query, searches_from_json};
 use crate::reply::{self, HttpResponse};
+use crate::result_cache::Asked;
 use crate::server::{Shared, panic_text};
 use crate::storefront;
 
@@ -187,29 +188,15 @@ fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiErr
         false => SearchParams::from_query(request.query)?,
     };
     let generation = shared.generation(params.market.as_deref())?;
-    let search = generation.index.request(params.raw)?;
-    let etag = etag(&generation, ("search", &search));
-    if is_known(request, &etag) {
-        return Ok(reply::from_snapshot(&generation, etag, None));
-    }
-    let found = generation.index.search(&search)?;
-    let mut out = JsonOut::new();
-    answers::search(&mut out, &generation, &search, &found);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+    let asked = Asked::Search(generation.index.request(params.raw)?);
+    remembered(shared, request, &generation, asked)
 }
 
 fn suggest(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let params = SuggestParams::from_query(request.query)?;
     let generation = shared.generation(params.market.as_deref())?;
     let suggest = SuggestRequest::new(params.raw, params.limit, params.products, &generation.index)?;
-    let etag = etag(&generation, ("suggest", &suggest));
-    if is_known(request, &etag) {
-        return Ok(reply::from_snapshot(&generation, etag, None));
-    }
-    let found = generation.index.suggest(&suggest)?;
-    let mut out = JsonOut::new();
-    answers::suggestions(&mut out, &generation, &suggest, &found);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+    remembered(shared, request, &generation, Asked::Suggest(suggest))
 }
 
 fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
@@ -220,15 +207,50 @@ fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpRespo
         return Err(ApiError::bad_parameter("limit", format!("is above {MAX_SIMILAR}")));
     }
     let fields = fields(Some(params.fields.as_deref().unwrap_or(&generation.index.catalogue().hit_fields)))?;
-    let etag = etag(&generation, ("similar", id, limit, fields));
-    let found = generation.index.similar(id, limit)?;
-    let found = found.ok_or_else(|| ApiError::not_found(format!("there is no product '{id}'")))?;
-    if is_known(request, &etag) {
-        return Ok(reply::from_snapshot(&generation, etag, None));
+    if generation.index.product(id).is_none() {
+        return Err(ApiError::not_found(format!("there is no product '{id}'")));
     }
-    let mut out = JsonOut::new();
-    answers::similar(&mut out, &generation, &found, fields);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+    remembered(shared, request, &generation, Asked::Similar(id.to_owned(), limit, fields))
+}
+
+/// Answers with what was answered before, where it was, and else searches.
+fn remembered(
+    shared: &Shared,
+    request: &Request<'_>,
+    generation: &Generation,
+    asked: Asked,
+) -> Result<HttpResponse, ApiError> {
+    let rules = generation.index.rules().version_at(Timestamp::now());
+    let mut hasher = DefaultHasher::new();
+    hash_request(&mut hasher, generation, &asked);
+    let (etag, hash) = (tag(&hasher), hasher.finish());
+    if is_known(request, &etag) {
+        return Ok(reply::from_snapshot(generation, etag, None));
+    }
+    let known = generation.results.get(hash, &asked, rules);
+    shared.metrics.looked_up_result(known.is_some());
+    let body = match known {
+        Some(body) => body,
+        None => {
+            let body = Bytes::from(answer_to(generation, &asked)?);
+            generation.results.put(hash, asked, rules, body.clone());
+            body
+        }
+    };
+    Ok(reply::from_snapshot(generation, etag, Some(body)))
+}
+
+fn answer_to(generation: &Generation, asked: &Asked) -> Result<Vec<u8>, ApiError> {
+    let (index, mut out) = (&generation.index, JsonOut::new());
+    match asked {
+        Asked::Search(search) => answers::search(&mut out, generation, search, &index.search(search)?),
+        Asked::Suggest(suggest) => answers::suggestions(&mut out, generation, suggest, &index.suggest(suggest)?),
+        Asked::Similar(id, limit, fields) => {
+            let found = index.similar(id, *limit)?.unwrap_or_default();
+            answers::similar(&mut out, generation, &found, *fields);
+        }
+    }
+    Ok(out.0)
 }
 
 /// Answers several searches, each from the one snapshot that its market had when the call first asked for it.
@@ -274,7 +296,7 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
         hash_request(&mut hasher, generation, search);
     }
     let fresh_s = generations.iter().map(|(_, generation)| reply::fresh_s(generation)).min().unwrap_or(0);
-    Ok(reply::from_snapshots(&ids.join(","), tag(&hasher), fresh_s, Some(body.0)))
+    Ok(reply::from_snapshots(&ids.join(","), tag(&hasher), fresh_s, Some(body.0.into())))
 }
 
 fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
@@ -289,7 +311,7 @@ fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpRespo
     }
     let mut out = JsonOut::new();
     answers::product(&mut out, &generation.index, segment, record, fields);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0.into())))
 }
 
 fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
@@ -305,7 +327,7 @@ fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiE
     }
     let mut out = JsonOut::new();
     answers::products(&mut out, &generation, &params.ids, fields);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0.into())))
 }
 
 fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
@@ -321,7 +343,7 @@ fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Re
     }
     let mut out = JsonOut::new();
     answers::categories(&mut out, &generation, &tree);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0)))
+    Ok(reply::from_snapshot(&generation, etag, Some(out.0.into())))
 }
 
 fn fields(names: Option<&[String]>) -> Result<FieldSet, ApiError> {

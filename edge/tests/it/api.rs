@@ -221,6 +221,29 @@ fn the_admin_port_and_the_page() {
 }
 
 #[test]
+fn what_was_answered_is_answered_again() {
+    let (_shop, edge) = serve(30);
+    let mut admin = Connection::open(edge.admin);
+    let lookups = |admin: &mut Connection, result: &str| {
+        let text = admin.get("/metrics").text();
+        let line = format!("vitrine_edge_result_cache_lookups_total{{result=\"{result}\"}} ");
+        text.lines().find_map(|known| known.strip_prefix(&line)).map_or(0, |count| count.parse().expect("a count"))
+    };
+    for path in ["/v1/search?q=lamp&facets=*", "/v1/suggest?q=la", "/v1/products/p1/similar"] {
+        let before = (lookups(&mut admin, "hit"), lookups(&mut admin, "miss"));
+        let (first, second) = (edge.get(path), edge.get(path));
+        assert_eq!((first.status, second.status), (200, 200), "{path}");
+        assert_eq!((first.body, first.headers.len()), (second.body, second.headers.len()), "{path}");
+        let after = (lookups(&mut admin, "hit"), lookups(&mut admin, "miss"));
+        assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1), "{path}");
+    }
+    // The same request in other words.
+    let before = lookups(&mut admin, "hit");
+    edge.get("/v1/search?facets=*&page=1&q=lamp");
+    assert_eq!(lookups(&mut admin, "hit"), before + 1);
+}
+
+#[test]
 fn suggestions_and_similar_products() {
     let (_shop, edge) = serve(30);
     let body = edge.get("/v1/suggest?q=la&products=2&fields=id").json();

@@ -1,0 +1,175 @@
+//! Answers that were given already: shoppers type the same beginnings, and open the same pages.
+//!
+//! Each generation has a cache of its own, so that a swap forgets everything. An answer is found by the request as it was
+//! understood, not as it was written, and only while the set of rules is active that it was made under. When there is no
+//! room, a hand goes round: what was asked for since it last came by is spared once, the rest goes (the "clock" of
+//! F. Corbató's page replacement).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use search::{FieldSet, SearchRequest, SuggestRequest};
+
+/// Requests wait for one another only where they fall into the same part.
+const PARTS: usize = 16;
+/// What an entry takes besides its body, about.
+const ENTRY_BYTES: usize = 512;
+/// No body takes more than this share of a part.
+const MAX_SHARE: usize = 8;
+
+/// A request whose answer depends on nothing but the snapshot and the active rules.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Asked {
+    Search(SearchRequest),
+    Suggest(SuggestRequest),
+    Similar(String, usize, FieldSet),
+}
+
+/// The answers of one generation.
+pub struct ResultCache {
+    parts: Vec<Mutex<Part>>,
+    part_bytes: usize,
+}
+
+#[derive(Default)]
+struct Part {
+    places: HashMap<u64, usize>,
+    entries: Vec<Entry>,
+    hand: usize,
+    bytes: usize,
+}
+
+struct Entry {
+    hash: u64,
+    asked: Asked,
+    rules: usize,
+    body: Bytes,
+    is_used: bool,
+}
+
+impl Entry {
+    fn size_bytes(&self) -> usize {
+        self.body.len() + ENTRY_BYTES
+    }
+}
+
+impl ResultCache {
+    /// Keeps at most so many bytes; none at all with 0.
+    pub fn new(size_bytes: usize) -> Self {
+        let parts = std::iter::repeat_with(Mutex::default).take(PARTS).collect();
+        Self { parts, part_bytes: size_bytes / PARTS }
+    }
+
+    /// The answer to what has this hash, if it was given under this set of rules.
+    pub fn get(&self, hash: u64, asked: &Asked, rules: usize) -> Option<Bytes> {
+        let mut part = self.part(hash)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = *part.places.get(&hash)?;
+        let entry = &mut part.entries[place];
+        // A hash is no proof.
+        let is_it = entry.rules == rules && entry.asked == *asked;
+        entry.is_used |= is_it;
+        is_it.then(|| entry.body.clone())
+    }
+
+    pub fn put(&self, hash: u64, asked: Asked, rules: usize, body: Bytes) {
+        let Some(part) = self.part(hash) else { return };
+        let entry = Entry { hash, asked, rules, body, is_used: false };
+        if entry.size_bytes() > self.part_bytes / MAX_SHARE {
+            return;
+        }
+        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = part.places.get(&hash).copied() {
+            part.bytes -= part.entries[place].size_bytes();
+            part.bytes += entry.size_bytes();
+            part.entries[place] = entry;
+            return;
+        }
+        part.make_room(self.part_bytes - entry.size_bytes());
+        part.bytes += entry.size_bytes();
+        let place = part.entries.len();
+        part.places.insert(hash, place);
+        part.entries.push(entry);
+    }
+
+    fn part(&self, hash: u64) -> Option<&Mutex<Part>> {
+        (self.part_bytes > 0).then(|| &self.parts[(hash >> 32) as usize % PARTS])
+    }
+}
+
+impl Part {
+    /// Drops entries until no more than so many bytes are left.
+    fn make_room(&mut self, left_bytes: usize) {
+        while self.bytes > left_bytes && !self.entries.is_empty() {
+            self.hand %= self.entries.len();
+            let entry = &mut self.entries[self.hand];
+            if std::mem::take(&mut entry.is_used) {
+                self.hand += 1;
+                continue;
+            }
+            let gone = self.entries.swap_remove(self.hand);
+            self.bytes -= gone.size_bytes();
+            self.places.remove(&gone.hash);
+            // The last one has taken its place.
+            if let Some(moved) = self.entries.get(self.hand) {
+                self.places.insert(moved.hash, self.hand);
+            }
+            self.hand += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(number: usize) -> Asked {
+        Asked::Similar(format!("p{number}"), 8, FieldSet::ALL)
+    }
+
+    fn body(number: usize) -> Bytes {
+        Bytes::from(format!("{number:0>500}"))
+    }
+
+    /// All in one part.
+    fn hash(number: usize) -> u64 {
+        number as u64
+    }
+
+    #[test]
+    fn what_was_put_in_is_found_under_the_same_rules_alone() {
+        let cache = ResultCache::new(1 << 20);
+        cache.put(hash(1), asked(1), 0, body(1));
+        assert_eq!(cache.get(hash(1), &asked(1), 0), Some(body(1)));
+        assert_eq!(cache.get(hash(1), &asked(1), 1), None);
+        assert_eq!(cache.get(hash(1), &asked(2), 0), None, "another request with the same hash");
+        cache.put(hash(1), asked(2), 1, body(2));
+        assert_eq!(cache.get(hash(1), &asked(2), 1), Some(body(2)), "the newer one has the place");
+    }
+
+    #[test]
+    fn it_never_grows_beyond_its_size_and_spares_what_is_used() {
+        let size_bytes = PARTS * 20 * (500 + ENTRY_BYTES);
+        let cache = ResultCache::new(size_bytes);
+        for number in 0..1_000 {
+            cache.put(hash(number), asked(number), 0, body(number));
+            assert_eq!(cache.get(hash(0), &asked(0), 0), Some(body(0)), "it was asked for all the time, at {number}");
+            let part = cache.parts[0].lock().expect("no panic");
+            assert!(part.bytes <= size_bytes / PARTS);
+            assert_eq!(part.bytes, part.entries.iter().map(Entry::size_bytes).sum::<usize>());
+            assert!(part.places.iter().all(|(hash, place)| part.entries[*place].hash == *hash));
+            assert_eq!(part.places.len(), part.entries.len());
+        }
+        assert_eq!(cache.get(hash(1), &asked(1), 0), None);
+    }
+
+    #[test]
+    fn what_is_too_large_and_what_has_no_room_is_left_out() {
+        let cache = ResultCache::new(PARTS * 10_000);
+        cache.put(hash(1), asked(1), 0, Bytes::from(vec![b'x'; 5_000]));
+        assert_eq!(cache.get(hash(1), &asked(1), 0), None);
+        let none = ResultCache::new(0);
+        none.put(hash(1), asked(1), 0, body(1));
+        assert_eq!(none.get(hash(1), &asked(1), 0), None);
+    }
+}
