@@ -142,7 +142,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn take_until(&mut self, end: u32) -> impl Iterator<Item = (u32, u8)> + use<'a> {
         let start = self.at.min(self.docs.len());
         self.seek(end);
-        let range = start..self.at.max(start);
+        let range = start..self.at.clamp(start, self.docs.len());
         self.docs[range.clone()].iter().copied().zip(self.frequencies[range].iter().copied())
     }
 

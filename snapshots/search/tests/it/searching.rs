@@ -224,3 +224,32 @@ fn compounds_are_found_by_what_they_end_in_and_by_their_parts() {
     assert_eq!(found, ["c", "d"], "another form, and parts held together by a letter");
     assert!(ids(&shop.index, "Hosenleder").contains(&"b".to_owned()), "a compound that no product has is split");
 }
+
+#[test]
+fn words_that_many_products_have_are_united_over_all_of_them() {
+    let title = |number: u32| {
+        let word = |every: u32, word: &'static str| if number.is_multiple_of(every) { word } else { "" };
+        format!("Thing {} {} {}", word(2, "alpha"), word(3, "beta"), word(1_000, "gamma"))
+    };
+    let products = (1..=5_000).map(|number| product(&format!("p{number:04}"), &title(number), 0)).collect();
+    let shop = open_shop(SETTINGS, vec![(products, Vec::new())]);
+    let all = |q: &str, found: u64| {
+        let page = |page| RawRequest { q: q.into(), page: Some(page), per_page: Some(100), ..Default::default() };
+        let pages: Vec<_> = (1..=50).map(|number| search(&shop.index, page(number))).collect();
+        assert!(pages.iter().all(|page| page.found == found), "{q}: {}", pages[0].found);
+        let mut ids: Vec<String> = pages.into_iter().flat_map(|page| page.ids).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let divisible = |by: &[u32]| -> Vec<String> {
+        let numbers = (1..=5_000_u32).filter(|number| by.iter().all(|by| number.is_multiple_of(*by)));
+        numbers.map(|number| format!("p{number:04}")).collect()
+    };
+    assert_eq!(all("alpha beta", 833), divisible(&[2, 3]));
+    assert_eq!(all("alpha beta thing", 833), divisible(&[2, 3]));
+    // Too few have all three: those that lack one word follow, then those that have any.
+    let three = search(&shop.index, RawRequest { q: "gamma alpha beta".into(), ..Default::default() });
+    assert_eq!(three.ids[..2], ["p3000", "p1000"], "all, then all but one");
+    assert_eq!((three.missing[0].len(), &three.missing[1][..]), (0, &["beta".to_owned()][..]));
+    assert_eq!(three.found, 833 + 4, "those of alpha and beta, and 1000, 2000, 4000 and 5000");
+}
