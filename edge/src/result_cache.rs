@@ -13,7 +13,7 @@ use search::{FieldSet, SearchRequest, SuggestRequest};
 
 /// Requests wait for one another only where they fall into the same part.
 const PARTS: usize = 16;
-/// What an entry takes besides its body, about.
+/// What an entry takes besides its body and its request, about.
 const ENTRY_BYTES: usize = 512;
 /// No body takes more than this share of a part.
 const MAX_SHARE: usize = 8;
@@ -45,12 +45,15 @@ struct Entry {
     asked: Asked,
     rules: usize,
     body: Bytes,
+    size_bytes: usize,
     is_used: bool,
 }
 
 impl Entry {
-    fn size_bytes(&self) -> usize {
-        self.body.len() + ENTRY_BYTES
+    fn new(hash: u64, asked: Asked, rules: usize, body: &[u8]) -> Self {
+        // A body may lie in a larger buffer, and a request holds many small strings, of which its text is a measure.
+        let size_bytes = body.len() + ENTRY_BYTES + 2 * format!("{asked:?}").len();
+        Self { hash, asked, rules, body: Bytes::copy_from_slice(body), size_bytes, is_used: false }
     }
 }
 
@@ -72,21 +75,21 @@ impl ResultCache {
         is_it.then(|| entry.body.clone())
     }
 
-    pub fn put(&self, hash: u64, asked: Asked, rules: usize, body: Bytes) {
+    pub fn put(&self, hash: u64, asked: Asked, rules: usize, body: &[u8]) {
         let Some(part) = self.part(hash) else { return };
-        let entry = Entry { hash, asked, rules, body, is_used: false };
-        if entry.size_bytes() > self.part_bytes / MAX_SHARE {
+        let entry = Entry::new(hash, asked, rules, body);
+        if entry.size_bytes > self.part_bytes / MAX_SHARE {
             return;
         }
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = part.places.get(&hash).copied() {
-            part.bytes -= part.entries[place].size_bytes();
-            part.bytes += entry.size_bytes();
+            part.bytes -= part.entries[place].size_bytes;
+            part.bytes += entry.size_bytes;
             part.entries[place] = entry;
             return;
         }
-        part.make_room(self.part_bytes - entry.size_bytes());
-        part.bytes += entry.size_bytes();
+        part.make_room(self.part_bytes - entry.size_bytes);
+        part.bytes += entry.size_bytes;
         let place = part.entries.len();
         part.places.insert(hash, place);
         part.entries.push(entry);
@@ -108,7 +111,7 @@ impl Part {
                 continue;
             }
             let gone = self.entries.swap_remove(self.hand);
-            self.bytes -= gone.size_bytes();
+            self.bytes -= gone.size_bytes;
             self.places.remove(&gone.hash);
             // The last one has taken its place.
             if let Some(moved) = self.entries.get(self.hand) {
@@ -139,24 +142,24 @@ mod tests {
     #[test]
     fn what_was_put_in_is_found_under_the_same_rules_alone() {
         let cache = ResultCache::new(1 << 20);
-        cache.put(hash(1), asked(1), 0, body(1));
+        cache.put(hash(1), asked(1), 0, &body(1));
         assert_eq!(cache.get(hash(1), &asked(1), 0), Some(body(1)));
         assert_eq!(cache.get(hash(1), &asked(1), 1), None);
         assert_eq!(cache.get(hash(1), &asked(2), 0), None, "another request with the same hash");
-        cache.put(hash(1), asked(2), 1, body(2));
+        cache.put(hash(1), asked(2), 1, &body(2));
         assert_eq!(cache.get(hash(1), &asked(2), 1), Some(body(2)), "the newer one has the place");
     }
 
     #[test]
     fn it_never_grows_beyond_its_size_and_spares_what_is_used() {
-        let size_bytes = PARTS * 20 * (500 + ENTRY_BYTES);
+        let size_bytes = PARTS * 20 * 1_200;
         let cache = ResultCache::new(size_bytes);
         for number in 0..1_000 {
-            cache.put(hash(number), asked(number), 0, body(number));
+            cache.put(hash(number), asked(number), 0, &body(number));
             assert_eq!(cache.get(hash(0), &asked(0), 0), Some(body(0)), "it was asked for all the time, at {number}");
             let part = cache.parts[0].lock().expect("no panic");
             assert!(part.bytes <= size_bytes / PARTS);
-            assert_eq!(part.bytes, part.entries.iter().map(Entry::size_bytes).sum::<usize>());
+            assert_eq!(part.bytes, part.entries.iter().map(|entry| entry.size_bytes).sum::<usize>());
             assert!(part.places.iter().all(|(hash, place)| part.entries[*place].hash == *hash));
             assert_eq!(part.places.len(), part.entries.len());
         }
@@ -164,12 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn a_long_request_takes_room_too() {
+        let cache = ResultCache::new(PARTS * 10_000);
+        let long = Asked::Similar("x".repeat(5_000), 8, FieldSet::ALL);
+        cache.put(hash(1), long.clone(), 0, b"{}");
+        assert_eq!(cache.get(hash(1), &long, 0), None);
+    }
+
+    #[test]
     fn what_is_too_large_and_what_has_no_room_is_left_out() {
         let cache = ResultCache::new(PARTS * 10_000);
-        cache.put(hash(1), asked(1), 0, Bytes::from(vec![b'x'; 5_000]));
+        cache.put(hash(1), asked(1), 0, &[b'x'; 5_000]);
         assert_eq!(cache.get(hash(1), &asked(1), 0), None);
         let none = ResultCache::new(0);
-        none.put(hash(1), asked(1), 0, body(1));
+        none.put(hash(1), asked(1), 0, &body(1));
         assert_eq!(none.get(hash(1), &asked(1), 0), None);
     }
 }

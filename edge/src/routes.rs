@@ -233,7 +233,7 @@ fn remembered(
         Some(body) => body,
         None => {
             let body = Bytes::from(answer_to(generation, &asked)?);
-            generation.results.put(hash, asked, rules, body.clone());
+            generation.results.put(hash, asked, rules, &body);
             body
         }
     };

@@ -206,7 +206,7 @@ impl<'a> Gathered<'a> {
         }
         self.head = candidates.len();
         self.sort(&mut candidates);
-        if self.page_end() > self.head {
+        if self.reach() > self.head {
             self.sort(&mut rest);
         }
         candidates.extend(rest);
@@ -225,7 +225,7 @@ impl<'a> Gathered<'a> {
         let Some(groups) = &self.groups else { return };
         let (found, best) = groups.fold(self.index, &mut self.counts);
         self.found += found;
-        let limit = self.page_end().max(HEAD);
+        let limit = self.reach().max(HEAD);
         for place in 0..self.index.segments().len() {
             let mut top = Top::new(limit);
             best.iter().filter(|(segment, _)| *segment == place).for_each(|(_, candidate)| top.push(*candidate));
@@ -238,9 +238,15 @@ impl<'a> Gathered<'a> {
         self.request.page * self.request.per_page
     }
 
+    /// How many candidates a page may look at: those pinned behind it stand at the front, and are passed over.
+    fn reach(&self) -> usize {
+        let pins = if self.request.sort.is_none() { self.curation.pins.len() } else { 0 };
+        self.page_end() + pins
+    }
+
     /// Puts the candidates that the answer may show in order, the best first; those behind them have none.
     fn sort(&self, candidates: &mut [(usize, Candidate)]) {
-        let shown = self.page_end();
+        let shown = self.reach();
         if candidates.len() > shown && shown > 0 {
             candidates.select_nth_unstable_by(shown, |a, b| self.order(a, b));
         }
@@ -309,7 +315,7 @@ impl<'a> Gathered<'a> {
     fn collector(&mut self, segment: usize, filter: &SplitFilter) -> Collector<'_> {
         let part = &self.index.segments()[segment];
         let sort = self.request.sort.map(|place| &self.index.catalogue().sorts[place]);
-        let limit = self.page_end().max(HEAD);
+        let limit = self.reach().max(HEAD);
         let boosts = self.curation.boosts.iter();
         Collector {
             segment,

@@ -291,3 +291,41 @@ fn faults_name_the_rule() {
     check("[[synonyms]]\nwords = [\"one\"]\n", "two or more words");
     check("[[synonym]]\n", "unknown field `synonym`");
 }
+
+/// Products that are pinned behind a page stand at the front of what it is chosen from, and once took the places of
+/// others there.
+#[test]
+fn pages_before_pinned_positions_lose_nothing_and_repeat_nothing() {
+    let settings = "name = \"t\"\ncurrency = \"USD\"\n";
+    let rules = r#"
+        [[rules]]
+        name = "far down"
+        when = { contexts = ["pinned"] }
+        then = { pin = [{ id = "l001", position = 50 }, { id = "l002", position = 51 }, { id = "l003", position = 252 }] }
+    "#;
+    let lamp = |number: usize| {
+        let title = format!("Lamp {}", "of oak ".repeat(number * 7 % 11));
+        Product::new(ProductId::new(format!("l{number:03}")).expect("an id"), title)
+    };
+    let products = (0..300).map(lamp).collect();
+    let shop = open_shop_with_rules(settings, rules, vec![(products, Vec::new())]);
+    for text in ["lamp", ""] {
+        let pages = |per_page: usize| -> Vec<String> {
+            let raw = |page| RawRequest {
+                page: Some(page),
+                per_page: Some(per_page),
+                contexts: vec!["pinned".into()],
+                q: text.into(),
+                ..Default::default()
+            };
+            (1..=300 / per_page).flat_map(|page| ask(&shop.index, raw(page)).ids).collect()
+        };
+        let (small, large) = (pages(10), pages(100));
+        assert_eq!(small, large, "'{text}'");
+        assert_eq!((&small[49][..], &small[50][..], &small[251][..]), ("l001", "l002", "l003"));
+        let mut distinct = small.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 300, "'{text}'");
+    }
+}
