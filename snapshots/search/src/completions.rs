@@ -11,6 +11,7 @@ use snapshots::{Product, SectionWriter, Segment, id_hash};
 
 use crate::analysis::{Analyzer, Tokens};
 use crate::error::Error;
+use crate::vocabulary::rises;
 
 /// A segment offers so many completions at the most, the weightiest.
 const MAX_COMPLETIONS: usize = 500_000;
@@ -179,9 +180,7 @@ impl Completions {
             let (offsets, bytes) = (completions.numbers(&texts.offsets), &segment.bytes()[texts.bytes.clone()]);
             let Ok(text) = std::str::from_utf8(bytes) else { return false };
             offsets.len() == count + 1
-                && offsets.first() == Some(&0)
-                && offsets.last().is_some_and(|end| *end as usize == bytes.len())
-                && offsets.is_sorted()
+                && rises(offsets, bytes.len())
                 && offsets.iter().all(|offset| text.is_char_boundary(*offset as usize))
         };
         let maxima = completions.numbers(&completions.maxima).len();

@@ -13,6 +13,7 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, InvertedIndexReader, TERMINATED};
 
 use crate::error::Error;
+use crate::vocabulary::rises;
 
 /// Writes the postings of every stem, in the order of tantivy's dictionary.
 pub(crate) fn write<W: Write>(words: &InvertedIndexReader, out: &mut SectionWriter<W>) -> Result<(), Error> {
@@ -59,9 +60,7 @@ impl Postings {
             segment: segment.clone(),
         };
         let (offsets, docs) = (postings.numbers(&postings.offsets), postings.numbers(&postings.docs));
-        let fits = offsets.first() == Some(&0)
-            && offsets.last().is_some_and(|end| *end as usize == docs.len())
-            && offsets.is_sorted()
+        let fits = rises(offsets, docs.len())
             && postings.frequencies.len() == docs.len()
             && docs.iter().copied().max().is_none_or(|last| (last as usize) < segment.product_count());
         if fits { Ok(postings) } else { Err(corrupt().into()) }

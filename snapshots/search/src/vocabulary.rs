@@ -243,6 +243,11 @@ fn hash_without(letters: &[char], first: usize, second: usize) -> u32 {
     (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) as u32
 }
 
+/// Whether offsets begin at 0, never fall, and end at `end`.
+pub(crate) fn rises(offsets: &[u32], end: usize) -> bool {
+    offsets.first() == Some(&0) && offsets.last().is_some_and(|last| *last as usize == end) && offsets.is_sorted()
+}
+
 /// The vocabulary of an open segment.
 pub(crate) struct Vocabulary {
     segment: Segment,
@@ -296,11 +301,6 @@ impl Vocabulary {
         let corrupt =
             |what: &str| Err(snapshots::Error::corrupt("vocabulary", format!("its {what} are damaged")).into());
         let sections = &self.sections;
-        let rises = |offsets: &[u32], end: usize| {
-            offsets.first() == Some(&0)
-                && offsets.last().is_some_and(|last| *last as usize == end)
-                && offsets.is_sorted()
-        };
         let bytes = &self.segment.bytes()[sections.bytes.clone()];
         let Ok(text) = std::str::from_utf8(bytes) else { return corrupt("words") };
         let offsets = self.numbers(&sections.offsets);
