@@ -97,7 +97,7 @@ async fn relevance_of_homedepot() {
     let often: Vec<JudgedQuery> = judged("homedepot", 8);
     let evaluation = evaluate(&served.index, &often).expect("an evaluation");
     assert_eq!(evaluation.queries, 2_337);
-    check("homedepot", &evaluation, &Floors(0.395, 0.73, 0.76));
+    check("homedepot", &evaluation, &Floors(0.395, 0.74, 0.775));
     let share = exact_titles(&served);
     println!("homedepot: exact titles first {share:.4}");
     assert!(share >= 0.995, "exact titles first: {share:.4}");

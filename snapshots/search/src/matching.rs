@@ -105,6 +105,25 @@ impl Index {
 
     /// How many products have both stems, counted up to `enough`.
     pub(crate) fn count_together(&self, one: &str, other: &str, enough: u32) -> Result<u32, Error> {
+        self.count_common(one, other, enough, |_, _, _, _| true)
+    }
+
+    /// How many products have both stems side by side in what says what they are, counted up to `enough`.
+    pub(crate) fn count_neighbours(&self, left: &str, right: &str, enough: u32) -> Result<u32, Error> {
+        self.count_common(left, right, enough, |text, left, right, doc| {
+            let (lead, _) = text.vocabulary.lead(doc);
+            lead.windows(2).any(|pair| pair[0].stem() == left && pair[1].stem() == right)
+        })
+    }
+
+    /// How many products have both stems and are as `is_counted` wants them.
+    fn count_common(
+        &self,
+        one: &str,
+        other: &str,
+        enough: u32,
+        is_counted: impl Fn(&TextReader, u32, u32, u32) -> bool,
+    ) -> Result<u32, Error> {
         let mut count = 0;
         for text in &self.texts {
             let (Some(one), Some(other)) = (text.stem_number(one)?, text.stem_number(other)?) else { continue };
@@ -117,7 +136,7 @@ impl Index {
                 steps += 1;
                 let found = commoner.seek(rarer.doc());
                 if found == rarer.doc() {
-                    count += 1;
+                    count += u32::from(is_counted(text, one, other, found));
                     rarer.advance();
                 } else {
                     rarer.seek(found);

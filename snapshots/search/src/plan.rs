@@ -1,6 +1,8 @@
 //! From the words of a query to what is looked for: each word with the words that may stand for it, and what a looser
 //! reading of the query would be.
 
+use std::cmp::Reverse;
+
 use crate::analysis::Analyzer;
 use crate::curation::Curation;
 use crate::error::Error;
@@ -16,6 +18,9 @@ const MIN_JOINED_LETTERS: usize = 5;
 /// The shortest part that a word is split into.
 const MIN_SPLIT_LETTERS: usize = 2;
 const MIN_SPLIT_WORD_LETTERS: usize = 5;
+/// A word that this few products have may be meant to be two, if so many times more products have those.
+const RARE_COMPOUND_PRODUCTS: u64 = 30;
+const COMMONER_PARTS: u64 = 3;
 /// A word that this few products have may be a misspelling of a word that many more have.
 const RARE_PRODUCTS: u64 = 3;
 const COMMONER: u64 = 20;
@@ -82,21 +87,26 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The query as it was typed.
-    pub(crate) fn as_typed(index: &Index, words: &[QueryWord]) -> Self {
+    pub(crate) fn as_typed(index: &Index, words: &[QueryWord]) -> Result<Self, Error> {
         let mut slots: Vec<Slot> = words.iter().map(|word| Slot::of(&index.analyzer, word)).collect();
         if let (Some(slot), Some(word)) = (slots.last_mut(), words.last()) {
             slot.prefix = Some(word.text.clone());
         }
-        join_neighbours(index, words, &mut slots);
+        join_neighbours(index, words, &mut slots)?;
         let mut plan = Self { slots, ..Self::default() };
         let stems: Vec<&str> = words.iter().map(|word| word.stem.as_str()).collect();
         let of_several_words = plan.add_synonyms(index, &stems);
         for (at, length, to) in of_several_words {
             plan.add_reading(index, words, at, length, to);
         }
+        for (at, word) in words.iter().enumerate() {
+            if let Some(parts) = index.commoner_parts(word)? {
+                plan.add_reading(index, words, at, 1, &parts);
+            }
+        }
         add_compounds(index, words, &mut plan.slots);
         plan.drop_idle_words(index, words);
-        plan
+        Ok(plan)
     }
 
     /// Adds to each word its synonyms; gives those that are several words: where they stand, for how many words, and what
@@ -252,7 +262,7 @@ impl Slot {
 }
 
 /// Adds to each word what it makes together with its neighbours, where products write them as one: "blue tooth".
-fn join_neighbours(index: &Index, words: &[QueryWord], slots: &mut [Slot]) {
+fn join_neighbours(index: &Index, words: &[QueryWord], slots: &mut [Slot]) -> Result<(), Error> {
     for first in 0..words.len() {
         let mut joined = words[first].text.clone();
         for last in first + 1..words.len().min(first + MAX_JOINED_WORDS) {
@@ -261,14 +271,21 @@ fn join_neighbours(index: &Index, words: &[QueryWord], slots: &mut [Slot]) {
                 continue;
             }
             let is_code = joined.bytes().any(|byte| byte.is_ascii_digit());
-            let products = index.word_count(&joined);
+            if joined.len() < MIN_JOINED_LETTERS {
+                continue;
+            }
+            let stem = index.analyzer.stem(&joined).into_owned();
+            // What only looks like an ending is the whole last word.
+            if stem.len() <= joined.len() - words[last].text.len() {
+                continue;
+            }
             let enough = if is_code { 1 } else { MIN_JOINED_PRODUCTS };
-            if products >= enough && joined.len() >= MIN_JOINED_LETTERS {
-                let stem = index.analyzer.stem(&joined).into_owned();
+            if index.stem_count(&stem)? >= enough {
                 slots[first..=last].iter_mut().for_each(|slot| slot.also(&stem, 1.0));
             }
         }
     }
+    Ok(())
 }
 
 /// Adds to each word the compounds that end in it, where the language has such: "Schuhe" are also "Lederschuhe".
@@ -278,7 +295,7 @@ fn add_compounds(index: &Index, words: &[QueryWord], slots: &mut [Slot]) {
     }
     for (slot, word) in slots.iter_mut().zip(words).filter(|(_, word)| !word.is_number) {
         if word.text.chars().count() >= MIN_COMPOUND_LETTERS {
-            for compound in index.forms_of(word).iter().flat_map(|form| index.compounds_of(form)) {
+            for compound in index.compounds_of(&index.forms_of(word)) {
                 slot.also(&index.analyzer.stem(&compound), COMPOUND_WEIGHT);
             }
         }
@@ -300,42 +317,42 @@ impl Index {
         word.is_unit || self.analyzer.is_stop_word(&word.text) || self.rules.is_stop_word(&word.stem)
     }
 
-    /// A word and other forms of it that products have.
+    /// A word and the commonest other forms of it that products have.
     fn forms_of(&self, word: &QueryWord) -> Vec<String> {
+        let is_form = |form: &str| {
+            let is_long = form.chars().count() >= MIN_COMPOUND_LETTERS;
+            is_long && form != word.text && self.analyzer.stem(form) == word.stem
+        };
+        let all = self.vocabularies().flat_map(|vocabulary| {
+            let numbers = vocabulary.with_prefix(&word.stem).take(MAX_ENDINGS);
+            numbers.map(|number| vocabulary.word(number)).filter(|form| is_form(form))
+        });
         let mut forms = vec![word.text.clone()];
-        for vocabulary in self.vocabularies() {
-            for number in vocabulary.with_prefix(&word.stem).take(MAX_ENDINGS) {
-                let form = vocabulary.word(number);
-                let is_long = form.chars().count() >= MIN_COMPOUND_LETTERS;
-                if is_long && self.analyzer.stem(form) == word.stem && !forms.iter().any(|known| known == form) {
-                    forms.push(form.to_owned());
-                }
-                if forms.len() == MAX_FORMS {
-                    return forms;
-                }
-            }
-        }
+        forms.extend(self.commonest(all.collect(), MAX_FORMS - 1));
         forms
     }
 
-    /// Words of the vocabulary that end in `word`, and begin with another word of it.
-    fn compounds_of(&self, word: &str) -> Vec<String> {
-        let mut found: Vec<String> = Vec::new();
-        for vocabulary in self.vocabularies() {
-            for number in vocabulary.with_ending(word).take(MAX_ENDINGS) {
-                let compound = vocabulary.word(number);
-                let modifier = &compound[..compound.len() - word.len()];
-                let is_word = |text: &str| text.chars().count() > MIN_SPLIT_LETTERS && self.word_count(text) > 0;
-                let links = LINKS.iter().filter_map(|link| modifier.strip_suffix(link));
-                if is_word(modifier) || links.into_iter().any(is_word) {
-                    found.push(compound.to_owned());
-                }
-                if found.len() == MAX_COMPOUNDS {
-                    return found;
-                }
-            }
-        }
-        found
+    /// The commonest words that end in one of `forms`, and begin with another word.
+    fn compounds_of(&self, forms: &[String]) -> Vec<String> {
+        let is_word = |text: &str| text.chars().count() > MIN_SPLIT_LETTERS && self.word_count(text) > 0;
+        let is_modifier =
+            |text: &str| is_word(text) || LINKS.iter().filter_map(|link| text.strip_suffix(link)).any(is_word);
+        let all = self.vocabularies().flat_map(|vocabulary| {
+            forms.iter().flat_map(move |form| {
+                let compounds = vocabulary.with_ending(form).take(MAX_ENDINGS).map(|number| vocabulary.word(number));
+                compounds.filter(move |compound| is_modifier(&compound[..compound.len() - form.len()]))
+            })
+        });
+        self.commonest(all.collect(), MAX_COMPOUNDS)
+    }
+
+    /// The words of a list that most products have, over all segments, so that it does not matter how products were split
+    /// into them.
+    fn commonest(&self, mut words: Vec<&str>, most: usize) -> Vec<String> {
+        words.sort_unstable();
+        words.dedup();
+        words.sort_by_key(|word| Reverse(self.word_count(word)));
+        words.into_iter().take(most).map(str::to_owned).collect()
     }
 
     fn correction(
@@ -417,6 +434,18 @@ impl Index {
         Ok(sum / context.len().max(1) as f32)
     }
 
+    /// The two words as which far more products write a rare one: "fire pit" for "firepit".
+    fn commoner_parts(&self, word: &QueryWord) -> Result<Option<[String; 2]>, Error> {
+        let is_rare = |products: u64| products > 0 && products <= RARE_COMPOUND_PRODUCTS;
+        if word.is_number || !is_rare(self.stem_count(&word.stem)?) {
+            return Ok(None);
+        }
+        let Some(parts) = self.split(&word.text, None)? else { return Ok(None) };
+        let [left, right] = [&parts[0], &parts[1]].map(|part| self.analyzer.stem(part));
+        let together = u64::from(self.count_neighbours(&left, &right, MAX_TOGETHER)?);
+        Ok((together >= COMMONER_PARTS * self.stem_count(&word.stem)?).then_some(parts))
+    }
+
     /// The two words that one was probably meant to be, unless the best correction is more likely.
     fn split(&self, word: &str, best: Option<&Candidate>) -> Result<Option<[String; 2]>, Error> {
         let letters = word.chars().count();
@@ -431,11 +460,15 @@ impl Index {
                 continue;
             }
             let left = self.without_link(left);
-            let rarer = self.word_count(left).min(self.word_count(right));
+            let right_stem = self.analyzer.stem(right);
+            let rarer = match self.word_count(left) {
+                0 => 0,
+                left => left.min(self.stem_count(&right_stem)?),
+            };
             if rarer == 0 {
                 continue;
             }
-            let together = self.count_together(&self.analyzer.stem(left), &self.analyzer.stem(right), MAX_TOGETHER)?;
+            let together = self.count_together(&self.analyzer.stem(left), &right_stem, MAX_TOGETHER)?;
             let shorter = left.len().min(right.len());
             if shorter < 3 && together == 0 {
                 continue;

@@ -94,7 +94,7 @@ impl Index {
             return Ok(gathered.into_answer(Plan::default()));
         }
         gathered.take_first(&filter);
-        let typed = Plan::as_typed(self, curation.words());
+        let typed = Plan::as_typed(self, curation.words())?;
         let found = self.look_up(&typed, false)?;
         let enough = self.catalogue().min_results as u64;
         let mut matched = gathered.run(&found, &filter, Tier::Typed)?;

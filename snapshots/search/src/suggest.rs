@@ -254,7 +254,7 @@ impl Index {
     fn finds_something(&self, text: &str, request: &SuggestRequest, now: Timestamp) -> Result<bool, Error> {
         let search = self.products_request(text, request);
         let curation = Curation::new(self, &search, now);
-        let mut plan = Plan::as_typed(self, curation.words());
+        let mut plan = Plan::as_typed(self, curation.words())?;
         plan.slots.iter_mut().for_each(|slot| slot.prefix = None);
         for (place, (text, part)) in self.texts.iter().zip(self.segments()).enumerate() {
             let docs = part.segment.product_count();

@@ -155,6 +155,36 @@ fn forms_of_words_numbers_and_codes_are_one() {
 }
 
 #[test]
+fn words_that_are_written_as_one_or_as_two_find_both() {
+    let mut all = vec!["Mini hacksaw", "Folding hacksaw", "Stone firepit", "Saw blade", "Hack for a garden"];
+    all.extend([
+        "Steel fire pit",
+        "Round fire pit",
+        "Gas fire pit",
+        "Fire blanket",
+        "Barbecue pit cover",
+        "Long shoelace",
+        "Red ribbon",
+    ]);
+    let shop = titles(PLAIN, &all);
+    let check = |q: &str, expected: &[&str]| {
+        let mut best = ids(&shop.index, q);
+        best.truncate(expected.len());
+        best.sort_unstable();
+        assert_eq!(best, expected, "{q}");
+    };
+    check("hack saws", &["0", "1"]);
+    check("firepit", &["2", "5", "6", "7"]);
+    check("firepits", &["2", "5", "6", "7"]);
+    // "Shoelacered" only looks like a form of "shoelace", which is not red.
+    let found = search(&shop.index, RawRequest { q: "red shoelace red".into(), ..Default::default() });
+    let shoelace = found.ids.iter().position(|id| id == "10").expect("the shoelace");
+    assert_eq!(found.missing[shoelace], ["red"]);
+    // Nothing says that a hacksaw is two words.
+    check("hacksaw", &["0", "1"]);
+}
+
+#[test]
 fn misspelled_words_are_corrected_and_told() {
     let shop = titles(PLAIN, &["Lawn sprinkler", "Lawn mower", "Steel shelf", "Window blinds", "Model 5501 lamp"]);
     let check = |q: &str, first: &str, corrected: Option<&str>| {
