@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::Parser;
 use snapshots::{ChannelName, Store};
 
+use crate::tls::TlsFiles;
+
 /// Serves catalogue and search from the newest snapshot of each market.
 #[derive(Debug, Parser)]
 #[command(name = "edge", version, max_term_width = 100)]
@@ -25,6 +27,12 @@ pub struct Cli {
     /// The public address.
     #[arg(long, value_name = "ADDRESS", env = "VITRINE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: String,
+    /// The certificate chain to speak TLS with on the public port, as PEM. It is taken up again when the file changes.
+    #[arg(long, value_name = "FILE", env = "VITRINE_TLS_CERTIFICATE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its private key, as PEM.
+    #[arg(long, value_name = "FILE", env = "VITRINE_TLS_KEY", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// The address of /livez, /readyz and /metrics; keep it private.
     #[arg(long, value_name = "ADDRESS", env = "VITRINE_ADMIN_LISTEN", default_value = "127.0.0.1:8081")]
     admin_listen: String,
@@ -64,6 +72,8 @@ pub struct Config {
     pub channel: ChannelName,
     pub cache_dir: PathBuf,
     pub listen: SocketAddr,
+    /// None for plain HTTP.
+    pub tls: Option<TlsFiles>,
     pub admin_listen: SocketAddr,
     pub poll_interval: Duration,
     pub max_in_flight: usize,
@@ -140,6 +150,7 @@ impl Cli {
             channel,
             cache_dir: self.cache_dir,
             listen,
+            tls: self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
             admin_listen,
             poll_interval: Duration::from_millis(poll_interval_ms),
             max_in_flight: max_in_flight as usize,

@@ -8,7 +8,9 @@
 mod access_log;
 mod admin;
 mod answers;
+mod coding;
 pub mod config;
+mod connection;
 mod error;
 mod follow;
 mod live;
@@ -20,5 +22,6 @@ mod result_cache;
 mod routes;
 mod server;
 mod storefront;
+pub mod tls;
 
 pub use server::{Edge, Served};

@@ -55,8 +55,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     })
-    .await;
-    Ok(())
+    .await
 }
 
 /// Events go where request lines go: text for people, JSON for collectors.

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+    ETAG, HeaderName, HeaderValue, RETRY_AFTER, VARY,
 };
 use hyper::{Response, StatusCode};
 use jiff::Timestamp;
 
+use crate::coding::Coding;
 use crate::error::ApiError;
 use crate::live::Generation;
 
@@ -55,6 +56,21 @@ pub fn from_snapshots(ids: &str, etag: HeaderValue, fresh_s: i64, body: Option<B
     response
 }
 
+/// Says how the body is written, and that another client may get it otherwise.
+pub fn set_coding(response: &mut HttpResponse, coding: Coding) {
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if coding == Coding::Identity {
+        return;
+    }
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    // A strong tag would say that the bytes are the same, too.
+    let weak = headers.get(ETAG).and_then(|tag| HeaderValue::from_str(&format!("W/{}", tag.to_str().ok()?)).ok());
+    if let Some(weak) = weak {
+        headers.insert(ETAG, weak);
+    }
+}
+
 /// JSON that is true only now.
 pub fn momentary(status: StatusCode, body: Vec<u8>) -> HttpResponse {
     reply(status, JSON, NO_STORE, body.into())
@@ -93,7 +109,7 @@ pub fn finish(response: &mut HttpResponse, origin: &HeaderValue, took: Duration)
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if origin != "*" {
-        headers.insert(VARY, HeaderValue::from_static("Origin"));
+        headers.append(VARY, HeaderValue::from_static("Origin"));
     }
 }
 

@@ -11,6 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use search::{FieldSet, SearchRequest, SuggestRequest};
 
+use crate::coding::Coding;
+
 /// Requests wait for one another only where they fall into the same part.
 const PARTS: usize = 16;
 /// What an entry takes besides its body and its request, about.
@@ -44,16 +46,17 @@ struct Entry {
     hash: u64,
     asked: Asked,
     rules: usize,
+    coding: Coding,
     body: Bytes,
     size_bytes: usize,
     is_used: bool,
 }
 
 impl Entry {
-    fn new(hash: u64, asked: Asked, rules: usize, body: &[u8]) -> Self {
+    fn new(hash: u64, asked: Asked, rules: usize, coding: Coding, body: &[u8]) -> Self {
         // A body may lie in a larger buffer, and a request holds many small strings, of which its text is a measure.
         let size_bytes = body.len() + ENTRY_BYTES + 2 * format!("{asked:?}").len();
-        Self { hash, asked, rules, body: Bytes::copy_from_slice(body), size_bytes, is_used: false }
+        Self { hash, asked, rules, coding, body: Bytes::copy_from_slice(body), size_bytes, is_used: false }
     }
 }
 
@@ -64,20 +67,22 @@ impl ResultCache {
         Self { parts, part_bytes: size_bytes / PARTS }
     }
 
-    /// The answer to what has this hash, if it was given under this set of rules.
-    pub fn get(&self, hash: u64, asked: &Asked, rules: usize) -> Option<Bytes> {
+    /// The answer to what has this hash, if it was given under this set of rules, in this coding.
+    pub fn get(&self, hash: u64, asked: &Asked, rules: usize, coding: Coding) -> Option<Bytes> {
+        let hash = in_coding(hash, coding);
         let mut part = self.part(hash)?.lock().unwrap_or_else(PoisonError::into_inner);
         let place = *part.places.get(&hash)?;
         let entry = &mut part.entries[place];
         // A hash is no proof.
-        let is_it = entry.rules == rules && entry.asked == *asked;
+        let is_it = entry.rules == rules && entry.coding == coding && entry.asked == *asked;
         entry.is_used |= is_it;
         is_it.then(|| entry.body.clone())
     }
 
-    pub fn put(&self, hash: u64, asked: Asked, rules: usize, body: &[u8]) {
+    pub fn put(&self, hash: u64, asked: Asked, rules: usize, coding: Coding, body: &[u8]) {
+        let hash = in_coding(hash, coding);
         let Some(part) = self.part(hash) else { return };
-        let entry = Entry::new(hash, asked, rules, body);
+        let entry = Entry::new(hash, asked, rules, coding, body);
         if entry.size_bytes > self.part_bytes / MAX_SHARE {
             return;
         }
@@ -98,6 +103,11 @@ impl ResultCache {
     fn part(&self, hash: u64) -> Option<&Mutex<Part>> {
         (self.part_bytes > 0).then(|| &self.parts[(hash >> 32) as usize % PARTS])
     }
+}
+
+/// Each coding of an answer is an entry of its own.
+fn in_coding(hash: u64, coding: Coding) -> u64 {
+    hash ^ coding as u64
 }
 
 impl Part {
@@ -126,6 +136,8 @@ impl Part {
 mod tests {
     use super::*;
 
+    const PLAIN: Coding = Coding::Identity;
+
     fn asked(number: usize) -> Asked {
         Asked::Similar(format!("p{number}"), 8, FieldSet::ALL)
     }
@@ -136,18 +148,22 @@ mod tests {
 
     /// All in one part.
     fn hash(number: usize) -> u64 {
-        number as u64
+        8 * number as u64
     }
 
     #[test]
     fn what_was_put_in_is_found_under_the_same_rules_alone() {
         let cache = ResultCache::new(1 << 20);
-        cache.put(hash(1), asked(1), 0, &body(1));
-        assert_eq!(cache.get(hash(1), &asked(1), 0), Some(body(1)));
-        assert_eq!(cache.get(hash(1), &asked(1), 1), None);
-        assert_eq!(cache.get(hash(1), &asked(2), 0), None, "another request with the same hash");
-        cache.put(hash(1), asked(2), 1, &body(2));
-        assert_eq!(cache.get(hash(1), &asked(2), 1), Some(body(2)), "the newer one has the place");
+        cache.put(hash(1), asked(1), 0, PLAIN, &body(1));
+        assert_eq!(cache.get(hash(1), &asked(1), 0, PLAIN), Some(body(1)));
+        assert_eq!(cache.get(hash(1), &asked(1), 1, PLAIN), None);
+        assert_eq!(cache.get(hash(1), &asked(2), 0, PLAIN), None, "another request with the same hash");
+        cache.put(hash(1), asked(2), 1, PLAIN, &body(2));
+        assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)), "the newer one has the place");
+        assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), None);
+        cache.put(hash(1), asked(2), 1, Coding::Zstd, b"smaller");
+        assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), Some(Bytes::from_static(b"smaller")));
+        assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)));
     }
 
     #[test]
@@ -155,32 +171,36 @@ mod tests {
         let size_bytes = PARTS * 20 * 1_200;
         let cache = ResultCache::new(size_bytes);
         for number in 0..1_000 {
-            cache.put(hash(number), asked(number), 0, &body(number));
-            assert_eq!(cache.get(hash(0), &asked(0), 0), Some(body(0)), "it was asked for all the time, at {number}");
+            cache.put(hash(number), asked(number), 0, PLAIN, &body(number));
+            assert_eq!(
+                cache.get(hash(0), &asked(0), 0, PLAIN),
+                Some(body(0)),
+                "it was asked for all the time, at {number}"
+            );
             let part = cache.parts[0].lock().expect("no panic");
             assert!(part.bytes <= size_bytes / PARTS);
             assert_eq!(part.bytes, part.entries.iter().map(|entry| entry.size_bytes).sum::<usize>());
             assert!(part.places.iter().all(|(hash, place)| part.entries[*place].hash == *hash));
             assert_eq!(part.places.len(), part.entries.len());
         }
-        assert_eq!(cache.get(hash(1), &asked(1), 0), None);
+        assert_eq!(cache.get(hash(1), &asked(1), 0, PLAIN), None);
     }
 
     #[test]
     fn a_long_request_takes_room_too() {
         let cache = ResultCache::new(PARTS * 10_000);
         let long = Asked::Similar("x".repeat(5_000), 8, FieldSet::ALL);
-        cache.put(hash(1), long.clone(), 0, b"{}");
-        assert_eq!(cache.get(hash(1), &long, 0), None);
+        cache.put(hash(1), long.clone(), 0, PLAIN, b"{}");
+        assert_eq!(cache.get(hash(1), &long, 0, PLAIN), None);
     }
 
     #[test]
     fn what_is_too_large_and_what_has_no_room_is_left_out() {
         let cache = ResultCache::new(PARTS * 10_000);
-        cache.put(hash(1), asked(1), 0, &[b'x'; 5_000]);
-        assert_eq!(cache.get(hash(1), &asked(1), 0), None);
+        cache.put(hash(1), asked(1), 0, PLAIN, &[b'x'; 5_000]);
+        assert_eq!(cache.get(hash(1), &asked(1), 0, PLAIN), None);
         let none = ResultCache::new(0);
-        none.put(hash(1), asked(1), 0, &body(1));
-        assert_eq!(none.get(hash(1), &asked(1), 0), None);
+        none.put(hash(1), asked(1), 0, PLAIN, &body(1));
+        assert_eq!(none.get(hash(1), &asked(1), 0, PLAIN), None);
     }
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 use snapshots::CATEGORY_SEPARATOR;
 
 use crate::answers::{self, JsonOut};
+use crate::coding::Coding;
 use crate::error::ApiError;
 use crate::live::Generation;
 use crate::params::{ProductParams, SearchParams, SuggestParams, market_from_query, searches_from_json};
@@ -225,19 +226,37 @@ fn remembered(
     hash_request(&mut hasher, generation, &asked);
     let (etag, hash) = (tag(&hasher), hasher.finish());
     if is_known(request, &etag) {
-        return Ok(reply::from_snapshot(generation, etag, None));
+        let mut response = reply::from_snapshot(generation, etag, None);
+        reply::set_coding(&mut response, Coding::Identity);
+        return Ok(response);
     }
-    let known = generation.results.get(hash, &asked, rules);
+    let known = kept(generation, hash, &asked, rules, Coding::accepted(request.headers));
     shared.metrics.looked_up_result(known.is_some());
-    let body = match known {
-        Some(body) => body,
+    let (body, coding) = match known {
+        Some(known) => known,
         None => {
             let body = Bytes::from(answer_to(generation, &asked)?);
-            generation.results.put(hash, asked, rules, &body);
-            body
+            generation.results.put(hash, asked, rules, Coding::Identity, &body);
+            (body, Coding::Identity)
         }
     };
-    Ok(reply::from_snapshot(generation, etag, Some(body)))
+    let mut response = reply::from_snapshot(generation, etag, Some(body));
+    reply::set_coding(&mut response, coding);
+    Ok(response)
+}
+
+/// An answer that was given before, in the coding that the client wants. Only what is asked for again is compressed.
+fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted: Coding) -> Option<(Bytes, Coding)> {
+    let get = |coding| Some((generation.results.get(hash, asked, rules, coding)?, coding));
+    if wanted != Coding::Identity
+        && let Some(known) = get(wanted)
+    {
+        return Some(known);
+    }
+    let (plain, _) = get(Coding::Identity)?;
+    let Some(smaller) = wanted.encode(&plain) else { return Some((plain, Coding::Identity)) };
+    generation.results.put(hash, asked.clone(), rules, wanted, &smaller);
+    Some((smaller, wanted))
 }
 
 fn answer_to(generation: &Generation, asked: &Asked) -> Result<Vec<u8>, ApiError> {

@@ -16,13 +16,15 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use snapshots::Cache;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::access_log::{AccessLog, Line};
 use crate::admin;
 use crate::config::Config;
+use crate::connection::{self, IDLE_TIMEOUT};
 use crate::error::ApiError;
 use crate::follow::{Follower, KeptObjects, MarketState};
 use crate::live::Generation;
@@ -30,21 +32,16 @@ use crate::metrics::Metrics;
 use crate::pictures::Pictures;
 use crate::reply::{self, HttpResponse};
 use crate::routes::{self, Route};
+use crate::tls::Certificate;
 
 /// The largest body of a request.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// How long a connection may stay without a request's head. Longer than a balancer keeps one idle (Front Door: 90 s),
-/// or its next request meets a connection that is being closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a client may take for its request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many bodies are awaited at once.
 const MAX_BODIES: usize = 1_024;
-/// How long a client may leave an answer unread before its connection is cut.
-const UNREAD_TIMEOUT_MS: u32 = 30_000;
 /// How long connections may take to end once nothing new is accepted.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// What every request needs.
 pub struct Shared {
@@ -96,6 +93,7 @@ pub struct Edge {
     cache: Arc<Cache>,
     public: TcpListener,
     admin: TcpListener,
+    certificate: Option<Arc<Certificate>>,
 }
 
 /// Where a started edge listens.
@@ -121,6 +119,7 @@ impl Edge {
             Some(folder) => Pictures::read(folder).with_context(|| folder.display().to_string())?,
             None => Pictures::default(),
         };
+        let certificate = config.tls.as_ref().map(Certificate::read).transpose().context("TLS")?;
         let log = match config.access_log {
             true => AccessLog::start(metrics.access_lines_lost.clone()),
             false => AccessLog::off(),
@@ -130,13 +129,12 @@ impl Edge {
             metrics,
             pictures,
             max_in_flight: config.max_in_flight,
-
             bodies: Semaphore::new(MAX_BODIES),
             cors_origin: HeaderValue::from_str(&config.cors_origin)?,
             draining: AtomicBool::new(false),
             log,
         };
-        Ok(Self { shared: Arc::new(shared), cache: Arc::new(cache), config, public, admin })
+        Ok(Self { shared: Arc::new(shared), cache: Arc::new(cache), config, public, admin, certificate })
     }
 
     /// # Errors
@@ -147,25 +145,35 @@ impl Edge {
 
     /// Serves until `stop` is done, then drains: health turns to 503 while requests are still answered, then nothing
     /// new is accepted and open requests end.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let Self { config, shared, cache, public, admin } = self;
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { config, shared, cache, public, admin, certificate } = self;
         tokio::spawn(serve_admin(admin, shared.clone()));
         tokio::spawn(follow_markets(config.clone(), shared.clone(), cache));
+        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+        if let Some(certificate) = certificate {
+            tokio::spawn(certificate.follow());
+        }
+        let (closing, closes) = watch::channel(false);
         let connections = GracefulShutdown::new();
-        let accepting = accept(&public, &shared, &connections, config.max_connections);
+        let door = Door { shared: &shared, connections: &connections, tls, closes, most: config.max_connections };
+        let accepting = door.accept(&public);
         tokio::select! {
             () = accepting => {}
             () = stop => {}
         }
         shared.draining.store(true, Ordering::Relaxed);
         info!(drain_ms = config.drain.as_millis() as u64, "draining");
-        let still_accepting = accept(&public, &shared, &connections, config.max_connections);
-        let _ = tokio::time::timeout(config.drain, still_accepting).await;
+        let _ = tokio::time::timeout(config.drain, door.accept(&public)).await;
         drop(public);
+        let _ = closing.send(true);
         if tokio::time::timeout(CLOSE_TIMEOUT, connections.shutdown()).await.is_err() {
             warn!("connections were cut: they did not end in time");
         }
         shared.log.close();
+        Ok(())
     }
 }
 
@@ -185,42 +193,49 @@ async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>) 
     }
 }
 
-async fn accept(listener: &TcpListener, shared: &Arc<Shared>, graceful: &GracefulShutdown, max_connections: usize) {
-    let open = &shared.metrics.connections;
-    loop {
-        // A full house waits at the door: the system's queue is short and bounded.
-        while open.load(Ordering::Relaxed) >= max_connections {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of file handles, most likely; ending the loop would end the service.
-                warn!("a connection could not be accepted: {error}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        serve_connection(stream, shared.clone(), graceful);
-    }
+/// Where connections come in.
+struct Door<'a> {
+    shared: &'a Arc<Shared>,
+    connections: &'a GracefulShutdown,
+    tls: Option<TlsAcceptor>,
+    /// Told once connections are to end, for those that have not said anything yet.
+    closes: watch::Receiver<bool>,
+    /// How many connections there may be.
+    most: usize,
 }
 
-fn serve_connection(stream: TcpStream, shared: Arc<Shared>, graceful: &GracefulShutdown) {
-    let _ = stream.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_TIMEOUT_MS);
-    let guard = Counted::new(&shared.metrics.connections);
-    let service = service_fn(move |request| handle(shared.clone(), request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        // A client that goes away in the middle is no event.
-        let _ = connection.await;
-        drop(guard);
-    });
+impl Door<'_> {
+    async fn accept(&self, listener: &TcpListener) {
+        let open = &self.shared.metrics.connections;
+        loop {
+            // A full house waits at the door: the system's queue is short and bounded.
+            while open.load(Ordering::Relaxed) >= self.most {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file handles, most likely; ending the loop would end the service.
+                    warn!("a connection could not be accepted: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let guard = Counted::new(open);
+            let (tls, shared, watcher) = (self.tls.clone(), self.shared.clone(), self.connections.watcher());
+            let mut closes = self.closes.clone();
+            tokio::spawn(async move {
+                let begun = tokio::select! {
+                    begun = connection::begin(stream, tls) => begun,
+                    _ = closes.wait_for(|closes| *closes) => None,
+                };
+                if let Some(begun) = begun {
+                    begun.serve(shared, watcher).await;
+                }
+                drop(guard);
+            });
+        }
+    }
 }
 
 async fn serve_admin(listener: TcpListener, shared: Arc<Shared>) {
@@ -256,7 +271,7 @@ impl Drop for Counted {
 }
 
 /// Answers one request, and tells of it.
-async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Infallible> {
+pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Infallible> {
     let started = Instant::now();
     let route = Route::of(request.uri().path());
     let (parts, body) = request.into_parts();

@@ -5,5 +5,6 @@ mod client;
 mod faults;
 mod limits;
 mod process;
+mod protocols;
 mod shop;
 mod swaps;

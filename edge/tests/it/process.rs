@@ -78,6 +78,11 @@ impl EdgeProcess {
         wait_until(&format!("the fault '{text}' is told"), told);
     }
 
+    /// Whether an event with this text in it was logged.
+    pub fn log_has(&self, text: &str) -> bool {
+        self.log.lock().expect("the log").iter().any(|line| line.contains(text))
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, FacetRows, LiveSegment};
+use snapshots::{ABSENT, CATEGORY_SEPARATOR, Facet, FacetKind, FacetOrder, FacetRows, LiveSegment};
 
 use crate::categories::is_below;
 use crate::distinct::GroupMember;
@@ -44,9 +44,7 @@ impl FacetCounts {
         let facets = &index.catalogue().facets;
         let any_values = request.facets.iter().any(|place| counts_values(facets[*place].kind));
         let numbers = request.facets.iter().filter_map(|place| match facets[*place].kind {
-            FacetKind::Number { decimals } => {
-                Some((*place, NumberStats { min: i64::MAX, max: i64::MIN, sum: 0, count: 0, decimals }))
-            }
+            FacetKind::Number { decimals } => Some((*place, NumberStats::none(decimals))),
             _ => None,
         });
         Self { values: vec![0; if any_values { index.values.total() } else { 0 }], numbers: numbers.collect() }
@@ -59,7 +57,8 @@ impl FacetCounts {
         let column = |place: usize| part.segment.number(&names[place].name).unwrap_or(&[]);
         let numbers = self.numbers.iter_mut().map(|(place, stats)| (*place, column(*place), stats)).collect();
         let rows = part.segment.facet_rows();
-        SegmentCounts { part, rows, table: index.values.table(segment), values: &mut self.values, numbers, index }
+        let table = index.values.table(segment);
+        SegmentCounts { segment, part, rows, table, values: &mut self.values, numbers, index }
     }
 
     /// Counts a group of variants: once for each value that any of its hits has, and for a refined facet also for those
@@ -176,6 +175,7 @@ fn is_on_the_way(path: &str, wanted: &str) -> bool {
 
 /// The counts of an answer, as one segment adds to them.
 pub(crate) struct SegmentCounts<'a> {
+    segment: usize,
     part: &'a LiveSegment,
     rows: FacetRows<'a>,
     index: &'a Index,
@@ -223,13 +223,40 @@ impl SegmentCounts<'_> {
                 self.values[place] += self.part.segment.facet_list(value).len() as u32;
             }
         }
-        for (_, column, stats) in &mut self.numbers {
-            column.iter().for_each(|value| stats.add(*value));
+        for (place, _, stats) in &mut self.numbers {
+            stats.merge(&self.index.number_totals(self.segment)[*place]);
         }
     }
 }
 
+impl Index {
+    /// What all products of a segment have of each facet that is a number; of others, nothing.
+    fn number_totals(&self, segment: usize) -> &[NumberStats] {
+        self.number_totals[segment].get_or_init(|| {
+            let part = &self.segments()[segment].segment;
+            let total = |facet: &Facet| {
+                let FacetKind::Number { decimals } = facet.kind else { return NumberStats::none(0) };
+                let mut stats = NumberStats::none(decimals);
+                part.number(&facet.name).unwrap_or(&[]).iter().for_each(|value| stats.add(*value));
+                stats
+            };
+            self.catalogue().facets.iter().map(total).collect()
+        })
+    }
+}
+
 impl NumberStats {
+    fn none(decimals: u8) -> Self {
+        Self { min: i64::MAX, max: i64::MIN, sum: 0, count: 0, decimals }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+
     #[inline]
     fn add(&mut self, value: i64) {
         if value != ABSENT {

@@ -273,6 +273,7 @@ impl<'a> Gathered<'a> {
     /// Answers a request without words: every product matches, and sets of documents do the filtering.
     pub(crate) fn browse(&mut self, filter: &SplitFilter) {
         let pins = self.pinned_products();
+        let reach = self.reach();
         for (place, part) in self.index.segments().iter().enumerate() {
             let mut hits = live_bits(part);
             let curation = self.curation;
@@ -299,12 +300,20 @@ impl<'a> Gathered<'a> {
             if all_are_hits {
                 collector.counts.add_all();
             }
-            for doc in hits.iter() {
-                let is_pinned = !pins.is_empty() && pins.contains(&(place, doc));
-                let level = if is_pinned { PINNED_LEVEL } else { TYPED_LEVEL };
-                match all_are_hits {
-                    true => collector.take(Match::none(doc), level),
-                    false => collector.hit(Match::none(doc), level),
+            let level = |doc| if !pins.is_empty() && pins.contains(&(place, doc)) { PINNED_LEVEL } else { TYPED_LEVEL };
+            if all_are_hits && collector.sort.is_none() && collector.boosts.is_empty() {
+                // Documents stand in the order of an answer: those behind the page are counted, and not looked at.
+                let count = part.segment.product_count() as u32;
+                let shown = count.min(u32::try_from(reach).unwrap_or(u32::MAX));
+                let pinned = pins.iter().filter(|pin| pin.0 == place && pin.1 >= shown).map(|pin| pin.1);
+                (0..shown).chain(pinned).for_each(|doc| collector.take(Match::none(doc), level(doc)));
+                collector.found = u64::from(count);
+            } else {
+                for doc in hits.iter() {
+                    match all_are_hits {
+                        true => collector.take(Match::none(doc), level(doc)),
+                        false => collector.hit(Match::none(doc), level(doc)),
+                    }
                 }
             }
             let done = collector.finish();

@@ -14,11 +14,12 @@ use crate::codes::Codes;
 use crate::completions::Completions;
 use crate::directory::SegmentDirectory;
 use crate::error::Error;
+use crate::facets::NumberStats;
 use crate::postings::Postings;
 use crate::rank::{ScoreParts, availability_share, popularity_share};
 use crate::rules::Rules;
 use crate::score::{Lengths, Scale};
-use crate::suggest::Known;
+use crate::suggest::{Firsts, Known};
 use crate::text::{AVAILABILITY, Fields, LENGTHS};
 use crate::top::Candidate;
 use crate::vocabulary::Vocabulary;
@@ -35,6 +36,10 @@ pub struct Index {
     pub(crate) hidden: Vec<OnceLock<Vec<Bits>>>,
     /// Whether completions find something, by version of the rules, by segment and place.
     pub(crate) finds: Vec<OnceLock<Vec<Vec<Known>>>>,
+    /// The products of first suggestions, by version of the rules.
+    pub(crate) firsts: Vec<Firsts>,
+    /// What all products of a segment have of each facet that is a number.
+    pub(crate) number_totals: Vec<OnceLock<Vec<NumberStats>>>,
 }
 
 /// The text index of one segment.
@@ -74,7 +79,9 @@ impl Index {
         let rules = Rules::parse(rules, &snapshot.catalogue, market)?;
         let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
         let finds = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
-        Ok(Self { snapshot, texts, values, scale, analyzer, rules, hidden, finds })
+        let firsts = std::iter::repeat_with(Firsts::default).take(rules.versions()).collect();
+        let number_totals = std::iter::repeat_with(OnceLock::new).take(snapshot.segments.len()).collect();
+        Ok(Self { snapshot, texts, values, scale, analyzer, rules, hidden, finds, firsts, number_totals })
     }
 
     pub fn snapshot(&self) -> &Snapshot {

@@ -1,7 +1,8 @@
 //! Suggestions while a shopper types: completions that find something, and the products that they find.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use snapshots::FacetKind;
@@ -33,6 +34,8 @@ const LOOKED_AT: usize = 4;
 const VARIANTS_LOOKED_AT: usize = 4;
 /// So many categories scope the first suggestion.
 const SCOPES: usize = 3;
+/// The products of so many first suggestions are kept, a kilobyte or two each.
+const MAX_FIRSTS: usize = 16_384;
 /// An unfinished word from this length on is forgiven one mistake.
 const FORGIVEN_LETTERS: usize = 4;
 const MAX_RESEMBLING: usize = 4_096;
@@ -76,7 +79,7 @@ pub struct Suggestions {
     /// What was understood, where it was mistyped.
     pub corrected: Option<String>,
     /// The products that the first suggestion finds, or else what was typed.
-    pub products: Answer,
+    pub products: Arc<Answer>,
     /// What those were searched by.
     pub searched: String,
 }
@@ -87,6 +90,8 @@ pub struct Suggestion {
     pub text: String,
     /// Categories in which it finds something, and how much; of the first suggestion.
     pub scopes: Vec<(String, u64)>,
+    /// The segment and the place of the completion that it is, whole.
+    completion: Option<(usize, usize)>,
 }
 
 /// Whether a completion finds something, once it was asked for.
@@ -107,6 +112,55 @@ impl Known {
             }
             known => Ok(known == Self::YES),
         }
+    }
+}
+
+/// The products of first suggestions, while one set of rules is active: of all that may be typed, most begins one of
+/// few.
+#[derive(Debug, Default)]
+pub(crate) struct Firsts(Mutex<Kept>);
+
+/// A completion, and how many products are shown.
+type First = ((usize, usize), usize);
+
+/// What was asked for lately, and what was before that.
+#[derive(Debug, Default)]
+struct Kept {
+    young: HashMap<First, Arc<Answer>>,
+    old: HashMap<First, Arc<Answer>>,
+}
+
+impl Firsts {
+    fn get_or(&self, first: First, find: impl FnOnce() -> Result<Answer, Error>) -> Result<Arc<Answer>, Error> {
+        if let Some(known) = self.kept().get(first) {
+            return Ok(known);
+        }
+        let found = Arc::new(find()?);
+        self.kept().put(first, found.clone());
+        Ok(found)
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn get(&mut self, first: First) -> Option<Arc<Answer>> {
+        if let Some(known) = self.young.get(&first) {
+            return Some(known.clone());
+        }
+        let known = self.old.remove(&first)?;
+        self.put(first, known.clone());
+        Some(known)
+    }
+
+    /// Keeps an answer; where there are too many, those that nobody has asked for since the last time go.
+    fn put(&mut self, first: First, answer: Arc<Answer>) {
+        if self.young.len() == MAX_FIRSTS / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(first, answer);
     }
 }
 
@@ -140,13 +194,25 @@ impl Index {
             (Some(first), false) => first.text.clone(),
             _ => request.query.clone(),
         };
-        let mut products = self.search_at(&self.products_request(&searched, request), now)?;
-        self.keep_one_of_each_group(&mut products, request.products);
+        let completion = suggestions.first().and_then(|first| first.completion).filter(|_| !typed.is_empty());
+        let products = match completion.filter(|_| request.contexts.is_empty()) {
+            Some(completion) => {
+                let firsts = &self.firsts[self.rules.version_at(now)];
+                firsts.get_or((completion, request.products), || self.products(&searched, request, now))?
+            }
+            None => Arc::new(self.products(&searched, request, now)?),
+        };
         if let (Some(first), false) = (suggestions.first_mut(), typed.is_empty()) {
             first.scopes = products.facets.first().map(|facet| facet.values.clone()).unwrap_or_default();
             first.scopes.truncate(SCOPES);
         }
         Ok(Suggestions { suggestions, corrected, products, searched })
+    }
+
+    fn products(&self, searched: &str, request: &SuggestRequest, now: Timestamp) -> Result<Answer, Error> {
+        let mut products = self.search_at(&self.products_request(searched, request), now)?;
+        self.keep_one_of_each_group(&mut products, request.products);
+        Ok(products)
     }
 
     /// Leaves one variant of each group among the first products: folding all that match would cost too much for every
@@ -238,7 +304,8 @@ impl Index {
                 false => finds()?,
             };
             if finds {
-                suggestions.push(Suggestion { text, scopes: Vec::new() });
+                let completion = is_whole.then_some((segment, place));
+                suggestions.push(Suggestion { text, scopes: Vec::new(), completion });
             }
         }
         Ok(())

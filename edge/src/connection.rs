@@ -1,0 +1,121 @@
+//! One connection, from its first byte to its end: TLS or none, HTTP/1.1 or HTTP/2, and the bounds of both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::server::{Shared, handle};
+use crate::tls::HTTP_2;
+
+/// How long a connection may stay without a request's head. Longer than a balancer keeps one idle (Front Door: 90 s),
+/// or its next request meets a connection that is being closed.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a client may take to agree on keys.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may leave an answer unread before its connection is cut.
+const UNREAD_TIMEOUT_MS: u32 = 30_000;
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// Requests that one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 128;
+/// What such a connection may have sent us that we have not read, and what we keep for a client that does not read.
+const WINDOW_BYTES: u32 = 256 * 1024;
+const MAX_UNSENT_BYTES: usize = 1024 * 1024;
+/// A silent HTTP/2 connection is asked whether it lives, and cut where it does not say.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How an HTTP/2 connection begins, where nothing was agreed on before (RFC 9113, 3.4): no method of HTTP/1.1 does.
+const PREFACE: &[u8; 4] = b"PRI ";
+/// How often, and how far apart, a connection that began with only part of that is looked at again.
+const PREFACE_LOOKS: u32 = 100;
+const PREFACE_PAUSE: Duration = Duration::from_millis(10);
+
+/// A connection that has said how it wants to be served.
+pub(crate) enum Begun {
+    Plain(TcpStream, Version),
+    Tls(Box<TlsStream<TcpStream>>, Version),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http1,
+    Http2,
+}
+
+/// Waits until a connection says what it speaks; None where it never does.
+pub(crate) async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Begun> {
+    let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_TIMEOUT_MS);
+    let Some(tls) = tls else {
+        let version = plain_version(&stream).await?;
+        return Some(Begun::Plain(stream, version));
+    };
+    let stream = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await.ok()?.ok()?;
+    let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+    Some(Begun::Tls(Box::new(stream), if is_http_2 { Version::Http2 } else { Version::Http1 }))
+}
+
+impl Begun {
+    /// Serves the connection to its end, or until `watcher` wants it to end.
+    pub(crate) async fn serve(self, shared: Arc<Shared>, watcher: Watcher) {
+        // A client that goes away in the middle is no event.
+        let _ = match self {
+            Self::Plain(stream, version) => serve(stream, version, shared, watcher).await,
+            Self::Tls(stream, version) => serve(stream, version, shared, watcher).await,
+        };
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    version: Version,
+    shared: Arc<Shared>,
+    watcher: Watcher,
+) -> hyper::Result<()> {
+    let service = service_fn(move |request| handle(shared.clone(), request));
+    match version {
+        Version::Http1 => {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+            watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+        }
+        Version::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(MAX_STREAMS)
+                .max_header_list_size(MAX_HEAD_BYTES as u32)
+                .initial_connection_window_size(WINDOW_BYTES)
+                .max_send_buf_size(MAX_UNSENT_BYTES)
+                .keep_alive_interval(PING_INTERVAL)
+                .keep_alive_timeout(PING_TIMEOUT);
+            watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+        }
+    }
+}
+
+/// What a connection without TLS speaks, by how it begins; None where it says nothing.
+async fn plain_version(stream: &TcpStream) -> Option<Version> {
+    let mut start = [0; PREFACE.len()];
+    let deadline = Instant::now() + IDLE_TIMEOUT;
+    for _ in 0..PREFACE_LOOKS {
+        let length = timeout_at(deadline, stream.peek(&mut start)).await.ok()?.ok()?;
+        match &start[..length] {
+            [] => return None,
+            whole if whole == PREFACE => return Some(Version::Http2),
+            part if PREFACE.starts_with(part) => tokio::time::sleep(PREFACE_PAUSE).await,
+            _ => break,
+        }
+    }
+    Some(Version::Http1)
+}

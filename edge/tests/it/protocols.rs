@@ -1,0 +1,159 @@
+//! HTTP/2, TLS and content codings, asked for by an independent client.
+
+use std::io::Read;
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use reqwest::{Client, ClientBuilder, Version};
+use tokio::runtime::Runtime;
+
+use crate::process::{EdgeProcess, wait_until};
+use crate::shop::Shop;
+
+const SEARCH: &str = "/v1/search?q=lamp&per_page=50";
+
+fn shop_and_edge(flags: &[&str]) -> (Shop, EdgeProcess) {
+    let shop = Shop::new();
+    shop.publish("alpha", 200);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], flags);
+    wait_until("it is ready", || crate::client::Connection::open(edge.admin).get("/readyz").status == 200);
+    (shop, edge)
+}
+
+/// Writes a certificate for localhost and its key where an edge reads them; returns the authority that vouches for it.
+fn write_certificate(folder: &Path) -> reqwest::Certificate {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority");
+    let key = KeyPair::generate().expect("a key");
+    let server = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+    let certificate = server.signed_by(&key, &authority).expect("a certificate");
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).expect("the key is written");
+    std::fs::write(folder.join("tls.pem"), certificate.pem()).expect("the certificate is written");
+    reqwest::Certificate::from_pem(authority.pem().as_bytes()).expect("the authority")
+}
+
+fn client(authority: &reqwest::Certificate) -> ClientBuilder {
+    Client::builder().tls_certs_only([authority.clone()])
+}
+
+#[test]
+fn http_2_without_tls_answers_many_requests_of_one_connection() {
+    let (_shop, edge) = shop_and_edge(&[]);
+    Runtime::new().expect("a runtime").block_on(ask_at_once(&edge));
+}
+
+async fn ask_at_once(edge: &EdgeProcess) {
+    let client = Client::builder().http2_prior_knowledge().build().expect("a client");
+    let asked = (0..300).map(|page| {
+        let request = client.get(format!("http://{}/v1/search?q=lamp&per_page=1&page={}", edge.public, page % 100 + 1));
+        tokio::spawn(async move {
+            let answer = request.send().await.expect("an answer");
+            assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
+            answer.text().await.expect("a body")
+        })
+    });
+    let asked: Vec<_> = asked.collect();
+    let mut bodies = Vec::new();
+    for body in asked {
+        bodies.push(body.await.expect("no panic"));
+    }
+    assert!(bodies[0].contains("\"found\":200") && bodies[0] != bodies[1] && bodies[0] == bodies[100]);
+    let plain = edge.get("/v1/search?q=lamp&per_page=1&page=1");
+    assert_eq!(plain.text(), bodies[0], "HTTP/1.1 says the same");
+    assert_eq!(edge.metric("vitrine_edge_requests_in_flight"), Some(0.0));
+}
+
+#[test]
+fn a_method_that_begins_like_http_2_is_none() {
+    let (_shop, edge) = shop_and_edge(&[]);
+    let mut connection = edge.connect();
+    connection.write(b"P").expect("one byte");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    connection.write(b"OST /v1/search HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{}").expect("the rest");
+    assert_eq!(connection.read(false).expect("an answer").status, 200);
+}
+
+#[test]
+fn tls_offers_both_versions_and_takes_up_a_renewed_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = write_certificate(folder.path());
+    let files = [folder.path().join("tls.pem"), folder.path().join("key.pem")];
+    let [certificate, key] = files.each_ref().map(|path| path.to_str().expect("a plain path"));
+    let (_shop, edge) = shop_and_edge(&["--tls-certificate", certificate, "--tls-key", key]);
+    Runtime::new().expect("a runtime").block_on(renew(&edge, folder.path(), &first));
+}
+
+async fn renew(edge: &EdgeProcess, folder: &Path, first: &reqwest::Certificate) {
+    let url = format!("https://localhost:{}{SEARCH}", edge.public.port());
+    let ask = async |client: &Client| client.get(&url).send().await.map(|answer| (answer.status(), answer.version()));
+
+    let old = client(first).build().expect("a client");
+    assert_eq!(ask(&old).await.expect("an answer"), (reqwest::StatusCode::OK, Version::HTTP_2));
+    let http_1 = client(first).http1_only().build().expect("a client");
+    assert_eq!(ask(&http_1).await.expect("an answer").1, Version::HTTP_11);
+
+    std::fs::write(folder.join("tls.pem"), "no certificate").expect("a broken file");
+    wait_until("the broken file is told", || edge.log_has("the changed certificate is not used"));
+    let another = client(first).build().expect("a client");
+    assert_eq!(ask(&another).await.expect("an answer").0, 200);
+
+    let second = write_certificate(folder);
+    wait_until("the renewed certificate is told", || edge.log_has("the certificate was renewed"));
+    let new = client(&second).build().expect("a client");
+    assert_eq!(ask(&new).await.expect("an answer").0, 200);
+    ask(&client(first).build().expect("a client")).await.expect_err("the first authority vouches for it no more");
+    assert_eq!(ask(&old).await.expect("an answer").0, 200, "an open connection goes on");
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_certificate(folder.path());
+    let other = KeyPair::generate().expect("a key");
+    std::fs::write(folder.path().join("key.pem"), other.serialize_pem()).expect("a key");
+    let mut edge = std::process::Command::new(env!("CARGO_BIN_EXE_edge"));
+    edge.args(["--market", "us=memory://", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    edge.arg("--cache-dir").arg(folder.path().join("cache"));
+    edge.arg("--tls-certificate").arg(folder.path().join("tls.pem"));
+    edge.arg("--tls-key").arg(folder.path().join("key.pem"));
+    let output = edge.output().expect("the edge ends");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("the key cannot be used with the certificate"), "{told}");
+}
+
+#[test]
+fn what_is_asked_for_again_is_compressed_as_the_client_likes() {
+    let (_shop, edge) = shop_and_edge(&[]);
+    let mut connection = edge.connect();
+    let mut ask = |headers: &[(&str, &str)]| connection.send("GET", SEARCH, headers, b"").expect("an answer");
+    let plain = ask(&[("accept-encoding", "gzip, zstd")]);
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "Accept-Encoding"));
+    for (coding, offered) in [("zstd", "gzip, deflate, br, zstd"), ("gzip", "gzip"), ("zstd", "zstd")] {
+        let smaller = ask(&[("accept-encoding", offered)]);
+        assert_eq!((smaller.header("content-encoding"), smaller.header("vary")), (coding, "Accept-Encoding"));
+        assert!(smaller.body.len() * 3 < plain.body.len(), "{} of {}", smaller.body.len(), plain.body.len());
+        let mut body = Vec::new();
+        match coding {
+            "zstd" => body = zstd::decode_all(&*smaller.body).expect("zstd"),
+            _ => drop(flate2::read::GzDecoder::new(&*smaller.body).read_to_end(&mut body).expect("gzip")),
+        }
+        assert_eq!(body, plain.body);
+        assert_eq!(smaller.header("etag"), format!("W/{}", plain.header("etag")));
+        let known = ask(&[("accept-encoding", offered), ("if-none-match", smaller.header("etag"))]);
+        assert_eq!((known.status, known.header("vary")), (304, "Accept-Encoding"));
+    }
+    assert_eq!(ask(&[]).body, plain.body);
+}
+
+#[test]
+fn a_client_that_says_nothing_does_not_hold_up_the_end() {
+    let (_shop, mut edge) = shop_and_edge(&[]);
+    let silent = edge.connect();
+    wait_until("both are connected", || edge.metric("vitrine_edge_connections").is_some_and(|open| open >= 1.0));
+    edge.signal("TERM");
+    assert!(edge.wait().success());
+    wait_until("the log is whole", || edge.log_has("draining"));
+    assert!(!edge.log_has("connections were cut"));
+    drop(silent);
+}
