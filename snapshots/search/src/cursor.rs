@@ -10,7 +10,7 @@ use crate::index::TextReader;
 use crate::matching::{FoundSlot, PrefixDocs, read_error};
 use crate::postings::Walk;
 use crate::score::WordWeight;
-use crate::window::Window;
+use crate::window::{Window, Worths};
 
 /// What a document has of a word.
 #[derive(Clone, Copy)]
@@ -107,6 +107,10 @@ impl<'a> SlotCursor<'a> {
         Ok(Self { weight, prefix, exact })
     }
 
+    pub(crate) fn weight(&self) -> WordWeight {
+        self.weight
+    }
+
     #[inline]
     pub(crate) fn doc(&self) -> u32 {
         match &self.prefix {
@@ -166,12 +170,12 @@ impl<'a> SlotCursor<'a> {
         }
     }
 
-    /// Adds to a window what the word is worth in each of its documents, and moves behind it.
+    /// Notes the word in each of its documents in a window, and moves behind it.
     pub(crate) fn fill(&mut self, window: &mut Window<'_>, place: usize) {
         match &mut self.exact {
             ExactCursor::One(walk, weight) => {
                 for (doc, frequency) in walk.take_until(window.end()) {
-                    window.add(place, doc, *weight * f32::from(frequency), self.weight);
+                    window.add(place, doc, *weight * f32::from(frequency));
                 }
             }
             ExactCursor::Several { all, doc } => {
@@ -180,7 +184,7 @@ impl<'a> SlotCursor<'a> {
                         window.gather(doc, *weight * f32::from(frequency));
                     }
                 }
-                window.add_gathered(place, self.weight);
+                window.add_gathered(place);
                 *doc = all.iter().map(|(walk, _)| walk.doc()).min().unwrap_or(TERMINATED);
             }
         }
@@ -188,13 +192,13 @@ impl<'a> SlotCursor<'a> {
             PrefixCursor::None => {}
             PrefixCursor::Postings(postings) => {
                 while postings.doc() < window.end() {
-                    window.add_prefix(place, postings.doc(), self.weight);
+                    window.add_prefix(place, postings.doc());
                     postings.advance();
                 }
             }
             PrefixCursor::Bits { bits, doc } => {
                 while *doc < window.end() {
-                    window.add_prefix(place, *doc, self.weight);
+                    window.add_prefix(place, *doc);
                     *doc = bits.next_from(*doc + 1).unwrap_or(TERMINATED);
                 }
             }
@@ -204,24 +208,36 @@ impl<'a> SlotCursor<'a> {
 
 /// A document that was found.
 #[derive(Clone, Copy)]
-pub(crate) struct Match {
+pub(crate) struct Match<'w> {
     pub(crate) doc: u32,
-    pub(crate) score: f32,
     /// The words that it has, as bits.
     pub(crate) has: u32,
     /// Those of them that stand only where they count little.
     pub(crate) weak: u32,
+    pub(crate) worth: Worth<'w>,
 }
 
-impl Match {
+/// What the words of a document are worth.
+#[derive(Clone, Copy)]
+pub(crate) enum Worth<'w> {
+    Known(f32),
+    /// To be computed, which many documents never need.
+    In {
+        worths: &'w Worths<'w>,
+        has: u32,
+    },
+}
+
+impl Match<'_> {
     pub(crate) fn none(doc: u32) -> Self {
-        Self { doc, score: 0.0, has: 0, weak: 0 }
+        Self { doc, has: 0, weak: 0, worth: Worth::Known(0.0) }
     }
 
     #[inline]
-    pub(crate) fn add(&mut self, place: usize, word: WordScore) {
-        self.score += word.score;
-        self.has |= 1 << place;
-        self.weak |= u32::from(word.is_weak) << place;
+    pub(crate) fn score(&self) -> f32 {
+        match self.worth {
+            Worth::Known(score) => score,
+            Worth::In { worths, has } => worths.of(self.doc, has),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Counting facets over the hits of an answer, and choosing what to show of the counts.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::ops::Range;
 
 use snapshots::{ABSENT, CATEGORY_SEPARATOR, Facet, FacetKind, FacetOrder, FacetRows, LiveSegment};
@@ -55,10 +56,12 @@ impl FacetCounts {
         let part = &index.segments()[segment];
         let names = &index.catalogue().facets;
         let column = |place: usize| part.segment.number(&names[place].name).unwrap_or(&[]);
-        let numbers = self.numbers.iter_mut().map(|(place, stats)| (*place, column(*place), stats)).collect();
+        let numbers: Vec<_> = self.numbers.iter_mut().map(|(place, stats)| (*place, column(*place), stats)).collect();
         let rows = part.segment.facet_rows();
         let table = index.values.table(segment);
-        SegmentCounts { segment, part, rows, table, values: &mut self.values, numbers, index }
+        let counts_any = !self.values.is_empty() || !numbers.is_empty();
+        let pending = Vec::new();
+        SegmentCounts { segment, part, rows, table, values: &mut self.values, numbers, index, counts_any, pending }
     }
 
     /// Counts a group of variants: once for each value that any of its hits has, and for a refined facet also for those
@@ -182,22 +185,46 @@ pub(crate) struct SegmentCounts<'a> {
     table: Option<&'a [u32]>,
     values: &'a mut [u32],
     numbers: Vec<(usize, &'a [i64], &'a mut NumberStats)>,
+    counts_any: bool,
+    /// Hits that are not counted yet.
+    pending: Vec<u32>,
 }
 
+/// So many hits are counted in one go.
+const MAX_PENDING: usize = 512;
+
 impl SegmentCounts<'_> {
-    /// Counts a hit for every facet.
+    /// Counts a hit for every facet, by and by: see [`SegmentCounts::count_pending`].
     #[inline]
     pub(crate) fn add(&mut self, doc: u32) {
+        if self.counts_any {
+            self.pending.push(doc);
+            if self.pending.len() == MAX_PENDING {
+                self.count_pending();
+            }
+        }
+    }
+
+    /// Counts the hits that were added. Each lies elsewhere in memory; in short loops, many are fetched at once.
+    pub(crate) fn count_pending(&mut self) {
         if !self.values.is_empty() {
-            let row = self.rows.row(doc);
+            let (rows, values) = (self.rows, &mut *self.values);
+            // Rows differ in length, and a wrong guess of where one ends waits for what it reads. So all are read first.
+            let first = |doc: &u32| rows.row(*doc).first().copied().unwrap_or_default();
+            black_box(self.pending.iter().fold(0, |all, doc| all ^ first(doc)));
             match self.table {
-                None => row.iter().for_each(|value| self.values[*value as usize] += 1),
-                Some(table) => row.iter().for_each(|value| self.values[table[*value as usize] as usize] += 1),
+                None => self.pending.iter().for_each(|doc| {
+                    rows.row(*doc).iter().for_each(|value| values[*value as usize] += 1);
+                }),
+                Some(table) => self.pending.iter().for_each(|doc| {
+                    rows.row(*doc).iter().for_each(|value| values[table[*value as usize] as usize] += 1);
+                }),
             }
         }
         for (_, column, stats) in &mut self.numbers {
-            stats.add(column[doc as usize]);
+            self.pending.iter().for_each(|doc| stats.add(column[*doc as usize]));
         }
+        self.pending.clear();
     }
 
     /// Counts a document that only the refinement of this facet keeps from being a hit, for this facet alone.

@@ -6,7 +6,7 @@ use snapshots::SortOrder;
 
 use crate::bits::Bits;
 use crate::curation::Curation;
-use crate::cursor::Match;
+use crate::cursor::{Match, Worth};
 use crate::distinct::{GroupMember, Groups};
 use crate::error::Error;
 use crate::facets::{FacetCounts, SegmentCounts};
@@ -96,7 +96,7 @@ impl<'a> Gathered<'a> {
             );
             docs.sort_unstable();
             for (doc, level) in docs {
-                let hit = Match { score: NAMED_SCORE, has: u32::MAX, ..Match::none(doc) };
+                let hit = Match { worth: Worth::Known(NAMED_SCORE), has: u32::MAX, ..Match::none(doc) };
                 collector.offer(hit, if by_sort { TYPED_LEVEL } else { level });
             }
             let done = collector.finish();
@@ -146,25 +146,34 @@ impl<'a> Gathered<'a> {
             let (part, text) = (&index.segments()[place], &index.texts[place]);
             let matcher = Matcher::new(text, index.lengths(place), slots, &found.weights)?;
             let mut collector = self.collector(place, filter);
-            let mut each = |hit: Match| {
+            // Most searches are kept from no document, and must not pay for those that are.
+            let may_take_any = taken.is_empty() && seen.is_none() && part.liveness.is_none() && !curation.hides_any();
+            let mut each = |mut hit: Match<'_>| {
                 let lacking = (every_word & !hit.has).count_ones();
-                if !taken.is_empty() && taken.binary_search(&(place, hit.doc)).is_ok() {
-                    count += u64::from(tier == Tier::Typed && !found.plan.is_reading && hit.weak == 0);
-                    return;
-                }
                 let is_known = match tier {
                     Tier::Typed | Tier::AllButOne => false,
                     Tier::Corrected => matched.contains(&(place, hit.doc)),
                     Tier::AnyWord => lacking <= 1 && !is_alone,
                 };
-                if is_known || !part.is_live(hit.doc) || curation.is_hidden(place, hit.doc) {
+                if !may_take_any {
+                    if !taken.is_empty() && taken.binary_search(&(place, hit.doc)).is_ok() {
+                        count += u64::from(tier == Tier::Typed && !found.plan.is_reading && hit.weak == 0);
+                        return;
+                    }
+                    if is_known || !part.is_live(hit.doc) || curation.is_hidden(place, hit.doc) {
+                        return;
+                    }
+                    if seen.as_mut().is_some_and(|seen| !seen[place].insert(hit.doc)) {
+                        return;
+                    }
+                    // A reading has other words; what it finds lacks none of the query's.
+                    if found.plan.is_reading {
+                        hit.has = u32::MAX;
+                    }
+                }
+                if is_known {
                     return;
                 }
-                if seen.as_mut().is_some_and(|seen| !seen[place].insert(hit.doc)) {
-                    return;
-                }
-                // A reading has other words; what it finds lacks none of the query's.
-                let hit = if found.plan.is_reading { Match { has: u32::MAX, ..hit } } else { hit };
                 // Where a product only mentions a word, a looser reading may find what is meant.
                 count += u64::from(hit.weak == 0);
                 if tier == Tier::Typed && matched.len() < MAX_RARE_MATCHES {
@@ -441,7 +450,7 @@ struct Collector<'a> {
 impl Collector<'_> {
     /// Takes a document that matches the text, if the filters let it pass.
     #[inline]
-    fn offer(&mut self, hit: Match, tier: u8) {
+    fn offer(&mut self, hit: Match<'_>, tier: u8) {
         match self.refinements.verdict(hit.doc, self.rows) {
             Verdict::Hit => self.hit(hit, tier),
             Verdict::OnlyFails(place) => self.fails(self.refinements.facets[place].0, hit.doc),
@@ -450,8 +459,8 @@ impl Collector<'_> {
     }
 
     /// Counts and takes a hit.
-    #[inline]
-    fn hit(&mut self, hit: Match, tier: u8) {
+    #[inline(always)]
+    fn hit(&mut self, hit: Match<'_>, tier: u8) {
         if let Some(group) = self.group(hit.doc) {
             let candidate = self.candidate(hit, tier);
             let member = GroupMember { group, segment: self.segment, candidate, only_fails: None };
@@ -481,26 +490,34 @@ impl Collector<'_> {
     }
 
     #[inline]
-    fn take(&mut self, hit: Match, tier: u8) {
+    fn take(&mut self, hit: Match<'_>, tier: u8) {
         self.found += 1;
-        let candidate = self.candidate(hit, tier);
-        self.top.push(candidate);
+        if self.top.admits(tier) {
+            let candidate = self.candidate(hit, tier);
+            self.top.push(candidate);
+        }
     }
 
-    #[inline]
-    fn candidate(&self, hit: Match, tier: u8) -> Candidate {
-        let holding = self.boosts.iter().filter(|(predicate, _)| predicate.holds(hit.doc, self.rows));
-        let boost: f32 = holding.map(|(_, share)| share).sum::<f32>().max(-1.0);
+    #[inline(always)]
+    fn candidate(&self, hit: Match<'_>, tier: u8) -> Candidate {
+        let boost = if self.boosts.is_empty() { 0.0 } else { self.boost(hit.doc) };
+        let score = hit.score();
         let key = match self.sort {
-            None => score_key(hit.score * (1.0 + boost)),
+            None => score_key(score * (1.0 + boost)),
             Some((column, order)) => sort_key(column[hit.doc as usize], order),
         };
         let mut candidate = Candidate::new(tier, key, hit.doc);
-        (candidate.has, candidate.text, candidate.boost) = (hit.has, hit.score, boost);
+        (candidate.has, candidate.text, candidate.boost) = (hit.has, score, boost);
         candidate
     }
 
-    fn finish(self) -> (u64, Top) {
+    fn boost(&self, doc: u32) -> f32 {
+        let holding = self.boosts.iter().filter(|(predicate, _)| predicate.holds(doc, self.rows));
+        holding.map(|(_, share)| share).sum::<f32>().max(-1.0)
+    }
+
+    fn finish(mut self) -> (u64, Top) {
+        self.counts.count_pending();
         (self.found, self.top)
     }
 }

@@ -9,7 +9,7 @@ use tantivy::{TERMINATED, Term};
 
 use crate::analysis::MAX_SHORT_PREFIX;
 use crate::bits::Bits;
-use crate::cursor::{Match, SlotCursor};
+use crate::cursor::{Match, SlotCursor, Worth};
 use crate::error::Error;
 use crate::index::{Index, TextReader};
 use crate::plan::Slot;
@@ -191,19 +191,13 @@ impl<'a> Matcher<'a> {
     }
 
     /// Calls `each` with every document that has all words.
-    pub(crate) fn all_words(mut self, each: &mut impl FnMut(Match)) {
+    pub(crate) fn all_words(mut self, each: &mut impl FnMut(Match<'_>)) {
+        let every = self.every_word();
         if self.is_dense(self.counts[self.rising[0]]) {
-            let every = self.every_word();
             return self.by_windows(|has| has == every, each);
         }
         while let Some(doc) = self.next_common() {
-            let norm = self.lengths.norm(doc);
-            let mut found = Match::none(doc);
-            // Scores are added in the order of the words, so that the sum is the same in every segment.
-            for (place, cursor) in self.cursors.iter_mut().enumerate() {
-                found.add(place, cursor.score(doc, norm));
-            }
-            each(found);
+            each(self.scored(doc, every));
             self.cursors[self.rising[0]].advance();
         }
     }
@@ -240,7 +234,7 @@ impl<'a> Matcher<'a> {
 
     /// Calls `each` with every document that has all words but one. Of any two words such a document has one, so the
     /// two rarest lead.
-    pub(crate) fn all_but_one(mut self, each: &mut impl FnMut(Match)) {
+    pub(crate) fn all_but_one(mut self, each: &mut impl FnMut(Match<'_>)) {
         let rising = std::mem::take(&mut self.rising);
         let [first, second, others @ ..] = rising.as_slice() else { return };
         if self.is_dense(self.counts[*first] + self.counts[*second]) {
@@ -276,36 +270,36 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    fn scored(&mut self, doc: u32, has: u32) -> Match {
+    /// A document that has these words, at which their cursors stand.
+    #[inline]
+    fn scored(&mut self, doc: u32, has: u32) -> Match<'static> {
         let norm = self.lengths.norm(doc);
-        let mut found = Match::none(doc);
+        let (mut score, mut weak) = (0.0, 0);
+        // Scores are added in the order of the words, so that the sum is the same in every segment.
         for (place, cursor) in self.cursors.iter_mut().enumerate() {
             if has >> place & 1 == 1 {
-                found.add(place, cursor.score(doc, norm));
+                let word = cursor.score(doc, norm);
+                score += word.score;
+                weak |= u32::from(word.is_weak) << place;
             }
         }
-        found
+        Match { doc, has, weak, worth: Worth::Known(score) }
     }
 
     /// Calls `each` with every document that has any of the words.
-    pub(crate) fn any_word(self, each: &mut impl FnMut(Match)) {
+    pub(crate) fn any_word(self, each: &mut impl FnMut(Match<'_>)) {
         self.by_windows(|_| true, each);
     }
 
     /// Unites the documents of all words, and calls `each` with those that have what is asked for.
-    fn by_windows(mut self, accept: impl Fn(u32) -> bool, each: &mut impl FnMut(Match)) {
-        let mut window = Window::new(self.lengths);
+    fn by_windows(mut self, accept: impl Fn(u32) -> bool, each: &mut impl FnMut(Match<'_>)) {
+        let mut window = Window::new(self.lengths, self.cursors.iter().map(SlotCursor::weight).collect());
         while let Some(first) = self.cursors.iter().map(SlotCursor::doc).min().filter(|doc| *doc != TERMINATED) {
             window.begin(first);
-            // Scores are added in the order of the words, so that the sum is the same in every segment.
             for (place, cursor) in self.cursors.iter_mut().enumerate() {
                 cursor.fill(&mut window, place);
             }
-            window.drain(|found| {
-                if accept(found.has) {
-                    each(found);
-                }
-            });
+            window.drain(&accept, &mut *each);
         }
     }
 

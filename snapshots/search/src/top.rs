@@ -86,6 +86,12 @@ impl Top {
         Self { limit, kept: Vec::with_capacity((2 * limit).min(512)), worst }
     }
 
+    /// Whether a candidate at a level may be among the best.
+    #[inline]
+    pub(crate) fn admits(&self, level: u8) -> bool {
+        u128::from(level) << LEVEL_SHIFT < self.worst
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, candidate: Candidate) {
         if candidate.order >= self.worst {
@@ -124,6 +130,7 @@ mod tests {
             let key = u64::from(doc * 37 % 50);
             top.push(Candidate::new(u8::from(doc % 2 == 1), key, doc));
         }
+        assert!(top.admits(0) && !top.admits(1));
         let mut best: Vec<_> = top.into_best().iter().map(|best| (best.level(), best.key(), best.doc())).collect();
         best.sort_unstable();
         assert_eq!(best, [(0, 46, 8), (0, 48, 4), (0, 48, 54)]);

@@ -185,6 +185,17 @@ fn words_that_are_written_as_one_or_as_two_find_both() {
 }
 
 #[test]
+fn another_reading_may_be_of_common_words() {
+    // What the words of a reading are worth was once looked up for words that it does not have.
+    let pits: Vec<String> = (0..90).map(|number| format!("Fire pit {number}")).collect();
+    let mut all: Vec<&str> = pits.iter().map(String::as_str).collect();
+    all.push("Stone firepit");
+    let shop = titles(PLAIN, &all);
+    let found = search(&shop.index, RawRequest { q: "firepit".into(), per_page: Some(100), ..Default::default() });
+    assert_eq!((found.ids.len(), &*found.ids[0]), (91, "90"));
+}
+
+#[test]
 fn misspelled_words_are_corrected_and_told() {
     let shop = titles(PLAIN, &["Lawn sprinkler", "Lawn mower", "Steel shelf", "Window blinds", "Model 5501 lamp"]);
     let check = |q: &str, first: &str, corrected: Option<&str>| {
