@@ -7,8 +7,12 @@ LISTEN ?= 127.0.0.1:8080
 ADMIN_LISTEN ?= 127.0.0.1:8081
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
+DEMO_STORE = file://$(abspath $(DEMO))/store
+BENCH_OUT ?= $(abspath $(TARGET))/bench
+BASE_TREE = $(abspath $(TARGET))/base
+SIZES ?= 10000,30000,100000,300000,1000000
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare instructions wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,11 +63,32 @@ deny: ## licences, sources and bans of all dependencies
 advisories: deny ## known vulnerabilities of dependencies; needs the network
 	$(CARGO) deny --locked check advisories
 
-bench: demo ## measure: in-process stages, then the edge under wrk beside a fixed-body server
-	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
+bench: demo wrk ## measure: in-process stages and steps, then the edge under wrk beside a fixed-body server
 	$(CARGO) bench --workspace --locked --bench stages -- $(BENCH_ARGS)
-	$(CARGO) bench --workspace --locked --bench serving -- --store file://$(abspath $(DEMO))/store
+	$(CARGO) bench --workspace --locked --bench requests -- --store $(DEMO_STORE)
+	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT)
+
+bench-growth: demo wrk ## plot cost and latency over catalogue size and connections: make bench-growth SIZES=10000,100000
+	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) --only none \
+		--seconds 2 --indexer $(abspath $(RELEASE))/indexer --sizes $(SIZES) --sweep-connections 1,4,16,64,256
+
+bench-compare: demo wrk ## drive this edge and another revision's in turn: make bench-compare BASE=revision
+	@test -n "$(BASE)" || { echo "make bench-compare: which revision? BASE=main~1, say"; exit 1; }
+	@test ! -d $(BASE_TREE) || git worktree remove --force $(BASE_TREE)
+	git worktree add --detach $(BASE_TREE) $(BASE)
+	CARGO_TARGET_DIR=$(BASE_TREE)-target $(MAKE) -C $(BASE_TREE) demo DEMO_PRODUCTS=$(DEMO_PRODUCTS)
+	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
+		--base-edge $(BASE_TREE)-target/release/edge --base-store file://$(BASE_TREE)/.demo/store
+
+instructions: ## count the instructions of each step, and fail where they grew by a tenth; RECORD=1 records them
+	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
+	$(MAKE) demo DEMO=$(DEMO)-10k DEMO_PRODUCTS=10000
+	$(CARGO) bench --workspace --locked --bench requests -- --store file://$(abspath $(DEMO)-10k)/store \
+		--instructions $(abspath edge/benches/instructions.json) $(if $(RECORD),--record)
+
+wrk:
+	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
 
 clean: ## remove what was built
 	$(CARGO) clean
-	rm -rf $(DEMO)
+	rm -rf $(DEMO) $(DEMO)-10k

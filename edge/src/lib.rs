@@ -21,6 +21,8 @@ mod reply;
 mod result_cache;
 mod routes;
 mod server;
+#[doc(hidden)]
+pub mod stages;
 mod storefront;
 pub mod tls;
 

@@ -1,14 +1,12 @@
 //! Builds a segment: products in static-rank order become one object with columns, records and text index.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use snapshots::{Catalogue, Product, SegmentWriter};
-use tantivy::schema::TantivyDocument;
-use tantivy::{Index, IndexSettings, SegmentReader, SingleSegmentIndexWriter};
+use tantivy::SegmentReader;
 
 use crate::analysis::{Analyzer, Tokens};
 use crate::codes::CodesBuilder;
@@ -16,14 +14,9 @@ use crate::completions::CompletionsBuilder;
 use crate::error::Error;
 use crate::lead::{self, LeadReader};
 use crate::postings;
-use crate::text::{AVAILABILITY, AnalysedText, Fields, LENGTHS, field_texts, tokenizers};
+use crate::text::{AVAILABILITY, AnalysedText, Fields, IndexedWord, LENGTHS, field_texts};
+use crate::text_writer::TextWriter;
 use crate::vocabulary::VocabularyBuilder;
-
-/// tantivy sizes its tables by this; a segment is never split, however much memory its text needs.
-const TEXT_BUDGET_BYTES: usize = 256 * 1024 * 1024;
-
-/// tantivy addresses a segment's text in memory with 32 bits, and panics beyond.
-const MAX_TEXT_BYTES: usize = 3 << 30;
 
 /// The name that a segment's text files have in place of a random one, so that the same input gives the same bytes.
 pub(crate) const TEXT_SEGMENT_ID: &str = "00000000000000000000000000000001";
@@ -31,9 +24,8 @@ pub(crate) const TEXT_SEGMENT_ID: &str = "00000000000000000000000000000001";
 /// Writes one segment into a file.
 pub struct SegmentBuilder {
     segment: SegmentWriter<BufWriter<File>>,
-    text: SingleSegmentIndexWriter,
+    text: TextWriter,
     text_folder: PathBuf,
-    fields: Fields,
     catalogue: Arc<Catalogue>,
     analyzer: Analyzer,
     vocabulary: VocabularyBuilder,
@@ -45,8 +37,8 @@ pub struct SegmentBuilder {
     /// The weighted length of each product's text.
     lengths: Vec<u16>,
     availability: Vec<u8>,
-    /// What each word is indexed by; stemming is the dearest step of reading a text.
-    stems: HashMap<String, String>,
+    /// What each word is indexed by, by its number in the vocabulary.
+    words: Vec<IndexedWord>,
     report: BuildReport,
 }
 
@@ -71,18 +63,12 @@ impl SegmentBuilder {
         let text_folder = scratch.join("text");
         std::fs::create_dir_all(&text_folder).map_err(|error| Error::io(&text_folder, error))?;
         let file = File::create(target).map_err(|error| Error::io(target, error))?;
-        let fields = Fields::new();
-        let settings = IndexSettings { docstore_compression: tantivy::store::Compressor::None, ..Default::default() };
-        let builder = Index::builder().schema(fields.schema.clone()).settings(settings);
-        let directory = tantivy::directory::MmapDirectory::open(&text_folder).map_err(tantivy::TantivyError::from)?;
-        let text =
-            builder.tokenizers(tokenizers(&catalogue)).single_segment_index_writer(directory, TEXT_BUDGET_BYTES)?;
-        let words = catalogue.search_fields.iter().map(|field| (field.name.clone(), 0)).collect();
+        let text = TextWriter::new(&catalogue, &text_folder)?;
+        let words_of_fields = catalogue.search_fields.iter().map(|field| (field.name.clone(), 0)).collect();
         Ok(Self {
             segment: SegmentWriter::new(BufWriter::with_capacity(1 << 20, file), &catalogue)?,
             text,
             text_folder,
-            fields,
             analyzer: Analyzer::new(&catalogue.locale),
             catalogue,
             vocabulary: VocabularyBuilder::default(),
@@ -93,8 +79,13 @@ impl SegmentBuilder {
             lead: LeadReader::default(),
             lengths: Vec::new(),
             availability: Vec::new(),
-            stems: HashMap::new(),
-            report: BuildReport { product_count: 0, words, facet_values: Vec::new(), unread_numbers: Vec::new() },
+            words: Vec::new(),
+            report: BuildReport {
+                product_count: 0,
+                words: words_of_fields,
+                facet_values: Vec::new(),
+                unread_numbers: Vec::new(),
+            },
         })
     }
 
@@ -112,17 +103,7 @@ impl SegmentBuilder {
         self.availability.push(product.availability as u8);
         self.codes.add(product, self.report.product_count);
         self.analyse(product);
-        let mut document = TantivyDocument::new();
-        document.add_text(self.fields.text, &self.analysed.stems);
-        document.add_text(self.fields.prefix, &self.analysed.prefixes);
-        self.text.add_document(document)?;
-        if self.text.mem_usage() > MAX_TEXT_BYTES {
-            let reason = format!(
-                "the text of {} products; leave the longest fields out of the search",
-                self.report.product_count
-            );
-            return Err(snapshots::Error::TooLarge(reason).into());
-        }
+        self.text.add(&self.analysed)?;
         self.report.product_count += 1;
         Ok(())
     }
@@ -139,11 +120,11 @@ impl SegmentBuilder {
             for text in field_texts(&catalogue, product, &field.name) {
                 self.analyzer.read(text, &mut self.tokens);
                 for token in self.tokens.iter() {
-                    let number = self.vocabulary.add(token);
-                    if !self.stems.contains_key(token.text) {
-                        self.stems.insert(token.text.to_owned(), self.analyzer.stem(token.text).into_owned());
+                    let (number, is_known) = self.vocabulary.add(token);
+                    if number as usize == self.words.len() {
+                        self.words.push(self.analysed.index(&self.analyzer, token.text));
                     }
-                    self.analysed.push(token.text, &self.stems[token.text]);
+                    self.analysed.push(&self.words[number as usize], is_known);
                     if token.kind.is_extra() {
                         continue;
                     }
@@ -171,7 +152,7 @@ impl SegmentBuilder {
         self.report.unread_numbers = columns.unread_numbers;
         self.report.facet_values =
             columns.facets.into_iter().map(|facet| (facet.name, u64::from(facet.count))).collect();
-        let index = self.text.finalize()?;
+        let index = self.text.finish()?;
         let metas = index.searchable_segment_metas()?;
         let id = metas.first().map(|meta| meta.id().uuid_string()).unwrap_or_default();
         let folder = &self.text_folder;
@@ -190,7 +171,7 @@ impl SegmentBuilder {
         }
         let reader = index.searchable_segments()?.first().map(SegmentReader::open).transpose()?;
         if let Some(reader) = reader {
-            postings::write(&*reader.inverted_index(self.fields.text)?, &mut sections)?;
+            postings::write(&*reader.inverted_index(Fields::new().text)?, &mut sections)?;
         }
         sections.section(AVAILABILITY, &self.availability).map_err(io)?;
         sections.section(LENGTHS, bytemuck::cast_slice(&self.lengths)).map_err(io)?;

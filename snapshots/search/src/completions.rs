@@ -3,10 +3,11 @@
 //! A segment holds them sorted by their folded words, with a weight each and the greatest weight of every block, so that
 //! the weightiest of thousands are found by looking at few.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::io::Write;
 use std::ops::Range;
 
+use rustc_hash::FxHashMap;
 use snapshots::{Product, SectionWriter, Segment, id_hash};
 
 use crate::analysis::{Analyzer, Tokens};
@@ -42,10 +43,11 @@ struct Gathered {
 /// Gathers the completions of a segment while it is built.
 #[derive(Default)]
 pub(crate) struct CompletionsBuilder {
-    by_key: HashMap<String, Gathered>,
+    by_key: FxHashMap<String, Gathered>,
     /// How many there are before phrases of one product go again.
     prune_at: usize,
     tokens: Tokens,
+    key: String,
 }
 
 impl CompletionsBuilder {
@@ -75,12 +77,16 @@ impl CompletionsBuilder {
     }
 
     fn add(&mut self, analyzer: &Analyzer, text: &str, kind: Kind, weight: f64) {
-        let key = key_of(analyzer, text, &mut self.tokens);
-        if key.is_empty() || text.len() > MAX_COMPLETION_BYTES {
+        write_key(analyzer, text, &mut self.tokens, &mut self.key);
+        if self.key.is_empty() || text.len() > MAX_COMPLETION_BYTES {
             return;
         }
-        let text = text.to_lowercase();
-        let one = self.by_key.entry(key).or_insert(Gathered { text, kind, products: 0, weight: 0.0 });
+        // Most are known already.
+        if !self.by_key.contains_key(self.key.as_str()) {
+            let first = Gathered { text: text.to_lowercase(), kind, products: 0, weight: 0.0 };
+            self.by_key.insert(self.key.clone(), first);
+        }
+        let Some(one) = self.by_key.get_mut(self.key.as_str()) else { return };
         one.kind = one.kind.max(kind);
         one.products += 1;
         one.weight += weight;
@@ -118,9 +124,21 @@ impl CompletionsBuilder {
 
 /// The folded words of a text, with a space between them.
 pub(crate) fn key_of(analyzer: &Analyzer, text: &str, tokens: &mut Tokens) -> String {
+    let mut key = String::new();
+    write_key(analyzer, text, tokens, &mut key);
+    key
+}
+
+/// Writes the key of a text, in place of what was there.
+fn write_key(analyzer: &Analyzer, text: &str, tokens: &mut Tokens, key: &mut String) {
     analyzer.read(text, tokens);
-    let words = tokens.iter().filter(|token| !token.kind.is_extra());
-    words.map(|token| token.text).collect::<Vec<_>>().join(" ")
+    key.clear();
+    for token in tokens.iter().filter(|token| !token.kind.is_extra()) {
+        if !key.is_empty() {
+            key.push(' ');
+        }
+        key.push_str(token.text);
+    }
 }
 
 /// A hash of what a key says in whatever forms of its words; None where it says something twice.

@@ -112,17 +112,10 @@ impl<'a> Gathered<'a> {
         pins.map(|pin| pin.product).collect()
     }
 
-    /// Leaves out a product and its variants: what is asked for is others like it.
+    /// Leaves out a product: what is asked for is others like it.
     pub(crate) fn like(&mut self, segment: usize, doc: u32) {
-        let group = self.index.segments()[segment].segment.groups()[doc as usize];
         self.is_alone = true;
         self.taken.push((segment, doc));
-        for (place, part) in self.index.segments().iter().enumerate().filter(|_| group != 0) {
-            let groups = part.segment.groups().iter().enumerate();
-            self.taken.extend(groups.filter(|(_, of)| **of == group).map(|(other, _)| (place, other as u32)));
-        }
-        self.taken.sort_unstable();
-        self.taken.dedup();
     }
 
     /// Matches the words in every segment, but for the products that a better tier has; returns how many products match

@@ -1,5 +1,7 @@
 //! Marking the words of a query in a text.
 
+use rustc_hash::FxHashMap;
+
 use crate::analysis::{Analyzer, Tokens};
 use crate::index::Index;
 
@@ -10,6 +12,8 @@ pub struct Highlighter<'a> {
     /// What is being typed may be the beginning of a word.
     prefix: Option<&'a str>,
     tokens: Tokens,
+    /// Whether words are marked: titles of one answer have many in common.
+    known: FxHashMap<String, bool>,
 }
 
 impl<'a> Highlighter<'a> {
@@ -17,7 +21,7 @@ impl<'a> Highlighter<'a> {
     pub fn new(index: &'a Index, words: &'a [String]) -> Self {
         let stems = words.iter().map(|word| index.analyzer.stem(word).into_owned()).collect();
         let prefix = words.last().map(String::as_str);
-        Self { analyzer: &index.analyzer, stems, prefix, tokens: Tokens::default() }
+        Self { analyzer: &index.analyzer, stems, prefix, tokens: Tokens::default(), known: FxHashMap::default() }
     }
 
     /// Writes `text` for HTML, with `before` and `after` around each word that is marked. Everything else is escaped, so
@@ -27,9 +31,20 @@ impl<'a> Highlighter<'a> {
         self.analyzer.read(text, &mut self.tokens);
         for token in self.tokens.iter() {
             let (start, end) = token.range;
-            let is_asked = || self.stems.iter().any(|stem| *stem == *self.analyzer.stem(token.text));
+            let is_marked = match self.known.get(token.text) {
+                Some(known) => *known,
+                None => {
+                    let begins = self.prefix.is_some_and(|prefix| token.text.starts_with(prefix));
+                    let is_marked = begins || {
+                        let stem = self.analyzer.stem(token.text);
+                        self.stems.iter().any(|asked| *asked == stem)
+                    };
+                    self.known.insert(token.text.to_owned(), is_marked);
+                    is_marked
+                }
+            };
             // An extra reaches over the words that follow it.
-            if start >= done && (self.prefix.is_some_and(|prefix| token.text.starts_with(prefix)) || is_asked()) {
+            if start >= done && is_marked {
                 escape(&text[done..start], out);
                 out.push_str(before);
                 escape(&text[start..end], out);

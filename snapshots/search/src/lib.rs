@@ -34,6 +34,7 @@ mod similar;
 mod spelling;
 mod suggest;
 mod text;
+mod text_writer;
 mod top;
 mod vocabulary;
 mod window;

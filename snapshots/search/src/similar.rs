@@ -1,5 +1,7 @@
 //! Products like another one: what shares the words that say what it is, its category and its brand.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use snapshots::FacetKind;
 
@@ -11,6 +13,7 @@ use crate::plan::{Plan, Slot};
 use crate::predicate::SplitFilter;
 use crate::request::{FieldSet, SearchRequest};
 use crate::search::{Hit, Tier};
+use crate::suggest::VARIANTS_LOOKED_AT;
 use crate::vocabulary::LeadPart;
 
 /// So many of a product's most telling words are looked for.
@@ -34,14 +37,14 @@ impl Index {
             query: String::new(),
             words: Vec::new(),
             page: 1,
-            per_page: count.min(MAX_SIMILAR) + 1,
+            per_page: count.min(MAX_SIMILAR) * VARIANTS_LOOKED_AT,
             sort: None,
             filter: None,
             facets: Vec::new(),
             facet_limit: 0,
             fields: FieldSet::default(),
             highlight: FieldSet::default(),
-            distinct: true,
+            distinct: false,
             contexts: Vec::new(),
             explain: false,
         };
@@ -60,9 +63,10 @@ impl Index {
         gathered.like(segment, doc);
         gathered.run(&found, &filter, Tier::AnyWord)?;
         gathered.rank(&found)?;
-        let mut hits = gathered.into_answer(plan).hits;
-        hits.truncate(count);
-        Ok(Some(hits))
+        let mut answer = gathered.into_answer(plan);
+        let own = self.segments()[segment].segment.groups()[doc as usize];
+        self.keep_one_of_each_group(&mut answer, HashSet::from([own]), count);
+        Ok(Some(answer.hits))
     }
 
     /// The words of a product's title and type that fewest products have.

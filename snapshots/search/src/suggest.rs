@@ -31,7 +31,7 @@ pub mod limits {
 /// So many completions are looked at for each that is shown: some find nothing, some say the same.
 const LOOKED_AT: usize = 4;
 /// So many products are looked at for each that is shown, since variants are shown once.
-const VARIANTS_LOOKED_AT: usize = 4;
+pub(crate) const VARIANTS_LOOKED_AT: usize = 4;
 /// So many categories scope the first suggestion.
 const SCOPES: usize = 3;
 /// The products of so many first suggestions are kept, a kilobyte or two each.
@@ -211,14 +211,13 @@ impl Index {
 
     fn products(&self, searched: &str, request: &SuggestRequest, now: Timestamp) -> Result<Answer, Error> {
         let mut products = self.search_at(&self.products_request(searched, request), now)?;
-        self.keep_one_of_each_group(&mut products, request.products);
+        self.keep_one_of_each_group(&mut products, HashSet::new(), request.products);
         Ok(products)
     }
 
-    /// Leaves one variant of each group among the first products: folding all that match would cost too much for every
-    /// key that is pressed.
-    fn keep_one_of_each_group(&self, answer: &mut Answer, count: usize) {
-        let mut seen = HashSet::new();
+    /// Leaves one variant of each group among the first products, and none of those seen: folding all that match would
+    /// cost too much for every key that is pressed.
+    pub(crate) fn keep_one_of_each_group(&self, answer: &mut Answer, mut seen: HashSet<u64>, count: usize) {
         answer.hits.retain(|hit| {
             let group = self.segments()[hit.segment].segment.groups()[hit.doc as usize];
             group == 0 || seen.insert(group)

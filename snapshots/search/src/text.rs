@@ -4,15 +4,15 @@
 //! times, so that its frequency is weighted already. Positions are not kept: what asks for the order of words asks for
 //! that of the title, which the vocabulary has. A second field holds the first letters of every word, for short prefixes.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer, TokenizerManager};
 
 use snapshots::{Catalogue, Product};
 
-use crate::analysis::short_prefixes;
+use crate::analysis::{Analyzer, short_prefixes};
 
 /// The section with the weighted length of each document's text, as 16 bits.
 pub(crate) const LENGTHS: &str = "text_lengths";
@@ -78,27 +78,51 @@ pub(crate) struct AnalysedText {
     pub(crate) stems: String,
     /// The first letters of every word, each once.
     pub(crate) prefixes: String,
-    seen: HashSet<String>,
+    known: FxHashMap<String, u32>,
+    /// By number of a prefix: its text, and the last product that had it.
+    all: Vec<(String, u32)>,
+    product: u32,
+}
+
+/// What a word is indexed by.
+pub(crate) struct IndexedWord {
+    stem: String,
+    /// The numbers of its short prefixes.
+    prefixes: Vec<u32>,
 }
 
 impl AnalysedText {
+    /// Begins with another product.
     pub(crate) fn clear(&mut self) {
         self.stems.clear();
         self.prefixes.clear();
-        self.seen.clear();
+        self.product += 1;
     }
 
     pub(crate) fn begin_field(&mut self, place: usize) {
         self.stems.push(char::from(FIELD_MARK + place as u8));
     }
 
-    pub(crate) fn push(&mut self, word: &str, stem: &str) {
-        self.stems.push_str(stem);
+    /// What a word that is new to the segment is indexed by; done once, since stemming is the dearest step of reading.
+    pub(crate) fn index(&mut self, analyzer: &Analyzer, word: &str) -> IndexedWord {
+        let number = |prefix: &str| {
+            *self.known.entry(prefix.to_owned()).or_insert_with(|| {
+                self.all.push((prefix.to_owned(), 0));
+                self.all.len() as u32 - 1
+            })
+        };
+        IndexedWord { stem: analyzer.stem(word).into_owned(), prefixes: short_prefixes(word).map(number).collect() }
+    }
+
+    /// Adds a word, which the product may have had before.
+    pub(crate) fn push(&mut self, word: &IndexedWord, is_known: bool) {
+        self.stems.push_str(&word.stem);
         self.stems.push(NEXT);
-        for prefix in short_prefixes(word) {
-            if !self.seen.contains(prefix) {
-                self.seen.insert(prefix.to_owned());
-                self.prefixes.push_str(prefix);
+        for prefix in word.prefixes.iter().filter(|_| !is_known) {
+            let (text, last) = &mut self.all[*prefix as usize];
+            if *last != self.product {
+                *last = self.product;
+                self.prefixes.push_str(text);
                 self.prefixes.push(NEXT);
             }
         }

@@ -4,10 +4,10 @@
 //! tantivy's dictionary holds stems; this one holds the words behind them. Words are numbered in the order of their
 //! bytes, stems likewise, so that a stem's number is its ordinal in tantivy's dictionary.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 
+use rustc_hash::FxHashMap;
 use snapshots::{SectionWriter, Segment};
 
 use crate::analysis::{Analyzer, Token, TokenKind};
@@ -94,7 +94,7 @@ pub(crate) struct Lead {
 /// Gathers the words of a segment while it is built.
 #[derive(Default)]
 pub(crate) struct VocabularyBuilder {
-    numbers: HashMap<String, u32>,
+    numbers: FxHashMap<String, u32>,
     words: Vec<GatheredWord>,
     lead_ends: Vec<u32>,
     leads: Vec<Lead>,
@@ -109,8 +109,8 @@ struct GatheredWord {
 }
 
 impl VocabularyBuilder {
-    /// Takes note of a word of the product that comes next.
-    pub(crate) fn add(&mut self, token: Token<'_>) -> u32 {
+    /// Takes note of a word of the product that comes next; gives its number, and whether the product had it before.
+    pub(crate) fn add(&mut self, token: Token<'_>) -> (u32, bool) {
         let number = match self.numbers.get(token.text) {
             Some(number) => *number,
             None => {
@@ -123,10 +123,11 @@ impl VocabularyBuilder {
         };
         let current = self.lead_ends.len() as u32 + 1;
         let word = &mut self.words[number as usize];
-        if word.last != current {
+        let is_known = word.last == current;
+        if !is_known {
             (word.last, word.products) = (current, word.products + 1);
         }
-        number
+        (number, is_known)
     }
 
     /// Takes note of the product's lead, which ends the product.

@@ -1,0 +1,221 @@
+//! What each step from a request to its answer costs in-process: in time, or in instructions.
+//!
+//! `cargo bench --bench requests -- --store URL` times them with criterion.
+//! `cargo bench --bench requests -- --store URL --instructions FILE` counts instructions with callgrind and fails where
+//! a step takes a tenth more than FILE says; `--record` writes FILE anew. Counts are the same on a busy machine, and are
+//! compared only between builds of one compiler: those of another may differ by a quarter.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use criterion::Criterion;
+use edge::stages::Stages;
+use serde::{Deserialize, Serialize};
+use snapshots::Store;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// So many requests of each kind are counted together.
+const REQUESTS: u32 = 200;
+/// How much more than recorded a step may take, built by the same compiler and by another.
+const ALLOWED: f64 = 1.10;
+const ALLOWED_OF_ANOTHER: f64 = 1.25;
+const FACETS: &str = "&facets=category,brand,price";
+
+/// What was counted, and by what it was built.
+#[derive(Debug, Deserialize, Serialize)]
+struct Recorded {
+    rustc: String,
+    instructions_per_request: BTreeMap<String, u64>,
+}
+
+/// A step, done for one request after the other.
+struct Step<'a> {
+    name: &'static str,
+    run: Box<dyn FnMut(usize) + 'a>,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let flag = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1).cloned());
+    let Some(url) = flag("--store") else {
+        eprintln!("give --store URL with a published demo shop: make bench and make instructions do");
+        return ExitCode::from(64);
+    };
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(&url, &[]).expect("a store");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let stages = runtime.block_on(Stages::open(&store, cache.path())).expect("an open snapshot");
+    if let Some(file) = flag("--instructions") {
+        let names: Vec<&str> = steps(&stages).iter().map(|step| step.name).collect();
+        return instructions(&url, &names, Path::new(&file), args.iter().any(|arg| arg == "--record"));
+    }
+    match flag("--step") {
+        Some(name) => {
+            let mut step = steps(&stages).into_iter().find(|step| step.name == name).expect("a step");
+            // What is made ready by the first requests is not counted.
+            (0..REQUESTS as usize).for_each(|number| (step.run)(number));
+            counted(&mut step);
+        }
+        None => {
+            let mut criterion =
+                Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1));
+            for mut step in steps(&stages) {
+                let mut number = 0;
+                criterion.bench_function(step.name, |bencher| {
+                    bencher.iter(|| {
+                        number += 1;
+                        (step.run)(number);
+                    });
+                });
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// callgrind counts while this function runs.
+#[inline(never)]
+fn counted(step: &mut Step<'_>) {
+    (0..REQUESTS as usize).for_each(|number| (step.run)(number));
+    black_box(());
+}
+
+/// The steps, over words and ids of the shop.
+fn steps(stages: &Stages) -> Vec<Step<'_>> {
+    let products = stages.products(REQUESTS);
+    let words = |title: &str| -> Vec<String> {
+        let plain = |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        title.split_whitespace().filter(plain).map(str::to_owned).collect()
+    };
+    let two = |(number, (_, title)): (usize, &(String, String))| {
+        let words = words(title);
+        let start = number % words.len().saturating_sub(1).max(1);
+        words[start.min(words.len())..words.len().min(start + 2)].join("+")
+    };
+    let queries: Vec<String> = products.iter().enumerate().map(two).collect();
+    let mistyped = |query: &String| {
+        let mut letters = query.clone().into_bytes();
+        let middle = letters.iter().position(|byte| *byte == b'+').unwrap_or(letters.len()) / 2;
+        letters.swap(middle.saturating_sub(1), middle);
+        String::from_utf8_lossy(&letters).into_owned()
+    };
+    let asked = |queries: Vec<String>, rest: &str| -> Vec<String> {
+        queries.into_iter().map(|query| format!("q={query}{rest}")).collect()
+    };
+    let search = |name: &'static str, strings: Vec<String>| {
+        let requests: Vec<_> = strings.iter().map(|string| stages.understand(string).expect("a request")).collect();
+        let run = move |number: usize| {
+            black_box(stages.search(&requests[number % requests.len()]).expect("an answer"));
+        };
+        Step { name, run: Box::new(run) }
+    };
+    let write = |name: &'static str, strings: Vec<String>| {
+        let requests = strings.iter().map(|string| stages.understand(string).expect("a request"));
+        let answered: Vec<_> = requests.map(|request| (stages.search(&request).expect("an answer"), request)).collect();
+        let run = move |number: usize| {
+            let (answer, request) = &answered[number % answered.len()];
+            black_box(stages.write(request, answer));
+        };
+        Step { name, run: Box::new(run) }
+    };
+    let plain = || asked(queries.clone(), "");
+    let strings = asked(queries.clone(), FACETS);
+    let understand = move |number: usize| {
+        black_box(stages.understand(&strings[number % strings.len()]).expect("a request"));
+    };
+    let beginnings: Vec<String> =
+        queries.iter().map(|query| format!("q={}", &query[..query.floor_char_boundary(4)])).collect();
+    let suggest = move |number: usize| {
+        black_box(stages.suggest(&beginnings[number % beginnings.len()]).expect("suggestions"));
+    };
+    let (ids, similar_ids) = (products.clone(), products.clone());
+    let similar = move |number: usize| {
+        black_box(stages.similar(&similar_ids[number % similar_ids.len()].0).expect("products"));
+    };
+    let product = move |number: usize| {
+        black_box(stages.product(&ids[number % ids.len()].0).expect("a product"));
+    };
+    let unfinished = queries.iter().map(|query| query[..query.len() - 2].to_owned()).collect();
+    vec![
+        Step { name: "understand", run: Box::new(understand) },
+        search("match and rank", plain()),
+        search("match, one typo", asked(queries.iter().map(mistyped).collect(), "")),
+        search("match, unfinished word", asked(unfinished, "")),
+        search("match and count 3 facets", asked(queries.clone(), FACETS)),
+        search("match, filter, count 3 facets", asked(queries.clone(), &format!("{FACETS}&filters=price%3C150"))),
+        search("match and fold variants", asked(queries.clone(), "&distinct=true")),
+        search("browse, 3 facets", vec![FACETS[1..].to_owned()]),
+        write("write 20 hits", plain()),
+        write("write 20 hits, titles marked", asked(queries.clone(), "&highlight=title")),
+        Step { name: "suggest", run: Box::new(suggest) },
+        Step { name: "similar", run: Box::new(similar) },
+        Step { name: "product by id", run: Box::new(product) },
+    ]
+}
+
+/// Counts every step in a process of its own under callgrind, and compares.
+fn instructions(store: &str, names: &[&'static str], file: &Path, record: bool) -> ExitCode {
+    let rustc = Command::new("rustc").arg("--version").output().expect("rustc runs");
+    let rustc = String::from_utf8_lossy(&rustc.stdout).trim().to_owned();
+    let known: Option<Recorded> = std::fs::read_to_string(file)
+        .ok()
+        .map(|text| serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display())));
+    let mut recorded = Recorded { rustc: rustc.clone(), instructions_per_request: BTreeMap::new() };
+    let allowed = match &known {
+        Some(known) if known.rustc != rustc => {
+            println!("recorded with {}, now {rustc}: {ALLOWED_OF_ANOTHER} times is allowed", known.rustc);
+            ALLOWED_OF_ANOTHER
+        }
+        _ => ALLOWED,
+    };
+    let mut dearer = Vec::new();
+    println!("{:<32} {:>12} {:>12} {:>7}", "instructions a request", "recorded", "now", "times");
+    for name in names.iter().copied() {
+        let count = count(store, name) / u64::from(REQUESTS);
+        let before = known.as_ref().and_then(|known| known.instructions_per_request.get(name)).copied();
+        let times = before.map(|before| count as f64 / before as f64);
+        let told = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
+        let (before, ratio) =
+            (told(before.map(|count| count.to_string())), told(times.map(|times| format!("{times:.2}"))));
+        println!("{name:<32} {before:>12} {count:>12} {ratio:>7}");
+        if times.is_none_or(|times| times > allowed) {
+            dearer.push(name);
+        }
+        recorded.instructions_per_request.insert(name.to_owned(), count);
+    }
+    if record {
+        let text = serde_json::to_string_pretty(&recorded).expect("JSON") + "\n";
+        std::fs::write(file, text).expect("the file is written");
+        println!("recorded in {}", file.display());
+        return ExitCode::SUCCESS;
+    }
+    if dearer.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("dearer than recorded, or not recorded: {}", dearer.join("; "));
+    println!("make them cheaper, or say in the commit why they cost more and run this with --record");
+    ExitCode::FAILURE
+}
+
+/// The instructions that a step takes for all its requests.
+fn count(store: &str, step: &str) -> u64 {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("callgrind.out");
+    let run = Command::new("valgrind")
+        .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=requests::counted*"])
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--store", store, "--step", step])
+        .output()
+        .expect("valgrind runs: apt-get install valgrind");
+    let told = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.success(), "{told}");
+    let text = std::fs::read_to_string(&out).expect("callgrind's counts");
+    let totals = text.lines().find_map(|line| line.strip_prefix("totals: ")).expect("a total");
+    totals.trim().parse().expect("a number")
+}

@@ -1,0 +1,100 @@
+//! The steps from a request to its answer one by one, without a socket: what benches measure.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use search::{Answer, FieldSet, Index, SearchRequest};
+use snapshots::{Cache, ChannelName, PointerState, Snapshot, Store};
+
+use crate::answers::{self, JsonOut};
+use crate::live::Generation;
+use crate::params::{SearchParams, SuggestParams};
+use crate::result_cache::ResultCache;
+
+/// An open snapshot, as it would be served.
+pub struct Stages(Generation);
+
+impl Stages {
+    /// Installs what is live in a store into a cache folder, and opens it.
+    ///
+    /// # Errors
+    /// When nothing is live, or it cannot be read or opened.
+    pub async fn open(store: &Store, cache: &Path) -> anyhow::Result<Self> {
+        let PointerState::Moved(read) = store.read_pointer(&ChannelName::live(), None).await? else {
+            bail!("nothing is live in {}", store.url())
+        };
+        let manifest = store.get_manifest(&read.pointer.snapshot).await?;
+        let cache = Cache::open(cache)?;
+        snapshots::install(store, &cache, &manifest).await?;
+        let index = Index::open(Snapshot::open(&cache, manifest)?)?;
+        Ok(Self(Generation::new(index, read.pointer, ResultCache::new(0), Arc::default())))
+    }
+
+    /// Reads a query string and understands it.
+    ///
+    /// # Errors
+    /// When a parameter is at fault.
+    pub fn understand(&self, query: &str) -> anyhow::Result<SearchRequest> {
+        let params = SearchParams::from_query(query).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        Ok(self.0.index.request(params.raw)?)
+    }
+
+    /// Matches, ranks and counts.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be read.
+    pub fn search(&self, request: &SearchRequest) -> anyhow::Result<Answer> {
+        Ok(self.0.index.search(request)?)
+    }
+
+    /// Copies and marks hits, and writes the frame around them.
+    pub fn write(&self, request: &SearchRequest, answer: &Answer) -> Vec<u8> {
+        let mut out = JsonOut::new();
+        answers::search(&mut out, &self.0, request, answer);
+        out.0
+    }
+
+    /// Suggestions for a query string, written.
+    ///
+    /// # Errors
+    /// When a parameter is at fault.
+    pub fn suggest(&self, query: &str) -> anyhow::Result<Vec<u8>> {
+        let params = SuggestParams::from_query(query).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let index = &self.0.index;
+        let request = search::SuggestRequest::new(params.raw, params.limit, params.products, index)?;
+        let mut out = JsonOut::new();
+        answers::suggestions(&mut out, &self.0, &request, &index.suggest(&request)?);
+        Ok(out.0)
+    }
+
+    /// The products like another one, written.
+    ///
+    /// # Errors
+    /// When there is no such product.
+    pub fn similar(&self, id: &str) -> anyhow::Result<Vec<u8>> {
+        let found = self.0.index.similar(id, 8)?.context("there is no such product")?;
+        let mut out = JsonOut::new();
+        answers::similar(&mut out, &self.0, &found, FieldSet::ALL);
+        Ok(out.0)
+    }
+
+    /// A product, written.
+    ///
+    /// # Errors
+    /// When there is no such product.
+    pub fn product(&self, id: &str) -> anyhow::Result<Vec<u8>> {
+        let (segment, record) = self.0.index.product(id).context("there is no such product")?;
+        let mut out = JsonOut::new();
+        answers::product(&mut out, &self.0.index, segment, record, FieldSet::ALL);
+        Ok(out.0)
+    }
+
+    /// Ids and titles of some products, spread over the catalogue.
+    pub fn products(&self, count: u32) -> Vec<(String, String)> {
+        let index = &self.0.index;
+        let all = index.product_count() as u32;
+        let picks = (0..count).map(|number| number.wrapping_mul(2_654_435_761) % all);
+        picks.map(|doc| (index.record(0, doc).id().to_owned(), index.title(0, doc))).collect()
+    }
+}
