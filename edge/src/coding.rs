@@ -27,12 +27,12 @@ impl Coding {
         let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         let offers = values.flat_map(|value| value.split(',')).filter_map(|offer| {
             let mut parts = offer.split(';').map(str::trim);
-            let coding = match parts.next()? {
-                name if name.eq_ignore_ascii_case("zstd") => Self::Zstd,
-                name if name.eq_ignore_ascii_case("gzip") => Self::Gzip,
-                _ => return None,
-            };
-            let quality: f32 = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            let name = parts.next()?;
+            let mut all = [Self::Identity, Self::Gzip, Self::Zstd].into_iter();
+            let coding = all.find(|coding| name.eq_ignore_ascii_case(coding.name()))?;
+            let quality: f32 = parts
+                .find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")))
+                .map_or(1.0, |q| q.parse().unwrap_or(0.0));
             (quality > 0.0).then_some((quality, coding))
         });
         let best = offers.max_by(|a, b| a.0.total_cmp(&b.0).then((a.1 as u8).cmp(&(b.1 as u8))));
@@ -84,6 +84,8 @@ mod tests {
         check("zstd;q=0, gzip; q=0.1", Coding::Gzip);
         check("br, *;q=0.1", Coding::Identity);
         check("gzip;q=nonsense", Coding::Identity);
+        check("gzip;Q=0", Coding::Identity);
+        check("identity, gzip;q=0.5", Coding::Identity);
         assert_eq!(Coding::accepted(&HeaderMap::new()), Coding::Identity);
     }
 }

@@ -9,10 +9,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::http2::Activity;
 use crate::server::{Shared, handle};
 use crate::tls::HTTP_2;
 
@@ -27,9 +29,10 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// Requests that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
-/// What such a connection may have sent us that we have not read, and what we keep for a client that does not read.
+/// What such a connection may have sent us that we have not read.
 const WINDOW_BYTES: u32 = 256 * 1024;
-const MAX_UNSENT_BYTES: usize = 1024 * 1024;
+/// What is kept of each answer for a client that does not read, beyond what `http2.rs` holds back.
+const MAX_UNSENT_BYTES: usize = 64 * 1024;
 /// A silent HTTP/2 connection is asked whether it lives, and cut where it does not say.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,12 +69,12 @@ pub(crate) async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option
 }
 
 impl Begun {
-    /// Serves the connection to its end, or until `watcher` wants it to end.
-    pub(crate) async fn serve(self, shared: Arc<Shared>, watcher: Watcher) {
+    /// Serves the connection to its end, or until `watcher` wants it to end; `closes` tells the latter, too.
+    pub(crate) async fn serve(self, shared: Arc<Shared>, watcher: Watcher, closes: watch::Receiver<bool>) {
         // A client that goes away in the middle is no event.
         let _ = match self {
-            Self::Plain(stream, version) => serve(stream, version, shared, watcher).await,
-            Self::Tls(stream, version) => serve(stream, version, shared, watcher).await,
+            Self::Plain(stream, version) => serve(stream, version, shared, watcher, closes).await,
+            Self::Tls(stream, version) => serve(stream, version, shared, watcher, closes).await,
         };
     }
 }
@@ -81,15 +84,22 @@ async fn serve(
     version: Version,
     shared: Arc<Shared>,
     watcher: Watcher,
+    closes: watch::Receiver<bool>,
 ) -> hyper::Result<()> {
-    let service = service_fn(move |request| handle(shared.clone(), request));
     match version {
         Version::Http1 => {
+            let service = service_fn(move |request| handle(shared.clone(), request));
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
             watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
         }
         Version::Http2 => {
+            let activity = Activity::new();
+            let counted = activity.clone();
+            let service = service_fn(move |request| {
+                let (shared, open) = (shared.clone(), counted.request());
+                async move { handle(shared, request).await.map(|response| open.answer(response)) }
+            });
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder
                 .timer(TokioTimer::new())
@@ -99,7 +109,11 @@ async fn serve(
                 .max_send_buf_size(MAX_UNSENT_BYTES)
                 .keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(PING_TIMEOUT);
-            watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+            let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
+            tokio::select! {
+                ended = connection => ended,
+                () = activity.overdue(closes) => Ok(()),
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::config::{Config, Market};
 use crate::live::{Generation, Live};
 use crate::metrics::Metrics;
 use crate::result_cache::ResultCache;
+use crate::routes;
 use crate::server::panic_text;
 
 /// How many snapshots' objects stay in the cache, so that going back is quick.
@@ -295,7 +296,11 @@ impl Follower {
                 }
                 let index = Index::open_for(Snapshot::open(&cache, manifest)?, Some(&market.name))?;
                 warm(&index);
-                Ok::<_, OpenError>(Generation::new(index, pointer, ResultCache::new(results_bytes), alive))
+                let generation = Generation::new(index, pointer, ResultCache::new(results_bytes), alive);
+                if let Some(before) = market.live.load() {
+                    routes::answer_again(&generation, &before);
+                }
+                Ok::<_, OpenError>(generation)
             };
             match std::panic::catch_unwind(AssertUnwindSafe(open)) {
                 Ok(Ok(generation)) => market.live.replace(generation, || drop(served.send(Ok(())))),

@@ -13,6 +13,7 @@ pub mod config;
 mod connection;
 mod error;
 mod follow;
+mod http2;
 mod live;
 mod metrics;
 mod params;

@@ -60,14 +60,8 @@ pub fn from_snapshots(ids: &str, etag: HeaderValue, fresh_s: i64, body: Option<B
 pub fn set_coding(response: &mut HttpResponse, coding: Coding) {
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
-    if coding == Coding::Identity {
-        return;
-    }
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-    // A strong tag would say that the bytes are the same, too.
-    let weak = headers.get(ETAG).and_then(|tag| HeaderValue::from_str(&format!("W/{}", tag.to_str().ok()?)).ok());
-    if let Some(weak) = weak {
-        headers.insert(ETAG, weak);
+    if coding != Coding::Identity {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
 }
 

@@ -100,6 +100,18 @@ impl ResultCache {
         part.entries.push(entry);
     }
 
+    /// What was asked for, first what was asked for again; so much at the most.
+    pub fn asked(&self, most: usize) -> Vec<Asked> {
+        let mut asked: Vec<(bool, Asked)> = Vec::new();
+        for part in &self.parts {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let plain = part.entries.iter().filter(|entry| entry.coding == Coding::Identity);
+            asked.extend(plain.take(most).map(|entry| (!entry.is_used, entry.asked.clone())));
+        }
+        asked.sort_by_key(|(is_unused, _)| *is_unused);
+        asked.into_iter().take(most).map(|(_, asked)| asked).collect()
+    }
+
     fn part(&self, hash: u64) -> Option<&Mutex<Part>> {
         (self.part_bytes > 0).then(|| &self.parts[(hash >> 32) as usize % PARTS])
     }
@@ -164,6 +176,8 @@ mod tests {
         cache.put(hash(1), asked(2), 1, Coding::Zstd, b"smaller");
         assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), Some(Bytes::from_static(b"smaller")));
         assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)));
+        cache.put(hash(3), asked(3), 1, PLAIN, &body(3));
+        assert_eq!((cache.asked(9), cache.asked(1)), (vec![asked(2), asked(3)], vec![asked(2)]));
     }
 
     #[test]

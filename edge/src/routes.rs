@@ -28,6 +28,9 @@ use crate::storefront;
 /// A multi-search whose answers grow beyond this is refused.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
+/// So many requests are answered again before a newer snapshot is served.
+const MAX_REPEATED: usize = 1_000;
+
 /// A path, read once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -224,7 +227,8 @@ fn remembered(
     let rules = generation.index.rules().version_at(Timestamp::now());
     let mut hasher = DefaultHasher::new();
     hash_request(&mut hasher, generation, &asked);
-    let (etag, hash) = (tag(&hasher), hasher.finish());
+    // The same answer may be written in several codings, so its tag is weak.
+    let (etag, hash) = (weak(&tag(&hasher)), hasher.finish());
     if is_known(request, &etag) {
         let mut response = reply::from_snapshot(generation, etag, None);
         reply::set_coding(&mut response, Coding::Identity);
@@ -257,6 +261,23 @@ fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted:
     let Some(smaller) = wanted.encode(&plain) else { return Some((plain, Coding::Identity)) };
     generation.results.put(hash, asked.clone(), rules, wanted, &smaller);
     Some((smaller, wanted))
+}
+
+/// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments.
+/// Requests are understood by their catalogue's settings, so with other settings there is nothing to repeat.
+pub fn answer_again(generation: &Generation, before: &Generation) {
+    let settings = |of: &Generation| of.index.snapshot().manifest.catalogue_object().map(|object| object.blake3);
+    if settings(generation) != settings(before) {
+        return;
+    }
+    let rules = generation.index.rules().version_at(Timestamp::now());
+    for asked in before.results.asked(MAX_REPEATED) {
+        let mut hasher = DefaultHasher::new();
+        hash_request(&mut hasher, generation, &asked);
+        if let Ok(body) = answer_to(generation, &asked) {
+            generation.results.put(hasher.finish(), asked, rules, Coding::Identity, &body);
+        }
+    }
 }
 
 fn answer_to(generation: &Generation, asked: &Asked) -> Result<Vec<u8>, ApiError> {
@@ -398,6 +419,11 @@ fn tag(hasher: &DefaultHasher) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())).unwrap_or(HeaderValue::from_static("\"0\""))
 }
 
+fn weak(tag: &HeaderValue) -> HeaderValue {
+    let text = tag.to_str().map(|tag| format!("W/{tag}")).unwrap_or_default();
+    HeaderValue::from_str(&text).unwrap_or_else(|_| tag.clone())
+}
+
 /// Whether the client has this answer already (RFC 9110: weak comparison, and only where nothing was sent to be done).
 fn is_known(request: &Request<'_>, etag: &HeaderValue) -> bool {
     *request.method != Method::POST && has_tag(request.headers, etag)
@@ -406,7 +432,8 @@ fn is_known(request: &Request<'_>, etag: &HeaderValue) -> bool {
 fn has_tag(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let wanted = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = wanted.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
-    tags.any(|tag| tag == "*" || tag.as_bytes() == etag.as_bytes())
+    let etag = etag.as_bytes().strip_prefix(b"W/").unwrap_or(etag.as_bytes());
+    tags.any(|tag| tag == "*" || tag.as_bytes() == etag)
 }
 
 #[cfg(test)]
@@ -437,5 +464,7 @@ mod tests {
         check("\"x\", W/\"abc\"", true);
         check("*", true);
         check("\"abcd\"", false);
+        let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("W/\"abc\""))]);
+        assert!(has_tag(&headers, &weak(&tag)));
     }
 }

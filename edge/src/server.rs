@@ -230,7 +230,7 @@ impl Door<'_> {
                     _ = closes.wait_for(|closes| *closes) => None,
                 };
                 if let Some(begun) = begun {
-                    begun.serve(shared, watcher).await;
+                    begun.serve(shared, watcher, closes).await;
                 }
                 drop(guard);
             });

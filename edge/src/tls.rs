@@ -68,13 +68,14 @@ impl Certificate {
 
     /// Takes up what the files hold whenever that changes. What cannot be used is told once, and changes nothing.
     pub(crate) async fn follow(self: Arc<Self>) {
-        let mut known = Read::default();
+        let (mut known, mut fault) = (Read::default(), String::new());
         loop {
             let files = self.files.clone();
             let read = tokio::task::spawn_blocking(move || Read::from(&files)).await;
             match read.map_err(anyhow::Error::from).and_then(|read| read) {
-                Ok(read) if read == known => {}
+                Ok(read) if read == known => fault.clear(),
                 Ok(read) => {
+                    fault.clear();
                     let is_first = known == Read::default();
                     match read.certified() {
                         Ok(key) => {
@@ -87,8 +88,13 @@ impl Certificate {
                     }
                     known = read;
                 }
-                // A file may be missing for the moment in which it is replaced.
-                Err(error) => warn!("the certificate cannot be read again: {error:#}"),
+                Err(error) => {
+                    let told = format!("{error:#}");
+                    if told != fault {
+                        warn!("the certificate cannot be read again: {told}");
+                        fault = told;
+                    }
+                }
             }
             tokio::time::sleep(CHECK_INTERVAL).await;
         }

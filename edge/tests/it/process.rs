@@ -20,6 +20,7 @@ pub struct EdgeProcess {
     pub public: SocketAddr,
     pub admin: SocketAddr,
     pub log: Arc<Mutex<Vec<String>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
 }
 
 impl EdgeProcess {
@@ -43,8 +44,8 @@ impl EdgeProcess {
         let address = |name: &str| listening[name].as_str().and_then(|text| text.parse().ok()).expect("an address");
         let log = Arc::new(Mutex::new(Vec::new()));
         let kept = log.clone();
-        std::thread::spawn(move || lines.for_each(|line| kept.lock().expect("the log").push(line)));
-        Self { public: address("public"), admin: address("admin"), child, log }
+        let reader = std::thread::spawn(move || lines.for_each(|line| kept.lock().expect("the log").push(line)));
+        Self { public: address("public"), admin: address("admin"), child, log, reader: Some(reader) }
     }
 
     pub fn connect(&self) -> Connection {
@@ -76,6 +77,11 @@ impl EdgeProcess {
     pub fn wait_for_fault(&self, text: &str) {
         let told = || self.health()["markets"][0]["fault"].as_str().is_some_and(|fault| fault.contains(text));
         wait_until(&format!("the fault '{text}' is told"), told);
+    }
+
+    /// Whether all that was logged has been read.
+    pub fn log_has_ended(&self) -> bool {
+        self.reader.as_ref().is_some_and(std::thread::JoinHandle::is_finished)
     }
 
     /// Whether an event with this text in it was logged.

@@ -85,3 +85,21 @@ fn check(answer: &Answer, brands: &[(String, &str, u64)]) {
         assert_eq!(answer.header("x-snapshot"), first.as_str().expect("an id"));
     }
 }
+
+#[test]
+fn what_was_asked_before_a_swap_is_answered_before_it_is_asked_again() {
+    let shop = Shop::new();
+    shop.publish("alpha", 30);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    let paths = ["/v1/search?q=lamp&facets=*&per_page=1", "/v1/suggest?q=la", "/v1/products/p1/similar"];
+    paths.iter().for_each(|path| assert_eq!(edge.get(path).status, 200));
+    let sequence = shop.announce(&shop.build("alpha", 40).id);
+    edge.wait_for_sequence(sequence);
+    let misses = || edge.metric("vitrine_edge_result_cache_lookups_total{result=\"miss\"}");
+    let before = misses();
+    let found = edge.get(paths[0]).json();
+    assert_eq!((&found["found"], &found["snapshot"]["sequence"]), (&Value::from(40), &Value::from(sequence)));
+    paths.iter().for_each(|path| assert_eq!(edge.get(path).status, 200));
+    assert_eq!(misses(), before, "nothing was searched anew");
+}

@@ -44,6 +44,8 @@ pub(crate) struct Gathered<'a> {
     matched_count: u64,
     /// What was taken before any word was looked up.
     taken: Vec<(usize, u32)>,
+    /// A group of variants that is not taken, but for 0, which is none.
+    left_out: u64,
     /// One tier is all there is.
     is_alone: bool,
     /// What other readings of the query need not give again.
@@ -67,6 +69,7 @@ impl<'a> Gathered<'a> {
             matched: Vec::new(),
             matched_count: 0,
             taken: Vec::new(),
+            left_out: 0,
             is_alone: false,
             seen: None,
             groups: request.distinct.then(Groups::default),
@@ -112,10 +115,11 @@ impl<'a> Gathered<'a> {
         pins.map(|pin| pin.product).collect()
     }
 
-    /// Leaves out a product: what is asked for is others like it.
+    /// Leaves out a product and its variants: what is asked for is others like it.
     pub(crate) fn like(&mut self, segment: usize, doc: u32) {
         self.is_alone = true;
         self.taken.push((segment, doc));
+        self.left_out = self.index.segments()[segment].segment.groups()[doc as usize];
     }
 
     /// Matches the words in every segment, but for the products that a better tier has; returns how many products match
@@ -133,7 +137,7 @@ impl<'a> Gathered<'a> {
         if seen.is_none() && (!found.plan.readings.is_empty() || found.plan.is_reading) {
             seen = Some(index.segments().iter().map(|part| Bits::none(part.segment.product_count())).collect());
         }
-        let is_alone = self.is_alone;
+        let (is_alone, left_out) = (self.is_alone, self.left_out);
         let mut count = 0;
         for (place, slots) in found.found.iter().enumerate() {
             let (part, text) = (&index.segments()[place], &index.texts[place]);
@@ -151,6 +155,9 @@ impl<'a> Gathered<'a> {
                 if !may_take_any {
                     if !taken.is_empty() && taken.binary_search(&(place, hit.doc)).is_ok() {
                         count += u64::from(tier == Tier::Typed && !found.plan.is_reading && hit.weak == 0);
+                        return;
+                    }
+                    if left_out != 0 && part.segment.groups()[hit.doc as usize] == left_out {
                         return;
                     }
                     if is_known || !part.is_live(hit.doc) || curation.is_hidden(place, hit.doc) {

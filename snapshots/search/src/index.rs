@@ -36,8 +36,8 @@ pub struct Index {
     pub(crate) hidden: Vec<OnceLock<Vec<Bits>>>,
     /// Whether completions find something, by version of the rules, by segment and place.
     pub(crate) finds: Vec<OnceLock<Vec<Vec<Known>>>>,
-    /// The products of first suggestions, by version of the rules.
-    pub(crate) firsts: Vec<Firsts>,
+    /// The products of first suggestions.
+    pub(crate) firsts: Firsts,
     /// What all products of a segment have of each facet that is a number.
     pub(crate) number_totals: Vec<OnceLock<Vec<NumberStats>>>,
 }
@@ -79,9 +79,19 @@ impl Index {
         let rules = Rules::parse(rules, &snapshot.catalogue, market)?;
         let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
         let finds = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
-        let firsts = std::iter::repeat_with(Firsts::default).take(rules.versions()).collect();
         let number_totals = std::iter::repeat_with(OnceLock::new).take(snapshot.segments.len()).collect();
-        Ok(Self { snapshot, texts, values, scale, analyzer, rules, hidden, finds, firsts, number_totals })
+        Ok(Self {
+            snapshot,
+            texts,
+            values,
+            scale,
+            analyzer,
+            rules,
+            hidden,
+            finds,
+            firsts: Firsts::default(),
+            number_totals,
+        })
     }
 
     pub fn snapshot(&self) -> &Snapshot {

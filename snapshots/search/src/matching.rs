@@ -112,7 +112,8 @@ impl Index {
     pub(crate) fn count_neighbours(&self, left: &str, right: &str, enough: u32) -> Result<u32, Error> {
         self.count_common(left, right, enough, |text, left, right, doc| {
             let (lead, _) = text.vocabulary.lead(doc);
-            lead.windows(2).any(|pair| pair[0].stem() == left && pair[1].stem() == right)
+            lead.windows(2)
+                .any(|pair| pair[0].part() == pair[1].part() && pair[0].stem() == left && pair[1].stem() == right)
         })
     }
 

@@ -33,7 +33,7 @@ const MAX_CORRECTIONS: usize = 3;
 const MAX_CONTEXT: usize = 4;
 /// What a synonym counts, next to the word itself.
 const SYNONYM_WEIGHT: f32 = 0.9;
-/// So many synonyms of several words are tried at the most.
+/// So many readings are tried at the most: those with synonyms of several words first.
 const MAX_READINGS: usize = 8;
 /// What a compound counts, next to the word that it ends in, and how many there are at the most.
 const COMPOUND_WEIGHT: f32 = 0.8;
@@ -100,7 +100,9 @@ impl Plan {
             plan.add_reading(index, words, at, length, to);
         }
         for (at, word) in words.iter().enumerate() {
-            if let Some(parts) = index.commoner_parts(word)? {
+            if plan.readings.len() < MAX_READINGS
+                && let Some(parts) = index.commoner_parts(word)?
+            {
                 plan.add_reading(index, words, at, 1, &parts);
             }
         }
@@ -328,7 +330,7 @@ impl Index {
             numbers.map(|number| vocabulary.word(number)).filter(|form| is_form(form))
         });
         let mut forms = vec![word.text.clone()];
-        forms.extend(self.commonest(all.collect(), MAX_FORMS - 1));
+        forms.extend(self.commonest_first(all.collect()).take(MAX_FORMS - 1).map(str::to_owned));
         forms
     }
 
@@ -337,22 +339,23 @@ impl Index {
         let is_word = |text: &str| text.chars().count() > MIN_SPLIT_LETTERS && self.word_count(text) > 0;
         let is_modifier =
             |text: &str| is_word(text) || LINKS.iter().filter_map(|link| text.strip_suffix(link)).any(is_word);
+        let is_compound = |word: &&str| {
+            let form = forms.iter().find(|form| word.len() > form.len() && word.ends_with(form.as_str()));
+            form.is_some_and(|form| is_modifier(&word[..word.len() - form.len()]))
+        };
         let all = self.vocabularies().flat_map(|vocabulary| {
-            forms.iter().flat_map(move |form| {
-                let compounds = vocabulary.with_ending(form).take(MAX_ENDINGS).map(|number| vocabulary.word(number));
-                compounds.filter(move |compound| is_modifier(&compound[..compound.len() - form.len()]))
-            })
+            let endings = forms.iter().flat_map(move |form| vocabulary.with_ending(form).take(MAX_ENDINGS));
+            endings.map(|number| vocabulary.word(number))
         });
-        self.commonest(all.collect(), MAX_COMPOUNDS)
+        self.commonest_first(all.collect()).filter(is_compound).take(MAX_COMPOUNDS).map(str::to_owned).collect()
     }
 
-    /// The words of a list that most products have, over all segments, so that it does not matter how products were split
-    /// into them.
-    fn commonest(&self, mut words: Vec<&str>, most: usize) -> Vec<String> {
+    /// The words of a list, each once, those that most products have first, over all segments.
+    fn commonest_first<'w>(&self, mut words: Vec<&'w str>) -> impl Iterator<Item = &'w str> + use<'w> {
         words.sort_unstable();
         words.dedup();
-        words.sort_by_key(|word| Reverse(self.word_count(word)));
-        words.into_iter().take(most).map(str::to_owned).collect()
+        words.sort_by_cached_key(|word| Reverse(self.word_count(word)));
+        words.into_iter()
     }
 
     fn correction(

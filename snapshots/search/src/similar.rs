@@ -1,7 +1,5 @@
 //! Products like another one: what shares the words that say what it is, its category and its brand.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use snapshots::FacetKind;
 
@@ -11,9 +9,9 @@ use crate::gather::Gathered;
 use crate::index::Index;
 use crate::plan::{Plan, Slot};
 use crate::predicate::SplitFilter;
+use crate::rank::HEAD;
 use crate::request::{FieldSet, SearchRequest};
 use crate::search::{Hit, Tier};
-use crate::suggest::VARIANTS_LOOKED_AT;
 use crate::vocabulary::LeadPart;
 
 /// So many of a product's most telling words are looked for.
@@ -37,7 +35,7 @@ impl Index {
             query: String::new(),
             words: Vec::new(),
             page: 1,
-            per_page: count.min(MAX_SIMILAR) * VARIANTS_LOOKED_AT,
+            per_page: HEAD,
             sort: None,
             filter: None,
             facets: Vec::new(),
@@ -64,8 +62,7 @@ impl Index {
         gathered.run(&found, &filter, Tier::AnyWord)?;
         gathered.rank(&found)?;
         let mut answer = gathered.into_answer(plan);
-        let own = self.segments()[segment].segment.groups()[doc as usize];
-        self.keep_one_of_each_group(&mut answer, HashSet::from([own]), count);
+        self.keep_one_of_each_group(&mut answer, count.min(MAX_SIMILAR));
         Ok(Some(answer.hits))
     }
 

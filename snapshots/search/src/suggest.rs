@@ -18,7 +18,7 @@ use crate::predicate::Predicate;
 use crate::query::read_query;
 use crate::request::{FieldSet, RawRequest, SearchRequest};
 use crate::score::WordWeight;
-use crate::search::Answer;
+use crate::search::{Answer, Hit};
 use crate::spelling::distance;
 use crate::vocabulary::each_variant;
 
@@ -34,8 +34,8 @@ const LOOKED_AT: usize = 4;
 pub(crate) const VARIANTS_LOOKED_AT: usize = 4;
 /// So many categories scope the first suggestion.
 const SCOPES: usize = 3;
-/// The products of so many first suggestions are kept, a kilobyte or two each.
-const MAX_FIRSTS: usize = 16_384;
+/// The products of so many first suggestions are kept: a kilobyte each, twice that where the most products are shown.
+const MAX_FIRSTS: usize = 8_192;
 /// An unfinished word from this length on is forgiven one mistake.
 const FORGIVEN_LETTERS: usize = 4;
 const MAX_RESEMBLING: usize = 4_096;
@@ -79,9 +79,16 @@ pub struct Suggestions {
     /// What was understood, where it was mistyped.
     pub corrected: Option<String>,
     /// The products that the first suggestion finds, or else what was typed.
-    pub products: Arc<Answer>,
+    pub products: Arc<TopProducts>,
     /// What those were searched by.
     pub searched: String,
+}
+
+/// The best products of a search, one of each group of variants, and where most of all that it finds belong.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TopProducts {
+    pub hits: Vec<Hit>,
+    scopes: Vec<(String, u64)>,
 }
 
 /// Something to search for.
@@ -115,28 +122,33 @@ impl Known {
     }
 }
 
-/// The products of first suggestions, while one set of rules is active: of all that may be typed, most begins one of
-/// few.
+/// The products of first suggestions: of all that may be typed, most begins one of few.
 #[derive(Debug, Default)]
 pub(crate) struct Firsts(Mutex<Kept>);
 
-/// A completion, and how many products are shown.
-type First = ((usize, usize), usize);
+/// The version of the rules, a completion by segment and place, and how many products are shown.
+type First = (usize, (usize, usize), usize);
 
 /// What was asked for lately, and what was before that.
 #[derive(Debug, Default)]
 struct Kept {
-    young: HashMap<First, Arc<Answer>>,
-    old: HashMap<First, Arc<Answer>>,
+    young: HashMap<First, Arc<TopProducts>>,
+    old: HashMap<First, Arc<TopProducts>>,
 }
 
 impl Firsts {
-    fn get_or(&self, first: First, find: impl FnOnce() -> Result<Answer, Error>) -> Result<Arc<Answer>, Error> {
+    fn get_or(
+        &self,
+        first: First,
+        find: impl FnOnce() -> Result<TopProducts, Error>,
+    ) -> Result<Arc<TopProducts>, Error> {
         if let Some(known) = self.kept().get(first) {
             return Ok(known);
         }
         let found = Arc::new(find()?);
-        self.kept().put(first, found.clone());
+        let gone = self.kept().put(first, found.clone());
+        // It may be much, and others wait for the lock no longer.
+        drop(gone);
         Ok(found)
     }
 
@@ -146,21 +158,25 @@ impl Firsts {
 }
 
 impl Kept {
-    fn get(&mut self, first: First) -> Option<Arc<Answer>> {
+    fn get(&mut self, first: First) -> Option<Arc<TopProducts>> {
         if let Some(known) = self.young.get(&first) {
             return Some(known.clone());
         }
-        let known = self.old.remove(&first)?;
-        self.put(first, known.clone());
+        let known = self.old.get(&first)?.clone();
+        if self.young.len() < MAX_FIRSTS / 2 {
+            self.young.insert(first, known.clone());
+        }
         Some(known)
     }
 
-    /// Keeps an answer; where there are too many, those that nobody has asked for since the last time go.
-    fn put(&mut self, first: First, answer: Arc<Answer>) {
+    /// Keeps products; where there are too many, gives back those that nobody has asked for since the last time.
+    fn put(&mut self, first: First, products: Arc<TopProducts>) -> HashMap<First, Arc<TopProducts>> {
+        let mut gone = HashMap::new();
         if self.young.len() == MAX_FIRSTS / 2 {
-            self.old = std::mem::take(&mut self.young);
+            gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
         }
-        self.young.insert(first, answer);
+        self.young.insert(first, products);
+        gone
     }
 }
 
@@ -197,27 +213,29 @@ impl Index {
         let completion = suggestions.first().and_then(|first| first.completion).filter(|_| !typed.is_empty());
         let products = match completion.filter(|_| request.contexts.is_empty()) {
             Some(completion) => {
-                let firsts = &self.firsts[self.rules.version_at(now)];
-                firsts.get_or((completion, request.products), || self.products(&searched, request, now))?
+                let first = (self.rules.version_at(now), completion, request.products);
+                self.firsts.get_or(first, || self.products(&searched, request, now))?
             }
             None => Arc::new(self.products(&searched, request, now)?),
         };
         if let (Some(first), false) = (suggestions.first_mut(), typed.is_empty()) {
-            first.scopes = products.facets.first().map(|facet| facet.values.clone()).unwrap_or_default();
-            first.scopes.truncate(SCOPES);
+            first.scopes.clone_from(&products.scopes);
         }
         Ok(Suggestions { suggestions, corrected, products, searched })
     }
 
-    fn products(&self, searched: &str, request: &SuggestRequest, now: Timestamp) -> Result<Answer, Error> {
-        let mut products = self.search_at(&self.products_request(searched, request), now)?;
-        self.keep_one_of_each_group(&mut products, HashSet::new(), request.products);
-        Ok(products)
+    fn products(&self, searched: &str, request: &SuggestRequest, now: Timestamp) -> Result<TopProducts, Error> {
+        let mut answer = self.search_at(&self.products_request(searched, request), now)?;
+        self.keep_one_of_each_group(&mut answer, request.products);
+        answer.hits.shrink_to_fit();
+        let scopes = answer.facets.into_iter().next().map(|facet| facet.values).unwrap_or_default();
+        Ok(TopProducts { hits: answer.hits, scopes: scopes.into_iter().take(SCOPES).collect() })
     }
 
-    /// Leaves one variant of each group among the first products, and none of those seen: folding all that match would
-    /// cost too much for every key that is pressed.
-    pub(crate) fn keep_one_of_each_group(&self, answer: &mut Answer, mut seen: HashSet<u64>, count: usize) {
+    /// Leaves one variant of each group among the first products: folding all that match would cost too much for every
+    /// key that is pressed.
+    pub(crate) fn keep_one_of_each_group(&self, answer: &mut Answer, count: usize) {
+        let mut seen = HashSet::new();
         answer.hits.retain(|hit| {
             let group = self.segments()[hit.segment].segment.groups()[hit.doc as usize];
             group == 0 || seen.insert(group)

@@ -95,10 +95,10 @@ fn write(
             document.add_text(fields.prefix, prefixes);
             writer.add_document(document)?;
             count += 1;
-        }
-        if writer.mem_usage() > MAX_TEXT_BYTES {
-            let reason = format!("the text of {count} products; leave the longest fields out of the search");
-            return Err(snapshots::Error::TooLarge(reason).into());
+            if writer.mem_usage() > MAX_TEXT_BYTES {
+                let reason = format!("the text of {count} products; leave the longest fields out of the search");
+                return Err(snapshots::Error::TooLarge(reason).into());
+            }
         }
     }
     Ok(None)

@@ -302,6 +302,10 @@ fn pages_before_pinned_positions_lose_nothing_and_repeat_nothing() {
         name = "far down"
         when = { contexts = ["pinned"] }
         then = { pin = [{ id = "l001", position = 50 }, { id = "l002", position = 51 }, { id = "l003", position = 252 }] }
+        [[rules]]
+        name = "from the end"
+        when = { contexts = ["promoted"] }
+        then = { pin = [{ id = "l290", position = 1 }] }
     "#;
     let lamp = |number: usize| {
         let title = format!("Lamp {}", "of oak ".repeat(number * 7 % 11));
@@ -327,5 +331,9 @@ fn pages_before_pinned_positions_lose_nothing_and_repeat_nothing() {
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!(distinct.len(), 300, "'{text}'");
+        let raw =
+            RawRequest { per_page: Some(5), contexts: vec!["promoted".into()], q: text.into(), ..Default::default() };
+        let promoted = ask(&shop.index, raw);
+        assert_eq!((promoted.ids.len(), promoted.found, &*promoted.ids[0]), (5, 300, "l290"), "'{text}'");
     }
 }

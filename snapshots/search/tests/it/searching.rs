@@ -196,6 +196,20 @@ fn another_reading_may_be_of_common_words() {
 }
 
 #[test]
+fn facets_of_many_hits_are_counted_to_the_last() {
+    let lamp = |number: usize| {
+        let mut lamp = product(&format!("p{number:04}"), "Lamp", 1);
+        lamp.brand = Some(["Acme", "Best", "Core"][number % 3].to_owned());
+        lamp
+    };
+    let shop = open_shop(SETTINGS, vec![((0..1_501).map(lamp).collect(), Vec::new())]);
+    let raw = RawRequest { q: "lamp".into(), facets: vec!["brand".into()], ..Default::default() };
+    let answer = shop.index.search(&shop.index.request(raw).expect("a request")).expect("an answer");
+    let brands = ["Acme", "Best", "Core"].map(str::to_owned);
+    assert_eq!(answer.facets[0].values, brands.into_iter().zip([501, 500, 500]).collect::<Vec<_>>());
+}
+
+#[test]
 fn misspelled_words_are_corrected_and_told() {
     let shop = titles(PLAIN, &["Lawn sprinkler", "Lawn mower", "Steel shelf", "Window blinds", "Model 5501 lamp"]);
     let check = |q: &str, first: &str, corrected: Option<&str>| {

@@ -104,3 +104,46 @@ fn similar_products_share_words_and_category() {
     let ids: Vec<&str> = boots.iter().map(|hit| shop.index.record(hit.segment, hit.doc).id()).collect();
     assert!(!ids.contains(&"a1") && !ids.contains(&"a2"), "its variants are not like it, but it: {ids:?}");
 }
+
+#[test]
+fn a_product_with_many_variants_is_like_others_all_the_same() {
+    let shirt = |number: usize, group: &str| {
+        let mut shirt = Product::new(ProductId::new(format!("{group}{number:02}")).expect("an id"), "Linen shirt");
+        shirt.category = vec!["Shirts".into()];
+        shirt.variant_group = Some(group.to_owned());
+        shirt
+    };
+    let mut products: Vec<Product> = (0..60).map(|number| shirt(number, "a")).collect();
+    products.extend((0..9).map(|number| shirt(number, &format!("other{number}-"))));
+    products.sort_by(|a, b| a.id.cmp(&b.id));
+    let shop = open_shop_with_rules(SETTINGS, "", vec![(products, Vec::new())]);
+    let similar = shop.index.similar("a30", 8).expect("an answer").expect("a product");
+    let ids: Vec<&str> = similar.iter().map(|hit| shop.index.record(hit.segment, hit.doc).id()).collect();
+    assert_eq!(ids.len(), 8);
+    assert!(ids.iter().all(|id| id.starts_with("other")), "{ids:?}");
+}
+
+#[test]
+fn suggested_products_are_kept_by_what_they_depend_on() {
+    let rules = r#"
+        [[rules]]
+        name = "no boots in autumn"
+        when = { query_contains = "boots", from = 2026-09-01T00:00:00Z }
+        then = { hide = ["a1", "a2"] }
+    "#;
+    let shop = shop(rules);
+    let products = |count: usize, contexts: &[&str], now: &str| {
+        let contexts = contexts.iter().map(|context| (*context).to_owned()).collect();
+        let raw = RawRequest { q: "boo".into(), contexts, ..Default::default() };
+        let request = SuggestRequest::new(raw, None, Some(count), &shop.index).expect("a request");
+        let found = shop.index.suggest_at(&request, now.parse().expect("a time")).expect("suggestions");
+        found.products.hits.len()
+    };
+    let (summer, autumn) = ("2026-06-01T00:00:00Z", "2026-10-01T00:00:00Z");
+    for _ in 0..2 {
+        assert_eq!(products(1, &[], summer), 1);
+        assert_eq!(products(2, &[], summer), 2);
+        assert_eq!(products(2, &[], autumn), 1);
+        assert_eq!(products(2, &["app"], summer), 2);
+    }
+}

@@ -1,0 +1,186 @@
+//! What bounds an HTTP/2 connection, which hyper leaves open as long as its client answers pings.
+//!
+//! Requests are counted from their head until the last of their answer is handed on. A connection is cut that says nothing
+//! for too long, or leaves answers unread; and what it has not read may not grow beyond a bound.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::watch;
+
+use crate::connection::IDLE_TIMEOUT;
+use crate::error::ApiError;
+use crate::reply::{self, HttpResponse};
+
+/// How long a client may take for its first request, and to read something of what it was answered.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(10);
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Answers of a connection that were not handed on yet, together. More are refused.
+const MAX_UNREAD_BYTES: usize = 32 * 1024 * 1024;
+/// An answer is handed on in such pieces, so that what h2 has taken and the client has not is little.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What a connection is doing.
+pub(crate) struct Activity {
+    begun: Instant,
+    /// When something last went on, in milliseconds after it began.
+    last_ms: AtomicU64,
+    requests: AtomicUsize,
+    open: AtomicUsize,
+    unread_bytes: AtomicUsize,
+}
+
+impl Activity {
+    pub(crate) fn new() -> Arc<Self> {
+        let (requests, open, unread_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { begun: Instant::now(), last_ms: AtomicU64::new(0), requests, open, unread_bytes })
+    }
+
+    fn touch(&self) {
+        self.last_ms.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a request, until what this gives is dropped.
+    pub(crate) fn request(self: &Arc<Self>) -> OpenRequest {
+        self.touch();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        OpenRequest(self.clone())
+    }
+
+    /// Ends once the connection is to be cut; one that has asked for nothing yet, as soon as all are to close.
+    pub(crate) async fn overdue(&self, mut closes: watch::Receiver<bool>) {
+        let mut is_closing = false;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
+                closing = closes.wait_for(|closes| *closes), if !is_closing => is_closing = closing.is_ok(),
+            }
+            let idle = self.begun.elapsed().saturating_sub(Duration::from_millis(self.last_ms.load(Ordering::Relaxed)));
+            let patience = match (self.requests.load(Ordering::Relaxed), self.open.load(Ordering::Relaxed)) {
+                (0, _) if is_closing => return,
+                (0, _) => FIRST_TIMEOUT,
+                (_, 0) => IDLE_TIMEOUT,
+                _ => UNREAD_TIMEOUT,
+            };
+            if idle > patience {
+                return;
+            }
+        }
+    }
+}
+
+/// A request that is not over yet.
+pub(crate) struct OpenRequest(Arc<Activity>);
+
+impl OpenRequest {
+    /// The answer, which is handed on piece by piece.
+    pub(crate) fn answer(self, response: HttpResponse) -> Response<Answer> {
+        let bytes = response.body().size_hint().lower() as usize;
+        let unread_bytes = self.0.unread_bytes.load(Ordering::Relaxed);
+        let response = match unread_bytes + bytes > MAX_UNREAD_BYTES && unread_bytes > 0 {
+            true => reply::error(&ApiError::unavailable("unread", "too much of this connection's answers is unread")),
+            false => response,
+        };
+        let bytes = response.body().size_hint().lower() as usize;
+        self.0.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
+        response.map(|body| {
+            // It lies in memory, whole.
+            let rest = body.collect();
+            let rest = futures::FutureExt::now_or_never(rest).and_then(Result::ok);
+            Answer { rest: rest.map(|collected| collected.to_bytes()).unwrap_or_default(), request: self }
+        })
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer's bytes that were not handed on yet.
+pub(crate) struct Answer {
+    rest: Bytes,
+    request: OpenRequest,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(length);
+        self.request.0.unread_bytes.fetch_sub(length, Ordering::Relaxed);
+        self.request.0.touch();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.request.0.unread_bytes.fetch_sub(self.rest.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    fn response(bytes: usize) -> HttpResponse {
+        Response::new(Full::new(Bytes::from(vec![b'x'; bytes])))
+    }
+
+    #[tokio::test]
+    async fn answers_are_handed_on_in_pieces_and_counted_until_then() {
+        let activity = Activity::new();
+        let mut answer = activity.request().answer(response(PIECE_BYTES + 1)).into_body();
+        assert_eq!(activity.unread_bytes.load(Ordering::Relaxed), PIECE_BYTES + 1);
+        let piece = answer.frame().await.expect("a piece").expect("no error").into_data().expect("data");
+        assert_eq!((piece.len(), activity.unread_bytes.load(Ordering::Relaxed)), (PIECE_BYTES, 1));
+        assert_eq!(activity.open.load(Ordering::Relaxed), 1);
+        drop(answer);
+        assert_eq!((activity.unread_bytes.load(Ordering::Relaxed), activity.open.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn more_than_may_be_unread_is_refused() {
+        let activity = Activity::new();
+        let first = activity.request().answer(response(MAX_UNREAD_BYTES));
+        assert_eq!(first.status(), 200);
+        assert_eq!(activity.request().answer(response(1)).status(), 503);
+        drop(first);
+        assert_eq!(activity.request().answer(response(1)).status(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_asks_for_nothing_is_overdue_at_once_when_all_close() {
+        let (closing, closes) = watch::channel(false);
+        let activity = Activity::new();
+        closing.send(true).expect("somebody listens");
+        activity.overdue(closes).await;
+    }
+}
