@@ -1,6 +1,7 @@
 //! Gathering the products that match: tier by tier, segment by segment, filtered, counted, folded, and the best kept.
 
 use std::cmp::Ordering;
+use std::hint::black_box;
 
 use snapshots::SortOrder;
 
@@ -210,6 +211,8 @@ impl<'a> Gathered<'a> {
             candidates.select_nth_unstable_by(HEAD, |a, b| self.order(a, b));
         }
         let mut rest = candidates.split_off(candidates.len().min(HEAD));
+        // What is looked at lies all over memory; asked for in a short loop, much of it comes at once.
+        black_box(candidates.iter().fold(0, |all, (segment, one)| all ^ index.fetch_ranked(*segment, one.doc())));
         for (segment, candidate) in candidates.iter_mut().filter(|(_, one)| one.level() >= TYPED_LEVEL) {
             *candidate = candidate.with_key(score_key(self.parts(*segment, candidate).total()));
         }

@@ -154,6 +154,15 @@ impl Index {
         (hidden.is_empty() || !hidden[segment].contains(doc)).then_some((segment, doc))
     }
 
+    /// Reads the beginnings of what a second look at a document reads.
+    #[inline]
+    pub(crate) fn fetch_ranked(&self, segment: usize, doc: u32) -> u32 {
+        let (part, text) = (&self.segments()[segment].segment, &self.texts[segment]);
+        let (lead, words) = text.vocabulary.lead(doc);
+        let first = lead.first().map_or(0, |word| word.stem()) ^ words.first().copied().unwrap_or(0);
+        first ^ part.static_ranks()[doc as usize]
+    }
+
     /// Adds to a score what says nothing about the query: popularity, rating and availability.
     pub(crate) fn with_priors(&self, mut parts: ScoreParts, candidate: &Candidate, segment: usize) -> ScoreParts {
         let doc = candidate.doc() as usize;
