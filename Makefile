@@ -69,7 +69,7 @@ bench: demo wrk ## measure: in-process stages and steps, then the edge under wrk
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT)
 
 bench-growth: demo wrk ## plot cost and latency over catalogue size and connections: make bench-growth SIZES=10000,100000
-	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) --only none \
+	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--seconds 2 --indexer $(abspath $(RELEASE))/indexer --sizes $(SIZES) --sweep-connections 1,4,16,64,256
 
 bench-compare: demo wrk ## drive this edge and another revision's in turn: make bench-compare BASE=revision

@@ -4,7 +4,7 @@
 //!
 //! `cargo bench --bench serving -- --store URL [--seconds 4] [--rounds 3] [--connections 16] [--only NAME] [--out FOLDER]`
 //! `... --base-edge PROGRAM --base-store URL` drives that edge in the fixed body's place.
-//! `... --indexer PROGRAM --sizes 10000,100000` and `... --sweep-connections 1,16,256` also plot cost and latency.
+//! `... --indexer PROGRAM --sizes 10000,100000` and `... --sweep-connections 1,16,256` plot cost and latency instead.
 
 mod plot;
 mod servers;
@@ -71,7 +71,9 @@ fn main() {
         connections: numbers(flag("--sweep-connections")),
     };
     std::fs::create_dir_all(&settings.out).expect("a folder for the results");
-    run(&settings);
+    if settings.sizes.is_empty() && settings.connections.is_empty() {
+        run(&settings);
+    }
     sweeps::sizes(&settings);
     sweeps::connections(&settings);
 }
