@@ -15,7 +15,7 @@ SIZES ?= 10000,30000,100000,300000,1000000
 .PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare instructions wrk clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: demo ## build, make a demo shop, serve it on http://127.0.0.1:8080
 	@printf '\nTry:\n'

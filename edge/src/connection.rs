@@ -24,7 +24,7 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a client may take to agree on keys.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may leave an answer unread before its connection is cut.
-const UNREAD_TIMEOUT_MS: u32 = 30_000;
+pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// Requests that one HTTP/2 connection may have open.
@@ -58,7 +58,7 @@ pub(crate) enum Version {
 /// Waits until a connection says what it speaks; None where it never does.
 pub(crate) async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Begun> {
     let _ = stream.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_TIMEOUT_MS);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_TIMEOUT.as_millis() as u32);
     let Some(tls) = tls else {
         let version = plain_version(&stream).await?;
         return Some(Begun::Plain(stream, version));

@@ -15,13 +15,12 @@ use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 
-use crate::connection::IDLE_TIMEOUT;
+use crate::connection::{IDLE_TIMEOUT, UNREAD_TIMEOUT};
 use crate::error::ApiError;
 use crate::reply::{self, HttpResponse};
 
-/// How long a client may take for its first request, and to read something of what it was answered.
+/// How long a client may take for its first request.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(10);
-const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Answers of a connection that were not handed on yet, together. More are refused.
 const MAX_UNREAD_BYTES: usize = 32 * 1024 * 1024;

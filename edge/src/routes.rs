@@ -225,8 +225,7 @@ fn remembered(
     asked: Asked,
 ) -> Result<HttpResponse, ApiError> {
     let rules = generation.index.rules().version_at(Timestamp::now());
-    let mut hasher = DefaultHasher::new();
-    hash_request(&mut hasher, generation, &asked);
+    let hasher = hashed(generation, &asked);
     // The same answer may be written in several codings, so its tag is weak.
     let (etag, hash) = (weak(&tag(&hasher)), hasher.finish());
     if is_known(request, &etag) {
@@ -272,10 +271,9 @@ pub fn answer_again(generation: &Generation, before: &Generation) {
     }
     let rules = generation.index.rules().version_at(Timestamp::now());
     for asked in before.results.asked(MAX_REPEATED) {
-        let mut hasher = DefaultHasher::new();
-        hash_request(&mut hasher, generation, &asked);
         if let Ok(body) = answer_to(generation, &asked) {
-            generation.results.put(hasher.finish(), asked, rules, Coding::Identity, &body);
+            let hash = hashed(generation, &asked).finish();
+            generation.results.put(hash, asked, rules, Coding::Identity, &body);
         }
     }
 }
@@ -401,9 +399,13 @@ fn preflight(route: &Route) -> HttpResponse {
 
 /// A tag that is the same for the same request to the same announcement, on every node of the same build.
 fn etag(generation: &Generation, request: impl Hash) -> HeaderValue {
+    tag(&hashed(generation, request))
+}
+
+fn hashed(generation: &Generation, request: impl Hash) -> DefaultHasher {
     let mut hasher = DefaultHasher::new();
     hash_request(&mut hasher, generation, request);
-    tag(&hasher)
+    hasher
 }
 
 fn hash_request(hasher: &mut DefaultHasher, generation: &Generation, request: impl Hash) {

@@ -69,7 +69,7 @@ fn a_method_that_begins_like_http_2_is_none() {
     let (_shop, edge) = shop_and_edge(&[]);
     let mut connection = edge.connect();
     connection.write(b"P").expect("one byte");
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    wait_until("it is accepted", || edge.metric("vitrine_edge_connections").is_some_and(|open| open >= 1.0));
     connection.write(b"OST /v1/search HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{}").expect("the rest");
     assert_eq!(connection.read(false).expect("an answer").status, 200);
 }

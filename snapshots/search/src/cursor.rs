@@ -107,10 +107,6 @@ impl<'a> SlotCursor<'a> {
         Ok(Self { weight, prefix, exact })
     }
 
-    pub(crate) fn weight(&self) -> WordWeight {
-        self.weight
-    }
-
     #[inline]
     pub(crate) fn doc(&self) -> u32 {
         match &self.prefix {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::ops::Range;
 
-use snapshots::{ABSENT, CATEGORY_SEPARATOR, Facet, FacetKind, FacetOrder, FacetRows, LiveSegment};
+use snapshots::{ABSENT, CATEGORY_SEPARATOR, Facet, FacetKind, FacetOrder, FacetRows};
 
 use crate::categories::is_below;
 use crate::distinct::GroupMember;
@@ -59,9 +59,7 @@ impl FacetCounts {
         let numbers: Vec<_> = self.numbers.iter_mut().map(|(place, stats)| (*place, column(*place), stats)).collect();
         let rows = part.segment.facet_rows();
         let table = index.values.table(segment);
-        let counts_any = !self.values.is_empty() || !numbers.is_empty();
-        let pending = Vec::new();
-        SegmentCounts { segment, part, rows, table, values: &mut self.values, numbers, index, counts_any, pending }
+        SegmentCounts { segment, rows, table, values: &mut self.values, numbers, index, pending: Vec::new() }
     }
 
     /// Counts a group of variants: once for each value that any of its hits has, and for a refined facet also for those
@@ -179,13 +177,11 @@ fn is_on_the_way(path: &str, wanted: &str) -> bool {
 /// The counts of an answer, as one segment adds to them.
 pub(crate) struct SegmentCounts<'a> {
     segment: usize,
-    part: &'a LiveSegment,
     rows: FacetRows<'a>,
     index: &'a Index,
     table: Option<&'a [u32]>,
     values: &'a mut [u32],
     numbers: Vec<(usize, &'a [i64], &'a mut NumberStats)>,
-    counts_any: bool,
     /// Hits that are not counted yet.
     pending: Vec<u32>,
 }
@@ -197,7 +193,7 @@ impl SegmentCounts<'_> {
     /// Counts a hit for every facet, by and by: see [`SegmentCounts::count_pending`].
     #[inline]
     pub(crate) fn add(&mut self, doc: u32) {
-        if self.counts_any {
+        if !self.values.is_empty() || !self.numbers.is_empty() {
             self.pending.push(doc);
             if self.pending.len() == MAX_PENDING {
                 self.count_pending();
@@ -245,9 +241,10 @@ impl SegmentCounts<'_> {
     /// Counts every product of the segment, where all are hits and current: the lists are as long as the counts.
     pub(crate) fn add_all(&mut self) {
         if !self.values.is_empty() {
-            for value in 0..self.part.segment.facet_value_count() as u32 {
+            let part = &self.index.segments()[self.segment].segment;
+            for value in 0..part.facet_value_count() as u32 {
                 let place = self.table.map_or(value, |table| table[value as usize]) as usize;
-                self.values[place] += self.part.segment.facet_list(value).len() as u32;
+                self.values[place] += part.facet_list(value).len() as u32;
             }
         }
         for (place, _, stats) in &mut self.numbers {

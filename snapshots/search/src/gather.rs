@@ -153,6 +153,9 @@ impl<'a> Gathered<'a> {
                     Tier::Corrected => matched.contains(&(place, hit.doc)),
                     Tier::AnyWord => lacking <= 1 && !is_alone,
                 };
+                if is_known {
+                    return;
+                }
                 if !may_take_any {
                     if !taken.is_empty() && taken.binary_search(&(place, hit.doc)).is_ok() {
                         count += u64::from(tier == Tier::Typed && !found.plan.is_reading && hit.weak == 0);
@@ -161,7 +164,7 @@ impl<'a> Gathered<'a> {
                     if left_out != 0 && part.segment.groups()[hit.doc as usize] == left_out {
                         return;
                     }
-                    if is_known || !part.is_live(hit.doc) || curation.is_hidden(place, hit.doc) {
+                    if !part.is_live(hit.doc) || curation.is_hidden(place, hit.doc) {
                         return;
                     }
                     if seen.as_mut().is_some_and(|seen| !seen[place].insert(hit.doc)) {
@@ -171,9 +174,6 @@ impl<'a> Gathered<'a> {
                     if found.plan.is_reading {
                         hit.has = u32::MAX;
                     }
-                }
-                if is_known {
-                    return;
                 }
                 // Where a product only mentions a word, a looser reading may find what is meant.
                 count += u64::from(hit.weak == 0);

@@ -168,6 +168,7 @@ fn long_prefix(text: &TextReader, prefix: &str, exact: &[FoundStem], doc_count: 
 /// Matches the words of a query in one segment.
 pub(crate) struct Matcher<'a> {
     lengths: Lengths<'a>,
+    weights: &'a [WordWeight],
     cursors: Vec<SlotCursor<'a>>,
     /// How many documents each word has, and all together.
     counts: Vec<u64>,
@@ -181,14 +182,14 @@ impl<'a> Matcher<'a> {
         text: &'a TextReader,
         lengths: Lengths<'a>,
         slots: &'a [FoundSlot],
-        weights: &[WordWeight],
+        weights: &'a [WordWeight],
     ) -> Result<Self, Error> {
         let cursors = slots.iter().zip(weights).map(|(slot, weight)| SlotCursor::open(text, slot, *weight));
         let mut rising: Vec<usize> = (0..slots.len()).collect();
         let counts: Vec<u64> = slots.iter().map(FoundSlot::prefix_count).collect();
         rising.sort_by_key(|place| counts[*place]);
         let total = counts.iter().sum();
-        Ok(Self { lengths, cursors: cursors.collect::<Result<_, _>>()?, counts, total, rising })
+        Ok(Self { lengths, weights, cursors: cursors.collect::<Result<_, _>>()?, counts, total, rising })
     }
 
     /// Calls `each` with every document that has all words.
@@ -294,7 +295,7 @@ impl<'a> Matcher<'a> {
 
     /// Unites the documents of all words, and calls `each` with those that have what is asked for.
     fn by_windows(mut self, accept: impl Fn(u32) -> bool, each: &mut impl FnMut(Match<'_>)) {
-        let mut window = Window::new(self.lengths, self.cursors.iter().map(SlotCursor::weight).collect());
+        let mut window = Window::new(self.lengths, self.weights);
         while let Some(first) = self.cursors.iter().map(SlotCursor::doc).min().filter(|doc| *doc != TERMINATED) {
             window.begin(first);
             for (place, cursor) in self.cursors.iter_mut().enumerate() {

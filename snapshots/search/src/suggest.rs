@@ -344,7 +344,8 @@ impl Index {
             let docs = part.segment.product_count();
             let slots = plan.slots.iter().map(|slot| FoundSlot::look_up(text, slot, docs));
             let slots = slots.collect::<Result<Vec<_>, _>>()?;
-            let matcher = Matcher::new(text, self.lengths(place), &slots, &vec![WordWeight::default(); slots.len()])?;
+            let weights = vec![WordWeight::default(); slots.len()];
+            let matcher = Matcher::new(text, self.lengths(place), &slots, &weights)?;
             let passes = curation.filter.as_ref().map(|filter| Predicate::new(filter, &part.segment));
             let rows = part.segment.facet_rows();
             let is_seen = |doc| part.is_live(doc) && !curation.is_hidden(place, doc);

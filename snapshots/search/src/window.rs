@@ -62,7 +62,7 @@ struct Mark {
 /// What the documents of a window are worth.
 pub(crate) struct Worths<'a> {
     lengths: Lengths<'a>,
-    weights: Vec<WordWeight>,
+    weights: &'a [WordWeight],
     /// By word and document: how often, or 0 for a document that only has a longer word.
     frequencies: Vec<f32>,
 }
@@ -87,7 +87,7 @@ impl Worths<'_> {
 }
 
 impl<'a> Window<'a> {
-    pub(crate) fn new(lengths: Lengths<'a>, weights: Vec<WordWeight>) -> Self {
+    pub(crate) fn new(lengths: Lengths<'a>, weights: &'a [WordWeight]) -> Self {
         let Lists { mut marks, mut frequencies, stand_ins } = LISTS.take();
         marks.resize(WINDOW as usize, Mark::default());
         // They are read only where a mark says that they were written.
