@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use snapshots::{ChannelName, Store};
+use snapshots::{ChannelName, Place, RegionName, StatusBoard, Store, Trust};
 
+use crate::status::StatusSettings;
 use crate::tls::TlsFiles;
 
 /// Serves catalogue and search from the newest snapshot of each market.
@@ -21,6 +22,19 @@ pub struct Cli {
     /// The channel to follow.
     #[arg(long, env = "VITRINE_CHANNEL", default_value = "live")]
     channel: String,
+    /// The region that this node stands in; its pin is heeded, and its name is told.
+    #[arg(long, env = "VITRINE_REGION", default_value = "local")]
+    region: String,
+    /// The node's name among those of its region; made of the machine's name and the public port where it is not given.
+    #[arg(long, env = "VITRINE_NODE")]
+    node: Option<String>,
+    /// Where the node tells what it serves: a store of its own, which 'indexer status' and 'publish --wait' read.
+    #[arg(long, value_name = "URL", env = "VITRINE_STATUS_STORE")]
+    status_store: Option<String>,
+    /// A file of public keys, as PEM: only what one of them has signed is served. Repeatable; several are trusted while keys
+    /// are changed.
+    #[arg(long = "trust", value_name = "FILE", env = "VITRINE_TRUST", value_delimiter = ',')]
+    trust: Vec<PathBuf>,
     /// The folder that downloaded objects are kept in; one process uses it at a time.
     #[arg(long, value_name = "FOLDER", env = "VITRINE_CACHE_DIR", default_value = "edge-cache")]
     cache_dir: PathBuf,
@@ -70,6 +84,9 @@ pub struct Cli {
 pub struct Config {
     pub markets: Vec<Market>,
     pub channel: ChannelName,
+    pub place: Place,
+    /// None where the node keeps to itself.
+    pub status: Option<StatusSettings>,
     pub cache_dir: PathBuf,
     pub listen: SocketAddr,
     /// None for plain HTTP.
@@ -99,9 +116,13 @@ impl Cli {
     pub fn resolve(self) -> Result<Config, Vec<String>> {
         let mut faults = Vec::new();
         let azure: Vec<(String, String)> = std::env::vars().filter(|(name, _)| name.starts_with("AZURE_")).collect();
+        let trust = trust(&self.trust).unwrap_or_else(|fault| {
+            faults.push(format!("--trust: {fault}"));
+            None
+        });
         let mut markets: Vec<Market> = Vec::new();
         for text in &self.markets {
-            match market(text, &azure) {
+            match market(text, &azure, trust.as_ref()) {
                 Ok(market) if markets.iter().any(|other| other.name == market.name) => {
                     faults.push(format!("--market: '{}' stands twice", market.name));
                 }
@@ -133,6 +154,17 @@ impl Cli {
             faults.push(format!("--channel: {error}"));
             ChannelName::live()
         });
+        let region: Option<RegionName> =
+            self.region.parse().map_err(|error| faults.push(format!("--region: {error}"))).ok();
+        let node = self.node.unwrap_or_else(|| format!("{}-{}", machine_name(), listen.port()));
+        if node.is_empty() || node.len() > 128 || !node.chars().all(is_plain_in_node) {
+            faults.push(format!("--node: '{node}' is not 1 to 128 letters, digits, '.', '-' and '_'"));
+        }
+        let board = self.status_store.as_ref().map(|url| Store::create(url, &azure)).transpose();
+        let board = board.unwrap_or_else(|error| {
+            faults.push(format!("--status-store: {error}"));
+            None
+        });
         if hyper::header::HeaderValue::from_str(&self.cors_origin).is_err() {
             faults.push(format!("--cors-origin: '{}' is no origin", self.cors_origin));
         }
@@ -145,9 +177,17 @@ impl Cli {
         if !faults.is_empty() {
             return Err(faults);
         }
+        let status = board.zip(region.clone()).map(|(board, region)| StatusSettings {
+            board: StatusBoard::new(board),
+            region,
+            node: node.clone(),
+            channel: self.channel,
+        });
         Ok(Config {
             markets,
             channel,
+            place: Place { region, node: Some(node) },
+            status,
             cache_dir: self.cache_dir,
             listen,
             tls: self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
@@ -165,14 +205,38 @@ impl Cli {
     }
 }
 
-fn market(text: &str, azure: &[(String, String)]) -> Result<Market, String> {
+/// The keys that are trusted; None where nothing was said of any.
+fn trust(files: &[PathBuf]) -> Result<Option<Trust>, String> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let mut pem = String::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        pem.push_str(&text);
+        pem.push('\n');
+    }
+    Trust::from_pem(&pem).map(Some).map_err(|error| error.to_string())
+}
+
+/// What the machine calls itself, without what stands in no name of a node.
+fn machine_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    name.chars().filter(|c| is_plain_in_node(*c)).take(64).collect()
+}
+
+fn is_plain_in_node(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
+}
+
+fn market(text: &str, azure: &[(String, String)], trust: Option<&Trust>) -> Result<Market, String> {
     let (name, url) = text.split_once('=').ok_or_else(|| format!("'{text}' is not NAME=URL"))?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         return Err(format!("the name '{name}' is not 1 to 64 of a-z, 0-9, - and _"));
     }
     let store = Store::open(url, azure).map_err(|error| error.to_string())?;
-    Ok(Market { name: name.to_owned(), store })
+    Ok(Market { name: name.to_owned(), store: store.trusting(trust.cloned()) })
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use search::{Index, RawRequest};
-use snapshots::{Cache, Digest, Manifest, Pointer, PointerState, Remembered, Snapshot, SnapshotId, Store, Watcher};
+use snapshots::{Cache, Digest, Manifest, Remembered, Snapshot, SnapshotId, Store, Target, Watcher};
 use thiserror::Error;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Market};
@@ -36,6 +37,8 @@ pub struct MarketState {
     last_contact: Mutex<Option<Instant>>,
     /// The channel was asked once, whatever came of it.
     settled: AtomicBool,
+    /// Something else is served, or a fault has come or gone.
+    pub changed: Notify,
 }
 
 /// A snapshot was announced but cannot be served.
@@ -47,8 +50,6 @@ enum OpenError {
     Search(#[from] search::Error),
     #[error("opening it panicked: {0}")]
     Panic(String),
-    #[error("it is older than what is served: sequence {announced} after {served}")]
-    Older { announced: u64, served: u64 },
 }
 
 impl MarketState {
@@ -60,6 +61,7 @@ impl MarketState {
             fault: Mutex::default(),
             last_contact: Mutex::default(),
             settled: AtomicBool::new(false),
+            changed: Notify::new(),
         }
     }
 
@@ -75,6 +77,10 @@ impl MarketState {
 
     pub fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
+    }
+
+    fn sequence(&self) -> Option<(SnapshotId, u64)> {
+        self.live.load().map(|generation| (generation.pointer.snapshot.clone(), generation.pointer.sequence))
     }
 
     fn heard(&self) {
@@ -101,7 +107,7 @@ pub struct Follower {
 /// An announcement that could not be followed. Trying again costs a download, so it is tried ever more rarely; another
 /// announcement is tried at once.
 struct Failed {
-    pointer: Pointer,
+    target: Target,
     fault: String,
     times: u32,
     retry_at: Instant,
@@ -157,7 +163,8 @@ impl Follower {
         metrics: Arc<Metrics>,
         config: &Config,
     ) -> Self {
-        let watcher = Watcher::new(market.store.clone(), config.channel.clone(), config.poll_interval);
+        let watcher =
+            Watcher::new(market.store.clone(), config.channel.clone(), config.place.clone(), config.poll_interval);
         Self {
             market,
             cache,
@@ -171,18 +178,23 @@ impl Follower {
     }
 
     /// What this market served last, whose objects are kept from now on.
-    pub fn recall(&self) -> Option<Remembered> {
+    pub fn recall(&mut self) -> Option<Remembered> {
         let served = self.cache.recall(&self.market.name)?;
         self.kept.add(&self.market.name, &served.manifest, None);
-        Some(served)
+        self.watcher.remember(&served.target);
+        // What was taken on the word of someone who is trusted no longer is asked of the store again.
+        let trusted = self.market.store.trusted_keys();
+        let is_trusted = trusted.is_empty()
+            || (!served.trusted.is_empty() && served.trusted.iter().all(|key| trusted.contains(key)));
+        is_trusted.then_some(served)
     }
 
     /// Serves what was served last, without asking the store: a node that restarts while the store is away still has
     /// its copy.
     pub async fn serve_recalled(&self, recalled: Option<Remembered>) {
         let Some(served) = recalled else { return };
-        let id = served.pointer.snapshot.clone();
-        match self.open(served.manifest, served.pointer, None).await {
+        let id = served.target.pointer.snapshot.clone();
+        match self.open(served.manifest, served.target, None).await {
             Ok(()) => info!(market = self.market.name, snapshot.id = %id, "serving the snapshot in the cache"),
             Err(fault) => {
                 warn!(market = self.market.name, snapshot.id = %id, "the snapshot in the cache is of no use: {fault}")
@@ -193,6 +205,7 @@ impl Follower {
     pub async fn follow(mut self) {
         let mut told = None;
         loop {
+            let sequence = self.market.sequence();
             let fault = self.step().await.err().map(|fault| fault.to_string());
             // The same fault every few seconds is one event.
             if let Some(fault) = fault.as_ref().filter(|fault| told.as_ref() != Some(*fault)) {
@@ -202,6 +215,9 @@ impl Follower {
             }
             self.market.set_fault(fault.clone());
             self.market.settled.store(true, Ordering::Release);
+            if fault != told || self.market.sequence() != sequence {
+                self.market.changed.notify_one();
+            }
             told = fault;
             tokio::time::sleep(self.watcher.pause()).await;
         }
@@ -210,62 +226,83 @@ impl Follower {
     async fn step(&mut self) -> Result<(), Fault> {
         let labels = self.market.name.as_str();
         let polled = self.watcher.poll().await.inspect_err(|_| self.metrics.poll_failed(labels));
-        let state = polled.map_err(Fault::Store)?;
+        let target = polled.map_err(Fault::Store)?;
         self.market.heard();
-        let moved = match state {
-            PointerState::Moved(moved) => moved,
-            PointerState::Unchanged => return Ok(()),
-            // Before the first announcement this is as it should be; but so it looks when a store was emptied.
-            PointerState::Missing => return Err(Fault::Missing),
-        };
-        let pointer = moved.pointer.clone();
+        // Before the first announcement this is as it should be; but so it looks when a store was emptied.
+        let target = target.ok_or(Fault::Missing)?;
+        let id = target.pointer.snapshot.clone();
         if let Some(failed) =
-            self.failed.as_ref().filter(|failed| failed.pointer == pointer && Instant::now() < failed.retry_at)
+            self.failed.as_ref().filter(|failed| failed.target == target && Instant::now() < failed.retry_at)
         {
-            return Err(Fault::Open { id: pointer.snapshot.to_string(), cause: failed.fault.clone() });
+            return Err(Fault::Open { id: id.to_string(), cause: failed.fault.clone() });
         }
-        let served = self.market.live.load().map(|generation| generation.pointer.clone());
-        if served.as_ref() == Some(&pointer) {
-            self.watcher.accept(&moved);
+        let served = self.market.live.load();
+        if served.as_ref().is_some_and(|generation| generation.target() == target) {
+            self.failed = None;
             return Ok(());
         }
         let started = Instant::now();
-        let opened = self.fetch_and_open(pointer.clone(), served.as_ref()).await;
+        let opened = match served {
+            // Held, resumed, promoted from a canary: the same snapshot under another name.
+            Some(generation) if generation.pointer.snapshot == id => self.point_anew(&generation, target.clone()).await,
+            served => {
+                let served = served.map(|generation| generation.pointer.snapshot.clone());
+                self.fetch_and_open(target.clone(), served.as_ref()).await
+            }
+        };
         match opened {
             Ok(()) => {
-                self.watcher.accept(&moved);
                 self.failed = None;
                 let took_ms = started.elapsed().as_millis() as u64;
                 self.metrics.opened(labels, started.elapsed());
-                info!(market = labels, snapshot.id = %pointer.snapshot, snapshot.sequence = pointer.sequence, took_ms, "serving a new snapshot");
+                info!(market = labels, snapshot.id = %id, snapshot.sequence = target.pointer.sequence, followed = ?target.followed, took_ms, "serving a new snapshot");
                 Ok(())
             }
             Err(cause) => {
                 self.metrics.open_failed(labels);
                 let fault = cause.to_string();
-                self.note_failure(pointer.clone(), fault.clone());
-                Err(Fault::Open { id: pointer.snapshot.to_string(), cause: fault })
+                self.note_failure(target, fault.clone());
+                Err(Fault::Open { id: id.to_string(), cause: fault })
             }
         }
     }
 
-    fn note_failure(&mut self, pointer: Pointer, fault: String) {
-        let times = self.failed.take().filter(|failed| failed.pointer == pointer).map_or(0, |failed| failed.times + 1);
+    fn note_failure(&mut self, target: Target, fault: String) {
+        let times = self.failed.take().filter(|failed| failed.target == target).map_or(0, |failed| failed.times + 1);
         let pause = self.poll_interval.saturating_mul(1 << times.min(MAX_RETRY_DOUBLINGS));
-        self.failed = Some(Failed { pointer, fault, times, retry_at: Instant::now() + pause });
+        self.failed = Some(Failed { target, fault, times, retry_at: Instant::now() + pause });
     }
 
-    async fn fetch_and_open(&self, pointer: Pointer, served: Option<&Pointer>) -> Result<(), OpenError> {
-        // A regional copy of the pointer can be behind what this node has seen.
-        if let Some(served) = served.filter(|served| pointer.sequence <= served.sequence) {
-            return Err(OpenError::Older { announced: pointer.sequence, served: served.sequence });
-        }
-        let manifest = self.market.store.get_manifest(&pointer.snapshot).await?;
-        self.kept.add(&self.market.name, &manifest, served.map(|served| &served.snapshot));
-        let remembered = Remembered { pointer: pointer.clone(), manifest: manifest.clone() };
-        let opened = self.open(manifest, pointer, Some(self.market.store.clone())).await;
+    /// Serves what is served, as what another pointer says.
+    async fn point_anew(&self, served: &Generation, target: Target) -> Result<(), OpenError> {
+        let manifest = served.index.snapshot().manifest.clone();
+        let results = ResultCache::new(self.results_bytes);
+        let generation = Generation::new(served.index.clone(), target.clone(), results, &self.metrics);
+        let (cache, market) = (self.cache.clone(), self.market.clone());
+        let (told, wait) = tokio::sync::oneshot::channel();
+        let work = move || {
+            market.live.replace(generation, || {
+                // Where nobody waits any more, the process ends.
+                let _ = told.send(());
+            });
+            let remembered = Remembered { target, manifest, trusted: market.store.trusted_keys() };
+            if let Err(fault) = cache.remember(&market.name, &remembered) {
+                warn!(market = market.name, "the cache will not know what was served last: {fault}");
+            }
+        };
+        let spawned = std::thread::Builder::new().name("point-anew".into()).spawn(work);
+        spawned.map_err(|error| OpenError::Panic(error.to_string()))?;
+        wait.await.map_err(|_| OpenError::Panic("the thread ended".into()))
+    }
+
+    async fn fetch_and_open(&self, target: Target, served: Option<&SnapshotId>) -> Result<(), OpenError> {
+        let manifest = self.market.store.get_manifest(&target.pointer.snapshot).await?;
+        self.kept.add(&self.market.name, &manifest, served);
+        let trusted = self.market.store.trusted_keys();
+        let remembered = Remembered { target: target.clone(), manifest: manifest.clone(), trusted };
+        let opened = self.open(manifest, target, Some(self.market.store.clone())).await;
         if matches!(&opened, Err(OpenError::Snapshot(error)) if error.is_disk_full()) {
-            self.kept.shrink(&self.market.name, served.map(|served| &served.snapshot));
+            self.kept.shrink(&self.market.name, served);
         }
         let (cache, kept, name) = (self.cache.clone(), self.kept.clone(), self.market.name.clone());
         let remembered = opened.is_ok().then_some(remembered);
@@ -282,9 +319,9 @@ impl Follower {
 
     /// Installs what is missing (where there is a store to ask), opens, warms and swaps in: all on a thread of its own
     /// at low priority, so that nothing that serves ever waits for a disk or a digest. The answer comes once it serves.
-    async fn open(&self, manifest: Manifest, pointer: Pointer, store: Option<Store>) -> Result<(), OpenError> {
+    async fn open(&self, manifest: Manifest, target: Target, store: Option<Store>) -> Result<(), OpenError> {
         let (cache, market) = (self.cache.clone(), self.market.clone());
-        let (alive, results_bytes) = (self.metrics.generations_alive(), self.results_bytes);
+        let (metrics, results_bytes) = (self.metrics.clone(), self.results_bytes);
         let runtime = tokio::runtime::Handle::current();
         let (served, wait) = tokio::sync::oneshot::channel();
         let work = move || {
@@ -296,7 +333,8 @@ impl Follower {
                 }
                 let index = Index::open_for(Snapshot::open(&cache, manifest)?, Some(&market.name))?;
                 warm(&index);
-                let generation = Generation::new(index, pointer, ResultCache::new(results_bytes), alive);
+                let results = ResultCache::new(results_bytes);
+                let generation = Generation::new(Arc::new(index), target, results, &metrics);
                 if let Some(before) = market.live.load() {
                     routes::answer_again(&generation, &before);
                 }

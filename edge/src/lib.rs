@@ -24,7 +24,9 @@ mod routes;
 mod server;
 #[doc(hidden)]
 pub mod stages;
+mod status;
 mod storefront;
 pub mod tls;
+mod traffic;
 
 pub use server::{Edge, Served};

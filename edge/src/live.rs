@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use search::Index;
-use snapshots::Pointer;
+use snapshots::{Followed, Pointer, Target};
 
+use crate::metrics::Metrics;
 use crate::result_cache::ResultCache;
+use crate::traffic::TrafficCounters;
 
 /// How long a replaced generation is kept at the least. A reader that was just loading it must find it whole, whatever
 /// the interleaving; no load takes this long.
@@ -17,16 +20,30 @@ const RETIRE_POLL: Duration = Duration::from_millis(20);
 
 /// A snapshot as it is served.
 pub struct Generation {
-    pub index: Index,
+    pub index: Arc<Index>,
     pub pointer: Pointer,
+    /// Which pointer says that this is served.
+    pub followed: Followed,
+    pub since: Timestamp,
     pub results: ResultCache,
+    pub traffic: TrafficCounters,
+    /// How many answers of the process were errors before this was served.
+    pub errors_before: u64,
     alive: Arc<AtomicUsize>,
 }
 
 impl Generation {
-    pub fn new(index: Index, pointer: Pointer, results: ResultCache, alive: Arc<AtomicUsize>) -> Self {
+    pub fn new(index: Arc<Index>, target: Target, results: ResultCache, metrics: &Metrics) -> Self {
+        let alive = metrics.generations_alive();
         alive.fetch_add(1, Ordering::Relaxed);
-        Self { index, pointer, results, alive }
+        let Target { pointer, followed } = target;
+        let (since, traffic, errors_before) = (Timestamp::now(), TrafficCounters::default(), metrics.errors());
+        Self { index, pointer, followed, since, results, traffic, errors_before, alive }
+    }
+
+    /// What is followed by serving this.
+    pub fn target(&self) -> Target {
+        Target { pointer: self.pointer.clone(), followed: self.followed }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the edge counts, in the Prometheus text format.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -48,6 +48,7 @@ pub struct Metrics {
     pub access_lines_lost: Arc<AtomicUsize>,
     result_cache: Family<ResultLabel, Counter>,
     generations: Arc<AtomicUsize>,
+    errors: AtomicU64,
 }
 
 fn request_histogram() -> Histogram {
@@ -73,6 +74,7 @@ impl Metrics {
             access_lines_lost: Arc::default(),
             result_cache: Family::default(),
             generations: Arc::default(),
+            errors: AtomicU64::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests answered", metrics.requests.clone());
@@ -95,8 +97,16 @@ impl Metrics {
     }
 
     pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
+        if status >= 500 {
+            self.errors.fetch_add(1, Ordering::Relaxed);
+        }
         self.requests.get_or_create(&RequestLabels { route, status }).inc();
         self.durations.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
+    }
+
+    /// How many answers had a status from 500 on.
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
     }
 
     pub fn looked_up_result(&self, is_found: bool) {

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::header::{
@@ -124,6 +125,7 @@ pub struct Request<'a> {
     pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: Bytes,
+    pub started: Instant,
 }
 
 /// Answers a request. Everything that is asked for lies in memory, so nothing is waited for; only a batch of searches
@@ -238,13 +240,18 @@ fn remembered(
     let (body, coding) = match known {
         Some(known) => known,
         None => {
-            let body = Bytes::from(answer_to(generation, &asked)?);
+            let answered = answer_to(generation, &asked)?;
+            if let Some(found) = answered.found {
+                generation.traffic.searched(found);
+            }
+            let body = Bytes::from(answered.body);
             generation.results.put(hash, asked, rules, Coding::Identity, &body);
             (body, Coding::Identity)
         }
     };
     let mut response = reply::from_snapshot(generation, etag, Some(body));
     reply::set_coding(&mut response, coding);
+    generation.traffic.answered(request.started.elapsed());
     Ok(response)
 }
 
@@ -271,24 +278,34 @@ pub fn answer_again(generation: &Generation, before: &Generation) {
     }
     let rules = generation.index.rules().version_at(Timestamp::now());
     for asked in before.results.asked(MAX_REPEATED) {
-        if let Ok(body) = answer_to(generation, &asked) {
+        if let Ok(answered) = answer_to(generation, &asked) {
             let hash = hashed(generation, &asked).finish();
-            generation.results.put(hash, asked, rules, Coding::Identity, &body);
+            generation.results.put(hash, asked, rules, Coding::Identity, &answered.body);
         }
     }
 }
 
-fn answer_to(generation: &Generation, asked: &Asked) -> Result<Vec<u8>, ApiError> {
-    let (index, mut out) = (&generation.index, JsonOut::new());
+/// A body that is new, and for a search how many it found.
+struct Answered {
+    body: Vec<u8>,
+    found: Option<u64>,
+}
+
+fn answer_to(generation: &Generation, asked: &Asked) -> Result<Answered, ApiError> {
+    let (index, mut out, mut found_by_search) = (&generation.index, JsonOut::new(), None);
     match asked {
-        Asked::Search(search) => answers::search(&mut out, generation, search, &index.search(search)?),
+        Asked::Search(search) => {
+            let answer = index.search(search)?;
+            found_by_search = Some(answer.found);
+            answers::search(&mut out, generation, search, &answer);
+        }
         Asked::Suggest(suggest) => answers::suggestions(&mut out, generation, suggest, &index.suggest(suggest)?),
         Asked::Similar(id, limit, fields) => {
             let found = index.similar(id, *limit)?.unwrap_or_default();
             answers::similar(&mut out, generation, &found, *fields);
         }
     }
-    Ok(out.0)
+    Ok(Answered { body: out.0, found: found_by_search })
 }
 
 /// Answers several searches, each from the one snapshot that its market had when the call first asked for it.
@@ -317,6 +334,7 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
         // A long batch lets others have their turn in between.
         tokio::task::yield_now().await;
         let found = guarded(|| Ok(generation.index.search(search)?))?;
+        generation.traffic.searched(found.found);
         if place > 0 {
             body.0.push(b',');
         }

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::pictures::Pictures;
 use crate::reply::{self, HttpResponse};
 use crate::routes::{self, Route};
+use crate::status::Reporter;
 use crate::tls::Certificate;
 
 /// The largest body of a request.
@@ -152,6 +153,8 @@ impl Edge {
         let Self { config, shared, cache, public, admin, certificate } = self;
         tokio::spawn(serve_admin(admin, shared.clone()));
         tokio::spawn(follow_markets(config.clone(), shared.clone(), cache));
+        let reporter = config.status.clone().map(|status| Reporter::new(status, shared.clone()));
+        let reporting = reporter.clone().map(|reporter| tokio::spawn(reporter.run()));
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         if let Some(certificate) = certificate {
             tokio::spawn(certificate.follow());
@@ -172,6 +175,10 @@ impl Edge {
         if tokio::time::timeout(CLOSE_TIMEOUT, connections.shutdown()).await.is_err() {
             warn!("connections were cut: they did not end in time");
         }
+        if let (Some(reporter), Some(reporting)) = (reporter, reporting) {
+            reporting.abort();
+            reporter.leave().await;
+        }
         shared.log.close();
         Ok(())
     }
@@ -183,9 +190,9 @@ async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>) 
     let follower = |market: &Arc<MarketState>| {
         Follower::new(market.clone(), cache.clone(), kept.clone(), shared.metrics.clone(), &config)
     };
-    let followers: Vec<Follower> = shared.markets.iter().map(follower).collect();
+    let mut followers: Vec<Follower> = shared.markets.iter().map(follower).collect();
     // What any market will serve from the cache is known before one of them tidies it up.
-    let recalled: Vec<_> = followers.iter().map(Follower::recall).collect();
+    let recalled: Vec<_> = followers.iter_mut().map(Follower::recall).collect();
     let serving = followers.iter().zip(recalled).map(|(follower, recalled)| follower.serve_recalled(recalled));
     futures::future::join_all(serving).await;
     for follower in followers {
@@ -276,7 +283,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
     let route = Route::of(request.uri().path());
     let (parts, body) = request.into_parts();
     let result = match route == Route::Unknown || route.takes(&parts.method) {
-        true => work(&shared, &route, &parts, body).await,
+        true => work(&shared, &route, &parts, body, started).await,
         false => Ok(reply::method_not_allowed(route.allowed())),
     };
     let mut cause = None;
@@ -306,10 +313,11 @@ async fn work(
     route: &Route,
     parts: &hyper::http::request::Parts,
     body: Incoming,
+    started: Instant,
 ) -> Result<HttpResponse, ApiError> {
     let body = if parts.method == Method::POST { read_body(shared, body).await? } else { Bytes::new() };
     let query = parts.uri.query().unwrap_or("");
-    let request = routes::Request { method: &parts.method, query, headers: &parts.headers, body };
+    let request = routes::Request { method: &parts.method, query, headers: &parts.headers, body, started };
     // Probes must hear from a busy node, or it is taken for a dead one.
     if *route == Route::Health {
         return routes::answer(shared, route, &request).await;

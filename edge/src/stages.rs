@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use search::{Answer, FieldSet, Index, SearchRequest};
-use snapshots::{Cache, ChannelName, PointerState, Snapshot, Store};
+use snapshots::{Cache, ChannelName, Followed, PointerState, Snapshot, Store, Target};
 
 use crate::answers::{self, JsonOut};
 use crate::live::Generation;
+use crate::metrics::Metrics;
 use crate::params::{SearchParams, SuggestParams};
 use crate::result_cache::ResultCache;
 
@@ -28,7 +29,8 @@ impl Stages {
         let cache = Cache::open(cache)?;
         snapshots::install(store, &cache, &manifest).await?;
         let index = Index::open(Snapshot::open(&cache, manifest)?)?;
-        Ok(Self(Generation::new(index, read.pointer, ResultCache::new(0), Arc::default())))
+        let target = Target { pointer: read.pointer, followed: Followed::Channel };
+        Ok(Self(Generation::new(Arc::new(index), target, ResultCache::new(0), &Metrics::new(Vec::new()))))
     }
 
     /// Reads a query string and understands it.

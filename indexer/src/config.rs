@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
-use snapshots::{ChannelName, SnapshotId};
+use snapshots::{ChannelName, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust};
 
+use crate::canary::CanaryPlan;
 use crate::evaluate::Floor;
+use crate::regions::Regions;
 use crate::rejects::RejectPolicy;
 use crate::source::{Format, Mapping};
 
@@ -26,8 +29,26 @@ pub enum Command {
     Build(Build),
     /// Bring a built snapshot to a store and announce it to a channel.
     Publish(Publish),
-    /// Show what each channel of a store points at.
-    Status(StoreArgs),
+    /// Show what each channel points at, in every region, and what every node serves.
+    Status(StoresArgs),
+    /// Go back to an older snapshot, and hold the channel there until it is resumed.
+    Rollback(Rollback),
+    /// Hold a channel where it is: publishers refuse until it is resumed.
+    Hold(Hold),
+    /// Let publishers go on after a rollback or a hold.
+    Resume(ChannelArgs),
+    /// Hold one region at a snapshot, whatever the channel says.
+    Pin(Pin),
+    /// Let a pinned region follow its channel again.
+    Unpin(Unpin),
+    /// Take back a canary that is under way.
+    Withdraw(Withdraw),
+    /// Bring regions that are behind to where the home store is.
+    Sync(Sync),
+    /// Make a key pair to sign what is published.
+    Keygen(Keygen),
+    /// Sign what a channel points at with another key, before the old one is no longer trusted.
+    Sign(ChannelArgs),
     /// List the snapshots of a store.
     List(StoreArgs),
     /// Show one snapshot of a store.
@@ -86,15 +107,141 @@ pub struct StoreArgs {
     /// The store: file:///folder or az://container/prefix.
     #[arg(long, value_name = "URL", env = "VITRINE_STORE")]
     pub store: String,
+    /// A file of public keys, as PEM: only what one of them has signed is read. Repeatable.
+    #[arg(long = "trust", value_name = "FILE", env = "VITRINE_TRUST", value_delimiter = ',')]
+    pub trust: Vec<PathBuf>,
+}
+
+/// The home store, the other regions, and the nodes.
+#[derive(Debug, Args)]
+pub struct StoresArgs {
+    #[command(flatten)]
+    pub home: StoreArgs,
+    /// The store of another region: NAME=URL. Repeatable; in the environment, separate several by commas. Its account is
+    /// that of the environment, but for variables with the region's name before theirs: EASTUS_AZURE_STORAGE_ACCOUNT_NAME.
+    #[arg(long = "region", value_name = "NAME=URL", env = "VITRINE_REGIONS", value_delimiter = ',')]
+    pub regions: Vec<String>,
+    /// The private key to sign with, as PEM.
+    #[arg(long, value_name = "FILE", env = "VITRINE_SIGN_KEY")]
+    pub sign_key: Option<PathBuf>,
+    /// Where nodes tell what they serve.
+    #[arg(long, value_name = "URL", env = "VITRINE_STATUS_STORE")]
+    pub status_store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ChannelArgs {
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// The channel that is meant.
+    #[arg(long, default_value = "live")]
+    pub channel: ChannelName,
+}
+
+/// Waiting for the nodes.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// Wait until every node that was heard of in the last minute serves it; fail with those that do not.
+    #[arg(long, requires = "status_store")]
+    pub wait: bool,
+    /// How long to wait, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub wait_timeout_s: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    #[command(flatten)]
+    pub channel: ChannelArgs,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// The snapshot to go back to; what was live before where it is not given.
+    #[arg(long, value_name = "ID")]
+    pub to: Option<SnapshotId>,
+    /// Why, for those who find the channel held.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Hold {
+    #[command(flatten)]
+    pub channel: ChannelArgs,
+    /// Why, for those who find the channel held.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Pin {
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// The region, as its edges are told by --region.
+    #[arg(value_name = "REGION")]
+    pub pinned: RegionName,
+    /// The snapshot that it is to serve.
+    #[arg(long, value_name = "ID")]
+    pub to: SnapshotId,
+    /// Why, for those who find it pinned.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Unpin {
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// The region that is pinned.
+    #[arg(value_name = "REGION")]
+    pub pinned: RegionName,
+}
+
+#[derive(Debug, Args)]
+pub struct Withdraw {
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Sync {
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// Say how far each region is behind, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Keygen {
+    /// The file for the private key; the public one goes beside it, as FILE.pub.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub struct Publish {
     #[command(flatten)]
-    pub store: StoreArgs,
+    pub stores: StoresArgs,
+    #[command(flatten)]
+    pub wait: WaitArgs,
     /// The channel to announce to: 'live' is what storefronts see.
     #[arg(long, default_value = "live")]
     pub channel: ChannelName,
+    /// Let a share of the nodes try it first, such as 5%: one at the least.
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "status_store")]
+    pub canary: Option<u32>,
+    /// How long a canary is tried, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub canary_window_s: u64,
+    /// A canary with fewer requests is withdrawn.
+    #[arg(long, value_name = "COUNT", default_value_t = 200)]
+    pub canary_min_requests: u64,
     /// The snapshot to publish; the newest one of the folder where it is not given.
     #[arg(long, value_name = "ID")]
     pub snapshot: Option<SnapshotId>,
@@ -169,7 +316,7 @@ pub struct DemoCatalogue {
 impl Build {
     /// # Errors
     /// When the mapping file cannot be read, or the mapping is at fault.
-    pub fn mapping(&self) -> anyhow::Result<Mapping> {
+    pub fn mapping(&self) -> Result<Mapping> {
         let mut mapping = match &self.mapping {
             None => Mapping::default(),
             Some(path) => {
@@ -190,6 +337,105 @@ impl Build {
     pub fn reject_policy(&self) -> RejectPolicy {
         RejectPolicy { file: self.rejects.clone(), strict: self.strict, max_rejects: self.max_rejects }
     }
+}
+
+impl StoreArgs {
+    /// # Errors
+    /// When the store cannot be opened, or a key cannot be read.
+    pub fn open(&self) -> Result<Store> {
+        Ok(Store::open(&self.store, &azure_settings())?.trusting(self.trust()?))
+    }
+
+    fn trust(&self) -> Result<Option<Trust>> {
+        let texts = self.trust.iter().map(|file| read_text(file)).collect::<Result<Vec<_>>>()?;
+        let pem = texts.join("\n");
+        Ok(if texts.is_empty() { None } else { Some(Trust::from_pem(&pem)?) })
+    }
+}
+
+impl StoresArgs {
+    /// Opens every store that has to be there.
+    ///
+    /// # Errors
+    /// When a store cannot be opened, or a key cannot be read.
+    pub fn open(&self) -> Result<Regions> {
+        self.open_with(|url, settings| Ok(Store::open(url, settings)?))
+    }
+
+    /// Opens the stores to publish to: folders are made, but not by a dry run, which takes a missing one for an empty one.
+    ///
+    /// # Errors
+    /// As [`StoresArgs::open`].
+    pub fn create(&self, dry_run: bool) -> Result<Regions> {
+        self.open_with(|url, settings| match (dry_run, Store::open(url, settings)) {
+            (true, Err(snapshots::Error::NoFolder(_))) => Ok(Store::open("memory://", &[])?),
+            (true, opened) => Ok(opened?),
+            (false, _) => Ok(Store::create(url, settings)?),
+        })
+    }
+
+    fn open_with(&self, open: impl Fn(&str, &[(String, String)]) -> Result<Store>) -> Result<Regions> {
+        let trust = self.home.trust()?;
+        let key = self.sign_key.as_ref().map(|file| Ok::<_, anyhow::Error>(SigningKey::from_pem(&read_text(file)?)?));
+        let key = key.transpose()?;
+        let finish = |store: Store| store.trusting(trust.clone()).signing(key.clone());
+        let home = finish(open(&self.home.store, &azure_settings())?);
+        let mut others: Vec<(RegionName, Store)> = Vec::new();
+        for text in self.regions.iter().filter(|text| !text.is_empty()) {
+            let (name, url) = text.split_once('=').with_context(|| format!("--region: '{text}' is not NAME=URL"))?;
+            let name: RegionName = name.parse()?;
+            ensure!(others.iter().all(|(other, _)| *other != name), "--region: '{name}' stands twice");
+            let store = open(url, &azure_settings_of(&name)).with_context(|| format!("region {name}"))?;
+            others.push((name, finish(store)));
+        }
+        Ok(Regions { home, others })
+    }
+
+    /// Where nodes tell of themselves, if that was said.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    pub fn board(&self) -> Result<Option<StatusBoard>> {
+        let open = |url: &String| Ok(StatusBoard::new(Store::open(url, &azure_settings())?));
+        self.status_store.as_ref().map(open).transpose()
+    }
+}
+
+impl Publish {
+    /// How a canary is to be tried, if one is.
+    ///
+    /// # Errors
+    /// When the status store cannot be opened, or the channel is not the live one.
+    pub fn canary(&self) -> Result<Option<(CanaryPlan, StatusBoard)>> {
+        let Some(percent) = self.canary else { return Ok(None) };
+        ensure!(self.channel == ChannelName::live(), "a canary is tried before the live channel moves, and no other");
+        let window = std::time::Duration::from_secs(self.canary_window_s);
+        let plan = CanaryPlan { percent, window, min_requests: self.canary_min_requests };
+        Ok(self.stores.board()?.map(|board| (plan, board)))
+    }
+}
+
+/// "5%" or "5" is 5.
+fn percent(text: &str) -> Result<u32, String> {
+    let number = text.trim_end_matches('%').parse::<u32>().ok().filter(|number| (1..=99).contains(number));
+    number.ok_or_else(|| format!("'{text}' is not a share from 1% to 99%"))
+}
+
+fn read_text(path: &std::path::Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+/// What the environment says about the account of a region: what has the region's name before it wins.
+fn azure_settings_of(region: &RegionName) -> Vec<(String, String)> {
+    let prefix = format!("{}_", region.as_str().to_uppercase().replace('-', "_"));
+    let own: Vec<(String, String)> = std::env::vars()
+        .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_owned(), value)))
+        .filter(|(name, _)| name.starts_with("AZURE_"))
+        .collect();
+    let mut settings = azure_settings();
+    settings.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
+    settings.extend(own);
+    settings
 }
 
 /// What the environment says about Azure, for [`snapshots::Store::open`].

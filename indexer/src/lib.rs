@@ -3,17 +3,24 @@
 //! Read from top to bottom, a publish is: [`source`] reads rows, [`product_row`] makes products of them, [`build`]
 //! writes a snapshot into a folder, [`publish`] brings it to a store and announces it.
 
+pub mod bring;
 pub mod build;
+pub mod canary;
+pub mod channels;
 pub mod config;
 pub mod demo;
 pub mod evaluate;
 pub mod evaluation_page;
+pub mod keys;
+pub mod nodes;
 pub mod opened;
 pub mod product_row;
 pub mod progress;
 pub mod publish;
 pub mod recorded;
+pub mod regions;
 pub mod rejects;
 pub mod report;
 pub mod source;
 mod spool;
+pub mod telling;

@@ -4,15 +4,17 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use indexer::build::{self, BuildRequest};
 use indexer::config::{self, Cli, Command};
+use indexer::nodes::{self, Wanted};
 use indexer::opened::{self, folder_url};
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
-use indexer::{demo, evaluate, evaluation_page, report};
+use indexer::{canary, channels, demo, evaluate, evaluation_page, keys, report, telling};
 use serde_json::{Value, json};
 use snapshots::Store;
 
@@ -61,27 +63,79 @@ async fn run(command: Command, output: Output) -> Result<()> {
             let built = build::build(&request, &mut progress).await?;
             tell_built(&built, &request, output);
         }
-        Command::Publish(args) => {
-            let request = PublishRequest {
-                from: open(&folder_url(&args.folder)?)?,
-                snapshot: args.snapshot,
-                to: destination(&args.store.store, args.dry_run)?,
-                channel: args.channel,
-                dry_run: args.dry_run,
-            };
-            let published = publish::publish(&request, &mut progress).await?;
-            tell_published(&published, &request, output);
+        Command::Publish(args) => publish(args, output, &mut progress).await?,
+        Command::Rollback(args) => {
+            let (stores, channel) = (args.channel.stores.open()?, &args.channel.channel);
+            let moved =
+                channels::roll_back(&stores, channel, args.to, args.reason, args.dry_run, &mut progress).await?;
+            let told = telling::moved_json("rolled_back", channel, &moved, args.dry_run);
+            tell(output, &told, |_| telling::moved_text(channel, &moved, args.dry_run));
+            if !args.dry_run {
+                let catalogue = stores.home.get_manifest(&moved.pointer.snapshot).await?.catalogue;
+                let wanted = Wanted { catalogue: &catalogue, channel: channel.as_str(), pointer: &moved.pointer };
+                wait(&args.wait, &args.channel.stores, &wanted, output).await?;
+            }
+        }
+        Command::Hold(args) => {
+            let channel = &args.channel.channel;
+            let moved = channels::hold(&args.channel.stores.open()?, channel, args.reason, &mut progress).await?;
+            tell(output, &telling::moved_json("held", channel, &moved, false), |_| {
+                telling::moved_text(channel, &moved, false)
+            });
+        }
+        Command::Resume(args) => {
+            let moved = channels::resume(&args.stores.open()?, &args.channel, &mut progress).await?;
+            tell(output, &telling::moved_json("resumed", &args.channel, &moved, false), |_| {
+                telling::moved_text(&args.channel, &moved, false)
+            });
+        }
+        Command::Sign(args) => {
+            ensure!(args.stores.sign_key.is_some(), "give the key to sign with: --sign-key FILE");
+            let moved = channels::sign(&args.stores.open()?, &args.channel, &mut progress).await?;
+            tell(output, &telling::moved_json("signed", &args.channel, &moved, false), |_| {
+                telling::moved_text(&args.channel, &moved, false)
+            });
+        }
+        Command::Pin(args) => {
+            channels::pin(&args.stores.open()?, &args.pinned, &args.to, args.reason).await?;
+            let told = json!({ "event": "pinned", "region": args.pinned.as_str(), "snapshot": args.to });
+            tell(output, &told, |_| {
+                format!("region '{}' is PINNED to {} until 'indexer unpin {0}'\n", args.pinned, args.to)
+            });
+        }
+        Command::Unpin(args) => {
+            channels::unpin(&args.stores.open()?, &args.pinned).await?;
+            let told = json!({ "event": "unpinned", "region": args.pinned.as_str() });
+            tell(output, &told, |_| format!("region '{}' follows its channel again\n", args.pinned));
+        }
+        Command::Withdraw(args) => {
+            let was = canary::withdraw(&args.stores.open()?, args.reason, &mut progress).await?;
+            ensure!(was, "no canary is under way");
+            tell(output, &json!({ "event": "withdrawn" }), |_| "the canary is taken back\n".to_owned());
+        }
+        Command::Sync(args) => {
+            let synced = args.stores.open()?.sync(args.dry_run, &mut progress).await?;
+            tell(output, &telling::synced_json(&synced, args.dry_run), |_| telling::synced_text(&synced, args.dry_run));
+            telling::all_synced(&synced)?;
+        }
+        Command::Keygen(args) => {
+            let public = keys::write(&args.file)?;
+            let told = json!({ "event": "written", "private": args.file, "public": public });
+            tell(output, &told, |_| {
+                let (private, public) = (args.file.display(), public.display());
+                format!("{private} signs: keep it to publishers\n{public} is for edges: --trust {public}\n")
+            });
         }
         Command::Status(args) => {
-            let status = report::status(&open(&args.store)?).await?;
+            let status = report::status(&args.open()?, args.board()?.as_ref()).await?;
             tell(output, &status, report::status_text);
         }
         Command::List(args) => {
-            let list = report::list(&open(&args.store)?).await?;
+            let list = report::list(&args.open()?).await?;
             tell(output, &list, report::list_text);
         }
         Command::Show(args) => {
-            let manifest = report::show(&open(&args.store.store)?, &args.snapshot).await?;
+            let manifest = report::show(&args.store.open()?, &args.snapshot).await?;
             tell(output, &serde_json::to_value(&manifest)?, |_| report::show_text(&manifest));
         }
         Command::Check(args) => {
@@ -122,6 +176,36 @@ async fn run(command: Command, output: Output) -> Result<()> {
     Ok(())
 }
 
+async fn publish(args: config::Publish, output: Output, progress: &mut Progress) -> Result<()> {
+    let request = PublishRequest {
+        from: open(&folder_url(&args.folder)?)?,
+        snapshot: args.snapshot.clone(),
+        to: args.stores.create(args.dry_run)?,
+        channel: args.channel.clone(),
+        reason: None,
+        canary: args.canary()?,
+        dry_run: args.dry_run,
+    };
+    let prepared = publish::prepare(&request).await?;
+    let published = publish::publish(&request, prepared, progress).await?;
+    tell(output, &telling::published_json(&published, &request), |_| telling::published_text(&published, &request));
+    ensure!(!published.was_withdrawn(), "the canary was worse than what is live, and is withdrawn");
+    if !args.dry_run {
+        let catalogue = &published.manifest.catalogue;
+        let wanted = Wanted { catalogue, channel: args.channel.as_str(), pointer: &published.pointer };
+        wait(&args.wait, &args.stores, &wanted, output).await?;
+    }
+    Ok(())
+}
+
+/// Waits for the nodes, where that was asked for.
+async fn wait(args: &config::WaitArgs, stores: &config::StoresArgs, wanted: &Wanted<'_>, output: Output) -> Result<()> {
+    let Some(board) = stores.board()?.filter(|_| args.wait) else { return Ok(()) };
+    let nodes = nodes::wait(&board, wanted, Duration::from_secs(args.wait_timeout_s), output).await?;
+    tell(output, &telling::followed_json(&nodes), |_| nodes::nodes_text(&nodes, Some(wanted.pointer)));
+    Ok(())
+}
+
 async fn evaluated(snapshot: &str, judged: &[evaluate::JudgedQuery]) -> Result<evaluate::Evaluation> {
     let opened = opened::open(snapshot, &config::azure_settings()).await?;
     evaluate::evaluate(&opened.index, judged)
@@ -129,15 +213,6 @@ async fn evaluated(snapshot: &str, judged: &[evaluate::JudgedQuery]) -> Result<e
 
 fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| path.display().to_string())
-}
-
-/// The store to publish to: a folder is made, but not by a dry run, which takes a missing one for an empty one.
-fn destination(url: &str, dry_run: bool) -> Result<Store> {
-    match (dry_run, Store::open(url, &config::azure_settings())) {
-        (true, Err(snapshots::Error::NoFolder(_))) => Ok(Store::open("memory://", &[])?),
-        (true, opened) => Ok(opened?),
-        (false, _) => Ok(Store::create(url, &config::azure_settings())?),
-    }
 }
 
 fn open(url: &str) -> Result<Store> {
@@ -176,33 +251,5 @@ fn tell_built(built: &build::Built, request: &BuildRequest, output: Output) {
             text += &format!("rows set aside in {}: {} ({})\n", file.display(), built.rejected, fields.join(", "));
         }
         text + &format!("publish it with: indexer publish --store URL {}\n", request.out.display())
-    });
-}
-
-fn tell_published(published: &publish::Published, request: &PublishRequest, output: Output) {
-    let (id, channel) = (&published.manifest.id, &request.channel);
-    let event = match (published.already_live, request.dry_run) {
-        (true, _) => "unchanged",
-        (false, true) => "dry_run",
-        (false, false) => "announced",
-    };
-    let told = json!({
-        "event": event, "snapshot": id, "channel": channel.as_str(), "sequence": published.pointer.sequence,
-        "uploaded_objects": published.uploaded_objects, "uploaded_bytes": published.uploaded_bytes,
-        "previous": published.previous.as_ref().map(|previous| &previous.snapshot),
-    });
-    tell(output, &told, |_| {
-        let before = published.previous.as_ref().map_or("nothing".to_owned(), |previous| previous.snapshot.to_string());
-        let upload = format!("{} objects, {}", published.uploaded_objects, report::bytes(published.uploaded_bytes));
-        match event {
-            "unchanged" => {
-                format!("channel '{channel}' is at {id} already (sequence {})\n", published.pointer.sequence)
-            }
-            "dry_run" => format!("would upload {upload}, then move channel '{channel}' from {before} to {id}\n"),
-            _ => format!(
-                "channel '{channel}' is at {id} (sequence {}); uploaded {upload}; before: {before}\n",
-                published.pointer.sequence
-            ),
-        }
     });
 }

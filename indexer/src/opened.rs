@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use search::Index;
-use snapshots::{Cache, ChannelName, PointerState, Snapshot, SnapshotId, Store};
+use snapshots::{Cache, ChannelName, Snapshot, SnapshotId, Store};
 use tempfile::TempDir;
 
 /// An open snapshot, and the folder that its objects were brought to.
@@ -60,8 +60,8 @@ pub fn folder_url(folder: &Path) -> Result<String> {
 }
 
 async fn live(store: &Store) -> Result<SnapshotId> {
-    match store.read_pointer(&ChannelName::live(), None).await? {
-        PointerState::Moved(read) => Ok(read.pointer.snapshot),
-        _ => bail!("nothing has been announced to the live channel of {}", store.url()),
+    match store.pointer(&ChannelName::live()).await? {
+        Some(read) => Ok(read.pointer.snapshot),
+        None => bail!("nothing has been announced to the live channel of {}", store.url()),
     }
 }

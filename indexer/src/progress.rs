@@ -26,13 +26,19 @@ pub struct Progress {
     total: Option<u64>,
     started: Instant,
     reported: Instant,
+    is_quiet: bool,
 }
 
 impl Progress {
     pub fn new(output: Output) -> Self {
         let now = Instant::now();
         let bar = ProgressBar::hidden();
-        Self { output, bar, step: "", unit: "", total: None, started: now, reported: now }
+        Self { output, bar, step: "", unit: "", total: None, started: now, reported: now, is_quiet: false }
+    }
+
+    /// One that shows nothing, for steps beside others.
+    pub fn quiet(&self) -> Self {
+        Self { bar: ProgressBar::hidden(), is_quiet: true, ..Self::new(self.output) }
     }
 
     /// Begins a step that counts `unit`s up to `total`, where that is known.
@@ -41,7 +47,7 @@ impl Progress {
         (self.step, self.unit, self.total) = (step, unit, total);
         self.started = Instant::now();
         self.reported = self.started;
-        if self.output == Output::Text && stderr().is_terminal() {
+        if self.output == Output::Text && !self.is_quiet && stderr().is_terminal() {
             self.bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
             let template = match (total, unit) {
                 (None, _) => "{msg:>10} {spinner} {human_pos} {prefix} ({rate})",
@@ -83,7 +89,7 @@ impl Progress {
     }
 
     fn report(&self, position: u64) {
-        if self.output == Output::Json {
+        if self.output == Output::Json && !self.is_quiet {
             let elapsed_s = self.started.elapsed().as_secs_f64();
             let rate = if elapsed_s > 0.0 { position as f64 / elapsed_s } else { 0.0 };
             let left_s = self.total.filter(|_| rate > 0.0).map(|total| total.saturating_sub(position) as f64 / rate);

@@ -1,23 +1,25 @@
-//! Brings a snapshot to a store and announces it, step by step. A crash between any two steps leaves the channel as it
-//! was, and running the publish again finishes the job.
-
-use std::collections::HashSet;
+//! Brings a snapshot to every region's store and announces it, step by step. A crash between any two steps leaves the
+//! channel as it was, and running the publish again finishes the job.
 
 use anyhow::{Context, Result, bail, ensure};
-use jiff::Timestamp;
-use snapshots::{
-    ChannelName, Digest, Error, Manifest, ObjectRef, Pointer, PointerState, ReadPointer, SnapshotId, Store,
-};
+use snapshots::{ChannelName, Error, Manifest, Pointer, ReadPointer, SnapshotId, StatusBoard, Store};
 
+use crate::bring::{self, Brought, missing_objects};
+use crate::canary::{self, Canary, CanaryPlan, Verdict};
 use crate::progress::Progress;
+use crate::regions::{RegionOutcome, Regions, copy_pointer};
 
 /// What to publish where.
 pub struct PublishRequest {
     pub from: Store,
     /// None: the newest one of `from`.
     pub snapshot: Option<SnapshotId>,
-    pub to: Store,
+    pub to: Regions,
     pub channel: ChannelName,
+    /// Why it is announced in spite of what the checks found; the pointer keeps it.
+    pub reason: Option<String>,
+    /// A few nodes try it first, and tell how that goes.
+    pub canary: Option<(CanaryPlan, StatusBoard)>,
     pub dry_run: bool,
 }
 
@@ -31,51 +33,134 @@ pub struct Published {
     /// The channel pointed at this snapshot already.
     pub already_live: bool,
     pub previous: Option<Pointer>,
+    pub regions: Vec<RegionOutcome>,
+    /// How a canary fared; where it has faults, nothing was announced.
+    pub verdict: Option<Verdict>,
 }
 
-/// Publishes: check, lease, put what is missing, put the manifest, read back, announce.
+/// A snapshot that may be published, and what the channel points at before.
+pub struct Prepared {
+    pub manifest: Manifest,
+    pub before: Option<ReadPointer>,
+}
+
+/// Publishes: bring to the home store, bring to the regions, announce at home, copy to the regions.
 ///
 /// # Errors
-/// When the channel is held or moved by someone else meanwhile, the snapshot is damaged, or a store fails.
-pub async fn publish(request: &PublishRequest, progress: &mut Progress) -> Result<Published> {
-    let id = chosen_snapshot(request).await?;
-    let manifest = request.from.get_manifest(&id).await.with_context(|| format!("snapshot {id}"))?;
-    let before = read_channel(&request.to, &request.channel).await?;
-    check(request, &manifest, before.as_ref()).await?;
+/// When the channel is held or moved by someone else meanwhile, the snapshot is damaged, or the home store fails. A
+/// region that fails is in what is returned.
+pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mut Progress) -> Result<Published> {
+    let Prepared { manifest, before } = prepared;
     let previous = before.as_ref().map(|before| before.pointer.clone());
-    let sequence = previous.as_ref().map_or(1, |pointer| pointer.sequence + 1);
-    let pointer = Pointer { snapshot: id.clone(), sequence, announced_at: Timestamp::now(), held: false };
-    if let Some(live) = previous.clone().filter(|live| live.snapshot == id) {
-        return Ok(Published {
-            manifest,
-            pointer: live,
-            uploaded_objects: 0,
-            uploaded_bytes: 0,
-            already_live: true,
-            previous,
-        });
+    let home = &request.to.home;
+    let mut published = Published {
+        pointer: Pointer::after(previous.as_ref(), manifest.id.clone()),
+        manifest,
+        uploaded_objects: 0,
+        uploaded_bytes: 0,
+        already_live: false,
+        previous,
+        regions: Vec::new(),
+        verdict: None,
+    };
+    published.pointer.reason.clone_from(&request.reason);
+    if let Some(live) = published.previous.clone().filter(|live| live.snapshot == published.manifest.id) {
+        (published.pointer, published.already_live) = (live, true);
+        return Ok(published);
     }
-    let missing = missing_objects(&request.to, &manifest).await?;
-    let uploaded_bytes = missing.iter().map(|object| object.size_bytes).sum();
-    let uploaded_objects = missing.len();
-    if !request.dry_run {
-        let lease = publish_id(&id);
-        request.to.put_lease(&lease, lease_json(&manifest)).await.context("writing the lease")?;
-        let announced = upload_and_announce(request, &manifest, &missing, before.as_ref(), &pointer, progress).await;
-        // What a failed publish relied on is no longer needed either. A run that was killed leaves its lease to expire,
-        // and so does one that cannot remove it: what matters is done, or told below.
-        if let Err(error) = request.to.delete_lease(&lease).await {
-            progress.note(&format!("the lease {lease} could not be removed, and will expire: {error}"));
+    if request.dry_run {
+        let missing = missing_objects(home, &published.manifest).await?;
+        published.uploaded_objects = missing.len();
+        published.uploaded_bytes = missing.iter().map(|object| object.size_bytes).sum();
+        return Ok(published);
+    }
+    let live = published.previous.as_ref().map(|live| &live.snapshot);
+    let brought = bring::bring(&request.from, home, &published.manifest, live, progress).await?;
+    (published.uploaded_objects, published.uploaded_bytes) = (brought.objects, brought.bytes);
+    let in_regions = bring_to_regions(request, &published.manifest, live, progress).await;
+    let announced = match try_canary(request, &published.manifest, progress).await {
+        Ok(verdict) => {
+            published.verdict = verdict;
+            progress.begin("announce", "", None);
+            match published.was_withdrawn() {
+                true => Ok(()),
+                false => announce(home, &request.channel, before.as_ref(), &published.pointer).await,
+            }
         }
-        announced?;
+        Err(error) => Err(error),
+    };
+    let is_announced = announced.is_ok() && !published.was_withdrawn();
+    for ((region, store), brought) in request.to.others.iter().zip(in_regions) {
+        let result = match (brought, is_announced) {
+            (Ok(brought), true) => {
+                let copied = copy_pointer(store, &request.channel, &published.pointer).await;
+                release(&brought, progress).await;
+                copied.context("copying the pointer")
+            }
+            (Ok(brought), false) => {
+                release(&brought, progress).await;
+                Ok(())
+            }
+            (Err(error), _) => Err(error),
+        };
+        published.regions.push(RegionOutcome { region: region.clone(), result });
     }
-    Ok(Published { manifest, pointer, uploaded_objects, uploaded_bytes, already_live: false, previous })
+    release(&brought, progress).await;
+    progress.end();
+    announced?;
+    if is_announced && request.canary.is_some() {
+        // By now everyone is to serve it.
+        canary::withdraw(&request.to, Some("promoted".to_owned()), progress).await?;
+    }
+    Ok(published)
 }
 
-/// A name for this run that no other has, on whatever machine it runs.
-fn publish_id(snapshot: &SnapshotId) -> String {
-    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-    format!("{snapshot}-{random:016x}")
+async fn try_canary(request: &PublishRequest, manifest: &Manifest, progress: &mut Progress) -> Result<Option<Verdict>> {
+    let Some((plan, board)) = &request.canary else { return Ok(None) };
+    let canary = Canary { stores: &request.to, board, manifest, plan: *plan };
+    canary.run(progress).await.map(Some)
+}
+
+impl Published {
+    /// Whether a canary was worse than what is live.
+    pub fn was_withdrawn(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|verdict| !verdict.faults.is_empty())
+    }
+}
+
+/// Finds what is to be published, and that it may be.
+///
+/// # Errors
+/// When there is no such snapshot, or the channel is held or serves another catalogue.
+pub async fn prepare(request: &PublishRequest) -> Result<Prepared> {
+    let id = chosen_snapshot(request).await?;
+    let manifest = request.from.get_manifest(&id).await.with_context(|| format!("snapshot {id}"))?;
+    let channel = &request.channel;
+    let before = request.to.home.pointer(channel).await.with_context(|| format!("channel '{channel}'"))?;
+    check(request, &manifest, before.as_ref()).await?;
+    Ok(Prepared { manifest, before })
+}
+
+/// Every region at once: a slow one delays the announcement, but none of the others.
+async fn bring_to_regions(
+    request: &PublishRequest,
+    manifest: &Manifest,
+    live: Option<&SnapshotId>,
+    progress: &Progress,
+) -> Vec<Result<Brought>> {
+    let bring = request
+        .to
+        .others
+        .iter()
+        .map(async |(_, store)| bring::bring(&request.from, store, manifest, live, &mut progress.quiet()).await);
+    futures::future::join_all(bring).await
+}
+
+/// What matters is done, or told elsewhere.
+async fn release(brought: &Brought, progress: &Progress) {
+    if let Err(error) = brought.release().await {
+        progress.note(&format!("a lease could not be removed, and will expire: {error}"));
+    }
 }
 
 async fn chosen_snapshot(request: &PublishRequest) -> Result<SnapshotId> {
@@ -86,124 +171,51 @@ async fn chosen_snapshot(request: &PublishRequest) -> Result<SnapshotId> {
     newest.with_context(|| format!("{} holds no snapshot: run 'indexer build' first", request.from.url()))
 }
 
-async fn read_channel(store: &Store, channel: &ChannelName) -> Result<Option<ReadPointer>> {
-    match store.read_pointer(channel, None).await.with_context(|| format!("channel '{channel}'"))? {
-        PointerState::Moved(read) => Ok(Some(read)),
-        PointerState::Missing | PointerState::Unchanged => Ok(None),
-    }
-}
-
 async fn check(request: &PublishRequest, manifest: &Manifest, before: Option<&ReadPointer>) -> Result<()> {
     ensure!(manifest.statistics.product_count > 0, "snapshot {} holds no product", manifest.id);
     let Some(before) = before else { return Ok(()) };
     let channel = &request.channel;
+    if *channel == ChannelName::live()
+        && let Some(canary) = request.to.home.pointer(&ChannelName::canary()).await?
+        && canary::is_under_way(&canary.pointer)
+    {
+        bail!("a canary of {} is under way: wait for its end, or 'indexer withdraw' it", canary.pointer.snapshot);
+    }
+    let why = before.pointer.reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
     ensure!(
         !before.pointer.held,
-        "channel '{channel}' is held at {}: nothing is published until it is resumed",
+        "channel '{channel}' is held at {}{why}: nothing is published until 'indexer resume'",
         before.pointer.snapshot
     );
-    match request.to.get_manifest(&before.pointer.snapshot).await {
+    match request.to.home.get_manifest(&before.pointer.snapshot).await {
         Ok(live) => ensure!(
             live.catalogue == manifest.catalogue,
             "channel '{channel}' serves the catalogue '{}', and this snapshot is of '{}'",
             live.catalogue,
             manifest.catalogue,
         ),
-        // A live manifest that is damaged must not keep its replacement out.
-        Err(Error::Corrupt { .. } | Error::NotFound(_)) => {}
+        // A live manifest that is damaged must not keep its replacement out, nor one whose key is trusted no longer.
+        Err(Error::Corrupt { .. } | Error::NotFound(_) | Error::Untrusted { .. }) => {}
         Err(error) => bail!(error),
     }
     Ok(())
 }
 
-async fn missing_objects(store: &Store, manifest: &Manifest) -> Result<Vec<ObjectRef>> {
-    let mut missing = Vec::new();
-    for object in &manifest.objects {
-        match store.object_size(&object.blake3).await? {
-            None => missing.push(object.clone()),
-            Some(size) => ensure!(
-                size == object.size_bytes,
-                "object {} in {} has {size} bytes in place of {}: the store is damaged; remove that object and publish again",
-                object.blake3,
-                store.url(),
-                object.size_bytes,
-            ),
-        }
-    }
-    Ok(missing)
-}
-
-async fn upload_and_announce(
-    request: &PublishRequest,
-    manifest: &Manifest,
-    missing: &[ObjectRef],
+/// Moves the pointer in the home store.
+///
+/// # Errors
+/// When someone else was faster, or the store fails.
+pub async fn announce(
+    home: &Store,
+    channel: &ChannelName,
     before: Option<&ReadPointer>,
     pointer: &Pointer,
-    progress: &mut Progress,
 ) -> Result<()> {
-    progress.begin("upload", "bytes", Some(missing.iter().map(|object| object.size_bytes).sum()));
-    let mut done = 0;
-    for object in missing {
-        let bytes = request.from.get_object(&object.blake3).await;
-        let bytes = bytes.with_context(|| format!("object {} of {}", object.blake3, request.from.url()))?;
-        let (expected, found) = (object.blake3, Digest::of(&bytes));
-        ensure!(
-            found == expected,
-            "{} in {}: build the snapshot again, which mends it",
-            Error::DigestMismatch { expected, found },
-            request.from.url(),
-        );
-        request.to.put_object(&object.blake3, bytes).await.context("uploading an object")?;
-        done += object.size_bytes;
-        progress.at(done);
-    }
-    request.to.put_manifest(manifest).await.context("uploading the manifest")?;
-    progress.begin("verify", "objects", Some(manifest.objects.len() as u64));
-    let proved = match before {
-        Some(before) => proved_objects(&request.to, &before.pointer.snapshot).await,
-        None => HashSet::new(),
-    };
-    read_back(&request.to, manifest, &proved).await?;
-    progress.begin("announce", "", None);
-    let moved = request.to.move_pointer(&request.channel, before, pointer).await;
-    progress.end();
-    match moved {
+    match home.move_pointer(channel, before, pointer).await {
         Err(Error::Conflict { channel, now }) => bail!(
             "another publish was faster: channel '{channel}' moved to {now} since this run began. \
              Nothing is lost: the snapshot is uploaded. Look at 'indexer status', and publish again if it should replace that one"
         ),
         moved => moved.context("announcing"),
     }
-}
-
-/// The objects of the snapshot that the channel points at: they were read back before it was announced. What a run
-/// that died has uploaded is not among them.
-async fn proved_objects(store: &Store, live: &SnapshotId) -> HashSet<Digest> {
-    let live = store.get_manifest(live).await;
-    live.map_or_else(|_| HashSet::new(), |live| live.objects.iter().map(|object| object.blake3).collect())
-}
-
-/// What is announced must be there and whole: everything is read again, but what the live snapshot has proved, which
-/// is asked for its size.
-async fn read_back(store: &Store, manifest: &Manifest, proved: &HashSet<Digest>) -> Result<()> {
-    let stored = store.get_manifest(&manifest.id).await.context("reading the manifest back")?;
-    ensure!(stored == *manifest, "the manifest that was read back differs from the one that was written");
-    for object in &manifest.objects {
-        let expected = object.blake3;
-        if !proved.contains(&expected) {
-            let found = store.digest_of_object(&expected).await.context("reading an object back")?;
-            ensure!(found == expected, Error::DigestMismatch { expected, found });
-        } else if store.object_size(&expected).await? != Some(object.size_bytes) {
-            bail!("object {expected} went away while this publish ran");
-        }
-    }
-    Ok(())
-}
-
-fn lease_json(manifest: &Manifest) -> Vec<u8> {
-    let objects: Vec<String> = manifest.objects.iter().map(|object| object.blake3.to_string()).collect();
-    let lease = serde_json::json!({
-        "snapshot": manifest.id, "objects": objects, "taken_at": Timestamp::now(), "publisher": env!("CARGO_PKG_VERSION"),
-    });
-    lease.to_string().into_bytes()
 }

@@ -6,25 +6,100 @@ use anyhow::{Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use search::RuleFindings;
 use serde_json::{Value, json};
-use snapshots::{ChannelName, Error, Manifest, PointerState, SnapshotId, Store};
+use snapshots::{ChannelName, Error, Followed, Manifest, SnapshotId, StatusBoard, Store};
 
-/// What each channel points at.
+use crate::regions::Regions;
+use crate::{canary, nodes};
+
+/// What each channel points at, at home and in every region, who is pinned, and what every node serves.
 ///
 /// # Errors
-/// When the store fails.
-pub async fn status(store: &Store) -> Result<Value> {
+/// When the home store fails; of others the fault is told.
+pub async fn status(stores: &Regions, board: Option<&StatusBoard>) -> Result<Value> {
+    let home = &stores.home;
+    let channels = channels_of(home).await?;
+    let mut regions = Vec::new();
+    for (region, store) in &stores.others {
+        let told = match channels_of(store).await {
+            Ok(there) => json!({ "region": region, "store": store.url(), "channels": behind(&channels, there) }),
+            Err(error) => json!({ "region": region, "store": store.url(), "fault": error.to_string() }),
+        };
+        regions.push(told);
+    }
+    let mut pins = Vec::new();
+    for region in home.list_pins().await? {
+        let pin = match home.pointer(&region).await {
+            Ok(Some(read)) => json!({
+                "region": region, "snapshot": read.pointer.snapshot, "pinned_at": read.pointer.announced_at,
+                "reason": read.pointer.reason,
+            }),
+            Ok(None) => continue,
+            Err(error) => json!({ "region": region, "fault": error.to_string() }),
+        };
+        pins.push(pin);
+    }
+    let nodes = match board {
+        None => Value::Null,
+        Some(board) => nodes_of(board, &channels).await?,
+    };
+    Ok(json!({ "store": home.url(), "channels": channels, "regions": regions, "pins": pins, "nodes": nodes }))
+}
+
+/// The nodes of every catalogue and channel that there is.
+async fn nodes_of(board: &StatusBoard, channels: &[Value]) -> Result<Value> {
+    let mut nodes = Vec::new();
+    for channel in channels {
+        let (Some(name), Some(catalogue)) = (channel["channel"].as_str(), channel["catalogue"].as_str()) else {
+            continue;
+        };
+        let newest = channel["sequence"].as_u64().unwrap_or(0);
+        for node in nodes::heard(board, catalogue, name).await? {
+            let served = node.market.served.as_ref().filter(|served| served.followed == Followed::Channel);
+            let mut told = node.to_json();
+            told["channel"] = json!(name);
+            // How many announcements it has yet to follow.
+            told["skew"] = json!(served.map(|served| newest.saturating_sub(served.sequence)));
+            nodes.push(told);
+        }
+    }
+    Ok(Value::Array(nodes))
+}
+
+/// A region's channels, with how many announcements each is behind the home store.
+fn behind(home: &[Value], mut there: Vec<Value>) -> Vec<Value> {
+    for channel in &mut there {
+        let at_home = home.iter().find(|other| other["channel"] == channel["channel"]);
+        let sequence = |channel: &Value| channel["sequence"].as_u64().unwrap_or(0);
+        let behind = at_home.map_or(0, |at_home| sequence(at_home).saturating_sub(sequence(channel)));
+        channel["behind"] = json!(behind);
+    }
+    for channel in home.iter().filter(|channel| channel["nodes"].is_null()) {
+        if !there.iter().any(|other| other["channel"] == channel["channel"]) {
+            there.push(json!({ "channel": channel["channel"], "behind": channel["sequence"] }));
+        }
+    }
+    there
+}
+
+async fn channels_of(store: &Store) -> Result<Vec<Value>> {
     let mut channels = Vec::new();
     for channel in store.list_channels().await? {
-        let pointer = match store.read_pointer(&channel, None).await {
-            Ok(PointerState::Moved(read)) => read.pointer,
-            Ok(_) => continue,
+        let pointer = match store.pointer(&channel).await {
+            Ok(Some(read)) => read.pointer,
+            Ok(None) => continue,
             // One damaged channel must not hide the others.
             Err(error) => {
                 channels.push(json!({ "channel": channel.as_str(), "fault": error.to_string() }));
                 continue;
             }
         };
+        // A canary that is over says nothing about anyone.
+        let is_canary = channel == ChannelName::canary();
+        if is_canary && !canary::is_under_way(&pointer) {
+            continue;
+        }
         let manifest = store.get_manifest(&pointer.snapshot).await;
+        let known = manifest.as_ref().ok();
         channels.push(json!({
             "channel": channel.as_str(),
             "snapshot": pointer.snapshot,
@@ -32,12 +107,15 @@ pub async fn status(store: &Store) -> Result<Value> {
             "announced_at": pointer.announced_at,
             "age_s": age(pointer.announced_at).as_secs(),
             "held": pointer.held,
-            "product_count": manifest.as_ref().ok().map(|manifest| manifest.statistics.product_count),
-            "catalogue": manifest.as_ref().ok().map(|manifest| manifest.catalogue.clone()),
-            "fault": manifest.err().map(|error| error.to_string()),
+            "reason": pointer.reason,
+            "previous": pointer.previous,
+            "nodes": is_canary.then_some(&pointer.nodes),
+            "product_count": known.map(|manifest| manifest.statistics.product_count),
+            "catalogue": known.map(|manifest| manifest.catalogue.clone()),
+            "fault": manifest.as_ref().err().map(|error| error.to_string()),
         }));
     }
-    Ok(json!({ "store": store.url(), "channels": channels }))
+    Ok(channels)
 }
 
 /// Every snapshot of a store, oldest first.
@@ -47,7 +125,7 @@ pub async fn status(store: &Store) -> Result<Value> {
 pub async fn list(store: &Store) -> Result<Value> {
     let mut pointed: Vec<(SnapshotId, String)> = Vec::new();
     for channel in store.list_channels().await? {
-        if let Ok(PointerState::Moved(read)) = store.read_pointer(&channel, None).await {
+        if let Ok(Some(read)) = store.pointer(&channel).await {
             pointed.push((read.pointer.snapshot, channel.to_string()));
         }
     }
@@ -71,7 +149,7 @@ pub async fn list(store: &Store) -> Result<Value> {
 /// When there is neither, or the store fails.
 pub async fn show(store: &Store, name: &str) -> Result<Manifest> {
     if let Ok(channel) = name.parse::<ChannelName>()
-        && let PointerState::Moved(read) = store.read_pointer(&channel, None).await?
+        && let Some(read) = store.pointer(&channel).await?
     {
         return Ok(store.get_manifest(&read.pointer.snapshot).await?);
     }
@@ -84,27 +162,84 @@ pub async fn show(store: &Store, name: &str) -> Result<Manifest> {
 
 /// `status` for people.
 pub fn status_text(status: &Value) -> String {
-    let channels = status["channels"].as_array().map_or(&[][..], Vec::as_slice);
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let channels = list(&status["channels"]);
     if channels.is_empty() {
         return format!("{}: nothing has been announced yet\n", status["store"].as_str().unwrap_or_default());
     }
     let rows = channels.iter().map(|channel| {
-        let state = match (channel["held"].as_bool(), channel["fault"].as_str()) {
-            (_, Some(fault)) => format!("DAMAGED: {fault}"),
-            (Some(true), _) => "HELD: publishers refuse until it is resumed".to_owned(),
-            _ => String::new(),
-        };
-        let age = channel["age_s"].as_i64().unwrap_or(0);
         vec![
             text(&channel["channel"]),
             text(&channel["snapshot"]),
             text(&channel["sequence"]),
-            duration(age),
+            duration(channel["age_s"].as_i64().unwrap_or(0)),
             text(&channel["product_count"]),
-            state,
+            channel_state(channel),
         ]
     });
-    table(&["CHANNEL", "SNAPSHOT", "SEQUENCE", "ANNOUNCED", "PRODUCTS", ""], rows.collect())
+    let mut out = table(&["CHANNEL", "SNAPSHOT", "SEQUENCE", "ANNOUNCED", "PRODUCTS", ""], rows.collect());
+    for pin in list(&status["pins"]) {
+        let reason = pin["reason"].as_str().map_or(String::new(), |reason| format!(": {reason}"));
+        let _ = writeln!(out, "\nregion {} is PINNED to {}{reason}", text(&pin["region"]), text(&pin["snapshot"]));
+    }
+    let regions = list(&status["regions"]);
+    let rows: Vec<Vec<String>> = regions.iter().flat_map(region_rows).collect();
+    if !rows.is_empty() {
+        out += "\n";
+        out += &table(&["REGION", "CHANNEL", "SNAPSHOT", ""], rows);
+    }
+    if let Some(nodes) = status["nodes"].as_array() {
+        out += "\n";
+        out += &nodes_text(nodes);
+    }
+    out
+}
+
+fn channel_state(channel: &Value) -> String {
+    let reason = channel["reason"].as_str().map_or(String::new(), |reason| format!(" ({reason})"));
+    match (channel["fault"].as_str(), channel["held"].as_bool(), channel["nodes"].as_array()) {
+        (Some(fault), ..) => format!("DAMAGED: {fault}"),
+        (_, Some(true), _) => format!("HELD{reason}: publishers refuse until 'indexer resume'"),
+        (.., Some(nodes)) => format!("CANARY on {}", nodes.iter().map(text).collect::<Vec<_>>().join(", ")),
+        _ => reason.trim_start().to_owned(),
+    }
+}
+
+fn region_rows(region: &Value) -> Vec<Vec<String>> {
+    let name = text(&region["region"]);
+    if let Some(fault) = region["fault"].as_str() {
+        return vec![vec![name, String::new(), String::new(), format!("DOWN: {fault}")]];
+    }
+    let channels = region["channels"].as_array().map_or(&[][..], Vec::as_slice);
+    let row = |channel: &Value| {
+        let state = match (channel["fault"].as_str(), channel["behind"].as_u64()) {
+            (Some(fault), _) => format!("DAMAGED: {fault}"),
+            (_, Some(0) | None) => "up to date".to_owned(),
+            (_, Some(behind)) => format!("{behind} BEHIND: 'indexer sync' brings it up"),
+        };
+        let snapshot = channel["snapshot"].as_str().unwrap_or("nothing").to_owned();
+        vec![name.clone(), text(&channel["channel"]), snapshot, state]
+    };
+    channels.iter().map(row).collect()
+}
+
+fn nodes_text(nodes: &[Value]) -> String {
+    if nodes.is_empty() {
+        return "no node was heard of in the last minute\n".to_owned();
+    }
+    let row = |node: &Value| {
+        let state = match (node["fault"].as_str(), node["followed"].as_str(), node["skew"].as_u64()) {
+            (Some(fault), ..) => format!("FAULT: {fault}"),
+            (_, Some("pin"), _) => "PINNED".to_owned(),
+            (_, Some("canary"), _) => "CANARY".to_owned(),
+            (.., Some(0)) => "ok".to_owned(),
+            (.., Some(skew)) => format!("{skew} behind"),
+            _ => "serves nothing yet".to_owned(),
+        };
+        let snapshot = node["snapshot"].as_str().unwrap_or("nothing").to_owned();
+        vec![text(&node["region"]), text(&node["node"]), text(&node["market"]), snapshot, text(&node["version"]), state]
+    };
+    table(&["REGION", "NODE", "MARKET", "SERVES", "VERSION", ""], nodes.iter().map(row).collect())
 }
 
 /// `list` for people.
@@ -191,7 +326,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let rows: Vec<Vec<String>> =
         std::iter::once(header.iter().map(|name| (*name).to_owned()).collect()).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

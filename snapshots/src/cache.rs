@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use crate::channel::Pointer;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::liveness::Liveness;
 use crate::manifest::{Manifest, ObjectRef, Role};
 use crate::mapping::Mapping;
 use crate::segment::Segment;
+use crate::signing::KeyId;
 use crate::store::{Store, replace_file};
+use crate::watch::Target;
 
 const RANGE_BYTES: u64 = 8 * 1024 * 1024;
 const RANGES_AT_ONCE: usize = 4;
@@ -41,7 +42,11 @@ pub struct Installed {
 /// What was served last, for a start while the store is away.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Remembered {
-    pub pointer: Pointer,
+    #[serde(flatten)]
+    pub target: Target,
+    /// The keys that were trusted when it was taken from the store.
+    #[serde(default)]
+    pub trusted: Vec<KeyId>,
     pub manifest: Manifest,
 }
 

@@ -20,6 +20,14 @@ pub enum Error {
     Conflict { channel: String, now: String },
     #[error("{what} is damaged: {reason}")]
     Corrupt { what: String, reason: String },
+    #[error("'{text}' is no name of a {what}: give 1 to 32 of a-z, 0-9 and -")]
+    Name { what: String, text: String },
+    #[error("{0}")]
+    Key(String),
+    #[error("{what} is not trusted: {reason}")]
+    Untrusted { what: String, reason: String },
+    #[error("sequence {announced} is announced, and {seen} was seen before: this copy of the pointer is behind")]
+    Older { announced: u64, seen: u64 },
     #[error("object {expected} is damaged: its bytes have the digest {found}")]
     DigestMismatch { expected: Digest, found: Digest },
     #[error("{what} has format version {found}, and this build reads up to {supported}: a newer build is needed")]
@@ -63,7 +71,7 @@ impl Error {
                     | object_store::Error::NotSupported { .. }
             ),
             // Bytes are checked on arrival; a second download may bring the right ones.
-            Self::DigestMismatch { .. } | Self::Io { .. } => true,
+            Self::DigestMismatch { .. } | Self::Io { .. } | Self::Older { .. } => true,
             _ => false,
         }
     }

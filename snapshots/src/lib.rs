@@ -14,7 +14,9 @@ mod mapping;
 mod money;
 mod product;
 mod segment;
+mod signing;
 mod snapshot;
+mod status;
 mod store;
 mod watch;
 
@@ -22,7 +24,7 @@ pub use cache::{Cache, Installed, Remembered};
 pub use catalogue::{
     Catalogue, CatalogueError, Facet, FacetKind, FacetOrder, PRODUCT_FIELDS, SearchField, Sort, SortOrder,
 };
-pub use channel::{ChannelName, Pointer};
+pub use channel::{ChannelName, Pointer, RegionName};
 pub use digest::Digest;
 pub use draft::{Draft, DraftSegment};
 pub use error::Error;
@@ -38,6 +40,8 @@ pub use segment::{
     ABSENT, ColumnReport, FacetInfo, FacetRows, FragmentKey, NumberInfo, RecordView, SectionWriter, Segment,
     SegmentWriter, id_hash,
 };
+pub use signing::{KeyId, SigningKey, Trust};
 pub use snapshot::{LiveSegment, Snapshot, install};
-pub use store::{PointerState, PointerVersion, ReadPointer, Store};
-pub use watch::Watcher;
+pub use status::{MarketStatus, NodeStatus, SILENT_AFTER, ServedStatus, StatusBoard, Traffic};
+pub use store::{Lease, PointerName, PointerState, PointerVersion, ReadPointer, Store};
+pub use watch::{Followed, Place, Target, Watcher};

@@ -1,44 +1,138 @@
-//! Watching a channel: conditional reads at a steady pace with jitter, slower while the store is away.
+//! Watching what a node is to serve: conditional reads at a steady pace with jitter, slower while the store is away.
+//!
+//! A channel says what is served; a canary says otherwise for the nodes that it names, and a pin for a whole region.
 
 use std::time::Duration;
 
-use crate::channel::ChannelName;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::channel::{ChannelName, Pointer, RegionName};
 use crate::error::Error;
-use crate::store::{PointerState, PointerVersion, ReadPointer, Store};
+use crate::store::{PointerName, PointerState, PointerVersion, Store};
 
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Follows one channel's pointer.
+/// What a node follows, and is thereby to serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    pub pointer: Pointer,
+    #[serde(default)]
+    pub followed: Followed,
+}
+
+/// Which pointer it is that a node follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Followed {
+    #[default]
+    Channel,
+    Canary,
+    Pin,
+}
+
+/// Where a node stands, as far as pins and canaries go.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The region whose pin is heeded.
+    pub region: Option<RegionName>,
+    /// The name by which a canary knows the node.
+    pub node: Option<String>,
+}
+
+/// Follows what one node is to serve from one store.
 pub struct Watcher {
     store: Store,
-    channel: ChannelName,
+    place: Place,
     interval: Duration,
-    known: Option<PointerVersion>,
+    channel: Seen,
+    canary: Option<Seen>,
+    pin: Option<Seen>,
     /// Failed polls in a row.
     failures: u32,
     random: u64,
 }
 
+/// A pointer as it was read last.
+struct Seen {
+    name: PointerName,
+    known: Option<(PointerVersion, Pointer)>,
+    /// The highest sequence that was ever seen: a copy of a pointer can be behind.
+    highest: u64,
+}
+
+impl Seen {
+    fn new(name: PointerName) -> Self {
+        Self { name, known: None, highest: 0 }
+    }
+
+    async fn poll(&mut self, store: &Store) -> Result<Option<&Pointer>, Error> {
+        let version = self.known.as_ref().map(|(version, _)| version);
+        match store.read_pointer(self.name.clone(), version).await? {
+            PointerState::Unchanged => {}
+            PointerState::Missing => self.known = None,
+            PointerState::Moved(read) => {
+                let sequence = read.pointer.sequence;
+                if sequence < self.highest {
+                    return Err(Error::Older { announced: sequence, seen: self.highest });
+                }
+                self.highest = sequence;
+                self.known = Some((read.version().clone(), read.pointer));
+            }
+        }
+        Ok(self.known.as_ref().map(|(_, pointer)| pointer))
+    }
+}
+
 impl Watcher {
-    pub fn new(store: Store, channel: ChannelName, interval: Duration) -> Self {
+    pub fn new(store: Store, channel: ChannelName, place: Place, interval: Duration) -> Self {
         // Nodes that start together must not poll together; the address of a fresh allocation is random enough.
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), channel.as_str());
-        Self { store, channel, interval, known: None, failures: 0, random: seed | 1 }
+        let canary = place.node.as_ref().filter(|_| channel == ChannelName::live());
+        Self {
+            store,
+            interval,
+            channel: Seen::new(PointerName::from(&channel)),
+            canary: canary.map(|_| Seen::new(PointerName::from(&ChannelName::canary()))),
+            pin: place.region.as_ref().map(|region| Seen::new(PointerName::from(region))),
+            place,
+            failures: 0,
+            random: seed | 1,
+        }
     }
 
-    /// Asks once whether the pointer moved since [`Watcher::accept`].
+    /// Takes note of what was served before this process began: nothing older than that is followed.
+    pub fn remember(&mut self, served: &Target) {
+        if served.followed == Followed::Channel {
+            self.channel.highest = self.channel.highest.max(served.pointer.sequence);
+        }
+    }
+
+    /// Asks what is to be served now; None where nothing was ever announced.
     ///
     /// # Errors
-    /// When the store fails or the pointer is damaged; the next pause is then longer.
-    pub async fn poll(&mut self) -> Result<PointerState, Error> {
-        let state = self.store.read_pointer(&self.channel, self.known.as_ref()).await;
-        self.failures = if state.is_ok() { 0 } else { self.failures.saturating_add(1) };
-        state
+    /// When the store fails, or a pointer is damaged, not trusted, or older than one that was seen; the next pause is
+    /// then longer.
+    pub async fn poll(&mut self) -> Result<Option<Target>, Error> {
+        let target = self.ask().await;
+        self.failures = if target.is_ok() { 0 } else { self.failures.saturating_add(1) };
+        target
     }
 
-    /// Takes note that this version is dealt with; until then, polling returns it again.
-    pub fn accept(&mut self, pointer: &ReadPointer) {
-        self.known = Some(pointer.version().clone());
+    async fn ask(&mut self) -> Result<Option<Target>, Error> {
+        if let Some(pin) = &mut self.pin
+            && let Some(pointer) = pin.poll(&self.store).await?
+        {
+            return Ok(Some(Target { pointer: pointer.clone(), followed: Followed::Pin }));
+        }
+        if let (Some(canary), Some(node)) = (&mut self.canary, &self.place.node)
+            && let Some(pointer) = canary.poll(&self.store).await?
+            && pointer.is_canary_of(node, Timestamp::now())
+        {
+            return Ok(Some(Target { pointer: pointer.clone(), followed: Followed::Canary }));
+        }
+        let pointer = self.channel.poll(&self.store).await?;
+        Ok(pointer.map(|pointer| Target { pointer: pointer.clone(), followed: Followed::Channel }))
     }
 
     /// How long to wait before the next poll: the interval give or take a fifth, doubled for each failure in a row.

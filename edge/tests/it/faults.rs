@@ -170,6 +170,6 @@ fn an_older_sequence_is_not_followed() {
     let sequence = shop.announce(&beta.id);
     edge.wait_for_sequence(sequence);
     fs::write(&pointer, old).expect("a copy that lags behind");
-    edge.wait_for_fault("older than what is served");
+    edge.wait_for_fault("this copy of the pointer is behind");
     assert_eq!(edge.get("/v1/search?q=lamp").json()["hits"][0]["brand"], "beta");
 }

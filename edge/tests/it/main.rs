@@ -3,6 +3,7 @@
 mod api;
 mod client;
 mod faults;
+mod following;
 mod limits;
 mod process;
 mod protocols;

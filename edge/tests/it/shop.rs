@@ -73,7 +73,7 @@ impl Shop {
             };
             let sequence = before.as_ref().map_or(1, |read| read.pointer.sequence + 1);
             let announced_at = "2026-01-01T00:00:00Z".parse().expect("a time");
-            let pointer = Pointer { snapshot: id.clone(), sequence, announced_at, held: false };
+            let pointer = Pointer { announced_at, ..Pointer::new(id.clone(), sequence) };
             self.store.move_pointer(&live, before.as_ref(), &pointer).await.expect("an announcement");
             sequence
         })

@@ -1,6 +1,7 @@
 //! Tests of the indexer as a process.
 
 mod building;
+mod channels;
 mod checking;
 mod command;
 mod evaluating;

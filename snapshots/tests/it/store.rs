@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use azurite::Azurite;
+use jiff::Timestamp;
 use snapshots::{
-    ChannelName, Digest, Error, Manifest, ObjectRef, Pointer, PointerState, ReadPointer, Role, SegmentRef, SnapshotId,
-    Statistics, Store, Watcher,
+    ChannelName, Digest, Error, Followed, Lease, Manifest, NodeStatus, ObjectRef, Place, Pointer, PointerState,
+    ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard, Store, Target, Trust,
+    Watcher,
 };
 
 #[tokio::test]
@@ -17,7 +19,7 @@ async fn a_directory_keeps_the_contract() {
     check_contract(&Store::open(&url, &[]).expect("a store")).await;
     // A second process on the same directory sees the same.
     let again = Store::open(&url, &[]).expect("a store");
-    assert_eq!(again.list_channels().await.expect("channels").len(), 1);
+    assert_eq!(again.list_channels().await.expect("channels").len(), 3);
 }
 
 #[tokio::test]
@@ -41,7 +43,14 @@ async fn check_contract(store: &Store) {
     pointers_move_by_compare_and_swap(store).await;
     a_watcher_sees_each_move_once(store).await;
     one_of_many_racing_moves_wins(store).await;
-    store.put_lease("publish-1", b"{}".to_vec()).await.expect("a lease");
+    pins_and_canaries_come_first(store).await;
+    older_copies_are_not_followed(store).await;
+    only_the_trusted_are_read(store).await;
+    nodes_tell_what_they_serve(store).await;
+    let lease = Lease::of(&manifest(3));
+    store.put_lease("publish-1", &lease).await.expect("a lease");
+    assert_eq!(store.list_leases().await.expect("leases"), ["publish-1"]);
+    assert_eq!(store.get_lease("publish-1").await.expect("the lease"), lease);
     store.delete_lease("publish-1").await.expect("no lease");
     store.delete_lease("publish-1").await.expect("a lease that is gone is no error");
 }
@@ -109,7 +118,7 @@ async fn manifests_are_written_once(store: &Store) {
 
 fn pointer(snapshot: &str, sequence: u64) -> Pointer {
     let announced_at = "2026-01-01T00:00:00Z".parse().expect("a time");
-    Pointer { snapshot: snapshot.parse().expect("an id"), sequence, announced_at, held: false }
+    Pointer { announced_at, ..Pointer::new(snapshot.parse().expect("an id"), sequence) }
 }
 
 async fn read(store: &Store, channel: &ChannelName) -> ReadPointer {
@@ -142,16 +151,102 @@ async fn pointers_move_by_compare_and_swap(store: &Store) {
 
 async fn a_watcher_sees_each_move_once(store: &Store) {
     let live = ChannelName::live();
-    let mut watcher = Watcher::new(store.clone(), live.clone(), Duration::from_secs(5));
-    let PointerState::Moved(seen) = watcher.poll().await.expect("a poll") else { panic!("nothing there") };
-    assert!(matches!(watcher.poll().await, Ok(PointerState::Moved(_))), "until it is accepted, it is told again");
-    watcher.accept(&seen);
-    assert!(matches!(watcher.poll().await, Ok(PointerState::Unchanged)));
+    let mut watcher = Watcher::new(store.clone(), live.clone(), Place::default(), Duration::from_secs(5));
+    let target = |pointer: Pointer, followed| Some(Target { pointer, followed });
+    let mut check = async |expected| assert_eq!(watcher.poll().await.expect("a poll"), expected);
+    check(target(pointer("b", 2), Followed::Channel)).await;
+    check(target(pointer("b", 2), Followed::Channel)).await;
+    let seen = read(store, &live).await;
     store.move_pointer(&live, Some(&seen), &pointer("c", 3)).await.expect("a move");
-    let PointerState::Moved(moved) = watcher.poll().await.expect("a poll") else { panic!("it has not moved") };
-    assert_eq!(moved.pointer, pointer("c", 3));
+    check(target(pointer("c", 3), Followed::Channel)).await;
     let calm: Vec<Duration> = (0..100).map(|_| watcher.pause()).collect();
     assert!(calm.iter().all(|pause| (4_000..=6_000).contains(&pause.as_millis())), "five seconds give or take a fifth");
+}
+
+/// A pin comes before a canary, and a canary before the channel.
+async fn pins_and_canaries_come_first(store: &Store) {
+    let (live, canary) = (ChannelName::live(), ChannelName::canary());
+    let region: RegionName = "westeurope".parse().expect("a name");
+    let place = Place { region: Some(region.clone()), node: Some("n1".into()) };
+    let mut watcher = Watcher::new(store.clone(), live.clone(), place, Duration::from_secs(5));
+    let mut check = async |snapshot: &str, followed| {
+        let target = watcher.poll().await.expect("a poll").expect("a target");
+        assert_eq!((target.pointer.snapshot.as_str(), target.followed), (snapshot, followed));
+    };
+    let current = read(store, &live).await.pointer.snapshot.to_string();
+    check(&current, Followed::Channel).await;
+    let of = |nodes: &[&str], sequence| Pointer {
+        nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+        ..pointer("tried", sequence)
+    };
+    store.move_pointer(&canary, None, &of(&["n2"], 1)).await.expect("a canary");
+    check(&current, Followed::Channel).await;
+    let seen = read(store, &canary).await;
+    store.move_pointer(&canary, Some(&seen), &of(&["n2", "n1"], 2)).await.expect("a canary");
+    check("tried", Followed::Canary).await;
+    store.move_pointer(&region, None, &pointer("pinned", 9)).await.expect("a pin");
+    assert_eq!(store.list_pins().await.expect("pins"), std::slice::from_ref(&region));
+    check("pinned", Followed::Pin).await;
+    assert!(store.unpin(&region).await.expect("no pin"));
+    assert!(!store.unpin(&region).await.expect("no pin"));
+    check("tried", Followed::Canary).await;
+    let seen = read(store, &canary).await;
+    let over = Pointer { until: Some("2026-01-02T00:00:00Z".parse().expect("a time")), ..of(&["n1"], 3) };
+    store.move_pointer(&canary, Some(&seen), &over).await.expect("a canary that is over");
+    check(&current, Followed::Channel).await;
+}
+
+/// A copy of a pointer that is behind what was seen is not followed, not even after a restart.
+async fn older_copies_are_not_followed(store: &Store) {
+    let live = ChannelName::live();
+    let served = Target { pointer: pointer("z", 99), followed: Followed::Channel };
+    let mut watcher = Watcher::new(store.clone(), live, Place::default(), Duration::from_secs(5));
+    watcher.remember(&served);
+    assert!(matches!(watcher.poll().await, Err(Error::Older { seen: 99, .. })));
+}
+
+async fn nodes_tell_what_they_serve(store: &Store) {
+    let board = StatusBoard::new(store.clone());
+    let status = |node: &str| NodeStatus {
+        node: node.into(),
+        region: "westeurope".parse().expect("a name"),
+        version: "1".into(),
+        started_at: Timestamp::now(),
+        reported_at: Timestamp::now(),
+        draining: false,
+        markets: Vec::new(),
+    };
+    for node in ["b", "a", "b"] {
+        board.write(&status(node)).await.expect("a status");
+    }
+    let names = |nodes: Vec<NodeStatus>| nodes.into_iter().map(|status| status.node).collect::<Vec<_>>();
+    assert_eq!(names(board.read_all().await.expect("statuses")), ["a", "b"]);
+    board.remove(&status("a").region, "a").await.expect("no status");
+    assert_eq!(names(board.read_all().await.expect("statuses")), ["b"]);
+}
+
+/// Who trusts some keys reads nothing else, neither pointers nor manifests, and may trust two at once.
+async fn only_the_trusted_are_read(store: &Store) {
+    let keys = [(); 2].map(|()| SigningKey::generate().expect("a key"));
+    let [one, two] = keys.each_ref().map(|(private, _)| SigningKey::from_pem(private).expect("a key"));
+    let trust = |pem: &str| Some(Trust::from_pem(pem).expect("public keys"));
+    let channel: ChannelName = "signed".parse().expect("a name");
+    let manifest = manifest(7);
+    store.put_manifest(&manifest).await.expect("a manifest that nobody signed");
+    store.move_pointer(&channel, None, &pointer("a", 1)).await.expect("a pointer that nobody signed");
+    let careful = store.clone().trusting(trust(&keys[0].1));
+    assert!(matches!(careful.get_manifest(&manifest.id).await, Err(Error::Untrusted { .. })));
+    assert!(matches!(careful.read_pointer(&channel, None).await, Err(Error::Untrusted { .. })));
+    let seen = read(store, &channel).await;
+    let signing = store.clone().signing(Some(two));
+    signing.put_manifest(&manifest).await.expect("the same manifest, signed now");
+    signing.move_pointer(&channel, Some(&seen), &pointer("b", 2)).await.expect("a signed pointer");
+    assert!(matches!(careful.get_manifest(&manifest.id).await, Err(Error::Untrusted { .. })), "signed by another");
+    let both = store.clone().trusting(trust(&format!("{}{}", keys[0].1, keys[1].1)));
+    assert_eq!(both.get_manifest(&manifest.id).await.expect("trusted"), manifest);
+    assert_eq!(both.read_pointer(&channel, None).await.map(|_| ()).map_err(|error| error.to_string()), Ok(()));
+    store.clone().signing(Some(one)).put_manifest(&manifest).await.expect("signed by both");
+    assert_eq!(careful.get_manifest(&manifest.id).await.expect("trusted"), manifest);
 }
 
 async fn one_of_many_racing_moves_wins(store: &Store) {

@@ -104,7 +104,7 @@ fn the_current_version_is_written_as_it_was() {
         let store = Store::directory(&golden).expect("the golden store");
         let manifest = write_snapshot(&store, scratch.path(), SETTINGS, vec![(products(), outdated())]);
         let announced_at = manifest.created_at;
-        let pointer = snapshots::Pointer { snapshot: manifest.id, sequence: 1, announced_at, held: false };
+        let pointer = snapshots::Pointer { announced_at, ..snapshots::Pointer::new(manifest.id, 1) };
         wait_for(store.move_pointer(&ChannelName::live(), None, &pointer)).expect("a pointer");
     }
     for object in &manifest.objects {

@@ -1,7 +1,10 @@
 //! Where snapshots are kept: Azure Blob, a directory or memory behind one type, by URL.
 //!
-//! Objects and manifests are written create-only. The one thing that moves is a channel's pointer, and it moves by
-//! compare-and-swap.
+//! Objects and manifests are written create-only. What moves is in `pointers`.
+
+mod directory;
+mod leases;
+mod pointers;
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -14,21 +17,29 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
-    UpdateVersion, WriteMultipart,
+    BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode, RetryConfig, WriteMultipart,
 };
 use url::Url;
 
-use crate::channel::{ChannelName, MAX_POINTER_BYTES, Pointer};
+pub(crate) use directory::replace_file;
+pub use leases::Lease;
+pub use pointers::{PointerName, PointerState, PointerVersion, ReadPointer};
+
+use crate::channel::RegionName;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::{Manifest, SnapshotId, limits::MANIFEST_BYTES};
 use crate::mapping::Mapping;
+use crate::signing::{KeyId, Signature, SigningKey, Trust};
+use crate::status::MAX_STATUS_BYTES;
 
 /// Objects above this go up in parts.
 const SINGLE_PUT_BYTES: usize = 32 * 1024 * 1024;
 const PART_BYTES: usize = 8 * 1024 * 1024;
 const PARTS_AT_ONCE: usize = 4;
+/// What a manifest's signature is of.
+const MANIFEST_KIND: &str = "manifest";
+const MAX_SIGNATURE_BYTES: u64 = 1024;
 /// A store that lists more snapshots than this is not listed further.
 const MAX_LISTED: usize = 10_000;
 
@@ -40,32 +51,10 @@ pub struct Store {
     url: String,
     /// The root folder, where the store is a directory.
     directory: Option<PathBuf>,
-}
-
-/// A pointer as it was read, with what is needed to move it or to ask whether it moved.
-#[derive(Clone, Debug)]
-pub struct ReadPointer {
-    pub pointer: Pointer,
-    version: PointerVersion,
-}
-
-/// A version of a pointer, opaque to all but the store it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PointerVersion(Option<String>);
-
-/// What a conditional read of a pointer found.
-#[derive(Clone, Debug)]
-pub enum PointerState {
-    /// No one has announced to the channel yet.
-    Missing,
-    Unchanged,
-    Moved(ReadPointer),
-}
-
-impl ReadPointer {
-    pub fn version(&self) -> &PointerVersion {
-        &self.version
-    }
+    /// Where only some are trusted: whoever signed what is read.
+    trust: Option<Trust>,
+    /// What is written is signed with this.
+    key: Option<SigningKey>,
 }
 
 impl Store {
@@ -124,7 +113,24 @@ impl Store {
     }
 
     fn with(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str, directory: Option<PathBuf>) -> Self {
-        Self { objects, prefix, url: url.to_owned(), directory }
+        Self { objects, prefix, url: url.to_owned(), directory, trust: None, key: None }
+    }
+
+    /// The same store, of which only manifests and pointers are read that someone trusted has signed.
+    #[must_use]
+    pub fn trusting(self, trust: Option<Trust>) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// The same store, to which manifests and pointers are written signed.
+    #[must_use]
+    pub fn signing(self, key: Option<SigningKey>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// The keys that are trusted; none where all are.
+    pub fn trusted_keys(&self) -> Vec<KeyId> {
+        self.trust.iter().flat_map(|trust| trust.keys().cloned()).collect()
     }
 
     pub fn url(&self) -> &str {
@@ -232,13 +238,20 @@ impl Store {
         Ok(Digest::from(hasher.finalize()))
     }
 
-    /// Writes a manifest. Returns false where the same manifest was there already.
+    /// Writes a manifest, and beside it a signature where this store has a key. Returns false where the same manifest
+    /// was there already.
     ///
     /// # Errors
     /// When another manifest has this id, or the store fails.
     pub async fn put_manifest(&self, manifest: &Manifest) -> Result<bool, Error> {
         let path = self.manifest_path(&manifest.id);
-        if self.put_new(&path, manifest.to_json().into()).await? {
+        let json = manifest.to_json();
+        if let Some(key) = &self.key {
+            // First, so that a manifest that can be read can be verified. Signing the same bytes twice is the same.
+            let signature = key.sign(MANIFEST_KIND, &json).to_string();
+            self.put_new(&self.signature_path(&manifest.id, key.id()), signature.into()).await?;
+        }
+        if self.put_new(&path, json.into()).await? {
             return Ok(true);
         }
         match self.get_manifest(&manifest.id).await? == *manifest {
@@ -256,10 +269,35 @@ impl Store {
         if manifest.id != *id {
             return Err(Error::corrupt(path.to_string(), format!("it is the manifest of {}", manifest.id)));
         }
-        match manifest.is_sealed_in(&bytes) {
-            true => Ok(manifest),
-            false => Err(Error::corrupt("manifest", "its content is not what its id was made from")),
+        if !manifest.is_sealed_in(&bytes) {
+            return Err(Error::corrupt("manifest", "its content is not what its id was made from"));
         }
+        self.verify_manifest(id, &bytes).await?;
+        Ok(manifest)
+    }
+
+    /// That someone who is trusted has signed a manifest; the signatures of several lie side by side.
+    async fn verify_manifest(&self, id: &SnapshotId, json: &[u8]) -> Result<(), Error> {
+        let Some(trust) = &self.trust else { return Ok(()) };
+        let mut refused = Error::Untrusted {
+            what: format!("snapshot {id}"),
+            reason: "none of the trusted keys has signed it".to_owned(),
+        };
+        for key in trust.keys() {
+            let path = self.signature_path(id, key);
+            let text = match self.get_small(&path, GetOptions::new(), MAX_SIGNATURE_BYTES).await {
+                Ok((bytes, _)) => String::from_utf8_lossy(&bytes).into_owned(),
+                Err(Error::NotFound(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let signature =
+                Signature::parse(&text).ok_or_else(|| Error::corrupt(path.to_string(), "it is no signature"));
+            match signature.and_then(|signature| trust.verify(MANIFEST_KIND, json, &signature)) {
+                Ok(()) => return Ok(()),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
     }
 
     /// The ids of all manifests, oldest first.
@@ -274,121 +312,11 @@ impl Store {
         Ok(ids)
     }
 
-    /// The channels that someone has announced to.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn list_channels(&self) -> Result<Vec<ChannelName>, Error> {
-        let names = self.list_names("channels").await?;
-        Ok(names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect())
-    }
-
-    /// Reads a channel's pointer; given the version that is known, only where it moved.
-    ///
-    /// # Errors
-    /// When the pointer is damaged or the store fails.
-    pub async fn read_pointer(
-        &self,
-        channel: &ChannelName,
-        known: Option<&PointerVersion>,
-    ) -> Result<PointerState, Error> {
-        let etag = known.and_then(|version| version.0.clone());
-        let options = GetOptions::new().with_if_none_match(etag);
-        match self.get_small(&self.channel_path(channel), options, MAX_POINTER_BYTES).await {
-            Ok((bytes, etag)) => {
-                let pointer = Pointer::from_json(&bytes)?;
-                Ok(PointerState::Moved(ReadPointer { pointer, version: PointerVersion(etag) }))
-            }
-            Err(Error::NotFound(_)) => Ok(PointerState::Missing),
-            Err(Error::Store(object_store::Error::NotModified { .. })) => Ok(PointerState::Unchanged),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Moves a channel's pointer if it is still where `expected` saw it (None: nowhere yet).
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when someone else moved it; otherwise when the store fails.
-    pub async fn move_pointer(
-        &self,
-        channel: &ChannelName,
-        expected: Option<&ReadPointer>,
-        pointer: &Pointer,
-    ) -> Result<(), Error> {
-        let path = self.channel_path(channel);
-        let payload = PutPayload::from(pointer.to_json());
-        let moved = match (expected, &self.directory) {
-            (None, _) => self.objects.put_opts(&path, payload, PutMode::Create.into()).await.map(|_| ()),
-            (Some(expected), Some(folder)) => {
-                return self.move_in_directory(folder.clone(), channel, expected, pointer).await;
-            }
-            (Some(expected), None) => {
-                let version = UpdateVersion { e_tag: expected.version.0.clone(), version: None };
-                self.objects.put_opts(&path, payload, PutMode::Update(version).into()).await.map(|_| ())
-            }
-        };
-        match moved {
-            Ok(()) => Ok(()),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                self.explain_conflict(channel, pointer).await
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Writes what a running publish relies on, before its first object.
-    ///
-    /// # Errors
-    /// When a lease of this name is there already, or the store fails.
-    pub async fn put_lease(&self, publish_id: &str, json: Vec<u8>) -> Result<(), Error> {
-        let path = self.path(&["leases", &format!("{publish_id}.json")]);
-        match self.put_new(&path, json.into()).await? {
-            true => Ok(()),
-            false => Err(Error::Exists(path.to_string())),
-        }
-    }
-
-    /// # Errors
-    /// When the store fails; a lease that is gone already is no error.
-    pub async fn delete_lease(&self, publish_id: &str) -> Result<(), Error> {
-        match self.objects.delete(&self.path(&["leases", &format!("{publish_id}.json")])).await {
+    async fn delete(&self, path: &Path) -> Result<(), Error> {
+        match self.objects.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// A lost answer makes a client try again, and the second try then finds its own first one in place: that is no
-    /// conflict.
-    async fn explain_conflict(&self, channel: &ChannelName, wanted: &Pointer) -> Result<(), Error> {
-        let now = match self.read_pointer(channel, None).await? {
-            PointerState::Moved(found) if found.pointer == *wanted => return Ok(()),
-            PointerState::Moved(found) => format!("{} (sequence {})", found.pointer.snapshot, found.pointer.sequence),
-            _ => "nothing".to_owned(),
-        };
-        Err(Error::Conflict { channel: channel.to_string(), now })
-    }
-
-    /// A directory has no conditional put, so a lock that dies with its holder guards a read, a comparison and an
-    /// atomic rename.
-    async fn move_in_directory(
-        &self,
-        folder: PathBuf,
-        channel: &ChannelName,
-        expected: &ReadPointer,
-        pointer: &Pointer,
-    ) -> Result<(), Error> {
-        let lock = tokio::task::spawn_blocking({
-            let folder = folder.join("locks");
-            let name = format!("{channel}.lock");
-            move || lock_file(&folder, &name)
-        });
-        let _lock = lock.await.map_err(|error| Error::corrupt("lock", error))??;
-        match self.read_pointer(channel, Some(&expected.version)).await? {
-            PointerState::Unchanged => {}
-            _ => return self.explain_conflict(channel, pointer).await,
-        }
-        let target = folder.join("channels").join(format!("{channel}.json"));
-        replace_file(&target, &pointer.to_json())
     }
 
     async fn put_new(&self, path: &Path, bytes: Bytes) -> Result<bool, Error> {
@@ -413,16 +341,38 @@ impl Store {
         Ok((found.bytes().await?, etag))
     }
 
+    pub(crate) async fn put_status(&self, region: &RegionName, node: &str, json: Bytes) -> Result<(), Error> {
+        let path = self.status_path(region, node);
+        self.objects.put_opts(&path, json.into(), PutMode::Overwrite.into()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete_status(&self, region: &RegionName, node: &str) -> Result<(), Error> {
+        self.delete(&self.status_path(region, node)).await
+    }
+
+    pub(crate) async fn get_status(&self, path: Path) -> Result<Bytes, Error> {
+        Ok(self.get_small(&path, GetOptions::new(), MAX_STATUS_BYTES).await?.0)
+    }
+
+    pub(crate) async fn list_statuses(&self) -> Result<Vec<Path>, Error> {
+        self.list_paths("status").await
+    }
+
     async fn list_names(&self, folder: &str) -> Result<Vec<String>, Error> {
+        let paths = self.list_paths(folder).await?;
+        Ok(paths.iter().map(|path| path.filename().unwrap_or_default().to_owned()).collect())
+    }
+
+    async fn list_paths(&self, folder: &str) -> Result<Vec<Path>, Error> {
         let path = self.path(&[folder]);
         let metas = self.objects.list(Some(&path)).take(MAX_LISTED + 1);
-        let names = metas.map_ok(|meta| meta.location.filename().unwrap_or_default().to_owned());
-        let names: Vec<String> = names.try_collect().await?;
-        match names.len() > MAX_LISTED {
+        let paths: Vec<Path> = metas.map_ok(|meta| meta.location).try_collect().await?;
+        match paths.len() > MAX_LISTED {
             true => {
                 Err(Error::corrupt(path.to_string(), format!("more than {MAX_LISTED} entries; name the one you mean")))
             }
-            false => Ok(names),
+            false => Ok(paths),
         }
     }
 
@@ -438,8 +388,12 @@ impl Store {
         self.path(&["snapshots", &format!("{id}.json")])
     }
 
-    fn channel_path(&self, channel: &ChannelName) -> Path {
-        self.path(&["channels", &format!("{channel}.json")])
+    fn status_path(&self, region: &RegionName, node: &str) -> Path {
+        self.path(&["status", region.as_str(), &format!("{node}.json")])
+    }
+
+    fn signature_path(&self, id: &SnapshotId, key: &KeyId) -> Path {
+        self.path(&["signatures", &format!("{id}.{key}")])
     }
 }
 
@@ -464,29 +418,4 @@ fn azure_client(
         retry_timeout: Duration::from_secs(60),
     };
     builder.with_client_options(client).with_retry(retry).build()
-}
-
-/// Takes a lock that the kernel lets go when its holder ends, however it ends.
-pub(crate) fn lock_file(folder: &FilePath, name: &str) -> Result<std::fs::File, Error> {
-    std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-    let path = folder.join(name);
-    let file = std::fs::File::create(&path).map_err(|error| Error::io(&path, error))?;
-    file.lock().map_err(|error| Error::io(&path, error))?;
-    Ok(file)
-}
-
-/// Writes a file so that a reader, or a crash, sees the old bytes or the new ones and nothing between.
-pub(crate) fn replace_file(target: &FilePath, bytes: &[u8]) -> Result<(), Error> {
-    let staged = target.with_extension("new");
-    let write = || {
-        let mut file = std::fs::File::create(&staged)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&staged, target)?;
-        match target.parent() {
-            Some(folder) => std::fs::File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
-    };
-    write().map_err(|error| Error::io(target, error))
 }

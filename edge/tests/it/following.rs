@@ -1,0 +1,118 @@
+//! What a node follows: rollbacks, pins and canaries; whom it trusts; and what it tells of itself.
+
+use snapshots::{ChannelName, Followed, NodeStatus, Pointer, RegionName, SigningKey, SnapshotId, StatusBoard, Store};
+
+use crate::process::{EdgeProcess, wait_until};
+use crate::shop::{Shop, wait_for};
+
+fn served(edge: &EdgeProcess) -> String {
+    edge.get("/v1/snapshot").json()["markets"][0]["id"].as_str().unwrap_or_default().to_owned()
+}
+
+fn wait_until_served(edge: &EdgeProcess, id: &SnapshotId) {
+    wait_until(&format!("{id} is served"), || served(edge) == id.as_str());
+}
+
+#[test]
+fn a_pin_a_canary_and_a_rollback_are_followed() {
+    let shop = Shop::new();
+    let (alpha, beta) = (shop.publish("alpha", 40), shop.build("beta", 50));
+    let flags = ["--region", "westeurope", "--node", "n1"];
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &flags);
+    wait_until_served(&edge, &alpha.id);
+
+    let region: RegionName = "westeurope".parse().expect("a name");
+    wait_for(shop.store.move_pointer(&region, None, &Pointer::new(beta.id.clone(), 1))).expect("a pin");
+    wait_until_served(&edge, &beta.id);
+    // An announcement changes nothing while the pin holds.
+    let sequence = shop.announce(&alpha.id);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(served(&edge), beta.id.as_str());
+    assert!(wait_for(shop.store.unpin(&region)).expect("no pin"));
+    wait_until_served(&edge, &alpha.id);
+    edge.wait_for_sequence(sequence);
+
+    let canary = Pointer { nodes: vec!["n1".into()], ..Pointer::new(beta.id.clone(), 1) };
+    wait_for(shop.store.move_pointer(&ChannelName::canary(), None, &canary)).expect("a canary");
+    wait_until_served(&edge, &beta.id);
+    let seen = wait_for(shop.store.pointer(&ChannelName::canary())).expect("a pointer").expect("a canary");
+    let over = Pointer { nodes: Vec::new(), ..Pointer::after(Some(&canary), beta.id.clone()) };
+    wait_for(shop.store.move_pointer(&ChannelName::canary(), Some(&seen), &over)).expect("an end");
+    wait_until_served(&edge, &alpha.id);
+    // The same snapshot under a new sequence is not opened anew.
+    let sequence = shop.announce(&alpha.id);
+    edge.wait_for_sequence(sequence);
+    assert_eq!(served(&edge), alpha.id.as_str());
+    assert!(edge.health()["markets"][0]["fault"].is_null());
+}
+
+#[test]
+fn only_what_is_signed_is_served() {
+    let shop = Shop::new();
+    let (private, public) = SigningKey::generate().expect("a key");
+    let key = SigningKey::from_pem(&private).expect("a key");
+    let file = shop.folder.path().join("key.pub");
+    std::fs::write(&file, public).expect("a file");
+    let plain = shop.publish("alpha", 40);
+    let trust = file.to_string_lossy().into_owned();
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--trust", &trust]);
+    edge.wait_for_fault("it is not signed");
+    assert_eq!(edge.get("/v1/search?q=lamp").status, 503);
+
+    let signing = shop.store.clone().signing(Some(key));
+    let announce = |id: &SnapshotId| {
+        wait_for(async {
+            let before = shop.store.pointer(&ChannelName::live()).await.expect("a pointer").expect("a pointer");
+            let pointer = Pointer::after(Some(&before.pointer), id.clone());
+            signing.move_pointer(&ChannelName::live(), Some(&before), &pointer).await.expect("an announcement");
+        });
+    };
+    announce(&plain.id);
+    edge.wait_for_fault("none of the trusted keys has signed it");
+    let signed = shop.build("beta", 50);
+    wait_for(signing.put_manifest(&signed)).expect("a signature");
+    announce(&signed.id);
+    wait_until_served(&edge, &signed.id);
+    // A forger who can write to the store changes nothing.
+    shop.announce(&plain.id);
+    edge.wait_for_fault("it is not signed");
+    assert_eq!(served(&edge), signed.id.as_str());
+    drop(edge);
+
+    // Nor does a cache whose content was taken on another's word.
+    let (_, other) = SigningKey::generate().expect("a key");
+    std::fs::write(&file, other).expect("a file");
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--trust", &trust]);
+    edge.wait_for_fault("is not trusted");
+    assert_eq!(edge.get("/v1/search?q=lamp").status, 503);
+}
+
+#[test]
+fn a_node_tells_what_it_serves() {
+    let shop = Shop::new();
+    let alpha = shop.publish("alpha", 40);
+    let folder = shop.folder.path().join("status");
+    let board = StatusBoard::new(Store::directory(&folder).expect("a store"));
+    let url = format!("file://{}", folder.display());
+    let flags = ["--status-store", &url, "--region", "westeurope", "--node", "n1"];
+    let mut edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &flags);
+    let status = || -> Option<NodeStatus> { wait_for(board.read_all()).expect("statuses").pop() };
+    let serves = |id: &SnapshotId| {
+        status().is_some_and(|status| status.markets[0].served.as_ref().is_some_and(|served| served.snapshot == *id))
+    };
+    wait_until("the node tells what it serves", || serves(&alpha.id));
+    let told = status().expect("a status");
+    assert_eq!((told.node.as_str(), told.region.as_str()), ("n1", "westeurope"));
+    let served = told.markets[0].served.clone().expect("something served");
+    assert_eq!((served.catalogue.as_str(), served.followed), ("tests", Followed::Channel));
+    edge.get("/v1/search?q=lamp");
+    edge.get("/v1/search?q=nothinglikeit");
+    // A swap is told at once, not at the next beat.
+    let beta = shop.publish("beta", 50);
+    wait_until("the node tells of the swap", || serves(&beta.id));
+    shop.announce(&alpha.id);
+    wait_until("the node tells of the rollback", || serves(&alpha.id));
+    edge.signal("TERM");
+    edge.wait();
+    assert!(status().is_none(), "a node that ends takes its status back");
+}

@@ -1,0 +1,295 @@
+//! A canary: a few nodes try a snapshot while the rest go on as before, and are compared after a while.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
+use serde::Serialize;
+use snapshots::{ChannelName, Followed, Manifest, Pointer, StatusBoard, Traffic};
+
+use crate::nodes::{NodeView, heard};
+use crate::progress::Progress;
+use crate::publish::announce;
+use crate::regions::Regions;
+
+const POLL: Duration = Duration::from_millis(500);
+/// How long the chosen nodes may take to open what they are to try.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
+/// Nodes stop by themselves this long after the window, should this process die.
+const LEFT_ALONE: Duration = Duration::from_secs(15 * 60);
+
+/// How a canary is tried, and by what it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct CanaryPlan {
+    /// Of a hundred nodes so many try it, and one at the least.
+    pub percent: u32,
+    pub window: Duration,
+    /// Fewer requests say nothing, and it is withdrawn.
+    pub min_requests: u64,
+}
+
+/// How much worse than the others a canary may be: in hundredths of a percent of requests, and in hundredths of the time.
+const MAX_MORE_ERRORS: u64 = 50;
+const MAX_MORE_EMPTY: u64 = 500;
+const MAX_P99_PERCENT: u64 = 150;
+/// Two milliseconds are noise, whatever they are a multiple of.
+const P99_NOISE_US: u64 = 2_000;
+
+/// What came of a canary.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    pub nodes: Vec<String>,
+    pub canary: Traffic,
+    pub others: Traffic,
+    /// Why it is withdrawn; none where it is promoted.
+    pub faults: Vec<String>,
+}
+
+/// The pointer that was tried; its channel is to be cleared again.
+pub struct Canary<'a> {
+    pub stores: &'a Regions,
+    pub board: &'a StatusBoard,
+    pub manifest: &'a Manifest,
+    pub plan: CanaryPlan,
+}
+
+impl Canary<'_> {
+    /// Lets a few nodes try the snapshot, whose objects are everywhere, and judges how they fare.
+    ///
+    /// # Errors
+    /// When there is no node to try it, another canary is under way, or a store fails.
+    pub async fn run(&self, progress: &mut Progress) -> Result<Verdict> {
+        let chosen = self.choose().await?;
+        let before = heard(self.board, &self.manifest.catalogue, "live").await?;
+        progress.begin("canary", "s", Some(self.plan.window.as_secs()));
+        self.point(&chosen, progress).await?;
+        let judged = self.watch(&chosen, &before, progress).await;
+        progress.end();
+        let withdrawn = match &judged {
+            Ok(verdict) => verdict.faults.first().cloned(),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        // Also where it is to be promoted: by then the channel says the same, and a canary is no longer needed. It ends
+        // only after that, so that no node goes back in between.
+        if let Some(reason) = withdrawn {
+            withdraw(self.stores, Some(reason), progress).await?;
+        }
+        judged
+    }
+
+    /// A share of the nodes that follow the channel: spread by a hash, so that it is not always the same ones.
+    async fn choose(&self) -> Result<Vec<String>> {
+        let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
+        let mut names: Vec<(u64, String)> = nodes
+            .iter()
+            .filter(|node| is_free(node))
+            .map(|node| (snapshots::id_hash(&format!("{}{}", self.manifest.id, node.node)), node.node.clone()))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        ensure!(
+            names.len() > 1,
+            "{} nodes follow the live channel and were heard of in the last minute: a canary needs one to try it and one to \
+             compare with",
+            names.len()
+        );
+        let count = (names.len() * self.plan.percent as usize).div_ceil(100).clamp(1, names.len() - 1);
+        Ok(names.into_iter().take(count).map(|(_, name)| name).collect())
+    }
+
+    async fn point(&self, chosen: &[String], progress: &mut Progress) -> Result<()> {
+        let (home, channel) = (&self.stores.home, ChannelName::canary());
+        let before = home.pointer(&channel).await?;
+        if let Some(before) = before.as_ref().filter(|before| is_under_way(&before.pointer)) {
+            bail!("a canary of {} is under way: wait for its end, or 'indexer withdraw' it", before.pointer.snapshot);
+        }
+        let mut pointer = Pointer::after(before.as_ref().map(|before| &before.pointer), self.manifest.id.clone());
+        pointer.nodes = chosen.to_vec();
+        pointer.until = Some(Timestamp::now() + self.plan.window + OPEN_TIMEOUT + LEFT_ALONE);
+        announce(home, &channel, before.as_ref(), &pointer).await?;
+        for outcome in self.stores.follow(&channel, progress).await {
+            outcome.result.with_context(|| format!("the canary in region {}", outcome.region))?;
+        }
+        Ok(())
+    }
+
+    async fn watch(&self, chosen: &[String], before: &[NodeView], progress: &mut Progress) -> Result<Verdict> {
+        self.wait_until_tried(chosen).await?;
+        let started = Instant::now();
+        while started.elapsed() < self.plan.window {
+            tokio::time::sleep(POLL.min(self.plan.window)).await;
+            progress.at(started.elapsed().as_secs());
+            let verdict = self.judge(chosen, before).await?;
+            // Errors speak early.
+            if verdict.canary.requests >= self.plan.min_requests && has_more_errors(&verdict) {
+                return Ok(verdict);
+            }
+        }
+        self.judge(chosen, before).await
+    }
+
+    async fn wait_until_tried(&self, chosen: &[String]) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
+            let late: Vec<&NodeView> =
+                nodes.iter().filter(|node| chosen.contains(&node.node) && !self.is_tried_by(node)).collect();
+            if late.is_empty() {
+                return Ok(());
+            }
+            if started.elapsed() > OPEN_TIMEOUT {
+                let why = late[0].market.fault.as_deref().unwrap_or("it has not told why");
+                bail!("node {} does not serve the canary: {why}", late[0].node);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn is_tried_by(&self, node: &NodeView) -> bool {
+        let served = node.market.served.as_ref();
+        served.is_some_and(|served| served.snapshot == self.manifest.id && served.followed == Followed::Canary)
+    }
+
+    async fn judge(&self, chosen: &[String], before: &[NodeView]) -> Result<Verdict> {
+        let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
+        let (tried, rest): (Vec<&NodeView>, Vec<&NodeView>) =
+            nodes.iter().partition(|node| chosen.contains(&node.node));
+        let lost = chosen.iter().filter(|name| !tried.iter().any(|node| node.node == **name));
+        let lost: Vec<String> = lost.map(|name| format!("node {name} is no longer heard of")).collect();
+        let canary = sum(tried.iter().filter(|node| self.is_tried_by(node)).map(|node| traffic(node)));
+        let others = sum(rest.iter().filter(|node| is_free(node)).map(|node| {
+            let earlier = before.iter().find(|earlier| earlier.node == node.node);
+            since(traffic(node), earlier.filter(|earlier| is_same(earlier, node)).map(traffic))
+        }));
+        let mut verdict = Verdict { nodes: chosen.to_vec(), canary, others, faults: lost };
+        verdict.faults.extend(faults(&verdict, self.plan.min_requests));
+        Ok(verdict)
+    }
+}
+
+/// Takes a canary back, if one is under way. Returns whether it was.
+///
+/// # Errors
+/// When the home store fails.
+pub async fn withdraw(stores: &Regions, reason: Option<String>, progress: &mut Progress) -> Result<bool> {
+    let channel = ChannelName::canary();
+    let Some(before) = stores.home.pointer(&channel).await? else { return Ok(false) };
+    if before.pointer.nodes.is_empty() {
+        return Ok(false);
+    }
+    let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
+    pointer.reason = reason;
+    announce(&stores.home, &channel, Some(&before), &pointer).await?;
+    for outcome in stores.follow(&channel, progress).await {
+        if let Err(error) = outcome.result {
+            progress.note(&format!("region {} keeps the canary until it ends by itself: {error:#}", outcome.region));
+        }
+    }
+    Ok(true)
+}
+
+/// Whether nodes follow this canary now.
+pub fn is_under_way(pointer: &Pointer) -> bool {
+    !pointer.nodes.is_empty() && pointer.until.is_none_or(|until| Timestamp::now() < until)
+}
+
+fn is_free(node: &NodeView) -> bool {
+    node.market.served.as_ref().is_some_and(|served| served.followed == Followed::Channel)
+}
+
+/// Whether a node's counters went on, rather than began anew with another snapshot.
+fn is_same(earlier: &NodeView, now: &NodeView) -> bool {
+    let since = |node: &NodeView| node.market.served.as_ref().map(|served| served.since);
+    since(earlier) == since(now)
+}
+
+fn traffic(node: &NodeView) -> Traffic {
+    node.market.served.as_ref().map(|served| served.traffic).unwrap_or_default()
+}
+
+fn since(now: Traffic, earlier: Option<Traffic>) -> Traffic {
+    let earlier = earlier.unwrap_or_default();
+    Traffic {
+        requests: now.requests.saturating_sub(earlier.requests),
+        errors: now.errors.saturating_sub(earlier.errors),
+        searches: now.searches.saturating_sub(earlier.searches),
+        empty: now.empty.saturating_sub(earlier.empty),
+        p99_us: now.p99_us,
+    }
+}
+
+/// Together; of the slowest node the time.
+fn sum(traffics: impl Iterator<Item = Traffic>) -> Traffic {
+    traffics.fold(Traffic::default(), |sum, one| Traffic {
+        requests: sum.requests + one.requests,
+        errors: sum.errors + one.errors,
+        searches: sum.searches + one.searches,
+        empty: sum.empty + one.empty,
+        p99_us: sum.p99_us.max(one.p99_us),
+    })
+}
+
+/// Parts of ten thousand.
+fn share(part: u64, all: u64) -> u64 {
+    part.saturating_mul(10_000) / all.max(1)
+}
+
+fn has_more_errors(verdict: &Verdict) -> bool {
+    let (canary, others) = (&verdict.canary, &verdict.others);
+    let rate = |traffic: &Traffic| share(traffic.errors, traffic.requests + traffic.errors);
+    rate(canary) > rate(others) + MAX_MORE_ERRORS
+}
+
+/// Everything by which the canary is worse than the others.
+fn faults(verdict: &Verdict, min_requests: u64) -> Vec<String> {
+    let (canary, others) = (&verdict.canary, &verdict.others);
+    let mut faults = Vec::new();
+    for (name, traffic) in [("canary", canary), ("other", others)] {
+        if traffic.requests + traffic.errors < min_requests {
+            let count = traffic.requests + traffic.errors;
+            faults.push(format!("{name} nodes had {count} requests, and {min_requests} are needed to judge by"));
+        }
+    }
+    if has_more_errors(verdict) {
+        faults.push(format!("{} errors of the canary, {} of the others", canary.errors, others.errors));
+    }
+    let empty = |traffic: &Traffic| share(traffic.empty, traffic.searches);
+    if empty(canary) > empty(others) + MAX_MORE_EMPTY {
+        faults.push(format!(
+            "{} of {} searches find nothing on the canary, {} of {} on the others",
+            canary.empty, canary.searches, others.empty, others.searches
+        ));
+    }
+    if canary.p99_us > others.p99_us * MAX_P99_PERCENT / 100 + P99_NOISE_US {
+        faults.push(format!(
+            "99 of 100 answers take {} us on the canary, {} us on the others",
+            canary.p99_us, others.p99_us
+        ));
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canary_is_judged_by_errors_empty_answers_and_time() {
+        let fine = Traffic { requests: 1_000, errors: 1, searches: 500, empty: 20, p99_us: 900 };
+        let check = |canary: Traffic, others: Traffic, expected: &[&str]| {
+            let verdict = Verdict { nodes: Vec::new(), canary, others, faults: Vec::new() };
+            let found = faults(&verdict, 100);
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            found.iter().zip(expected).for_each(|(fault, text)| assert!(fault.contains(text), "{fault}"));
+        };
+        check(fine, fine, &[]);
+        check(Traffic { errors: 6, ..fine }, fine, &[]);
+        check(Traffic { errors: 9, ..fine }, fine, &["9 errors"]);
+        check(Traffic { empty: 44, ..fine }, fine, &[]);
+        check(Traffic { empty: 51, ..fine }, fine, &["51 of 500 searches find nothing"]);
+        check(Traffic { p99_us: 3_300, ..fine }, fine, &[]);
+        check(Traffic { p99_us: 3_400, ..fine }, fine, &["99 of 100"]);
+        check(Traffic { requests: 20, errors: 0, searches: 5, empty: 0, ..fine }, fine, &["canary nodes had 20"]);
+        check(fine, Traffic::default(), &["other nodes had 0"]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Moving channels without publishing: back to an older snapshot, held, resumed; and pinning regions.
+
+use anyhow::{Context, Result, bail, ensure};
+use snapshots::{ChannelName, Pointer, ReadPointer, RegionName, SnapshotId, Store};
+
+use crate::bring::missing_objects;
+use crate::progress::Progress;
+use crate::publish::announce;
+use crate::regions::{RegionOutcome, Regions};
+
+/// A channel that was moved, or would be.
+#[derive(Debug)]
+pub struct Moved {
+    pub before: Pointer,
+    pub pointer: Pointer,
+    pub regions: Vec<RegionOutcome>,
+}
+
+/// Goes back to an older snapshot, and holds the channel: whoever published what is wrong would do so again.
+///
+/// # Errors
+/// When nothing is known to go back to, that snapshot is not whole, or the home store fails.
+pub async fn roll_back(
+    stores: &Regions,
+    channel: &ChannelName,
+    to: Option<SnapshotId>,
+    reason: Option<String>,
+    dry_run: bool,
+    progress: &mut Progress,
+) -> Result<Moved> {
+    let before = current(&stores.home, channel).await?;
+    let to = match to {
+        Some(to) => to,
+        None => {
+            ensure!(
+                !before.pointer.held,
+                "channel '{channel}' is held at {} already: say where to go back to with --to (see 'indexer list')",
+                before.pointer.snapshot
+            );
+            let previous = before.pointer.previous.clone();
+            previous.with_context(|| format!("nothing was live on channel '{channel}' before: give --to"))?
+        }
+    };
+    ensure!(to != before.pointer.snapshot, "channel '{channel}' is at {to} already: 'indexer hold' keeps it there");
+    let manifest = stores.home.get_manifest(&to).await.with_context(|| format!("snapshot {to}"))?;
+    let missing = missing_objects(&stores.home, &manifest).await?;
+    ensure!(missing.is_empty(), "snapshot {to} is no longer whole: {} of its objects are gone", missing.len());
+    let mut pointer = Pointer::after(Some(&before.pointer), to);
+    (pointer.held, pointer.reason) = (true, Some(reason.unwrap_or_else(|| "rolled back".to_owned())));
+    finish(stores, channel, before, pointer, dry_run, progress).await
+}
+
+/// Holds a channel where it is.
+///
+/// # Errors
+/// When it is held already, or the home store fails.
+pub async fn hold(
+    stores: &Regions,
+    channel: &ChannelName,
+    reason: Option<String>,
+    progress: &mut Progress,
+) -> Result<Moved> {
+    let before = current(&stores.home, channel).await?;
+    ensure!(!before.pointer.held, "channel '{channel}' is held already");
+    let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
+    (pointer.held, pointer.reason) = (true, reason);
+    finish(stores, channel, before, pointer, false, progress).await
+}
+
+/// Lets publishers go on.
+///
+/// # Errors
+/// When the channel is not held, or the home store fails.
+pub async fn resume(stores: &Regions, channel: &ChannelName, progress: &mut Progress) -> Result<Moved> {
+    let before = current(&stores.home, channel).await?;
+    ensure!(before.pointer.held, "channel '{channel}' is not held");
+    let pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
+    finish(stores, channel, before, pointer, false, progress).await
+}
+
+/// Signs what a channel points at anew, with the key of today.
+///
+/// # Errors
+/// When the home store fails.
+pub async fn sign(stores: &Regions, channel: &ChannelName, progress: &mut Progress) -> Result<Moved> {
+    let before = current(&stores.home, channel).await?;
+    let manifest = stores.home.get_manifest(&before.pointer.snapshot).await?;
+    for store in std::iter::once(&stores.home).chain(stores.others.iter().map(|(_, store)| store)) {
+        store.put_manifest(&manifest).await.with_context(|| format!("signing in {}", store.url()))?;
+    }
+    let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
+    (pointer.held, pointer.reason) = (before.pointer.held, before.pointer.reason.clone());
+    finish(stores, channel, before, pointer, false, progress).await
+}
+
+/// Holds a region at one snapshot, whatever its channel says.
+///
+/// # Errors
+/// When the snapshot is not whole in the region's store, or a store fails.
+pub async fn pin(stores: &Regions, region: &RegionName, to: &SnapshotId, reason: Option<String>) -> Result<()> {
+    let there = store_of(stores, region);
+    let manifest = there.get_manifest(to).await.with_context(|| format!("snapshot {to} in {}", there.url()))?;
+    ensure!(missing_objects(there, &manifest).await?.is_empty(), "snapshot {to} is not whole in {}", there.url());
+    // At home too, so that whoever looks there sees it.
+    for store in distinct(there, &stores.home) {
+        let before = store.pointer(region).await?;
+        let mut pointer = Pointer::after(before.as_ref().map(|before| &before.pointer), to.clone());
+        pointer.reason.clone_from(&reason);
+        let moved = store.move_pointer(region, before.as_ref(), &pointer).await;
+        moved.with_context(|| format!("pinning in {}", store.url()))?;
+    }
+    Ok(())
+}
+
+/// Lifts the pin of a region.
+///
+/// # Errors
+/// When it is not pinned, or a store fails.
+pub async fn unpin(stores: &Regions, region: &RegionName) -> Result<()> {
+    let mut lifted = false;
+    for store in distinct(store_of(stores, region), &stores.home) {
+        lifted |= store.unpin(region).await.with_context(|| format!("unpinning in {}", store.url()))?;
+    }
+    ensure!(lifted, "region '{region}' is not pinned");
+    Ok(())
+}
+
+/// The region's own store, where it has one.
+fn store_of<'a>(stores: &'a Regions, region: &RegionName) -> &'a Store {
+    stores.others.iter().find(|(name, _)| name == region).map_or(&stores.home, |(_, store)| store)
+}
+
+fn distinct<'a>(one: &'a Store, other: &'a Store) -> impl Iterator<Item = &'a Store> {
+    std::iter::once(one).chain((one.url() != other.url()).then_some(other))
+}
+
+async fn current(home: &Store, channel: &ChannelName) -> Result<ReadPointer> {
+    match home.pointer(channel).await.with_context(|| format!("channel '{channel}'"))? {
+        Some(read) => Ok(read),
+        None => bail!("nothing has been announced to channel '{channel}' of {}", home.url()),
+    }
+}
+
+/// Moves the pointer at home, then in every region, which is first brought what it lacks.
+async fn finish(
+    stores: &Regions,
+    channel: &ChannelName,
+    before: ReadPointer,
+    pointer: Pointer,
+    dry_run: bool,
+    progress: &mut Progress,
+) -> Result<Moved> {
+    let mut moved = Moved { before: before.pointer.clone(), pointer, regions: Vec::new() };
+    if !dry_run {
+        announce(&stores.home, channel, Some(&before), &moved.pointer).await?;
+        moved.regions = stores.follow(channel, progress).await;
+    }
+    Ok(moved)
+}

@@ -1,0 +1,116 @@
+//! The stores of all regions: pointers move in the home store first, and are copied from there.
+
+use anyhow::{Context, Result, ensure};
+use snapshots::{ChannelName, Error, Pointer, ReadPointer, RegionName, Store};
+
+use crate::bring;
+use crate::progress::Progress;
+
+/// A copy is tried so often when others move the same pointer meanwhile.
+const MAX_TRIES: u32 = 5;
+
+/// The home store, and those of other regions that are kept like it.
+#[derive(Clone, Debug)]
+pub struct Regions {
+    pub home: Store,
+    pub others: Vec<(RegionName, Store)>,
+}
+
+/// How a region fared. What is down is caught up later, and keeps nobody waiting.
+#[derive(Debug)]
+pub struct RegionOutcome {
+    pub region: RegionName,
+    pub result: Result<()>,
+}
+
+impl Regions {
+    pub fn of(home: Store) -> Self {
+        Self { home, others: Vec::new() }
+    }
+
+    /// Brings every region to where one channel is at home.
+    pub async fn follow(&self, channel: &ChannelName, progress: &mut Progress) -> Vec<RegionOutcome> {
+        let mut outcomes = Vec::new();
+        for (region, store) in &self.others {
+            let result = match self.home.pointer(channel).await {
+                Ok(Some(read)) => catch_up(&self.home, store, channel, &read, false, progress).await.map(drop),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+            outcomes.push(RegionOutcome { region: region.clone(), result });
+        }
+        outcomes
+    }
+
+    /// Brings every region to where the home store is: objects, manifest, pointer, for every channel.
+    ///
+    /// # Errors
+    /// When the home store fails. Regions that fail are in what is returned.
+    pub async fn sync(&self, dry_run: bool, progress: &mut Progress) -> Result<Vec<SyncedChannel>> {
+        let mut synced = Vec::new();
+        for channel in self.home.list_channels().await? {
+            let Some(read) = self.home.pointer(&channel).await.with_context(|| format!("channel '{channel}'"))? else {
+                continue;
+            };
+            for (region, store) in &self.others {
+                let result = catch_up(&self.home, store, &channel, &read, dry_run, progress).await;
+                synced.push(SyncedChannel { region: region.clone(), channel: channel.clone(), result });
+            }
+        }
+        Ok(synced)
+    }
+}
+
+/// What was done for a channel in one region.
+pub struct SyncedChannel {
+    pub region: RegionName,
+    pub channel: ChannelName,
+    /// How many sequences it was behind, 0 where there was nothing to do.
+    pub result: Result<u64>,
+}
+
+async fn catch_up(
+    home: &Store,
+    store: &Store,
+    channel: &ChannelName,
+    read: &ReadPointer,
+    dry_run: bool,
+    progress: &mut Progress,
+) -> Result<u64> {
+    let there = store.pointer(channel).await?.map_or(0, |there| there.pointer.sequence);
+    let behind = read.pointer.sequence.saturating_sub(there);
+    if behind > 0 && !dry_run {
+        let manifest = home.get_manifest(&read.pointer.snapshot).await?;
+        let brought = bring::bring(home, store, &manifest, None, progress).await?;
+        let copied = copy_pointer(store, channel, &read.pointer).await;
+        brought.release().await?;
+        copied?;
+    }
+    Ok(behind)
+}
+
+/// Moves a region's copy of a pointer, unless it is there or further already.
+///
+/// # Errors
+/// When the store fails, or says something else by the same sequence.
+pub async fn copy_pointer(store: &Store, channel: &ChannelName, pointer: &Pointer) -> Result<()> {
+    for _ in 0..MAX_TRIES {
+        let there = store.pointer(channel).await?;
+        if let Some(there) = there.as_ref().filter(|there| there.pointer.sequence >= pointer.sequence) {
+            let is_same = there.pointer.sequence > pointer.sequence || there.pointer.snapshot == pointer.snapshot;
+            ensure!(
+                is_same,
+                "sequence {} is {} there and {} at home: the two stores were written apart",
+                pointer.sequence,
+                there.pointer.snapshot,
+                pointer.snapshot
+            );
+            return Ok(());
+        }
+        match store.move_pointer(channel, there.as_ref(), pointer).await {
+            Err(Error::Conflict { .. }) => {}
+            moved => return Ok(moved?),
+        }
+    }
+    anyhow::bail!("channel '{channel}' is moved by others all the time")
+}

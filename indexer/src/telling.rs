@@ -1,0 +1,147 @@
+//! What commands that move channels have done, told to people and to programs.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use snapshots::ChannelName;
+
+use crate::channels::Moved;
+use crate::nodes::NodeView;
+use crate::publish::{PublishRequest, Published};
+use crate::regions::{RegionOutcome, SyncedChannel};
+use crate::report;
+
+/// What a publish did, or would do.
+pub fn published_json(published: &Published, request: &PublishRequest) -> Value {
+    json!({
+        "event": event(published, request), "snapshot": published.manifest.id, "channel": request.channel.as_str(),
+        "sequence": published.pointer.sequence, "reason": published.pointer.reason,
+        "uploaded_objects": published.uploaded_objects, "uploaded_bytes": published.uploaded_bytes,
+        "size_bytes": published.manifest.size_bytes(),
+        "previous": published.previous.as_ref().map(|previous| &previous.snapshot),
+        "regions": regions_json(&published.regions), "canary": published.verdict,
+    })
+}
+
+fn event(published: &Published, request: &PublishRequest) -> &'static str {
+    match (published.already_live, request.dry_run, published.was_withdrawn()) {
+        (true, ..) => "unchanged",
+        (_, true, _) => "dry_run",
+        (.., true) => "withdrawn",
+        _ => "announced",
+    }
+}
+
+pub fn published_text(published: &Published, request: &PublishRequest) -> String {
+    let (id, channel, sequence) = (&published.manifest.id, &request.channel, published.pointer.sequence);
+    let before = published.previous.as_ref().map_or("nothing".to_owned(), |previous| previous.snapshot.to_string());
+    let upload = format!(
+        "{} objects, {} of {}",
+        published.uploaded_objects,
+        report::bytes(published.uploaded_bytes),
+        report::bytes(published.manifest.size_bytes())
+    );
+    let mut text = canary_text(published);
+    text += &match event(published, request) {
+        "unchanged" => format!("channel '{channel}' is at {id} already (sequence {sequence})\n"),
+        "dry_run" => format!("would upload {upload}, then move channel '{channel}' from {before} to {id}\n"),
+        "withdrawn" => format!("withdrawn: channel '{channel}' stays at {before}; uploaded {upload}\n"),
+        _ => format!("channel '{channel}' is at {id} (sequence {sequence}); uploaded {upload}; before: {before}\n"),
+    };
+    text + &regions_text(&published.regions)
+}
+
+fn canary_text(published: &Published) -> String {
+    let Some(verdict) = &published.verdict else { return String::new() };
+    let line = |name: &str, traffic: &snapshots::Traffic| {
+        format!(
+            "{name:<7} {:>9} requests {:>6} errors {:>6} of {} searches empty, 99 of 100 within {} us\n",
+            traffic.requests, traffic.errors, traffic.empty, traffic.searches, traffic.p99_us
+        )
+    };
+    let mut text = format!("tried by {}\n", verdict.nodes.join(", "));
+    text += &line("canary", &verdict.canary);
+    text += &line("others", &verdict.others);
+    verdict.faults.iter().for_each(|fault| text += &format!("worse: {fault}\n"));
+    text
+}
+
+/// What moving a channel did, or would do.
+pub fn moved_json(event: &str, channel: &ChannelName, moved: &Moved, dry_run: bool) -> Value {
+    json!({
+        "event": if dry_run { "dry_run" } else { event }, "channel": channel.as_str(), "snapshot": moved.pointer.snapshot,
+        "sequence": moved.pointer.sequence, "held": moved.pointer.held, "reason": moved.pointer.reason,
+        "previous": moved.before.snapshot, "regions": regions_json(&moved.regions),
+    })
+}
+
+pub fn moved_text(channel: &ChannelName, moved: &Moved, dry_run: bool) -> String {
+    let (id, sequence) = (&moved.pointer.snapshot, moved.pointer.sequence);
+    if dry_run {
+        return format!("would move channel '{channel}' from {} to {id}, and hold it there\n", moved.before.snapshot);
+    }
+    let from = match moved.before.snapshot == *id {
+        true => String::new(),
+        false => format!("; before: {}", moved.before.snapshot),
+    };
+    let held = match moved.pointer.held {
+        true => "HELD: publishers refuse until 'indexer resume'\n",
+        false => "",
+    };
+    format!("channel '{channel}' is at {id} (sequence {sequence}){from}\n{held}") + &regions_text(&moved.regions)
+}
+
+/// What bringing regions up did.
+pub fn synced_json(synced: &[SyncedChannel], dry_run: bool) -> Value {
+    let channels = synced.iter().map(|one| {
+        json!({
+            "region": one.region.as_str(), "channel": one.channel.as_str(),
+            "behind": one.result.as_ref().ok(), "fault": one.result.as_ref().err().map(|error| format!("{error:#}")),
+        })
+    });
+    json!({ "event": if dry_run { "dry_run" } else { "synced" }, "channels": channels.collect::<Vec<_>>() })
+}
+
+pub fn synced_text(synced: &[SyncedChannel], dry_run: bool) -> String {
+    let line = |one: &SyncedChannel| match &one.result {
+        Ok(0) => format!("{} {}: up to date\n", one.region, one.channel),
+        Ok(behind) if dry_run => format!("{} {}: {behind} behind\n", one.region, one.channel),
+        Ok(behind) => format!("{} {}: brought up, was {behind} behind\n", one.region, one.channel),
+        Err(error) => format!("{} {}: FAILED: {error:#}\n", one.region, one.channel),
+    };
+    synced.iter().map(line).collect()
+}
+
+/// Fails where a region could not be brought up.
+///
+/// # Errors
+/// Says how many failed.
+pub fn all_synced(synced: &[SyncedChannel]) -> Result<()> {
+    let failed = synced.iter().filter(|one| one.result.is_err()).count();
+    ensure!(failed == 0, "{failed} channels of regions could not be brought up");
+    Ok(())
+}
+
+/// That all nodes have followed.
+pub fn followed_json(nodes: &[NodeView]) -> Value {
+    json!({ "event": "followed", "nodes": nodes.iter().map(NodeView::to_json).collect::<Vec<_>>() })
+}
+
+fn regions_json(outcomes: &[RegionOutcome]) -> Value {
+    let region = |outcome: &RegionOutcome| {
+        let fault = outcome.result.as_ref().err().map(|error| format!("{error:#}"));
+        json!({ "region": outcome.region.as_str(), "fault": fault })
+    };
+    outcomes.iter().map(region).collect()
+}
+
+/// The regions that went along, and loudly those that did not.
+fn regions_text(outcomes: &[RegionOutcome]) -> String {
+    let line = |outcome: &RegionOutcome| match &outcome.result {
+        Ok(()) => format!("region {}: followed\n", outcome.region),
+        Err(error) => format!(
+            "region {}: BEHIND, its edges serve what they have: {error:#}\n  'indexer sync' brings it up, and so does the next publish\n",
+            outcome.region
+        ),
+    };
+    outcomes.iter().map(line).collect()
+}

@@ -1,0 +1,319 @@
+//! Rolling back, holding, pinning, signing, several regions, and the nodes that follow.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use snapshots::{
+    ChannelName, Followed, MarketStatus, NodeStatus, Pointer, ServedStatus, SnapshotId, StatusBoard, Store, Traffic,
+};
+
+use crate::command::{build_products, fails, json, run};
+
+fn url(folder: &Path, name: &str) -> String {
+    format!("file://{}/{name}", folder.display())
+}
+
+fn text_of(folder: &Path, args: &[&str]) -> String {
+    let output = run(folder, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn a_rollback_holds_the_channel_until_it_is_resumed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    let (one, two) = (build_products(path, "one", 3), build_products(path, "two", 4));
+    let refused = |args: &[&str], expected: &str| {
+        let text = fails(path, args);
+        assert!(text.contains(expected), "{args:?}: {text}");
+    };
+    json(path, &["publish", "--store", &store, "one"]);
+    refused(&["rollback", "--store", &store], "give --to");
+    refused(&["resume", "--store", &store], "is not held");
+    json(path, &["publish", "--store", &store, "two"]);
+
+    let dry = text_of(path, &["rollback", "--store", &store, "--dry-run"]);
+    assert!(dry.contains(&format!("would move channel 'live' from {two} to {one}")), "{dry}");
+    let back = json(path, &["rollback", "--store", &store, "--reason", "prices are wrong"]);
+    assert_eq!((back["event"].as_str(), back["snapshot"].as_str()), (Some("rolled_back"), Some(one.as_str())));
+    assert_eq!((back["sequence"].as_u64(), back["held"].as_bool()), (Some(3), Some(true)));
+    let status = text_of(path, &["status", "--store", &store]);
+    assert!(status.contains("HELD (prices are wrong)"), "{status}");
+    refused(&["publish", "--store", &store, "two"], "is held at");
+    refused(&["publish", "--store", &store, "two"], "prices are wrong");
+    refused(&["rollback", "--store", &store], "say where to go back to");
+    refused(&["rollback", "--store", &store, "--to", &one], "is at");
+    refused(&["hold", "--store", &store], "held already");
+
+    assert_eq!(json(path, &["resume", "--store", &store])["held"], false);
+    let again = json(path, &["publish", "--store", &store, "two"]);
+    assert_eq!((again["sequence"].as_u64(), again["previous"].as_str()), (Some(5), Some(one.as_str())));
+    json(path, &["hold", "--store", &store, "--reason", "stocktaking"]);
+    refused(&["publish", "--store", &store, "one"], "stocktaking");
+    json(path, &["resume", "--store", &store]);
+
+    // What is no longer whole cannot be gone back to.
+    let manifest = json(path, &["show", "--store", &store, &one]);
+    let segment = manifest["segments"][0]["segment"].as_str().expect("a digest");
+    fs::remove_file(path.join("store/objects").join(segment)).expect("its segment goes");
+    refused(&["rollback", "--store", &store], "no longer whole");
+}
+
+#[test]
+fn regions_follow_the_home_store_and_catch_up() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, east) = (url(path, "home"), url(path, "east"));
+    let region = format!("east={east}");
+    let stores = ["--store", &home, "--region", &region];
+    let with = |command: &[&'static str], rest: &[&str]| {
+        let args: Vec<String> =
+            command.iter().copied().chain(stores).chain(rest.iter().copied()).map(str::to_owned).collect();
+        args
+    };
+    let call = |command: &[&'static str], rest: &[&str]| {
+        let args = with(command, rest);
+        json(path, &args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let (one, two) = (build_products(path, "one", 3), build_products(path, "two", 4));
+    let published = call(&["publish"], &["one"]);
+    assert_eq!(published["regions"][0]["fault"], Value::Null);
+    let there = |name: &str| json(path, &["status", "--store", &url(path, name)])["channels"][0].clone();
+    assert_eq!((there("east")["snapshot"].as_str(), there("east")["sequence"].as_u64()), (Some(one.as_str()), Some(1)));
+
+    // A region that is down keeps nobody waiting: here its objects' folder is a file.
+    fs::rename(path.join("east/objects"), path.join("east/away")).expect("a fault");
+    fs::write(path.join("east/objects"), "").expect("a fault");
+    let published = call(&["publish"], &["two"]);
+    assert_eq!((published["event"].as_str(), published["sequence"].as_u64()), (Some("announced"), Some(2)));
+    assert!(published["regions"][0]["fault"].is_string(), "{published}");
+    assert_eq!(there("home")["snapshot"], two.as_str());
+    assert_eq!(there("east")["snapshot"], one.as_str());
+    let status = with(&["status"], &[]);
+    let status = text_of(path, &status.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(status.contains("1 BEHIND"), "{status}");
+
+    fs::remove_file(path.join("east/objects")).expect("it is mended");
+    fs::rename(path.join("east/away"), path.join("east/objects")).expect("it is mended");
+    assert_eq!(call(&["sync"], &["--dry-run"])["channels"][0]["behind"], 1);
+    assert_eq!(there("east")["snapshot"], one.as_str());
+    assert_eq!(call(&["sync"], &[])["channels"][0]["behind"], 1);
+    assert_eq!((there("east")["snapshot"].as_str(), there("east")["sequence"].as_u64()), (Some(two.as_str()), Some(2)));
+    assert_eq!(call(&["sync"], &[])["channels"][0]["behind"], 0);
+    assert_eq!(fs::read_dir(path.join("east/leases")).expect("leases").count(), 0, "no lease is left");
+
+    // A rollback reaches the regions as a publish does.
+    call(&["rollback"], &[]);
+    assert_eq!((there("east")["snapshot"].as_str(), there("east")["held"].as_bool()), (Some(one.as_str()), Some(true)));
+
+    call(&["pin"], &["east", "--to", &two, "--reason", "a trial"]);
+    assert!(path.join("east/pins/east.json").exists() && path.join("home/pins/east.json").exists());
+    let status = with(&["status"], &[]);
+    let status = text_of(path, &status.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(status.contains(&format!("region east is PINNED to {two}: a trial")), "{status}");
+    call(&["unpin"], &["east"]);
+    assert!(!path.join("east/pins/east.json").exists() && !path.join("home/pins/east.json").exists());
+    let args = with(&["unpin"], &["east"]);
+    assert!(fails(path, &args.iter().map(String::as_str).collect::<Vec<_>>()).contains("is not pinned"));
+    let unknown = fails(path, &["status", "--store", &home, "--region", "east"]);
+    assert!(unknown.contains("is not NAME=URL"), "{unknown}");
+}
+
+#[test]
+fn keys_are_made_and_rotated() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    build_products(path, "one", 3);
+    json(path, &["keygen", "old"]);
+    json(path, &["keygen", "new"]);
+    assert!(fails(path, &["keygen", "old"]).contains("old"), "a key is never overwritten");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path.join("old")).expect("a key").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+
+    json(path, &["publish", "--store", &store, "--sign-key", "old", "one"]);
+    json(path, &["show", "--store", &store, "--trust", "old.pub"]);
+    let refused = fails(path, &["show", "--store", &store, "--trust", "new.pub"]);
+    assert!(refused.contains("is not trusted"), "{refused}");
+    json(path, &["sign", "--store", &store, "--trust", "old.pub", "--sign-key", "new"]);
+    json(path, &["show", "--store", &store, "--trust", "new.pub"]);
+    json(path, &["show", "--store", &store, "--trust", "old.pub,new.pub"]);
+    let refused = fails(path, &["show", "--store", &store, "--trust", "old.pub"]);
+    assert!(refused.contains("is not trusted"), "the pointer is signed by one key: {refused}");
+    assert!(fails(path, &["sign", "--store", &store]).contains("--sign-key"));
+}
+
+/// Nodes that follow a store's pointers, as edges do, and tell what a test has them tell.
+struct Nodes {
+    store: Store,
+    board: StatusBoard,
+    names: Vec<&'static str>,
+    started_at: Timestamp,
+    fault: Option<String>,
+    /// What a node is asked in a moment that follows the channel, and in all one that follows a canary.
+    traffic: [Traffic; 2],
+    moments: Cell<u64>,
+}
+
+impl Nodes {
+    fn tell_until(self, done: &AtomicBool) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            while !done.load(Ordering::Relaxed) {
+                self.moments.set(self.moments.get() + 1);
+                for name in &self.names {
+                    self.tell(name).await;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        });
+    }
+
+    async fn tell(&self, name: &str) {
+        let grown = |traffic: Traffic| Traffic {
+            requests: traffic.requests * self.moments.get(),
+            searches: traffic.searches * self.moments.get(),
+            empty: traffic.empty * self.moments.get(),
+            ..traffic
+        };
+        let canary = self.store.pointer(&ChannelName::canary()).await.expect("a pointer");
+        let canary = canary.map(|read| read.pointer).filter(|pointer| pointer.is_canary_of(name, Timestamp::now()));
+        let live = self.store.pointer(&ChannelName::live()).await.expect("a pointer").map(|read| read.pointer);
+        let served = |pointer: Pointer, followed, traffic| ServedStatus {
+            catalogue: "shop".into(),
+            snapshot: pointer.snapshot,
+            sequence: pointer.sequence,
+            followed,
+            since: self.started_at,
+            traffic,
+        };
+        let served = match (&self.fault, canary, live) {
+            (Some(_), ..) => None,
+            (None, Some(canary), _) => Some(served(canary, Followed::Canary, self.traffic[1])),
+            (None, None, live) => live.map(|live| served(live, Followed::Channel, grown(self.traffic[0]))),
+        };
+        let market = MarketStatus {
+            market: "us".into(),
+            channel: "live".into(),
+            served,
+            fault: self.fault.clone(),
+            contact_age_s: Some(0),
+        };
+        let status = NodeStatus {
+            node: name.into(),
+            region: "local".parse().expect("a name"),
+            version: "1".into(),
+            started_at: self.started_at,
+            reported_at: Timestamp::now(),
+            draining: false,
+            markets: vec![market],
+        };
+        self.board.write(&status).await.expect("a status");
+    }
+}
+
+/// Runs something while nodes follow the store.
+fn beside_nodes<T>(path: &Path, fault: Option<&str>, traffic: [Traffic; 2], work: impl FnOnce() -> T) -> T {
+    let store = Store::directory(&path.join("store")).expect("a store");
+    let board = StatusBoard::new(Store::directory(&path.join("status")).expect("a store"));
+    let (started_at, fault) = (Timestamp::now(), fault.map(str::to_owned));
+    let nodes =
+        Nodes { store, board, names: vec!["n1", "n2", "n3"], started_at, fault, traffic, moments: Cell::new(0) };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let telling = scope.spawn({
+            let done = &done;
+            move || nodes.tell_until(done)
+        });
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        done.store(true, Ordering::Relaxed);
+        telling.join().expect("the nodes end");
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+#[test]
+fn a_publish_waits_for_every_node_or_names_those_that_are_stuck() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let (one, two) = (build_products(path, "one", 3), build_products(path, "two", 4));
+    fs::create_dir(path.join("status")).expect("a folder");
+    let wait = ["publish", "--store", &store, "--status-store", &status, "--wait", "--wait-timeout-s", "30"];
+    let followed = beside_nodes(path, None, Default::default(), || json(path, &[&wait[..], &["one"]].concat()));
+    assert_eq!(followed["event"], "followed");
+    let nodes = followed["nodes"].as_array().expect("nodes");
+    assert_eq!(nodes.len(), 3);
+    assert!(nodes.iter().all(|node| node["snapshot"] == one.as_str()), "{followed}");
+    let told = text_of(path, &["status", "--store", &store, "--status-store", &status]);
+    assert!(told.contains("n2") && told.contains("ok"), "{told}");
+
+    let wait = ["publish", "--store", &store, "--status-store", &status, "--wait", "--wait-timeout-s", "1", "two"];
+    let stuck = beside_nodes(path, Some("the disk is full"), Default::default(), || fails(path, &wait));
+    assert!(
+        stuck.contains("3 of 3 nodes") && stuck.contains("local/n1") && stuck.contains("the disk is full"),
+        "{stuck}"
+    );
+    assert_eq!(json(path, &["status", "--store", &store])["channels"][0]["snapshot"], two.as_str());
+    // Without a node there is nothing to wait for, and that is no success either.
+    fs::remove_dir_all(path.join("status")).expect("no nodes");
+    fs::create_dir(path.join("status")).expect("a folder");
+    let none =
+        fails(path, &["rollback", "--store", &store, "--status-store", &status, "--wait", "--wait-timeout-s", "1"]);
+    assert!(none.contains("no node was heard of"), "{none}");
+}
+
+#[test]
+fn a_canary_is_promoted_or_withdrawn() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let (one, two) = (build_products(path, "one", 3), build_products(path, "two", 4));
+    json(path, &["publish", "--store", &store, "one"]);
+    fs::create_dir(path.join("status")).expect("a folder");
+    let canary = [
+        &["publish", "--store", &store, "--status-store", &status, "--canary", "5%", "--canary-window-s", "1"][..],
+        &["--canary-min-requests", "100", "two"],
+    ]
+    .concat();
+    let live = || json(path, &["status", "--store", &store])["channels"].clone();
+    let alone = fails(path, &canary);
+    assert!(alone.contains("a canary needs one to try it"), "{alone}");
+
+    let fine = Traffic { requests: 500, errors: 0, searches: 100, empty: 3, p99_us: 800 };
+    let worse = Traffic { empty: 60, ..fine };
+    let withdrawn = beside_nodes(path, None, [fine, worse], || fails(path, &canary));
+    assert!(withdrawn.contains("worse than what is live"), "{withdrawn}");
+    assert_eq!(live().as_array().map(Vec::len), Some(1), "a canary that is over is told no more");
+    assert_eq!(live()[0]["snapshot"], one.as_str());
+    let few = Traffic { requests: 5, ..fine };
+    let withdrawn = beside_nodes(path, None, [fine, few], || run(path, &canary));
+    let text = String::from_utf8_lossy(&withdrawn.stdout).into_owned();
+    assert!(!withdrawn.status.success() && text.contains("canary nodes had 5 requests"), "{text}");
+
+    let promoted = beside_nodes(path, None, [fine, fine], || json(path, &canary));
+    assert_eq!((promoted["event"].as_str(), promoted["snapshot"].as_str()), (Some("announced"), Some(two.as_str())));
+    assert_eq!(promoted["canary"]["nodes"].as_array().map(Vec::len), Some(1), "one at the least");
+    assert_eq!(live()[0]["snapshot"], two.as_str());
+
+    // While one is under way, nothing else is published.
+    let home = Store::directory(&path.join("store")).expect("a store");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let before = home.pointer(&ChannelName::canary()).await.expect("a pointer").expect("a canary");
+        let id: SnapshotId = two.parse().expect("an id");
+        let pointer = Pointer { nodes: vec!["n1".into()], ..Pointer::after(Some(&before.pointer), id) };
+        home.move_pointer(&ChannelName::canary(), Some(&before), &pointer).await.expect("a canary");
+    });
+    build_products(path, "three", 5);
+    let refused = fails(path, &["publish", "--store", &store, "three"]);
+    assert!(refused.contains("is under way"), "{refused}");
+    json(path, &["withdraw", "--store", &store]);
+    json(path, &["publish", "--store", &store, "three"]);
+}

@@ -1,0 +1,146 @@
+//! What nodes say of themselves, in a container of its own: the snapshot store is read-only to edges.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::channel::RegionName;
+use crate::error::Error;
+use crate::manifest::SnapshotId;
+use crate::store::Store;
+use crate::watch::Followed;
+
+/// A status larger than this is not read.
+pub(crate) const MAX_STATUS_BYTES: u64 = 256 * 1024;
+/// A node that was not heard of for so long is taken for gone.
+pub const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// So many are read at once.
+const READ_AT_ONCE: usize = 16;
+
+/// A node, and what it serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    pub node: String,
+    pub region: RegionName,
+    pub version: String,
+    pub started_at: Timestamp,
+    pub reported_at: Timestamp,
+    #[serde(default)]
+    pub draining: bool,
+    pub markets: Vec<MarketStatus>,
+}
+
+/// What a node serves of one market.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MarketStatus {
+    pub market: String,
+    pub channel: String,
+    /// None before the first snapshot.
+    pub served: Option<ServedStatus>,
+    /// What keeps it from moving on.
+    pub fault: Option<String>,
+    /// Seconds since its store was last heard from.
+    pub contact_age_s: Option<u64>,
+}
+
+/// A snapshot that is served, and how that goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServedStatus {
+    pub catalogue: String,
+    pub snapshot: SnapshotId,
+    pub sequence: u64,
+    pub followed: Followed,
+    pub since: Timestamp,
+    pub traffic: Traffic,
+}
+
+/// What was asked of a snapshot since it is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub requests: u64,
+    /// Answers with a status from 500 on.
+    pub errors: u64,
+    pub searches: u64,
+    /// Searches that found nothing.
+    pub empty: u64,
+    /// 99 of 100 requests took no longer.
+    pub p99_us: u64,
+}
+
+impl Serialize for RegionName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for RegionName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl NodeStatus {
+    /// Whether the node was heard of lately.
+    pub fn is_heard(&self, now: Timestamp) -> bool {
+        let silent_s = now.duration_since(self.reported_at).as_secs();
+        silent_s <= SILENT_AFTER.as_secs() as i64
+    }
+
+    /// What the node serves of a catalogue's channel.
+    pub fn serving<'a>(&'a self, catalogue: &'a str, channel: &'a str) -> impl Iterator<Item = &'a MarketStatus> {
+        self.markets.iter().filter(move |market| {
+            let is_of = market.served.as_ref().is_none_or(|served| served.catalogue == catalogue);
+            market.channel == channel && is_of
+        })
+    }
+}
+
+/// Where nodes' statuses are kept: `status/<region>/<node>.json`.
+#[derive(Clone, Debug)]
+pub struct StatusBoard(Store);
+
+impl StatusBoard {
+    pub fn new(store: Store) -> Self {
+        Self(store)
+    }
+
+    /// Writes a node's status over its last one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn write(&self, status: &NodeStatus) -> Result<(), Error> {
+        let json = serde_json::to_vec(status).map_err(|error| Error::corrupt("node status", error))?;
+        self.0.put_status(&status.region, &status.node, Bytes::from(json)).await
+    }
+
+    /// Removes the status of a node that ends as it should.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remove(&self, region: &RegionName, node: &str) -> Result<(), Error> {
+        self.0.delete_status(region, node).await
+    }
+
+    /// Every node's last word, in the order of regions and names; what is damaged is passed over.
+    ///
+    /// # Errors
+    /// When the store fails, or holds more than are ever listed.
+    pub async fn read_all(&self) -> Result<Vec<NodeStatus>, Error> {
+        let paths = self.0.list_statuses().await?;
+        let mut reads = futures::stream::iter(paths).map(|path| self.0.get_status(path)).buffer_unordered(READ_AT_ONCE);
+        let mut nodes = Vec::new();
+        while let Some(read) = reads.next().await {
+            match read {
+                Ok(bytes) => nodes.extend(serde_json::from_slice::<NodeStatus>(&bytes)),
+                // It ended since it was listed.
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        nodes.sort_unstable_by(|a, b| (&a.region, &a.node).cmp(&(&b.region, &b.node)));
+        Ok(nodes)
+    }
+}
