@@ -1,12 +1,13 @@
 //! Flags and environment. Nothing else in the edge reads either; every fault is reported at once.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
 use snapshots::{ChannelName, Place, RegionName, StatusBoard, Store, Trust};
 
+use crate::preview_key::PreviewKey;
 use crate::status::StatusSettings;
 use crate::tls::TlsFiles;
 
@@ -62,6 +63,13 @@ pub struct Cli {
     /// How much memory answers take that may be given again, for each market, in MiB; 0 for none.
     #[arg(long, value_name = "MIB", env = "VITRINE_RESULT_CACHE_MIB", default_value = "64")]
     result_cache_mib: String,
+    /// The file with the key that opens previews of any snapshot, 16 to 256 characters; VITRINE_PREVIEW_KEY may hold the
+    /// key itself. Without one, there are no previews.
+    #[arg(long, value_name = "FILE", env = "VITRINE_PREVIEW_KEY_FILE")]
+    preview_key_file: Option<PathBuf>,
+    /// How large the snapshots may be together that are open for previews, in MiB.
+    #[arg(long, value_name = "MIB", env = "VITRINE_PREVIEW_MEMORY_MIB", default_value = "2048")]
+    preview_memory_mib: String,
     /// How long to go on answering after SIGTERM, in milliseconds, while the balancer takes note.
     #[arg(long, value_name = "MS", env = "VITRINE_DRAIN_MS", default_value = "10000")]
     drain_ms: String,
@@ -96,6 +104,9 @@ pub struct Config {
     pub max_in_flight: usize,
     pub max_connections: usize,
     pub result_cache_bytes: usize,
+    /// None where previews are off.
+    pub preview_key: Option<PreviewKey>,
+    pub preview_bytes: u64,
     pub drain: Duration,
     pub cors_origin: String,
     pub pictures: Option<PathBuf>,
@@ -141,6 +152,7 @@ impl Cli {
         let max_in_flight = number("--max-in-flight", &self.max_in_flight, 1, 100_000);
         let max_connections = number("--max-connections", &self.max_connections, 1, 1_000_000);
         let result_cache_mib = number("--result-cache-mib", &self.result_cache_mib, 0, 65_536);
+        let preview_memory_mib = number("--preview-memory-mib", &self.preview_memory_mib, 1, 1 << 20);
         let drain_ms = number("--drain-ms", &self.drain_ms, 0, 600_000);
         let mut address = |flag: &str, text: &str| {
             text.parse().unwrap_or_else(|_| {
@@ -174,6 +186,10 @@ impl Cli {
         if let Err(error) = self.log.parse::<tracing_subscriber::EnvFilter>() {
             faults.push(format!("--log: {error}"));
         }
+        let preview_key = preview_key(self.preview_key_file.as_deref()).unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -196,6 +212,8 @@ impl Cli {
             max_in_flight: max_in_flight as usize,
             max_connections: max_connections as usize,
             result_cache_bytes: (result_cache_mib as usize) << 20,
+            preview_key,
+            preview_bytes: preview_memory_mib << 20,
             drain: Duration::from_millis(drain_ms),
             cors_origin: self.cors_origin,
             pictures: self.pictures,
@@ -239,6 +257,20 @@ fn market(text: &str, azure: &[(String, String)], trust: Option<&Trust>) -> Resu
     Ok(Market { name: name.to_owned(), store: store.trusting(trust.cloned()) })
 }
 
+/// The key for previews, from a file or from the environment: a flag would show it to all who list processes.
+fn preview_key(file: Option<&Path>) -> Result<Option<PreviewKey>, String> {
+    let variable = std::env::var("VITRINE_PREVIEW_KEY").ok().filter(|text| !text.is_empty());
+    let text = match (file, variable) {
+        (Some(_), Some(_)) => return Err("--preview-key-file: VITRINE_PREVIEW_KEY is set as well".to_owned()),
+        (Some(file), None) => {
+            std::fs::read_to_string(file).map_err(|error| format!("--preview-key-file: {}: {error}", file.display()))?
+        }
+        (None, Some(text)) => text,
+        (None, None) => return Ok(None),
+    };
+    PreviewKey::new(text.trim()).map(Some).map_err(|fault| format!("--preview-key-file: the key {fault}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,9 +289,11 @@ mod tests {
             "0",
             "--channel",
             "L!",
+            "--preview-key-file",
+            "/dev/null",
         ];
         let faults = Cli::try_parse_from(args).expect("well-formed flags").resolve().expect_err("faults");
-        assert_eq!(faults.len(), 5, "{faults:?}");
+        assert_eq!(faults.len(), 6, "{faults:?}");
         let args = ["edge", "--market", "us=memory://,eu=memory://"];
         let config = Cli::try_parse_from(args).expect("well-formed flags").resolve().expect("a config");
         assert_eq!(config.markets.iter().map(|market| market.name.as_str()).collect::<Vec<_>>(), ["us", "eu"]);

@@ -2,13 +2,12 @@
 //! in. Whatever fails, the old generation goes on serving, and the fault can be seen.
 
 use std::collections::{HashSet, VecDeque};
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use search::{Index, RawRequest};
-use snapshots::{Cache, Digest, Manifest, Remembered, Snapshot, SnapshotId, Store, Target, Watcher};
+use snapshots::{Cache, Digest, Manifest, Remembered, SnapshotId, Store, Target, Watcher};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
@@ -16,9 +15,9 @@ use tracing::{error, info, warn};
 use crate::config::{Config, Market};
 use crate::live::{Generation, Live};
 use crate::metrics::Metrics;
+use crate::opening::{self, OpenError};
 use crate::result_cache::ResultCache;
 use crate::routes;
-use crate::server::panic_text;
 
 /// How many snapshots' objects stay in the cache, so that going back is quick.
 const KEPT_SNAPSHOTS: usize = 3;
@@ -41,17 +40,6 @@ pub struct MarketState {
     pub changed: Notify,
 }
 
-/// A snapshot was announced but cannot be served.
-#[derive(Debug, Error)]
-enum OpenError {
-    #[error(transparent)]
-    Snapshot(#[from] snapshots::Error),
-    #[error(transparent)]
-    Search(#[from] search::Error),
-    #[error("opening it panicked: {0}")]
-    Panic(String),
-}
-
 impl MarketState {
     pub fn new(market: &Market) -> Self {
         Self {
@@ -63,6 +51,10 @@ impl MarketState {
             settled: AtomicBool::new(false),
             changed: Notify::new(),
         }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     pub fn fault(&self) -> Option<String> {
@@ -113,9 +105,13 @@ struct Failed {
     retry_at: Instant,
 }
 
-/// The objects that the last snapshots of all markets consist of, those that are being installed among them.
+/// The objects that the last snapshots of all markets consist of, and those of previews: those that are being installed
+/// among them.
 #[derive(Default)]
-pub struct KeptObjects(Mutex<VecDeque<KeptSnapshot>>);
+pub struct KeptObjects {
+    announced: Mutex<VecDeque<KeptSnapshot>>,
+    previews: Mutex<HashSet<Digest>>,
+}
 
 struct KeptSnapshot {
     market: String,
@@ -126,7 +122,7 @@ struct KeptSnapshot {
 impl KeptObjects {
     /// Takes note of a market's newest snapshot, before its first object is downloaded.
     fn add(&self, market: &str, manifest: &Manifest, served: Option<&SnapshotId>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|snapshot| snapshot.market != market || snapshot.id != manifest.id);
         let objects = manifest.objects.iter().map(|object| object.blake3).collect();
         kept.push_front(KeptSnapshot { market: market.to_owned(), id: manifest.id.clone(), objects });
@@ -135,14 +131,21 @@ impl KeptObjects {
 
     /// Forgets all but a market's newest snapshot and the one it serves: their space is needed.
     fn shrink(&self, market: &str, served: Option<&SnapshotId>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         keep_newest(&mut kept, 1, market, served);
     }
 
+    /// Takes note of the objects of all previews, in the place of those that were noted before.
+    pub fn set_previews(&self, objects: HashSet<Digest>) {
+        *self.previews.lock().unwrap_or_else(PoisonError::into_inner) = objects;
+    }
+
     /// Every object that is to stay.
-    fn objects(&self) -> HashSet<Digest> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().flat_map(|snapshot| snapshot.objects.iter().copied()).collect()
+    pub fn objects(&self) -> HashSet<Digest> {
+        let mut objects = self.previews.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.extend(kept.iter().flat_map(|snapshot| snapshot.objects.iter().copied()));
+        objects
     }
 }
 
@@ -325,13 +328,8 @@ impl Follower {
         let runtime = tokio::runtime::Handle::current();
         let (served, wait) = tokio::sync::oneshot::channel();
         let work = move || {
-            // Threads of one process can have different niceness on Linux; where that fails, nothing is lost.
-            let _ = rustix::process::nice(10);
             let open = || {
-                if let Some(store) = store {
-                    runtime.block_on(snapshots::install(&store, &cache, &manifest))?;
-                }
-                let index = Index::open_for(Snapshot::open(&cache, manifest)?, Some(&market.name))?;
+                let index = opening::open_index(&runtime, store.as_ref(), &cache, manifest, &market.name)?;
                 warm(&index);
                 let results = ResultCache::new(results_bytes);
                 let generation = Generation::new(Arc::new(index), target, results, &metrics);
@@ -340,14 +338,12 @@ impl Follower {
                 }
                 Ok::<_, OpenError>(generation)
             };
-            match std::panic::catch_unwind(AssertUnwindSafe(open)) {
-                Ok(Ok(generation)) => market.live.replace(generation, || drop(served.send(Ok(())))),
-                Ok(Err(error)) => drop(served.send(Err(error))),
-                Err(panic) => drop(served.send(Err(OpenError::Panic(panic_text(&*panic))))),
+            match opening::caught(open) {
+                Ok(generation) => market.live.replace(generation, || drop(served.send(Ok(())))),
+                Err(error) => drop(served.send(Err(error))),
             }
         };
-        let spawned = std::thread::Builder::new().name("open-snapshot".into()).spawn(work);
-        spawned.map_err(|error| OpenError::Panic(error.to_string()))?;
+        opening::start(work)?;
         wait.await.unwrap_or_else(|_| Err(OpenError::Panic("the thread ended".into())))
     }
 }
@@ -406,5 +402,10 @@ mod tests {
         assert!(has(&kept, "us6"), "what is served stays, however many announcements fail");
         kept.shrink("us", Some(&served));
         assert!(has(&kept, "us6") && has(&kept, "bad4") && !has(&kept, "bad3") && has(&kept, "slow"));
+        let preview = |name: &str| kept.set_previews([Digest::of(name.as_bytes())].into());
+        preview("first");
+        assert!(has(&kept, "first") && has(&kept, "us6"));
+        preview("second");
+        assert!(has(&kept, "second") && !has(&kept, "first"));
     }
 }

@@ -1,7 +1,7 @@
 //! The edge: answers storefronts from the newest snapshot.
 //!
 //! A request goes `server` -> `routes` -> `params` -> the engine -> `answers` -> response; a new snapshot goes
-//! `follow` -> `live`.
+//! `follow` -> `live`, or, when somebody looks at it before that, `preview` -> `shelf`.
 
 #![forbid(unsafe_code)]
 
@@ -16,12 +16,16 @@ mod follow;
 mod http2;
 mod live;
 mod metrics;
+mod opening;
 mod params;
 mod pictures;
+mod preview;
+mod preview_key;
 mod reply;
 mod result_cache;
 mod routes;
 mod server;
+mod shelf;
 #[doc(hidden)]
 pub mod stages;
 mod status;

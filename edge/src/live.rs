@@ -29,6 +29,8 @@ pub struct Generation {
     pub traffic: TrafficCounters,
     /// How many answers of the process were errors before this was served.
     pub errors_before: u64,
+    /// Shown to those who have the key, and to nobody else.
+    pub is_preview: bool,
     alive: Arc<AtomicUsize>,
 }
 
@@ -38,12 +40,30 @@ impl Generation {
         alive.fetch_add(1, Ordering::Relaxed);
         let Target { pointer, followed } = target;
         let (since, traffic, errors_before) = (Timestamp::now(), TrafficCounters::default(), metrics.errors());
-        Self { index, pointer, followed, since, results, traffic, errors_before, alive }
+        Self { index, pointer, followed, since, results, traffic, errors_before, is_preview: false, alive }
     }
 
     /// What is followed by serving this.
     pub fn target(&self) -> Target {
         Target { pointer: self.pointer.clone(), followed: self.followed }
+    }
+
+    /// A snapshot that is looked at before, or long after, it is live. Its sequence is 0, which no announcement has, and
+    /// its age that of the snapshot. It keeps no answers: its memory is what its objects take.
+    pub fn preview(index: Index, metrics: &Metrics) -> Self {
+        let manifest = &index.snapshot().manifest;
+        let pointer = Pointer { announced_at: manifest.created_at, ..Pointer::new(manifest.id.clone(), 0) };
+        let target = Target { pointer, followed: Followed::Channel };
+        let mut generation = Self::new(Arc::new(index), target, ResultCache::new(0), metrics);
+        generation.is_preview = true;
+        generation
+    }
+
+    /// Waits until nobody else holds a generation, and unmaps it: for a thread that may wait.
+    pub fn retire(old: Arc<Self>) {
+        while Arc::strong_count(&old) > 1 {
+            std::thread::sleep(RETIRE_POLL);
+        }
     }
 }
 
@@ -72,8 +92,6 @@ impl Live {
         swapped();
         let Some(old) = old else { return };
         std::thread::sleep(GRACE);
-        while Arc::strong_count(&old) > 1 {
-            std::thread::sleep(RETIRE_POLL);
-        }
+        Generation::retire(old);
     }
 }

@@ -49,6 +49,8 @@ pub struct Metrics {
     result_cache: Family<ResultLabel, Counter>,
     generations: Arc<AtomicUsize>,
     errors: AtomicU64,
+    previews: Arc<AtomicUsize>,
+    preview_bytes: Arc<AtomicUsize>,
 }
 
 fn request_histogram() -> Histogram {
@@ -75,6 +77,8 @@ impl Metrics {
             result_cache: Family::default(),
             generations: Arc::default(),
             errors: AtomicU64::default(),
+            previews: Arc::default(),
+            preview_bytes: Arc::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("requests", "Requests answered", metrics.requests.clone());
@@ -92,7 +96,9 @@ impl Metrics {
         registry.register_with_unit("snapshot_open", help, Unit::Seconds, metrics.openings.clone());
         let (in_flight, connections) = (metrics.in_flight.clone(), metrics.connections.clone());
         let (generations, lost) = (metrics.generations.clone(), metrics.access_lines_lost.clone());
-        registry.register_collector(Box::new(Gauges { markets, in_flight, connections, generations, lost }));
+        let (previews, preview_bytes) = (metrics.previews.clone(), metrics.preview_bytes.clone());
+        let gauges = Gauges { markets, in_flight, connections, generations, previews, preview_bytes, lost };
+        registry.register_collector(Box::new(gauges));
         metrics
     }
 
@@ -130,6 +136,12 @@ impl Metrics {
         self.generations.clone()
     }
 
+    /// Says how many snapshots are open for previews, and how large they are together.
+    pub fn set_previews(&self, count: usize, size_bytes: u64) {
+        self.previews.store(count, Ordering::Relaxed);
+        self.preview_bytes.store(size_bytes as usize, Ordering::Relaxed);
+    }
+
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -145,6 +157,8 @@ struct Gauges {
     in_flight: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
     generations: Arc<AtomicUsize>,
+    previews: Arc<AtomicUsize>,
+    preview_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
 }
 
@@ -155,9 +169,11 @@ impl Collector for Gauges {
             ("connections", "Open connections", &self.connections),
             (
                 "snapshot_generations",
-                "Snapshots that are mapped, one for each market but during a swap",
+                "Snapshots that are mapped: one for each market but during a swap, and previews",
                 &self.generations,
             ),
+            ("previews", "Snapshots that are open for previews", &self.previews),
+            ("preview_bytes", "What snapshots take that are open for previews", &self.preview_bytes),
             ("access_log_lost_lines", "Lines that were dropped because standard output was too slow", &self.lost),
         ];
         for (name, help, value) in plain {

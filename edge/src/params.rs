@@ -4,26 +4,64 @@ use search::RawRequest;
 use serde::Deserialize;
 
 use crate::error::ApiError;
+use crate::preview_key::PreviewKey;
 
 /// How many searches one call may hold.
 pub const MAX_SEARCHES: usize = 50;
 /// How many products one call may ask for.
 pub const MAX_IDS: usize = 100;
 
-/// A search and the market it is for.
+/// What is asked: what a market serves, or another snapshot of its store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    pub market: Option<String>,
+    pub snapshot: Option<String>,
+    pub preview_key: Option<PreviewKey>,
+}
+
+impl Target {
+    /// The target of an endpoint that takes nothing else.
+    ///
+    /// # Errors
+    /// Names a parameter that is unknown.
+    pub fn from_query(query: &str) -> Result<Self, ApiError> {
+        let mut target = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if !target.takes(&name, &value) {
+                return Err(unknown(&name, "market, snapshot, preview_key"));
+            }
+        }
+        Ok(target)
+    }
+
+    /// Takes a parameter, if it is one of its own.
+    fn takes(&mut self, name: &str, value: &str) -> bool {
+        match name {
+            "market" => self.market = Some(value.to_owned()),
+            "snapshot" => self.snapshot = Some(value.to_owned()),
+            "preview_key" => self.preview_key = Some(PreviewKey::given(value)),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// A search and what it is asked of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchParams {
-    pub market: Option<String>,
+    pub target: Target,
     pub raw: RawRequest,
 }
 
 const SEARCH_PARAMETERS: &str = "q, market, page, per_page, sort, filters, facets, facet_limit, fields, highlight, distinct, \
-                                 contexts, explain";
+                                 contexts, explain, snapshot, preview_key";
+
+const SUGGEST_PARAMETERS: &str = "q, market, limit, products, fields, contexts, snapshot, preview_key";
 
 /// What `/v1/suggest` takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SuggestParams {
-    pub market: Option<String>,
+    pub target: Target,
     pub raw: RawRequest,
     pub limit: Option<usize>,
     pub products: Option<usize>,
@@ -39,12 +77,12 @@ impl SuggestParams {
             once(&mut seen, &name)?;
             match name.as_ref() {
                 "q" => params.raw.q = value.into_owned(),
-                "market" => params.market = Some(value.into_owned()),
                 "limit" => params.limit = Some(number("limit", &value)?),
                 "products" => params.products = Some(number("products", &value)?),
                 "fields" => params.raw.fields.get_or_insert_default().extend(list(&value)),
                 "contexts" => params.raw.contexts.extend(list(&value)),
-                other => return Err(unknown(other, "q, market, limit, products, fields, contexts")),
+                other if params.target.takes(other, &value) => {}
+                other => return Err(unknown(other, SUGGEST_PARAMETERS)),
             }
         }
         Ok(params)
@@ -54,7 +92,7 @@ impl SuggestParams {
 /// What the other endpoints take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProductParams {
-    pub market: Option<String>,
+    pub target: Target,
     pub ids: Vec<String>,
     /// How many similar ones.
     pub limit: Option<usize>,
@@ -72,7 +110,6 @@ impl SearchParams {
             let raw = &mut params.raw;
             match name.as_ref() {
                 "q" => raw.q = value.into_owned(),
-                "market" => params.market = Some(value.into_owned()),
                 "page" => raw.page = Some(number("page", &value)?),
                 "per_page" => raw.per_page = Some(number("per_page", &value)?),
                 "facet_limit" => raw.facet_limit = Some(number("facet_limit", &value)?),
@@ -84,6 +121,7 @@ impl SearchParams {
                 "contexts" => raw.contexts.extend(list(&value)),
                 "distinct" => raw.distinct = flag("distinct", &value)?,
                 "explain" => raw.explain = flag("explain", &value)?,
+                other if params.target.takes(other, &value) => {}
                 other => return Err(unknown(other, SEARCH_PARAMETERS)),
             }
         }
@@ -116,12 +154,15 @@ impl ProductParams {
         let mut params = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
-                "market" => params.market = Some(value.into_owned()),
                 "fields" => params.fields.get_or_insert_default().extend(list(&value)),
                 "ids" if takes_ids => params.ids.extend(list(&value)),
                 "limit" if takes_limit => params.limit = Some(number("limit", &value)?),
-                other if takes_limit => return Err(unknown(other, "limit, fields, market")),
-                other => return Err(unknown(other, if takes_ids { "ids, fields, market" } else { "fields, market" })),
+                other if params.target.takes(other, &value) => {}
+                other => {
+                    let own = if takes_limit { "limit, " } else { "" };
+                    let own = if takes_ids { "ids, " } else { own };
+                    return Err(unknown(other, &format!("{own}fields, market, snapshot, preview_key")));
+                }
             }
         }
         match params.ids.len() > MAX_IDS {
@@ -129,21 +170,6 @@ impl ProductParams {
             false => Ok(params),
         }
     }
-}
-
-/// The market of an endpoint that takes nothing else.
-///
-/// # Errors
-/// Names a parameter that is unknown.
-pub fn market_from_query(query: &str) -> Result<Option<String>, ApiError> {
-    let mut market = None;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match name.as_ref() {
-            "market" => market = Some(value.into_owned()),
-            other => return Err(unknown(other, "market")),
-        }
-    }
-    Ok(market)
 }
 
 #[derive(Deserialize)]
@@ -168,6 +194,8 @@ struct SearchBody {
     contexts: OneOrMany,
     distinct: bool,
     explain: bool,
+    snapshot: Option<String>,
+    preview_key: Option<PreviewKey>,
 }
 
 /// `"a,b"` and `["a", "b"]` are the same.
@@ -209,7 +237,8 @@ impl From<SearchBody> for SearchParams {
             distinct: body.distinct,
             explain: body.explain,
         };
-        Self { market: body.market, raw }
+        let target = Target { market: body.market, snapshot: body.snapshot, preview_key: body.preview_key };
+        Self { target, raw }
     }
 }
 
@@ -248,12 +277,14 @@ mod tests {
 
     #[test]
     fn queries_and_bodies_say_the_same() {
-        let query =
-            "q=red+sh%C3%B6e&facets=brand,color&facets=price&page=2&filters=brand%3A%22A%26B%22&fields=*&market=us";
-        let body = r#"{"q": "red shöe", "facets": ["brand", "color", "price"], "page": 2, "filters": "brand:\"A&B\"", "fields": "*", "market": "us"}"#;
+        let query = "q=red+sh%C3%B6e&facets=brand,color&facets=price&page=2&filters=brand%3A%22A%26B%22&fields=*&market=us\
+             &snapshot=abc&preview_key=k";
+        let body = r#"{"q": "red shöe", "facets": ["brand", "color", "price"], "page": 2, "filters": "brand:\"A&B\"", "fields": "*", "market": "us", "snapshot": "abc", "preview_key": "k"}"#;
         let params = SearchParams::from_query(query).expect("a request");
         assert_eq!(params, SearchParams::from_json(body.as_bytes()).expect("a request"));
         assert_eq!(params.raw.q, "red shöe");
+        assert_eq!(params.target.snapshot.as_deref(), Some("abc"));
+        assert_eq!(params.target.preview_key, Some(PreviewKey::given("k")));
         let many = searches_from_json(format!("{{\"searches\": [{body}, {{}}]}}").as_bytes()).expect("requests");
         assert_eq!(many, [params, SearchParams::default()]);
     }
@@ -266,6 +297,7 @@ mod tests {
         };
         check(SearchParams::from_query("query=x"), "query: is no parameter");
         check(SearchParams::from_query("filters=a&filters=b"), "filters: stands twice");
+        check(SearchParams::from_query("snapshot=a&snapshot=b"), "snapshot: stands twice");
         check(SearchParams::from_query("page=-1"), "page: '-1' is not a whole number");
         check(SearchParams::from_json(b"{\"page\": \"x\"}"), "line 1 column 12");
         check(SearchParams::from_json(b"{\"pages\": 1}"), "unknown field `pages`");

@@ -21,6 +21,7 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 const FRESH_S: i64 = 5;
 const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=5, s-maxage=5");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 const EXPOSED: HeaderValue = HeaderValue::from_static("ETag, Retry-After, Server-Timing, X-Snapshot");
 const X_SNAPSHOT: HeaderName = HeaderName::from_static("x-snapshot");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -32,7 +33,18 @@ pub type HttpResponse = Response<Full<Bytes>>;
 
 /// An answer from a snapshot, which caches may keep until the next one. Without a body, the client has it already.
 pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<Bytes>) -> HttpResponse {
-    from_snapshots(generation.pointer.snapshot.as_str(), etag, fresh_s(generation), body)
+    let id = generation.pointer.snapshot.as_str();
+    match generation.is_preview {
+        true => preview(id, body.unwrap_or_default()),
+        false => from_snapshots(id, etag, fresh_s(generation), body),
+    }
+}
+
+/// An answer from a snapshot that only those see who have the key: nobody keeps it.
+pub fn preview(ids: &str, body: Bytes) -> HttpResponse {
+    let mut response = reply(StatusCode::OK, JSON, PRIVATE, body);
+    response.headers_mut().extend(HeaderValue::from_str(ids).ok().map(|ids| (X_SNAPSHOT, ids)));
+    response
 }
 
 /// How long an answer holds: until a rollback may be seen, or another set of rules is active.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderValue,
     IF_NONE_MATCH,
@@ -20,7 +21,7 @@ use crate::answers::{self, JsonOut};
 use crate::coding::Coding;
 use crate::error::ApiError;
 use crate::live::Generation;
-use crate::params::{ProductParams, SearchParams, SuggestParams, market_from_query, searches_from_json};
+use crate::params::{ProductParams, SearchParams, SuggestParams, Target, searches_from_json};
 use crate::reply::{self, HttpResponse};
 use crate::result_cache::Asked;
 use crate::server::{Shared, panic_text};
@@ -28,6 +29,9 @@ use crate::storefront;
 
 /// A multi-search whose answers grow beyond this is refused.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// A multi-search may wait for each snapshot that it previews.
+const MAX_PREVIEWS_A_CALL: usize = 4;
 
 /// So many requests are answered again before a newer snapshot is served.
 const MAX_REPEATED: usize = 1_000;
@@ -128,29 +132,22 @@ pub struct Request<'a> {
     pub started: Instant,
 }
 
-/// Answers a request. Everything that is asked for lies in memory, so nothing is waited for; only a batch of searches
-/// lets others go in between.
+/// Answers a request. Everything that is asked for lies in memory, so nothing is waited for, but for a preview that is
+/// not open yet; only a batch of searches lets others go in between.
 pub async fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     if request.method == Method::OPTIONS {
         return Ok(preflight(route));
     }
     match route {
         Route::Health => Ok(health(shared)),
-        Route::Search => guarded(|| search(shared, request)),
+        Route::Search => guarded(search(shared, request)).await,
         Route::MultiSearch => multi_search(shared, request).await,
-        Route::Suggest => guarded(|| suggest(shared, request)),
-        Route::Similar(id) => guarded(|| similar(shared, request, id)),
-        Route::Products => guarded(|| products(shared, request)),
-        Route::Product(id) => guarded(|| product(shared, request, id)),
-        Route::Categories(below) => guarded(|| categories(shared, request, below.as_deref())),
-        Route::Snapshot => {
-            let wanted = market_from_query(request.query)?;
-            let wanted = wanted.map(|name| shared.market(Some(&name))).transpose()?;
-            let markets = shared.markets.iter().filter(|market| wanted.is_none_or(|wanted| wanted.name == market.name));
-            let markets = markets.map(|market| answers::served(&market.name, market.live.load().as_deref()));
-            let body = json!({ "markets": markets.collect::<Vec<_>>() });
-            Ok(reply::momentary(StatusCode::OK, body.to_string().into_bytes()))
-        }
+        Route::Suggest => guarded(suggest(shared, request)).await,
+        Route::Similar(id) => guarded(similar(shared, request, id)).await,
+        Route::Products => guarded(products(shared, request)).await,
+        Route::Product(id) => guarded(product(shared, request, id)).await,
+        Route::Categories(below) => guarded(categories(shared, request, below.as_deref())).await,
+        Route::Snapshot => served(shared, request).await,
         Route::Page(file) => Ok(reply::file(file.content_type, 60, Bytes::from_static(file.bytes))),
         Route::Picture(name) => {
             let picture = shared.pictures.get(name).ok_or_else(|| ApiError::not_found("there is no such picture"))?;
@@ -161,9 +158,24 @@ pub async fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Re
 }
 
 /// Work on a snapshot. A panic in it is this request's misfortune, and is told; the connection and the node go on.
-fn guarded<T>(work: impl FnOnce() -> Result<T, ApiError>) -> Result<T, ApiError> {
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+async fn guarded<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let done = std::panic::AssertUnwindSafe(work).catch_unwind().await;
     done.unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
+}
+
+/// What each market serves, or the one that is asked for, or a preview of it.
+async fn served(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+    let target = Target::from_query(request.query)?;
+    let markets: Vec<_> = if target.snapshot.is_some() {
+        let preview = shared.asked(&target, request.headers).await?;
+        vec![answers::served(&shared.market(target.market.as_deref())?.name, Some(&preview))]
+    } else {
+        let wanted = target.market.as_deref().map(|name| shared.market(Some(name))).transpose()?;
+        let markets = shared.markets.iter().filter(|market| wanted.is_none_or(|wanted| wanted.name == market.name));
+        markets.map(|market| answers::served(&market.name, market.live.load().as_deref())).collect()
+    };
+    let body = json!({ "markets": markets });
+    Ok(reply::momentary(StatusCode::OK, body.to_string().into_bytes()))
 }
 
 /// 503 only before the first snapshot and while draining. How old the snapshot is stands in the body: a region with an
@@ -185,7 +197,7 @@ fn health(shared: &Shared) -> HttpResponse {
     reply::momentary(code, body.to_string().into_bytes())
 }
 
-fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+async fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let params = match *request.method == Method::POST {
         true if !request.query.is_empty() => {
             return Err(ApiError::bad_parameter("query string", "a POST has its parameters in the body"));
@@ -193,21 +205,21 @@ fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiErr
         true => SearchParams::from_json(&request.body)?,
         false => SearchParams::from_query(request.query)?,
     };
-    let generation = shared.generation(params.market.as_deref())?;
+    let generation = shared.asked(&params.target, request.headers).await?;
     let asked = Asked::Search(generation.index.request(params.raw)?);
     remembered(shared, request, &generation, asked)
 }
 
-fn suggest(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+async fn suggest(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let params = SuggestParams::from_query(request.query)?;
-    let generation = shared.generation(params.market.as_deref())?;
+    let generation = shared.asked(&params.target, request.headers).await?;
     let suggest = SuggestRequest::new(params.raw, params.limit, params.products, &generation.index)?;
     remembered(shared, request, &generation, Asked::Suggest(suggest))
 }
 
-fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
+async fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
     let params = ProductParams::from_query(request.query, false, true)?;
-    let generation = shared.generation(params.market.as_deref())?;
+    let generation = shared.asked(&params.target, request.headers).await?;
     let limit = params.limit.unwrap_or(8);
     if limit > MAX_SIMILAR {
         return Err(ApiError::bad_parameter("limit", format!("is above {MAX_SIMILAR}")));
@@ -230,7 +242,7 @@ fn remembered(
     let hasher = hashed(generation, &asked);
     // The same answer may be written in several codings, so its tag is weak.
     let (etag, hash) = (weak(&tag(&hasher)), hasher.finish());
-    if is_known(request, &etag) {
+    if is_known(request, generation, &etag) {
         let mut response = reply::from_snapshot(generation, etag, None);
         reply::set_coding(&mut response, Coding::Identity);
         return Ok(response);
@@ -308,20 +320,28 @@ fn answer_to(generation: &Generation, asked: &Asked) -> Result<Answered, ApiErro
     Ok(Answered { body: out.0, found: found_by_search })
 }
 
-/// Answers several searches, each from the one snapshot that its market had when the call first asked for it.
+/// Answers several searches, each from the one snapshot that its market had when the call first asked for it, or from
+/// the one that it previews.
 async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let searches = searches_from_json(&request.body)?;
-    let mut generations: Vec<(&str, Arc<Generation>)> = Vec::new();
+    let mut generations: Vec<(&str, Option<String>, Arc<Generation>)> = Vec::new();
     let mut prepared = Vec::with_capacity(searches.len());
     for (place, params) in searches.into_iter().enumerate() {
         let at_place = |error: ApiError| error.within("searches", place);
-        let market = shared.market(params.market.as_deref()).map_err(at_place)?;
-        let known = generations.iter().find(|(name, _)| *name == market.name).map(|(_, known)| known.clone());
-        let generation = match known {
+        let target = params.target;
+        let market = shared.market(target.market.as_deref()).map_err(at_place)?;
+        let is_it = |name: &str, snapshot: &Option<String>| name == market.name && *snapshot == target.snapshot;
+        let known = generations.iter().find(|(name, snapshot, _)| is_it(name, snapshot));
+        let generation = match known.map(|(.., known)| known.clone()) {
             Some(generation) => generation,
             None => {
-                let generation = shared.generation(Some(&market.name)).map_err(at_place)?;
-                generations.push((&market.name, generation.clone()));
+                let previews = generations.iter().filter(|(_, snapshot, _)| snapshot.is_some()).count();
+                if target.snapshot.is_some() && previews == MAX_PREVIEWS_A_CALL {
+                    let reason = format!("is one more than the {MAX_PREVIEWS_A_CALL} that a call may preview");
+                    return Err(at_place(ApiError::bad_parameter("snapshot", reason)));
+                }
+                let generation = shared.asked(&target, request.headers).await.map_err(at_place)?;
+                generations.push((&market.name, target.snapshot, generation.clone()));
                 generation
             }
         };
@@ -333,7 +353,7 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
     for (place, (generation, search)) in prepared.iter().enumerate() {
         // A long batch lets others have their turn in between.
         tokio::task::yield_now().await;
-        let found = guarded(|| Ok(generation.index.search(search)?))?;
+        let found = guarded(async { generation.index.search(search).map_err(ApiError::from) }).await?;
         generation.traffic.searched(found.found);
         if place > 0 {
             body.0.push(b',');
@@ -346,23 +366,26 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
         }
     }
     body.0.extend_from_slice(b"]}");
-    let ids: Vec<&str> = generations.iter().map(|(_, generation)| generation.pointer.snapshot.as_str()).collect();
+    let ids: Vec<&str> = generations.iter().map(|(.., generation)| generation.pointer.snapshot.as_str()).collect();
+    if generations.iter().any(|(.., generation)| generation.is_preview) {
+        return Ok(reply::preview(&ids.join(","), body.0.into()));
+    }
     let mut hasher = DefaultHasher::new();
     for (generation, search) in &prepared {
         hash_request(&mut hasher, generation, search);
     }
-    let fresh_s = generations.iter().map(|(_, generation)| reply::fresh_s(generation)).min().unwrap_or(0);
+    let fresh_s = generations.iter().map(|(.., generation)| reply::fresh_s(generation)).min().unwrap_or(0);
     Ok(reply::from_snapshots(&ids.join(","), tag(&hasher), fresh_s, Some(body.0.into())))
 }
 
-fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
+async fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
     let params = ProductParams::from_query(request.query, false, false)?;
-    let generation = shared.generation(params.market.as_deref())?;
+    let generation = shared.asked(&params.target, request.headers).await?;
     let fields = fields(params.fields.as_deref())?;
     let etag = etag(&generation, ("product", id, fields));
     let found = generation.index.product(id);
     let (segment, record) = found.ok_or_else(|| ApiError::not_found(format!("there is no product '{id}'")))?;
-    if is_known(request, &etag) {
+    if is_known(request, &generation, &etag) {
         return Ok(reply::from_snapshot(&generation, etag, None));
     }
     let mut out = JsonOut::new();
@@ -370,15 +393,15 @@ fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpRespo
     Ok(reply::from_snapshot(&generation, etag, Some(out.0.into())))
 }
 
-fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+async fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let params = ProductParams::from_query(request.query, true, false)?;
     if params.ids.is_empty() {
         return Err(ApiError::bad_parameter("ids", "is missing: give ids=a,b"));
     }
-    let generation = shared.generation(params.market.as_deref())?;
+    let generation = shared.asked(&params.target, request.headers).await?;
     let fields = fields(params.fields.as_deref())?;
     let etag = etag(&generation, ("products", &params.ids, fields));
-    if is_known(request, &etag) {
+    if is_known(request, &generation, &etag) {
         return Ok(reply::from_snapshot(&generation, etag, None));
     }
     let mut out = JsonOut::new();
@@ -386,15 +409,15 @@ fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiE
     Ok(reply::from_snapshot(&generation, etag, Some(out.0.into())))
 }
 
-fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
-    let generation = shared.generation(market_from_query(request.query)?.as_deref())?;
+async fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
+    let generation = shared.asked(&Target::from_query(request.query)?, request.headers).await?;
     let etag = etag(&generation, ("categories", below));
     let tree = generation.index.categories(below);
     let tree = tree.ok_or_else(|| match below {
         Some(path) => ApiError::not_found(format!("there is no category '{path}'")),
         None => ApiError::not_found("the catalogue has no category facet"),
     })?;
-    if is_known(request, &etag) {
+    if is_known(request, &generation, &etag) {
         return Ok(reply::from_snapshot(&generation, etag, None));
     }
     let mut out = JsonOut::new();
@@ -410,7 +433,8 @@ fn preflight(route: &Route) -> HttpResponse {
     let mut response = reply::momentary(StatusCode::NO_CONTENT, Vec::new());
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(route.allowed()));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type, If-None-Match"));
+    headers
+        .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type, If-None-Match, X-Preview-Key"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response
 }
@@ -445,8 +469,9 @@ fn weak(tag: &HeaderValue) -> HeaderValue {
 }
 
 /// Whether the client has this answer already (RFC 9110: weak comparison, and only where nothing was sent to be done).
-fn is_known(request: &Request<'_>, etag: &HeaderValue) -> bool {
-    *request.method != Method::POST && has_tag(request.headers, etag)
+/// Nobody has one from a preview.
+fn is_known(request: &Request<'_>, generation: &Generation, etag: &HeaderValue) -> bool {
+    *request.method != Method::POST && !generation.is_preview && has_tag(request.headers, etag)
 }
 
 fn has_tag(headers: &HeaderMap, etag: &HeaderValue) -> bool {

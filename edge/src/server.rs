@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use snapshots::Cache;
+use snapshots::{Cache, SnapshotId};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -29,7 +29,10 @@ use crate::error::ApiError;
 use crate::follow::{Follower, KeptObjects, MarketState};
 use crate::live::Generation;
 use crate::metrics::Metrics;
+use crate::params::Target;
 use crate::pictures::Pictures;
+use crate::preview::Previews;
+use crate::preview_key::PreviewKey;
 use crate::reply::{self, HttpResponse};
 use crate::routes::{self, Route};
 use crate::status::Reporter;
@@ -49,6 +52,7 @@ pub struct Shared {
     pub markets: Vec<Arc<MarketState>>,
     pub metrics: Arc<Metrics>,
     pub pictures: Pictures,
+    previews: Arc<Previews>,
     max_in_flight: usize,
     bodies: Semaphore,
     cors_origin: HeaderValue,
@@ -85,6 +89,23 @@ impl Shared {
         let missing = || ApiError::unavailable("no_snapshot", format!("market '{}' has no snapshot yet", market.name));
         market.live.load().ok_or_else(missing)
     }
+
+    /// The generation that a request asks: a market's live one, or the snapshot that it previews.
+    pub async fn asked(&self, target: &Target, headers: &HeaderMap) -> Result<Arc<Generation>, ApiError> {
+        let live = self.generation(target.market.as_deref())?;
+        let Some(wanted) = &target.snapshot else { return Ok(live) };
+        let given = PreviewKey::in_headers(headers).or_else(|| target.preview_key.clone());
+        self.previews.check_key(given.as_ref())?;
+        let malformed = |_| ApiError::bad_parameter("snapshot", "is no id of a snapshot, as `indexer status` shows it");
+        let id: SnapshotId = wanted.parse().map_err(malformed)?;
+        if id == live.pointer.snapshot {
+            return Ok(live);
+        }
+        // Who waits for a preview must not keep alive what is live now.
+        let catalogue = live.index.snapshot().manifest.catalogue.clone();
+        drop(live);
+        self.previews.generation(self.market(target.market.as_deref())?, &catalogue, id).await
+    }
 }
 
 /// An edge that is about to serve.
@@ -92,6 +113,7 @@ pub struct Edge {
     config: Config,
     shared: Arc<Shared>,
     cache: Arc<Cache>,
+    kept: Arc<KeptObjects>,
     public: TcpListener,
     admin: TcpListener,
     certificate: Option<Arc<Certificate>>,
@@ -111,7 +133,8 @@ impl Edge {
     /// When an address is taken, or a folder cannot be used.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         use anyhow::Context;
-        let cache = Cache::open(&config.cache_dir).context("the cache folder")?;
+        let cache = Arc::new(Cache::open(&config.cache_dir).context("the cache folder")?);
+        let kept = Arc::new(KeptObjects::default());
         let bind = async |address| TcpListener::bind(address).await.with_context(|| format!("listening on {address}"));
         let (public, admin) = (bind(config.listen).await?, bind(config.admin_listen).await?);
         let markets: Vec<_> = config.markets.iter().map(|market| Arc::new(MarketState::new(market))).collect();
@@ -125,17 +148,20 @@ impl Edge {
             true => AccessLog::start(metrics.access_lines_lost.clone()),
             false => AccessLog::off(),
         };
+        let (key, preview_bytes) = (config.preview_key.clone(), config.preview_bytes);
+        let previews = Previews::new(key, preview_bytes, cache.clone(), kept.clone(), metrics.clone());
         let shared = Shared {
             markets,
             metrics,
             pictures,
+            previews: Arc::new(previews),
             max_in_flight: config.max_in_flight,
             bodies: Semaphore::new(MAX_BODIES),
             cors_origin: HeaderValue::from_str(&config.cors_origin)?,
             draining: AtomicBool::new(false),
             log,
         };
-        Ok(Self { shared: Arc::new(shared), cache: Arc::new(cache), config, public, admin, certificate })
+        Ok(Self { shared: Arc::new(shared), cache, kept, config, public, admin, certificate })
     }
 
     /// # Errors
@@ -150,9 +176,10 @@ impl Edge {
     /// # Errors
     /// When TLS cannot be set up.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { config, shared, cache, public, admin, certificate } = self;
+        let Self { config, shared, cache, kept, public, admin, certificate } = self;
         tokio::spawn(serve_admin(admin, shared.clone()));
-        tokio::spawn(follow_markets(config.clone(), shared.clone(), cache));
+        tokio::spawn(follow_markets(config.clone(), shared.clone(), cache, kept));
+        tokio::spawn(shared.previews.clone().sweep());
         let reporter = config.status.clone().map(|status| Reporter::new(status, shared.clone()));
         let reporting = reporter.clone().map(|reporter| tokio::spawn(reporter.run()));
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
@@ -185,8 +212,7 @@ impl Edge {
 }
 
 /// First serves what the cache holds, for every market; then follows the channels.
-async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>) {
-    let kept = Arc::new(KeptObjects::default());
+async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>, kept: Arc<KeptObjects>) {
     let follower = |market: &Arc<MarketState>| {
         Follower::new(market.clone(), cache.clone(), kept.clone(), shared.metrics.clone(), &config)
     };

@@ -1,8 +1,33 @@
 // The calls that the page makes. Everything else a storefront may want to ask is in the README.
 
+const address = new URLSearchParams(location.search);
+
+/** The snapshot that the page shows in the place of the live one, where its address names one. */
+export const preview = address.get("snapshot");
+const previewKey = address.get("preview_key") ?? "";
+
+/** An address of the page, which stays in the preview. */
+export const pageAddress = (params) => {
+  const all = new URLSearchParams(params);
+  if (preview) {
+    all.set("snapshot", preview);
+    all.set("preview_key", previewKey);
+  }
+  return `/?${all}`;
+};
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 const json = async (path, signal) => {
-  const response = await fetch(path, { signal });
+  const joint = path.includes("?") ? "&" : "?";
+  const response = preview
+    ? await fetch(`${path}${joint}${new URLSearchParams({ snapshot: preview })}`, { signal, headers: { "X-Preview-Key": previewKey } })
+    : await fetch(path, { signal });
   const body = await response.json();
+  if (body.code === "preview_opening") {
+    await pause(1000);
+    return json(path, signal);
+  }
   if (!response.ok) throw new Error(body.detail ?? response.statusText);
   return body;
 };

@@ -30,7 +30,7 @@ const addressOf = ({ q, page, sort, refined, ranges }) => {
   if (sort !== "relevance") params.set("sort", sort);
   if (Object.keys(refined).length) params.set("refined", JSON.stringify(refined));
   if (Object.keys(ranges).length) params.set("ranges", JSON.stringify(ranges));
-  return `?${params}`;
+  return api.pageAddress(params);
 };
 
 let state = stateOf(location.search);
@@ -171,6 +171,10 @@ const chooseByKey = (event) => {
   }
 };
 
+if (api.preview) {
+  at("preview").hidden = false;
+  at("preview").textContent = `Preview of ${api.preview}`;
+}
 at("query").value = state.q;
 at("sort").value = state.sort;
 at("query").addEventListener("input", (event) => {

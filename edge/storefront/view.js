@@ -1,5 +1,7 @@
 // What is drawn. Titles arrive escaped from the service with <mark> around what matched; all other text is set as text.
 
+import { pageAddress } from "./api.js";
+
 export const element = (name, properties = {}, ...children) => {
   const { data = {}, ...rest } = properties;
   const made = Object.assign(document.createElement(name), rest);
@@ -37,7 +39,7 @@ export const hit = (product, open) => {
     product.missing ? element("div", { className: "lacks", textContent: `without: ${product.missing.join(", ")}` }) : null,
     element("div", { className: "foot" }, ...prices(product)),
   );
-  const link = element("a", { href: `/?id=${encodeURIComponent(product.id)}` }, picture(product), card);
+  const link = element("a", { href: pageAddress({ id: product.id }) }, picture(product), card);
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();

@@ -5,6 +5,7 @@ mod client;
 mod faults;
 mod following;
 mod limits;
+mod previews;
 mod process;
 mod protocols;
 mod shop;

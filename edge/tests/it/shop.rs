@@ -58,8 +58,11 @@ impl Shop {
 
     /// Builds a snapshot of products that all have this brand, with settings of its own, and stores it.
     pub fn build(&self, brand: &str, products: usize) -> Manifest {
+        self.build_with(format!("# {brand}\n{SETTINGS}"), brand, products)
+    }
+
+    pub fn build_with(&self, settings: String, brand: &str, products: usize) -> Manifest {
         let products = (0..products).map(|number| product(brand, number)).collect();
-        let settings = format!("# {brand}\n{SETTINGS}");
         wait_for(write_snapshot(&self.store, self.folder.path(), settings, products))
     }
 
