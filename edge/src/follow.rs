@@ -380,7 +380,7 @@ mod tests {
     fn manifest(name: &str) -> Manifest {
         let digest = Digest::of(name.as_bytes());
         let json = serde_json::json!({
-            "format_version": 3, "id": name, "catalogue": "shop", "parent": null, "created_at": "2026-01-01T00:00:00Z",
+            "format_version": 4, "id": name, "catalogue": "shop", "parent": null, "created_at": "2026-01-01T00:00:00Z",
             "builder_version": "test", "segments": [], "statistics": {"product_count": 0, "words": {}},
             "objects": [{"role": "segment", "blake3": digest, "size_bytes": 1}], "source_watermark": null,
             "validation": {"rows_read": 0, "rows_rejected": 0, "rejected_by_field": {}, "facet_value_counts": {}},

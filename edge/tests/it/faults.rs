@@ -78,7 +78,7 @@ fn a_manifest_is_corrupt() {
 #[test]
 fn a_manifest_has_a_newer_format() {
     check_damage("a newer build is needed", manifest_path, |whole| {
-        String::from_utf8_lossy(whole).replace("\"format_version\": 3", "\"format_version\": 4").into_bytes()
+        String::from_utf8_lossy(whole).replace("\"format_version\": 4", "\"format_version\": 5").into_bytes()
     });
 }
 

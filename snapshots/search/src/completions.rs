@@ -3,6 +3,8 @@
 //! A segment holds them sorted by their folded words, with a weight each and the greatest weight of every block, so that
 //! the weightiest of thousands are found by looking at few.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::Write;
 use std::ops::Range;
@@ -18,26 +20,86 @@ use crate::vocabulary::rises;
 const MAX_COMPLETIONS: usize = 500_000;
 /// When more phrases than this are gathered, those that only one product has go.
 const MAX_GATHERED: usize = 2_000_000;
-const MAX_COMPLETION_BYTES: usize = 100;
+pub(crate) const MAX_COMPLETION_BYTES: usize = 100;
 /// A phrase of fewer titles is no phrase, but a name.
 const MIN_PHRASE_PRODUCTS: u32 = 2;
 /// Weights are logarithms in thousandths; what shoppers did type stands before what they may type.
 const RECORDED_WEIGHT: u32 = 20_000;
 const NAME_WEIGHT: u32 = 3_000;
 const BLOCK: usize = 64;
+/// Weights are summed as so many parts of one, so that the order of products does not matter.
+const PARTS: f64 = (1 << 20) as f64;
+/// In place of the first document of a completion that shoppers typed: its text is theirs.
+pub(crate) const RECORDED: u32 = u32::MAX;
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Phrase,
-    Name,
-    Recorded,
+/// What is known of a completion over some products.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// How often products say it, and how often of these as a name.
+    pub(crate) products: u32,
+    pub(crate) names: u32,
+    /// Their weights, in [`PARTS`].
+    pub(crate) sum: u64,
+    pub(crate) is_recorded: bool,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, is_name: bool, weight: u64) {
+        self.products += 1;
+        self.names += u32::from(is_name);
+        self.sum += weight;
+    }
+
+    /// Adds what other products say.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.products += other.products;
+        self.names += other.names;
+        self.sum += other.sum;
+        self.is_recorded |= other.is_recorded;
+    }
+
+    /// Takes away what products say that are no longer current.
+    pub(crate) fn take_away(&mut self, other: &Self) {
+        self.products = self.products.saturating_sub(other.products);
+        self.names = self.names.saturating_sub(other.names);
+        self.sum = self.sum.saturating_sub(other.sum);
+    }
+
+    /// Whether it is offered: a phrase of one title is none.
+    pub(crate) fn is_offered(&self) -> bool {
+        self.is_recorded || self.names > 0 || self.products >= MIN_PHRASE_PRODUCTS
+    }
+
+    pub(crate) fn weight(&self) -> u32 {
+        let extra = match (self.is_recorded, self.names) {
+            (true, _) => RECORDED_WEIGHT,
+            (false, 0) => 0,
+            (false, _) => NAME_WEIGHT,
+        };
+        ((self.sum as f64 / PARTS).ln_1p() * 1000.0) as u32 + extra
+    }
+}
+
+/// How much a product weighs in what it says.
+pub(crate) fn weight_of(product: &Product) -> u64 {
+    let popularity = product.popularity_thousandths.unwrap_or(0) as f64 / 1000.0;
+    ((1.0 + popularity.ln_1p()) * PARTS) as u64
+}
+
+/// The names of a product, each with whether it is one, then its phrases.
+pub(crate) fn texts_of<'p>(
+    product: &'p Product,
+    phrases: impl Iterator<Item = String> + 'p,
+) -> impl Iterator<Item = (Cow<'p, str>, bool)> {
+    let names = product.category.iter().chain(&product.brand).map(|name| (Cow::Borrowed(name.as_str()), true));
+    names.chain(phrases.map(|phrase| (Cow::Owned(phrase), false)))
 }
 
 struct Gathered {
     text: String,
-    kind: Kind,
-    products: u32,
-    weight: f64,
+    tally: Tally,
+    /// The first document that says it.
+    first: u32,
 }
 
 /// Gathers the completions of a segment while it is built.
@@ -52,74 +114,83 @@ pub(crate) struct CompletionsBuilder {
 
 impl CompletionsBuilder {
     pub(crate) fn add_recorded(&mut self, analyzer: &Analyzer, query: &str, count: u64) {
-        self.add(analyzer, query.trim(), Kind::Recorded, count as f64);
+        if let Some(one) = self.entry(analyzer, query.trim(), RECORDED) {
+            one.tally.is_recorded = true;
+            one.tally.products += 1;
+            one.tally.sum = one.tally.sum.saturating_add((count as f64 * PARTS) as u64);
+        }
     }
 
     /// Takes the names and the phrases of a product.
     pub(crate) fn add_product<'p>(
         &mut self,
         analyzer: &Analyzer,
-        product: &Product,
+        product: &'p Product,
+        doc: u32,
         phrases: impl Iterator<Item = String> + 'p,
     ) {
-        let popularity = product.popularity_thousandths.unwrap_or(0) as f64 / 1000.0;
-        let weight = 1.0 + popularity.ln_1p();
-        for name in product.category.iter().chain(&product.brand) {
-            self.add(analyzer, name, Kind::Name, weight);
-        }
-        for phrase in phrases {
-            self.add(analyzer, &phrase, Kind::Phrase, weight);
+        let weight = weight_of(product);
+        for (text, is_name) in texts_of(product, phrases) {
+            if let Some(one) = self.entry(analyzer, &text, doc) {
+                one.tally.add(is_name, weight);
+            }
         }
         if self.by_key.len() > self.prune_at.max(MAX_GATHERED) {
-            self.by_key.retain(|_, one| one.kind != Kind::Phrase || one.products >= MIN_PHRASE_PRODUCTS);
+            self.by_key.retain(|_, one| one.tally.is_offered());
             self.prune_at = 2 * self.by_key.len();
         }
     }
 
-    fn add(&mut self, analyzer: &Analyzer, text: &str, kind: Kind, weight: f64) {
+    /// What is gathered of a text; what says nothing, or is too long to be offered, is not.
+    fn entry(&mut self, analyzer: &Analyzer, text: &str, doc: u32) -> Option<&mut Gathered> {
         write_key(analyzer, text, &mut self.tokens, &mut self.key);
         if self.key.is_empty() || text.len() > MAX_COMPLETION_BYTES {
-            return;
+            return None;
         }
         // Most are known already.
         if !self.by_key.contains_key(self.key.as_str()) {
-            let first = Gathered { text: text.to_lowercase(), kind, products: 0, weight: 0.0 };
+            let first = Gathered { text: text.to_lowercase(), tally: Tally::default(), first: doc };
             self.by_key.insert(self.key.clone(), first);
         }
-        let Some(one) = self.by_key.get_mut(self.key.as_str()) else { return };
-        one.kind = one.kind.max(kind);
-        one.products += 1;
-        one.weight += weight;
+        self.by_key.get_mut(self.key.as_str())
     }
 
     pub(crate) fn write<W: Write>(self, analyzer: &Analyzer, out: &mut SectionWriter<W>) -> std::io::Result<()> {
-        let kept = self.by_key.into_iter();
-        let kept = kept.filter(|(_, one)| one.kind != Kind::Phrase || one.products >= MIN_PHRASE_PRODUCTS);
-        let weighed = kept.map(|(key, one)| {
-            let extra = match one.kind {
-                Kind::Phrase => 0,
-                Kind::Name => NAME_WEIGHT,
-                Kind::Recorded => RECORDED_WEIGHT,
-            };
-            ((one.weight.ln_1p() * 1000.0) as u32 + extra, key, one.text)
-        });
-        let mut all: Vec<(u32, String, String)> = weighed.collect();
-        all.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        all.truncate(MAX_COMPLETIONS);
-        all.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        let (mut all, rest): (Vec<_>, Vec<_>) = self.by_key.into_iter().partition(|(_, one)| one.tally.is_offered());
+        write_singles(out, rest)?;
+        if all.len() > MAX_COMPLETIONS {
+            all.sort_by_cached_key(|(key, one)| (Reverse(one.tally.weight()), key.clone()));
+            all.truncate(MAX_COMPLETIONS);
+        }
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         // What says the same thing twice ("boots boot") is no phrase.
-        let meanings: Vec<Option<u64>> = all.iter().map(|(_, key, _)| meaning_of(analyzer, key)).collect();
+        let meanings: Vec<Option<u64>> = all.iter().map(|(key, _)| meaning_of(analyzer, key)).collect();
         let mut meaning = meanings.iter();
         all.retain(|_| meaning.next().is_some_and(Option::is_some));
         let meanings: Vec<u64> = meanings.into_iter().flatten().collect();
         out.section("completions/meanings", bytemuck::cast_slice(&meanings))?;
-        let weights: Vec<u32> = all.iter().map(|(weight, ..)| *weight).collect();
-        write_texts(out, "keys", all.iter().map(|(_, key, _)| key.as_str()))?;
-        write_texts(out, "texts", all.iter().map(|(.., text)| text.as_str()))?;
+        let weights: Vec<u32> = all.iter().map(|(_, one)| one.tally.weight()).collect();
+        write_texts(out, "keys", all.iter().map(|(key, _)| key.as_str()))?;
+        write_texts(out, "texts", all.iter().map(|(_, one)| one.text.as_str()))?;
+        let column = |value: fn(&Gathered) -> u32| all.iter().map(|(_, one)| value(one)).collect::<Vec<u32>>();
+        out.section("completions/products", bytemuck::cast_slice(&column(|one| one.tally.products)))?;
+        out.section("completions/names", bytemuck::cast_slice(&column(|one| one.tally.names)))?;
+        out.section("completions/firsts", bytemuck::cast_slice(&column(|one| one.first)))?;
+        let sums: Vec<u64> = all.iter().map(|(_, one)| one.tally.sum).collect();
+        out.section("completions/sums", bytemuck::cast_slice(&sums))?;
         let maxima: Vec<u32> = weights.chunks(BLOCK).map(|block| block.iter().copied().max().unwrap_or(0)).collect();
         out.section("completions/maxima", bytemuck::cast_slice(&maxima))?;
         out.section("completions/weights", bytemuck::cast_slice(&weights))
     }
+}
+
+/// What only one product says, which another may join later: a hash of its key, and the product.
+fn write_singles<W: Write>(out: &mut SectionWriter<W>, singles: Vec<(String, Gathered)>) -> std::io::Result<()> {
+    let mut singles: Vec<(u64, u32)> = singles.into_iter().map(|(key, one)| (id_hash(&key), one.first)).collect();
+    singles.sort_unstable();
+    let (hashes, docs): (Vec<u64>, Vec<u32>) = singles.into_iter().unzip();
+    out.section("completions/single_hashes", bytemuck::cast_slice(&hashes))?;
+    out.section("completions/single_docs", bytemuck::cast_slice(&docs))
 }
 
 /// The folded words of a text, with a space between them.
@@ -130,7 +201,7 @@ pub(crate) fn key_of(analyzer: &Analyzer, text: &str, tokens: &mut Tokens) -> St
 }
 
 /// Writes the key of a text, in place of what was there.
-fn write_key(analyzer: &Analyzer, text: &str, tokens: &mut Tokens, key: &mut String) {
+pub(crate) fn write_key(analyzer: &Analyzer, text: &str, tokens: &mut Tokens, key: &mut String) {
     analyzer.read(text, tokens);
     key.clear();
     for token in tokens.iter().filter(|token| !token.kind.is_extra()) {
@@ -169,6 +240,12 @@ pub(crate) struct Completions {
     weights: Range<usize>,
     maxima: Range<usize>,
     meanings: Range<usize>,
+    products: Range<usize>,
+    names: Range<usize>,
+    firsts: Range<usize>,
+    sums: Range<usize>,
+    single_hashes: Range<usize>,
+    single_docs: Range<usize>,
 }
 
 struct Texts {
@@ -191,6 +268,12 @@ impl Completions {
             weights: find("weights")?,
             maxima: find("maxima")?,
             meanings: find("meanings")?,
+            products: find("products")?,
+            names: find("names")?,
+            firsts: find("firsts")?,
+            sums: find("sums")?,
+            single_hashes: find("single_hashes")?,
+            single_docs: find("single_docs")?,
             segment: segment.clone(),
         };
         let count = completions.len();
@@ -202,7 +285,16 @@ impl Completions {
                 && offsets.iter().all(|offset| text.is_char_boundary(*offset as usize))
         };
         let maxima = completions.numbers(&completions.maxima).len();
-        let is_whole = maxima == count.div_ceil(BLOCK) && completions.meanings.len() == 8 * count;
+        let columns = [&completions.products, &completions.names, &completions.firsts];
+        let docs = segment.product_count();
+        let is_doc = |doc: &u32| (*doc as usize) < docs;
+        let is_whole = maxima == count.div_ceil(BLOCK)
+            && completions.meanings.len() == 8 * count
+            && completions.sums.len() == 8 * count
+            && columns.iter().all(|column| column.len() == 4 * count)
+            && completions.numbers(&completions.firsts).iter().all(|doc| *doc == RECORDED || is_doc(doc))
+            && completions.single_hashes.len() == 2 * completions.single_docs.len()
+            && completions.numbers(&completions.single_docs).iter().all(is_doc);
         match fits(&completions.keys) && fits(&completions.texts) && is_whole {
             true => Ok(completions),
             false => Err(corrupt().into()),
@@ -238,16 +330,51 @@ impl Completions {
         meanings[place]
     }
 
-    /// The weightiest completions that begin with a prefix, by weight and place.
-    pub(crate) fn best(&self, prefix: &str, count: usize) -> Vec<(u32, usize)> {
+    fn long_numbers(&self, range: &Range<usize>) -> &[u64] {
+        bytemuck::cast_slice(&self.segment.bytes()[range.clone()])
+    }
+
+    /// The place of a key.
+    pub(crate) fn find(&self, key: &str) -> Option<usize> {
+        let place = self.first_from(key);
+        (place < self.len() && self.key(place) == key).then_some(place)
+    }
+
+    /// What the products of the segment say of a completion.
+    pub(crate) fn tally(&self, place: usize) -> Tally {
+        Tally {
+            products: self.numbers(&self.products)[place],
+            names: self.numbers(&self.names)[place],
+            sum: self.long_numbers(&self.sums)[place],
+            is_recorded: self.first(place) == RECORDED,
+        }
+    }
+
+    /// The first document that says a completion, or [`RECORDED`].
+    pub(crate) fn first(&self, place: usize) -> u32 {
+        self.numbers(&self.firsts)[place]
+    }
+
+    /// The only documents that may say a key which is not offered.
+    pub(crate) fn single(&self, key: &str) -> impl Iterator<Item = u32> {
+        let (hash, hashes) = (id_hash(key), self.long_numbers(&self.single_hashes));
+        let start = hashes.partition_point(|one| *one < hash);
+        let count = hashes[start..].iter().take_while(|one| **one == hash).count();
+        self.numbers(&self.single_docs)[start..start + count].iter().copied()
+    }
+
+    /// The weightiest completions that begin with a prefix, by weight and place, but for those that are passed over.
+    pub(crate) fn best(&self, prefix: &str, count: usize, is_passed_over: impl Fn(usize) -> bool) -> Vec<(u32, usize)> {
         let end = format!("{prefix}\u{10ffff}");
         let range = self.first_from(prefix)..self.first_from(&end);
         let (mut best, mut open) = (Vec::with_capacity(count), BinaryHeap::new());
         open.extend(self.heaviest(&range));
         while best.len() < count
-            && let Some((weight, std::cmp::Reverse(place), start, end)) = open.pop()
+            && let Some((weight, Reverse(place), start, end)) = open.pop()
         {
-            best.push((weight, place));
+            if !is_passed_over(place) {
+                best.push((weight, place));
+            }
             open.extend(self.heaviest(&(start..place)));
             open.extend(self.heaviest(&(place + 1..end)));
         }
@@ -264,7 +391,7 @@ impl Completions {
     }
 
     /// The weightiest of a range, the first one among equals, with the range.
-    fn heaviest(&self, range: &Range<usize>) -> Option<(u32, std::cmp::Reverse<usize>, usize, usize)> {
+    fn heaviest(&self, range: &Range<usize>) -> Option<(u32, Reverse<usize>, usize, usize)> {
         let (weights, maxima) = (self.numbers(&self.weights), self.numbers(&self.maxima));
         let mut best: Option<(u32, usize)> = None;
         let mut at = range.start;
@@ -282,6 +409,6 @@ impl Completions {
             }
             at = end;
         }
-        best.map(|(weight, place)| (weight, std::cmp::Reverse(place), range.start, range.end))
+        best.map(|(weight, place)| (weight, Reverse(place), range.start, range.end))
     }
 }

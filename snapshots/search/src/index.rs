@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use snapshots::{Catalogue, LiveSegment, PRODUCT_FIELDS, RecordView, Segment, Snapshot};
 use tantivy::{InvertedIndexReader, SegmentReader};
 
+use crate::amend::{self, Dead};
 use crate::analysis::Analyzer;
 use crate::bits::Bits;
 use crate::codes::Codes;
@@ -15,6 +16,8 @@ use crate::completions::Completions;
 use crate::directory::SegmentDirectory;
 use crate::error::Error;
 use crate::facets::NumberStats;
+use crate::kinds::TypePairs;
+use crate::phrases::Phrases;
 use crate::postings::Postings;
 use crate::rank::{ScoreParts, availability_share, popularity_share};
 use crate::rules::Rules;
@@ -28,13 +31,15 @@ use crate::vocabulary::Vocabulary;
 pub struct Index {
     snapshot: Snapshot,
     pub(crate) texts: Vec<TextReader>,
+    /// The completions of all segments as one.
+    pub(crate) phrases: Phrases,
     pub(crate) values: FacetValues,
     pub(crate) scale: Scale,
     pub(crate) analyzer: Analyzer,
     pub(crate) rules: Rules,
     /// The products that nobody may see, by version of the rules and by segment.
     pub(crate) hidden: Vec<OnceLock<Vec<Bits>>>,
-    /// Whether completions find something, by version of the rules, by segment and place.
+    /// Whether completions find something, by version of the rules, by list and place.
     pub(crate) finds: Vec<OnceLock<Vec<Vec<Known>>>>,
     /// The products of first suggestions.
     pub(crate) firsts: Firsts,
@@ -50,6 +55,12 @@ pub(crate) struct TextReader {
     pub(crate) codes: Codes,
     pub(crate) completions: Completions,
     pub(crate) postings: Postings,
+    /// Pairs of words of which the first names a type.
+    pub(crate) type_pairs: TypePairs,
+    /// What is to be left out of account, since other segments have it in a newer version.
+    pub(crate) dead: Dead,
+    /// The documents that are current, as bits, where not all are.
+    pub(crate) live: Option<Vec<u64>>,
     /// Where the weighted length of each document's text stands in the segment.
     lengths: Range<usize>,
     /// Where its availability stands, a byte each.
@@ -71,10 +82,12 @@ impl Index {
     /// # Errors
     /// As [`Index::open`], and when the snapshot's rules are at fault.
     pub fn open_for(snapshot: Snapshot, market: Option<&str>) -> Result<Self, Error> {
-        let texts = snapshot.segments.iter().map(|part| TextReader::open(&part.segment)).collect::<Result<_, _>>()?;
+        let texts = snapshot.segments.iter().map(|part| TextReader::open(&part.segment));
+        let mut texts = texts.collect::<Result<Vec<_>, _>>()?;
         let values = FacetValues::new(&snapshot);
         let scale = Scale::new(&snapshot.catalogue);
         let analyzer = Analyzer::new(&snapshot.catalogue.locale);
+        let phrases = amend::amend(&snapshot, &analyzer, &mut texts)?;
         let rules = snapshot.rules.as_deref().unwrap_or_default();
         let rules = Rules::parse(rules, &snapshot.catalogue, market)?;
         let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
@@ -83,6 +96,7 @@ impl Index {
         Ok(Self {
             snapshot,
             texts,
+            phrases,
             values,
             scale,
             analyzer,
@@ -211,6 +225,9 @@ impl TextReader {
             completions: Completions::open(segment)?,
             words,
             postings,
+            type_pairs: vocabulary.type_pairs().iter().copied().collect(),
+            dead: Dead::default(),
+            live: None,
             prefixes: reader.inverted_index(fields.prefix)?,
             vocabulary,
             fields,

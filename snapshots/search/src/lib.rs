@@ -2,6 +2,7 @@
 //!
 //! This crate does no I/O of its own but for building: it reads what `snapshots` has mapped.
 
+mod amend;
 mod analysis;
 mod bits;
 mod build;
@@ -21,6 +22,7 @@ mod index;
 mod kinds;
 mod lead;
 mod matching;
+mod phrases;
 mod plan;
 mod postings;
 mod predicate;

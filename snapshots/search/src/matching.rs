@@ -29,12 +29,14 @@ pub(crate) struct FoundSlot {
     pub(crate) exact: Vec<FoundStem>,
     /// Documents with a word that begins like this one (or is it), where the word may be unfinished.
     pub(crate) prefix: Option<PrefixDocs>,
+    prefix_count: u64,
 }
 
 /// A stem that the segment has.
 pub(crate) struct FoundStem {
     pub(crate) stem: u32,
-    count: u32,
+    /// How many current documents have it.
+    current: u32,
     /// What it counts, next to the word itself.
     pub(crate) weight: f32,
 }
@@ -50,7 +52,7 @@ impl FoundSlot {
         for alternative in &slot.alternatives {
             exact.extend(text.stem_number(&alternative.stem)?.map(|stem| FoundStem {
                 stem,
-                count: text.postings.count(stem),
+                current: text.stem_count(stem),
                 weight: alternative.weight,
             }));
         }
@@ -62,25 +64,66 @@ impl FoundSlot {
             }
             Some(prefix) => long_prefix(text, prefix, &exact, doc_count),
         };
-        Ok(Self { exact, prefix })
+        let mut found = Self { exact, prefix, prefix_count: 0 };
+        found.prefix_count = match &slot.prefix {
+            Some(prefix) => found.count_prefix(text, prefix, doc_count),
+            None => found.exact_count(),
+        };
+        Ok(found)
     }
 
-    /// Documents with the word or with what counts as much; those that have several are counted for each.
+    /// Current documents with the word or with what counts as much; those that have several are counted for each.
     pub(crate) fn exact_count(&self) -> u64 {
-        self.exact.iter().map(|found| u64::from(found.count)).sum()
+        self.exact.iter().map(|found| u64::from(found.current)).sum()
     }
 
+    /// Current documents with a word that begins like it.
     pub(crate) fn prefix_count(&self) -> u64 {
+        self.prefix_count
+    }
+
+    /// However the products are split into segments, all together must come to the same count.
+    fn count_prefix(&self, text: &TextReader, prefix: &str, doc_count: usize) -> u64 {
+        let current = |bits: &Bits| match &text.live {
+            Some(live) => bits.count_common(live) as u64,
+            None => bits.count() as u64,
+        };
+        let is_short = prefix.chars().count() <= MAX_SHORT_PREFIX;
         match &self.prefix {
-            // No other word of the segment begins like it.
+            Some(PrefixDocs::Postings(info)) => u64::from(info.doc_freq.saturating_sub(text.dead_prefixes(prefix))),
+            Some(PrefixDocs::Bits(bits)) => current(bits),
+            None if is_short => 0,
+            // No other word of the segment begins like it; documents that have several are counted once.
+            None if self.exact.len() > 1 => {
+                current(&bits_of(text, self.exact.iter().map(|known| known.stem), doc_count))
+            }
             None => self.exact_count(),
-            Some(PrefixDocs::Postings(info)) => u64::from(info.doc_freq).max(self.exact_count()),
-            Some(PrefixDocs::Bits(bits)) => bits.count() as u64,
         }
     }
 }
 
 impl TextReader {
+    /// How many current documents have a stem.
+    pub(crate) fn stem_count(&self, stem: u32) -> u32 {
+        let all = self.postings.count(stem);
+        match self.dead.stems.is_empty() {
+            true => all,
+            false => all.saturating_sub(self.dead.stems.get(&stem).copied().unwrap_or(0)),
+        }
+    }
+
+    /// How many documents that are no longer current have a short prefix.
+    fn dead_prefixes(&self, prefix: &str) -> u32 {
+        self.dead.prefixes.get(prefix).copied().unwrap_or(0)
+    }
+
+    /// A stem by its number.
+    pub(crate) fn stem_text(&self, number: u32) -> Result<String, Error> {
+        let mut bytes = Vec::new();
+        self.words.terms().ord_to_term(u64::from(number), &mut bytes).map_err(read_error)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The number of a stem: its place in tantivy's dictionary.
     pub(crate) fn stem_number(&self, stem: &str) -> Result<Option<u32>, Error> {
         Ok(self.words.terms().term_ord(stem.as_bytes()).map_err(read_error)?.map(|number| number as u32))
@@ -92,7 +135,7 @@ impl Index {
     pub(crate) fn stem_count(&self, stem: &str) -> Result<u64, Error> {
         let mut count = 0;
         for text in &self.texts {
-            count += text.stem_number(stem)?.map_or(0, |stem| u64::from(text.postings.count(stem)));
+            count += text.stem_number(stem)?.map_or(0, |stem| u64::from(text.stem_count(stem)));
         }
         Ok(count)
     }
@@ -126,7 +169,7 @@ impl Index {
         is_counted: impl Fn(&TextReader, u32, u32, u32) -> bool,
     ) -> Result<u32, Error> {
         let mut count = 0;
-        for text in &self.texts {
+        for (text, part) in self.texts.iter().zip(self.segments()) {
             let (Some(one), Some(other)) = (text.stem_number(one)?, text.stem_number(other)?) else { continue };
             let (mut rarer, mut commoner) = (text.postings.walk(one), text.postings.walk(other));
             if text.postings.count(one) > text.postings.count(other) {
@@ -137,7 +180,7 @@ impl Index {
                 steps += 1;
                 let found = commoner.seek(rarer.doc());
                 if found == rarer.doc() {
-                    count += u32::from(is_counted(text, one, other, found));
+                    count += u32::from(part.is_live(found) && is_counted(text, one, other, found));
                     rarer.advance();
                 } else {
                     rarer.seek(found);
@@ -158,11 +201,16 @@ fn long_prefix(text: &TextReader, prefix: &str, exact: &[FoundStem], doc_count: 
         return None;
     }
     stems.extend(exact.iter().map(|known| known.stem));
+    Some(PrefixDocs::Bits(bits_of(text, stems.into_iter(), doc_count)))
+}
+
+/// The documents that have any of these stems.
+fn bits_of(text: &TextReader, stems: impl Iterator<Item = u32>, doc_count: usize) -> Bits {
     let mut bits = Bits::none(doc_count);
-    for doc in stems.into_iter().flat_map(|stem| text.postings.docs(stem)) {
+    for doc in stems.flat_map(|stem| text.postings.docs(stem)) {
         bits.insert(*doc);
     }
-    Some(PrefixDocs::Bits(bits))
+    bits
 }
 
 /// Matches the words of a query in one segment.

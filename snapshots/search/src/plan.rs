@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use crate::analysis::Analyzer;
+use crate::analysis::{Analyzer, MAX_SHORT_PREFIX};
 use crate::curation::Curation;
 use crate::error::Error;
 use crate::index::Index;
@@ -225,6 +225,11 @@ impl Plan {
 }
 
 impl Slot {
+    /// Whether the documents of its prefix are listed.
+    pub(crate) fn has_short_prefix(&self) -> bool {
+        self.prefix.as_ref().is_some_and(|prefix| prefix.chars().count() <= MAX_SHORT_PREFIX)
+    }
+
     fn of(analyzer: &Analyzer, word: &QueryWord) -> Self {
         let own = Alternative { stem: word.stem.clone(), weight: 1.0 };
         let mut slot =
@@ -327,6 +332,7 @@ impl Index {
         };
         let all = self.vocabularies().flat_map(|vocabulary| {
             let numbers = vocabulary.with_prefix(&word.stem).take(MAX_ENDINGS);
+            let numbers = numbers.filter(|number| vocabulary.is_current(*number));
             numbers.map(|number| vocabulary.word(number)).filter(|form| is_form(form))
         });
         let mut forms = vec![word.text.clone()];
@@ -345,7 +351,7 @@ impl Index {
         };
         let all = self.vocabularies().flat_map(|vocabulary| {
             let endings = forms.iter().flat_map(move |form| vocabulary.with_ending(form).take(MAX_ENDINGS));
-            endings.map(|number| vocabulary.word(number))
+            endings.filter(|number| vocabulary.is_current(*number)).map(|number| vocabulary.word(number))
         });
         self.commonest_first(all.collect()).filter(is_compound).take(MAX_COMPOUNDS).map(str::to_owned).collect()
     }

@@ -10,9 +10,10 @@ use snapshots::Availability;
 
 use crate::error::Error;
 use crate::index::TextReader;
+use crate::kinds::{TypePairs, pair};
 use crate::matching::FoundSlot;
 use crate::plan::Plan;
-use crate::vocabulary::{LeadPart, Vocabulary};
+use crate::vocabulary::{LeadPart, LeadWord, Vocabulary};
 
 /// So many candidates are looked at again.
 pub(crate) const HEAD: usize = 200;
@@ -85,6 +86,7 @@ impl ScoreParts {
 /// A query as one segment's leads can be asked for it.
 pub(crate) struct Asked<'a> {
     vocabulary: &'a Vocabulary,
+    pairs: &'a TypePairs,
     /// What stands for each word of the query: its place, and the number of a stem.
     stems: Vec<(u32, usize)>,
     /// The last bits of those numbers: most words of a lead are told to be none of them at a glance.
@@ -120,6 +122,7 @@ impl<'a> Asked<'a> {
         let filter = stems.iter().fold(0, |filter, (stem, _)| filter | 1 << (stem % u64::BITS));
         Ok(Self {
             vocabulary: &text.vocabulary,
+            pairs: &text.type_pairs,
             stems,
             filter,
             exact,
@@ -153,10 +156,19 @@ impl<'a> Asked<'a> {
                 last_slot = slot;
             }
             // A brand is no type.
-            let is_head = word.ends_group() && !word.is_mentioned() && word.part() != LeadPart::Brand;
-            found.is_of_type |= is_head && self.head == Some(slot);
+            if self.head == Some(slot) && !word.is_mentioned() && word.part() != LeadPart::Brand {
+                found.is_of_type |= word.ends_group() || self.names_type(lead, at);
+            }
         }
         found
+    }
+}
+
+impl Asked<'_> {
+    /// Whether a word of the title names a type though another word follows.
+    fn names_type(&self, lead: &[LeadWord], at: usize) -> bool {
+        let next = lead.get(at + 1).filter(|_| lead[at].part() == LeadPart::Title);
+        next.is_some_and(|next| self.pairs.contains(&pair(lead[at].stem(), next.stem())))
     }
 }
 

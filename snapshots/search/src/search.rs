@@ -133,7 +133,12 @@ impl Index {
         }
         let sum = |count: fn(&FoundSlot) -> u64, place: usize| found.iter().map(|slots| count(&slots[place])).sum();
         let weight = |place| {
-            let (exact, prefix) = (sum(FoundSlot::exact_count, place), sum(FoundSlot::prefix_count, place));
+            let (exact, mut prefix): (u64, u64) =
+                (sum(FoundSlot::exact_count, place), sum(FoundSlot::prefix_count, place));
+            if plan.slots[place].has_short_prefix() {
+                // What stands for the word need not begin like it.
+                prefix = prefix.max(exact);
+            }
             WordWeight::new(self.scale, self.product_count(), exact, prefix)
         };
         Ok(FoundPlan { plan, is_corrected, weights: (0..plan.slots.len()).map(weight).collect(), found })

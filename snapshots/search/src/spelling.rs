@@ -79,7 +79,7 @@ fn resembling(vocabulary: &Vocabulary, word: &str, allowed: usize) -> Vec<(u32, 
     numbers.dedup();
     let letters: Vec<char> = word.chars().collect();
     let mut buffer = Vec::new();
-    let close = numbers.into_iter().filter_map(|number| {
+    let close = numbers.into_iter().filter(|number| vocabulary.is_current(*number)).filter_map(|number| {
         buffer.clear();
         buffer.extend(vocabulary.word(number).chars());
         if buffer.len().abs_diff(letters.len()) > allowed {

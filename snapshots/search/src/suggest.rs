@@ -97,7 +97,7 @@ pub struct Suggestion {
     pub text: String,
     /// Categories in which it finds something, and how much; of the first suggestion.
     pub scopes: Vec<(String, u64)>,
-    /// The segment and the place of the completion that it is, whole.
+    /// The list and the place of the completion that it is, whole.
     completion: Option<(usize, usize)>,
 }
 
@@ -126,7 +126,7 @@ impl Known {
 #[derive(Debug, Default)]
 pub(crate) struct Firsts(Mutex<Kept>);
 
-/// The version of the rules, a completion by segment and place, and how many products are shown.
+/// The version of the rules, a completion by list and place, and how many products are shown.
 type First = (usize, (usize, usize), usize);
 
 /// What was asked for lately, and what was before that.
@@ -296,32 +296,28 @@ impl Index {
         suggestions: &mut Vec<Suggestion>,
     ) -> Result<(), Error> {
         let mut found: Vec<(u32, &str, usize, usize)> = Vec::new();
-        for (segment, text) in self.texts.iter().enumerate() {
-            let best = text.completions.best(beginning, request.limit * LOOKED_AT);
-            found.extend(best.into_iter().map(|(weight, place)| (weight, text.completions.key(place), segment, place)));
-        }
+        found.extend(self.phrases.best(self, beginning, request.limit * LOOKED_AT));
         found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        for (_, key, segment, place) in found {
+        for (_, key, list, place) in found {
             if suggestions.len() == request.limit {
                 break;
             }
-            let completions = &self.texts[segment].completions;
             let is_whole = before.is_empty();
             let meaning = match is_whole {
-                true => Some(completions.meaning(place)),
+                true => Some(self.phrases.meaning(self, list, place)),
                 false => meaning_of(&self.analyzer, &format!("{before}{key}")),
             };
             if !meaning.is_some_and(|meaning| seen.insert(meaning)) {
                 continue;
             }
-            let text = format!("{before}{}", completions.text(place));
+            let text = format!("{before}{}", self.phrases.text(self, list, place));
             let finds = || self.finds_something(&text, request, now);
             let finds = match is_whole && request.contexts.is_empty() {
-                true => self.known_finds(now, segment, place).get_or(finds)?,
+                true => self.known_finds(now, list, place).get_or(finds)?,
                 false => finds()?,
             };
             if finds {
-                let completion = is_whole.then_some((segment, place));
+                let completion = is_whole.then_some((list, place));
                 suggestions.push(Suggestion { text, scopes: Vec::new(), completion });
             }
         }
@@ -329,9 +325,9 @@ impl Index {
     }
 
     /// What is known of a completion while one set of rules is active.
-    fn known_finds(&self, now: Timestamp, segment: usize, place: usize) -> &Known {
-        let all = || self.texts.iter().map(|text| (0..text.completions.len()).map(|_| Known::default()).collect());
-        &self.finds[self.rules.version_at(now)].get_or_init(|| all().collect())[segment][place]
+    fn known_finds(&self, now: Timestamp, list: usize, place: usize) -> &Known {
+        let all = || self.phrases.lengths(self).map(|length| (0..length).map(|_| Known::default()).collect()).into();
+        &self.finds[self.rules.version_at(now)].get_or_init(all)[list][place]
     }
 
     /// Whether any product that may be seen has all words of a text.
@@ -366,7 +362,7 @@ impl Index {
             let best = (!known).then(|| self.spelling_candidates(word).into_iter().next()).flatten();
             corrected.push(best.map_or_else(|| (*word).to_owned(), |best| best.word));
         }
-        let is_known = self.vocabularies().any(|words| !words.with_prefix(last).is_empty());
+        let is_known = self.vocabularies().any(|words| words.with_prefix(last).any(|number| words.is_current(number)));
         corrected.push(if is_known { (*last).to_owned() } else { self.corrected_prefix(last)? });
         let corrected = corrected.join(" ");
         (corrected != typed).then_some(corrected)
@@ -383,7 +379,7 @@ impl Index {
             let mut numbers = Vec::new();
             each_variant(prefix, 2, |variant| {
                 vocabulary.sharing_variant(variant, |number| {
-                    if numbers.len() < MAX_RESEMBLING {
+                    if numbers.len() < MAX_RESEMBLING && vocabulary.is_current(number) {
                         numbers.push(number);
                     }
                 });

@@ -138,7 +138,7 @@ impl VocabularyBuilder {
 
     /// Writes the sections.
     pub(crate) fn write<W: Write>(mut self, analyzer: &Analyzer, out: &mut SectionWriter<W>) -> std::io::Result<()> {
-        let mut leads = std::mem::take(&mut self.leads);
+        let leads = std::mem::take(&mut self.leads);
         let mut sorted: Vec<(&str, u32)> = self.numbers.iter().map(|(word, number)| (word.as_str(), *number)).collect();
         sorted.sort_unstable();
         let stems: Vec<String> = sorted.iter().map(|(word, _)| analyzer.stem(word).into_owned()).collect();
@@ -172,14 +172,14 @@ impl VocabularyBuilder {
         variants.dedup();
         write_variants(&mut variants, out)?;
         let words: Vec<u32> = leads.iter().map(|lead| renumbered[lead.word as usize]).collect();
-        let word_stems: Vec<u32> = words.iter().map(|word| stem_numbers[*word as usize]).collect();
-        kinds::mark(&mut leads, &word_stems, &self.lead_ends);
         let leads = words.iter().zip(&leads);
         let leads = leads.map(|(word, lead)| LeadWord::new(stem_numbers[*word as usize], *lead));
         let leads: Vec<LeadWord> = leads.collect();
         out.section("leads/words", bytemuck::cast_slice(&words))?;
         let mut ends = vec![0];
         ends.extend_from_slice(&self.lead_ends);
+        let each = ends.windows(2).map(|range| &leads[range[0] as usize..range[1] as usize]);
+        out.section("leads/type_pairs", bytemuck::cast_slice(&kinds::learn(each)))?;
         out.section("leads/stems", bytemuck::cast_slice(&leads))?;
         out.section("leads/offsets", bytemuck::cast_slice(&ends))
     }
@@ -254,6 +254,8 @@ pub(crate) struct Vocabulary {
     segment: Segment,
     count: usize,
     sections: Sections,
+    /// How many of the products that have a word are no longer current.
+    dead: FxHashMap<u32, u32>,
 }
 
 struct Sections {
@@ -269,6 +271,7 @@ struct Sections {
     lead_words: Range<usize>,
     leads: Range<usize>,
     lead_offsets: Range<usize>,
+    type_pairs: Range<usize>,
 }
 
 impl Vocabulary {
@@ -291,8 +294,10 @@ impl Vocabulary {
             lead_words: find("leads/words")?,
             leads: find("leads/stems")?,
             lead_offsets: find("leads/offsets")?,
+            type_pairs: find("leads/type_pairs")?,
         };
-        let vocabulary = Self { segment: segment.clone(), count: sections.counts.len() / 4, sections };
+        let count = sections.counts.len() / 4;
+        let vocabulary = Self { segment: segment.clone(), count, sections, dead: FxHashMap::default() };
         vocabulary.check(stem_count)?;
         Ok(vocabulary)
     }
@@ -386,10 +391,29 @@ impl Vocabulary {
         alike.filter(move |word| self.word(*word).len() > length)
     }
 
-    /// How many products of the segment have a word.
+    /// How many current products of the segment have a word.
     #[inline]
     pub(crate) fn product_count(&self, number: u32) -> u32 {
-        self.numbers(&self.sections.counts)[number as usize]
+        let all = self.numbers(&self.sections.counts)[number as usize];
+        match self.dead.is_empty() {
+            true => all,
+            false => all.saturating_sub(self.dead.get(&number).copied().unwrap_or(0)),
+        }
+    }
+
+    /// Whether any current product has a word.
+    pub(crate) fn is_current(&self, number: u32) -> bool {
+        self.dead.is_empty() || self.product_count(number) > 0
+    }
+
+    /// Takes note of how many of the products that have a word are no longer current.
+    pub(crate) fn bury(&mut self, dead: FxHashMap<u32, u32>) {
+        self.dead = dead;
+    }
+
+    /// What the segment's titles and types teach when it is alone; see [`kinds`].
+    pub(crate) fn type_pairs(&self) -> &[u64] {
+        bytemuck::cast_slice(&self.segment.bytes()[self.sections.type_pairs.clone()])
     }
 
     /// The number of what a word is indexed by.

@@ -5,6 +5,7 @@
 
 mod record;
 mod sections;
+mod unpack;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
@@ -68,6 +69,7 @@ pub struct Segment {
     layout: Layout,
     /// The attributes' names as they stand in JSON, quoted and escaped.
     attribute_keys: Vec<String>,
+    attribute_names: Vec<String>,
     numbers: HashMap<String, Range<usize>>,
     number_infos: Vec<NumberInfo>,
     facets: Vec<FacetInfo>,
@@ -124,6 +126,7 @@ impl Segment {
             product_count: layout.static_ranks.len() / 4,
             layout,
             attribute_keys: names.iter().map(|name| record::json_text(name)).collect(),
+            attribute_names: names,
             facets: facets.map_err(|error| Error::corrupt("facets", error))?,
             number_infos: number_infos.map_err(|error| Error::corrupt("numbers", error))?,
             numbers: numbers.map(|(name, range)| (name.to_owned(), range.clone())).collect(),

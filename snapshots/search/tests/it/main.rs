@@ -7,3 +7,4 @@ mod hostile;
 mod searching;
 mod suggesting;
 mod support;
+mod updating;

@@ -1,0 +1,167 @@
+//! A snapshot that was updated answers exactly as one that was built from the same products: hits, scores, totals,
+//! facets, corrections, suggestions, and products like others.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use search::{Index, RawRequest, SuggestRequest};
+use snapshots::{AttributeValue, Availability, Product, ProductId};
+
+use crate::support::{Outdated, open_shop};
+
+const SETTINGS: &str = r#"
+    name = "updating"
+    currency = "USD"
+    [search]
+    min_results = 4
+    [[facets]]
+    name = "brand"
+    [[facets]]
+    name = "category"
+    [[facets]]
+    name = "color"
+    [[sorts]]
+    name = "cheap"
+    by = "price"
+    order = "asc"
+"#;
+const NOUNS: [&str; 10] = ["lamp", "lamps", "notebook", "PC", "bag", "Camera", "boot", "Boots", "firepit", "T-Shirt"];
+const OTHERS: [&str; 10] = ["leather", "red", "fire pit", "for", "5 mm", "X200", "laeder", "wide", "Café", "lamb"];
+const QUERIES: [&str; 22] = [
+    "lamp",
+    "notebook pc",
+    "notebook",
+    "camera bag",
+    "leather boots",
+    "lether boot",
+    "fire pit",
+    "firepit",
+    "red lmap",
+    "5 mm lamp",
+    "x200",
+    "wide t shirt",
+    "cafe",
+    "bag for camera",
+    "l",
+    "no",
+    "note",
+    "boots le",
+    "lamps red wide bag",
+    "zzz",
+    "acme",
+    "leathr notebok",
+];
+const BEGINNINGS: [&str; 12] = ["", "l", "la", "lam", "b", "boo", "leather ", "fire", "t s", "c", "acm", "lmap"];
+
+/// A product by the choices that make it.
+fn product(number: usize, choice: &[usize]) -> Product {
+    let pick = |at: usize, of: usize| choice[at % choice.len()] / (1 + at) % of;
+    let title = [
+        OTHERS[pick(0, OTHERS.len())],
+        NOUNS[pick(1, NOUNS.len())],
+        NOUNS[pick(2, NOUNS.len())],
+        [",", "", " with ", ""][pick(3, 4)],
+        OTHERS[pick(4, OTHERS.len())],
+    ];
+    let mut product = Product::new(ProductId::new(format!("p{number}")).expect("an id"), title.join(" "));
+    product.description = Some(format!("{} {} {}", OTHERS[pick(5, 10)], NOUNS[pick(6, 10)], NOUNS[pick(7, 10)]));
+    product.brand = Some(["Acme", "ACME", "Best"][pick(8, 3)].to_owned());
+    product.category = vec!["Shop".into(), NOUNS[pick(9, NOUNS.len())].to_owned()];
+    product.popularity_thousandths = Some(1_000 * pick(10, 5) as i64);
+    product.availability = [Availability::InStock, Availability::OutOfStock][pick(11, 2)];
+    product.attributes.insert("color".into(), AttributeValue::One(["red", "blue"][pick(12, 2)].into()));
+    product.sku = (pick(13, 4) == 0).then(|| format!("SKU-{number}"));
+    product
+}
+
+/// Everything that an index says to a set of questions, as text.
+fn answers(index: &Index) -> Vec<String> {
+    let id = |segment: usize, doc: u32| index.record(segment, doc).id().to_owned();
+    let mut told = Vec::new();
+    for query in QUERIES {
+        for (sort, distinct) in [(None, false), (Some("cheap"), false), (None, true)] {
+            let raw = RawRequest {
+                q: query.into(),
+                facets: vec!["*".into()],
+                sort: sort.map(str::to_owned),
+                distinct,
+                per_page: Some(20),
+                ..Default::default()
+            };
+            let answer = index.search(&index.request(raw).expect("a request")).expect("an answer");
+            let hits: Vec<String> = answer
+                .hits
+                .iter()
+                .map(|hit| format!("{} {:?} {}", id(hit.segment, hit.doc), hit.score.to_bits(), hit.missing))
+                .collect();
+            told.push(format!(
+                "{query} {sort:?} {distinct}: {} {hits:?} {:?} {:?} {:?} {:?}",
+                answer.found, answer.words, answer.corrected, answer.dropped, answer.facets
+            ));
+        }
+    }
+    for beginning in BEGINNINGS {
+        let raw = RawRequest { q: beginning.into(), ..Default::default() };
+        let request = SuggestRequest::new(raw, Some(20), None, index).expect("a request");
+        let found = index.suggest(&request).expect("suggestions");
+        let suggestions: Vec<_> = found.suggestions.iter().map(|one| (&one.text, &one.scopes)).collect();
+        let products: Vec<String> = found.products.hits.iter().map(|hit| id(hit.segment, hit.doc)).collect();
+        told.push(format!("{beginning}...: {suggestions:?} {:?} {products:?}", found.corrected));
+    }
+    for number in 0..40 {
+        let similar = index.similar(&format!("p{number}"), 10).expect("an answer");
+        let similar = similar
+            .map(|hits| hits.iter().map(|hit| (id(hit.segment, hit.doc), hit.score.to_bits())).collect::<Vec<_>>());
+        told.push(format!("like p{number}: {similar:?}"));
+    }
+    told.push(format!("{:?}", index.categories(None)));
+    told
+}
+
+/// An edit: a product's number, and the choices that make its next version, or none where it is deleted.
+type Edit = (usize, Option<Vec<usize>>);
+
+fn edit() -> impl Strategy<Value = Edit> {
+    (0_usize..30, prop::option::weighted(0.75, prop::collection::vec(0_usize..100_000, 14)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_updated_snapshot_answers_as_a_fresh_one(
+        base in prop::collection::vec(prop::collection::vec(0_usize..100_000, 14), 2..30),
+        updates in prop::collection::vec(prop::collection::vec(edit(), 1..8), 1..4),
+    ) {
+        let mut current: BTreeMap<usize, (usize, Product)> = BTreeMap::new();
+        let mut segments: Vec<(Vec<Product>, Outdated)> = vec![(Vec::new(), Vec::new())];
+        for (number, choice) in base.iter().enumerate() {
+            current.insert(number, (0, product(number, choice)));
+        }
+        for edits in &updates {
+            let segment = segments.len();
+            segments.push((Vec::new(), Vec::new()));
+            for (number, choice) in edits {
+                let old = match choice {
+                    Some(choice) => current.insert(*number, (segment, product(*number, choice))),
+                    None => current.remove(number),
+                };
+                // What was replaced within one update never came into a segment.
+                if let Some((place, old)) = old.filter(|(place, _)| *place != segment) {
+                    segments[place].1.push(old);
+                }
+            }
+        }
+        for (place, product) in current.values() {
+            segments[*place].0.push(product.clone());
+        }
+        prop_assume!(!current.is_empty());
+        segments.retain(|(live, outdated)| !live.is_empty() || !outdated.is_empty());
+        let fresh: Vec<Product> = current.values().map(|(_, product)| product.clone()).collect();
+        let fresh = open_shop(SETTINGS, vec![(fresh, Vec::new())]);
+        let updated = open_shop(SETTINGS, segments);
+        for (updated, fresh) in answers(&updated.index).iter().zip(answers(&fresh.index)) {
+            prop_assert_eq!(updated, &fresh);
+        }
+    }
+}
