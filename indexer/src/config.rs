@@ -53,7 +53,9 @@ pub enum Command {
     List(StoreArgs),
     /// Show one snapshot of a store.
     Show(Show),
-    /// Look for rules that can never fire or that name products that are not there.
+    /// Show what changes between two snapshots: products, prices, categories, rules.
+    Diff(Diff),
+    /// Check a snapshot's rules, and by a policy what it would change: fails when something is at fault.
     Check(Check),
     /// Score a snapshot's answers by judged queries, alone or beside those of another snapshot.
     Evaluate(Evaluate),
@@ -263,13 +265,45 @@ pub struct Show {
 }
 
 #[derive(Debug, Args)]
+pub struct Diff {
+    /// The older snapshot: a folder that 'build' wrote to (its newest snapshot), or a store's URL (what is live); @ID
+    /// behind it for another.
+    #[arg(value_name = "BEFORE")]
+    pub before: String,
+    /// The newer snapshot.
+    #[arg(value_name = "AFTER")]
+    pub after: String,
+    /// How many products to name for each thing that changes.
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=1_000))]
+    pub examples: u16,
+    /// Also write it as a page that stands alone.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Also say what this policy has against the newer snapshot, and ask its golden queries of both.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Keep what was downloaded here for the next run, but no more than this one used. No edge may use the same folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct Check {
     /// A folder that 'build' wrote to (its newest snapshot), or a store's URL (what is live); @ID behind it for another.
     #[arg(long, value_name = "FOLDER|URL[@ID]")]
     pub snapshot: String,
+    /// The snapshot that it would replace. Without one, only what needs no comparison is judged.
+    #[arg(long, value_name = "FOLDER|URL[@ID]")]
+    pub against: Option<String>,
+    /// Thresholds in TOML; without it, those that stop a catastrophe.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Check these rules in place of the snapshot's own.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    /// Keep what was downloaded here for the next run, but no more than this one used. No edge may use the same folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub cache_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -58,7 +58,7 @@ pub struct ScoredHit {
 }
 
 /// What all queries scored, on average.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Evaluation {
     pub queries: usize,
     pub ndcg: f64,
@@ -111,6 +111,16 @@ pub fn read(queries: &Path, judgments: &Path, min_judged: usize) -> Result<Vec<J
 /// Names the file and line at fault.
 pub fn read_queries(queries: &Path) -> Result<Vec<String>> {
     Ok(query_lines(queries)?.into_iter().map(|line| line.query).collect())
+}
+
+/// The queries of a file of JSON Lines that nobody has judged: all they tell is how much they find.
+///
+/// # Errors
+/// Names the file and line at fault, or says that there is none.
+pub fn read_unjudged(queries: &Path) -> Result<Vec<JudgedQuery>> {
+    let lines = query_lines(queries)?;
+    ensure!(!lines.is_empty(), "{} holds no query", queries.display());
+    Ok(lines.into_iter().map(|line| JudgedQuery { id: line.id, query: line.query, grades: HashMap::new() }).collect())
 }
 
 fn query_lines(queries: &Path) -> Result<Vec<QueryLine>> {

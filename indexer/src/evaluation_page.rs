@@ -76,6 +76,7 @@ fn query(score: &QueryScore, moved: Option<f64>, out: &mut String) {
     out.push_str("</ol></details>\n");
 }
 
-fn escaped(text: &str) -> String {
+/// A text as it may stand in a page, between tags or inside a quoted attribute.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

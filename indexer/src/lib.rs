@@ -1,19 +1,26 @@
 //! From a merchandiser's catalogue to a snapshot in a store.
 //!
 //! Read from top to bottom, a publish is: [`source`] reads rows, [`product_row`] makes products of them, [`build`]
-//! writes a snapshot into a folder, [`publish`] brings it to a store and announces it.
+//! writes a snapshot into a folder, [`publish`] brings it to a store and announces it. [`checks`] compares it with what
+//! is live ([`diff`]) and judges that by a [`policy`].
 
 pub mod bring;
 pub mod build;
 pub mod canary;
 pub mod channels;
+pub mod checks;
 pub mod config;
 pub mod demo;
+pub mod diff;
 pub mod evaluate;
 pub mod evaluation_page;
+pub mod golden;
+pub mod look;
 pub mod keys;
 pub mod nodes;
 pub mod opened;
+pub mod percent;
+pub mod policy;
 pub mod product_row;
 pub mod progress;
 pub mod publish;

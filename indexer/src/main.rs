@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use indexer::nodes::{self, Wanted};
 use indexer::opened::{self, folder_url};
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
-use indexer::{canary, channels, demo, evaluate, evaluation_page, keys, report, telling};
+use indexer::{canary, channels, demo, evaluate, evaluation_page, keys, look, report, telling};
 use serde_json::{Value, json};
 use snapshots::Store;
 
@@ -138,16 +137,14 @@ async fn run(command: Command, output: Output) -> Result<()> {
             let manifest = report::show(&args.store.open()?, &args.snapshot).await?;
             tell(output, &serde_json::to_value(&manifest)?, |_| report::show_text(&manifest));
         }
+        Command::Diff(args) => {
+            let looked = look::diff(&args, &config::azure_settings()).await?;
+            tell(output, &looked.json()?, |_| looked.text());
+        }
         Command::Check(args) => {
-            let rules = args.rules.as_deref().map(read_text).transpose()?;
-            let opened = opened::open_with(&args.snapshot, rules, &config::azure_settings()).await?;
-            let findings = opened.index.check_rules(jiff::Timestamp::now());
-            let told = json!({
-                "event": "checked", "rules": opened.index.rules().count(),
-                "faults": findings.faults, "doubts": findings.doubts,
-            });
-            tell(output, &told, |_| report::findings_text(opened.index.rules().count(), &findings));
-            ensure!(findings.faults.is_empty(), "{} of the rules are at fault", findings.faults.len());
+            let findings = look::check(&args, &config::azure_settings()).await?;
+            tell(output, &findings.json(), |_| findings.text());
+            findings.verdict()?;
         }
         Command::Evaluate(args) => {
             let judged = evaluate::read(&args.queries, &args.judgments, args.min_judged)?;
@@ -209,10 +206,6 @@ async fn wait(args: &config::WaitArgs, stores: &config::StoresArgs, wanted: &Wan
 async fn evaluated(snapshot: &str, judged: &[evaluate::JudgedQuery]) -> Result<evaluate::Evaluation> {
     let opened = opened::open(snapshot, &config::azure_settings()).await?;
     evaluate::evaluate(&opened.index, judged)
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
 fn open(url: &str) -> Result<Store> {

@@ -1,16 +1,54 @@
-//! Opening a snapshot to ask it questions, as an edge would.
+//! Opening a snapshot to look at it or to ask it questions, as an edge would.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use search::Index;
-use snapshots::{Cache, ChannelName, Snapshot, SnapshotId, Store};
+use snapshots::{Cache, ChannelName, Manifest, Snapshot, SnapshotId, Store};
 use tempfile::TempDir;
 
 /// An open snapshot, and the folder that its objects were brought to.
 pub struct Opened {
     pub index: Index,
-    _folder: TempDir,
+    _scratch: Scratch,
+}
+
+/// Where objects are brought to before they are opened: a folder of this run's own, or one that is kept between runs.
+pub struct Scratch {
+    cache: Cache,
+    /// Removed at the end; None where the folder is kept.
+    folder: Option<TempDir>,
+}
+
+impl Scratch {
+    /// # Errors
+    /// When the folder cannot be made, or another process uses it.
+    pub fn new(kept: Option<&Path>) -> Result<Self> {
+        if let Some(kept) = kept {
+            return Ok(Self { cache: Cache::open(kept)?, folder: None });
+        }
+        let folder = tempfile::tempdir().context("making a folder for what is looked at")?;
+        Ok(Self { cache: Cache::open(folder.path())?, folder: Some(folder) })
+    }
+
+    /// Brings what is missing of a snapshot and opens it, without its text index. Snapshots that are opened here share
+    /// what they have in common.
+    ///
+    /// # Errors
+    /// When the store fails, or the snapshot is damaged.
+    pub async fn open(&self, store: &Store, manifest: Manifest) -> Result<Snapshot, snapshots::Error> {
+        snapshots::install(store, &self.cache, &manifest).await?;
+        Snapshot::open(&self.cache, manifest)
+    }
+
+    /// Removes what none of these snapshots needs from a folder that is kept, so that it does not grow from run to run.
+    /// What is open stays readable.
+    pub fn keep_only<'a>(&self, manifests: impl IntoIterator<Item = &'a Manifest>) {
+        if self.folder.is_none() {
+            let objects = manifests.into_iter().flat_map(|manifest| &manifest.objects);
+            self.cache.retain(&objects.map(|object| object.blake3).collect());
+        }
+    }
 }
 
 /// Opens `FOLDER` (what 'build' wrote; the newest snapshot), `URL` (a store; what its live channel points at), or either
@@ -19,14 +57,23 @@ pub struct Opened {
 /// # Errors
 /// When there is no such snapshot, or it cannot be opened.
 pub async fn open(name: &str, settings: &[(String, String)]) -> Result<Opened> {
-    open_with(name, None, settings).await
+    let scratch = Scratch::new(None)?;
+    let snapshot = open_snapshot(name, &scratch, settings).await?;
+    Ok(Opened { index: Index::open(snapshot)?, _scratch: scratch })
 }
 
-/// Opens a snapshot with other rules than its own.
+/// Opens a snapshot by its name, as [`open`] does, without its text index.
 ///
 /// # Errors
-/// As [`open`], and when the rules are at fault.
-pub async fn open_with(name: &str, rules: Option<String>, settings: &[(String, String)]) -> Result<Opened> {
+/// As [`open`].
+pub async fn open_snapshot(name: &str, scratch: &Scratch, settings: &[(String, String)]) -> Result<Snapshot> {
+    let (store, manifest) = locate(name, settings).await?;
+    let id = manifest.id.clone();
+    scratch.open(&store, manifest).await.with_context(|| format!("snapshot {id} of {}", store.url()))
+}
+
+/// The store and the manifest that a name stands for.
+async fn locate(name: &str, settings: &[(String, String)]) -> Result<(Store, Manifest)> {
     let (place, id) = match name.rsplit_once('@') {
         Some((place, id)) => (place, Some(id.parse::<SnapshotId>()?)),
         None => (name, None),
@@ -40,14 +87,7 @@ pub async fn open_with(name: &str, rules: Option<String>, settings: &[(String, S
         None => store.list_snapshots().await?.pop().with_context(|| format!("{place} holds no snapshot"))?,
     };
     let manifest = store.get_manifest(&id).await.with_context(|| format!("snapshot {id}"))?;
-    let folder = tempfile::tempdir()?;
-    let cache = Cache::open(folder.path())?;
-    snapshots::install(&store, &cache, &manifest).await?;
-    let mut snapshot = Snapshot::open(&cache, manifest)?;
-    if rules.is_some() {
-        snapshot.rules = rules;
-    }
-    Ok(Opened { index: Index::open(snapshot)?, _folder: folder })
+    Ok((store, manifest))
 }
 
 /// A folder as the URL of a store.

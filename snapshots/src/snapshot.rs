@@ -14,6 +14,8 @@ use crate::store::Store;
 pub struct Snapshot {
     pub manifest: Manifest,
     pub catalogue: Arc<Catalogue>,
+    /// The text that `catalogue` was read from.
+    pub settings: String,
     /// The text of the catalogue's rules.
     pub rules: Option<String>,
     pub segments: Vec<LiveSegment>,
@@ -56,7 +58,9 @@ impl Snapshot {
             let installed = cache.installed(object)?;
             installed.ok_or_else(|| Error::NotFound(format!("object {}", object.blake3)))?.map(true)
         };
-        let catalogue = Arc::new(catalogue_of(&map(manifest.catalogue_object())?)?);
+        let settings = map(manifest.catalogue_object())?;
+        let catalogue = Arc::new(catalogue_of(&settings)?);
+        let settings = String::from_utf8(settings.to_vec()).map_err(|error| Error::corrupt("catalogue.toml", error))?;
         let rules = manifest.rules_object().map(|object| {
             let text = String::from_utf8(map(Some(object))?.to_vec());
             text.map_err(|error| Error::corrupt("rules", error))
@@ -74,7 +78,7 @@ impl Snapshot {
             live.check_columns(&catalogue)?;
             segments.push(live);
         }
-        Ok(Self { manifest, catalogue, rules, segments })
+        Ok(Self { manifest, catalogue, settings, rules, segments })
     }
 
     /// The segment and document of a current product.

@@ -4,6 +4,7 @@ mod building;
 mod channels;
 mod checking;
 mod command;
+mod diffing;
 mod evaluating;
 mod killed;
 mod proxy;

@@ -174,7 +174,7 @@ impl Base<'_, '_> {
         let (mut tally, first) = match place {
             Some(place) => {
                 let text = completions.text(place).to_owned();
-                (completions.tally(place), Some((completions.first(place), Some(text))))
+                (completions.tally(place), Some((completions.first(place), text)))
             }
             None => self.single(key)?,
         };
@@ -200,7 +200,7 @@ impl Base<'_, '_> {
     }
 
     /// A key that only one product of the base says, or none.
-    fn single(&mut self, key: &str) -> Result<(Tally, Option<(u32, Option<String>)>), Error> {
+    fn single(&mut self, key: &str) -> Result<(Tally, Option<(u32, String)>), Error> {
         let mut tally = Tally::default();
         for doc in self.text.completions.single(key) {
             let product = self.part.segment.product(doc)?;
@@ -208,19 +208,19 @@ impl Base<'_, '_> {
             let mut of_key = said.into_iter().filter(|said| said.key == key).peekable();
             let Some(text) = of_key.peek().map(|said| said.text.clone()) else { continue };
             of_key.for_each(|said| tally.add(said.is_name, weight_of(&product)));
-            return Ok((tally, Some((doc, Some(text)))));
+            return Ok((tally, Some((doc, text))));
         }
         Ok((tally, None))
     }
 
     /// The first current product from a document on that says a key. `text` is how that document writes it.
-    fn first_from(&mut self, key: &str, doc: u32, text: Option<String>) -> Result<Option<First>, Error> {
+    fn first_from(&mut self, key: &str, doc: u32, text: String) -> Result<Option<First>, Error> {
         if doc == RECORDED {
             // What shoppers typed is shown as they typed it.
-            return Ok(text.map(|text| First { rank: Reverse(u32::MAX), id: String::new(), text }));
+            return Ok(Some(First { rank: Reverse(u32::MAX), id: String::new(), text }));
         }
         if self.part.is_live(doc) {
-            return Ok(text.map(|text| self.first(doc, text)));
+            return Ok(Some(self.first(doc, text)));
         }
         let mut stems = Vec::new();
         for word in key.split(' ') {
@@ -239,7 +239,7 @@ impl Base<'_, '_> {
                 return Ok(Some(self.first(next, said.text)));
             }
         }
-        Ok(text.map(|text| self.first(doc, text)))
+        Ok(Some(self.first(doc, text)))
     }
 
     fn first(&self, doc: u32, text: String) -> First {

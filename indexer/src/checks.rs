@@ -1,0 +1,113 @@
+//! What is looked at before a snapshot is announced: how it differs from what is live, and whether a policy lets that
+//! pass.
+
+use anyhow::{Context, Result};
+use search::Index;
+use serde::Serialize;
+use snapshots::{Error, Manifest, Snapshot, Store};
+
+use crate::diff::{self, Diff};
+use crate::golden::{self, Golden};
+use crate::opened::Scratch;
+use crate::policy::{NAMED, Policy, Violation, judge};
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    pub diff: Diff,
+    pub violations: Vec<Violation>,
+    /// None where the policy names no golden queries.
+    pub golden: Option<Golden>,
+    /// Why the snapshot before could not be compared with, although there is one.
+    pub unreadable: Option<String>,
+}
+
+/// A snapshot, by its manifest, and the store that has it.
+#[derive(Clone, Copy)]
+pub struct Stored<'a> {
+    pub store: &'a Store,
+    pub manifest: &'a Manifest,
+}
+
+/// Judges `after`, which is to be announced in place of `before`. Both are brought to `scratch` and opened there.
+///
+/// What is live and damaged must not keep its replacement out: it is told, and compared with no more than if there were
+/// none.
+///
+/// # Errors
+/// When a store fails, `after` is damaged, or a file of the policy is at fault.
+pub async fn before_publish(
+    after: Stored<'_>,
+    before: Option<Stored<'_>>,
+    policy: &Policy,
+    scratch: &Scratch,
+) -> Result<Checked> {
+    let mut unreadable = None;
+    let older = match before {
+        None => None,
+        Some(before) => match scratch.open(before.store, before.manifest.clone()).await {
+            Ok(snapshot) => Some(snapshot),
+            Err(error) if is_damage(&error) => {
+                unreadable = Some(format!("snapshot {}: {error}", before.manifest.id));
+                None
+            }
+            Err(error) => return Err(error).with_context(|| format!("snapshot {}", before.manifest.id)),
+        },
+    };
+    let newer = scratch.open(after.store, after.manifest.clone()).await;
+    let newer = newer.with_context(|| format!("snapshot {}", after.manifest.id))?;
+    let checked = check(newer, older, policy, NAMED)?;
+    scratch.keep_only(before.into_iter().chain([after]).map(|stored| stored.manifest));
+    Ok(Checked { unreadable, ..checked })
+}
+
+/// Whether reading it again would find the same.
+fn is_damage(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotFound(_) | Error::Corrupt { .. } | Error::DigestMismatch { .. } | Error::OlderFormat { .. }
+    )
+}
+
+/// Compares and judges two open snapshots; up to `examples` products are named of each kind. Their text is opened only
+/// where the policy has golden queries.
+///
+/// # Errors
+/// When a snapshot is damaged, or a file of the policy is at fault.
+pub fn check(after: Snapshot, before: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Checked> {
+    if policy.golden.is_some() {
+        return check_index(&Index::open(after)?, before, policy, examples);
+    }
+    let diff = diff::compare(before.as_ref(), &after, examples)?;
+    let violations = judge(policy, &diff, &after.manifest.validation, None);
+    Ok(Checked { diff, violations, golden: None, unreadable: None })
+}
+
+/// As [`check`], for a snapshot whose text is open.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_index(after: &Index, before: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Checked> {
+    let diff = diff::compare(before.as_ref(), after.snapshot(), examples)?;
+    let golden = policy.golden.as_ref().map(|queries| golden::ask(queries, after, before)).transpose()?;
+    let violations = judge(policy, &diff, &after.snapshot().manifest.validation, golden.as_ref());
+    Ok(Checked { diff, violations, golden, unreadable: None })
+}
+
+impl Checked {
+    /// What the policy says, for people.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        if let Some(reason) = &self.unreadable {
+            out += &format!("not compared with what was before, which cannot be read: {reason}\n");
+        }
+        out += &self.golden.as_ref().map_or(String::new(), golden::text);
+        for violation in &self.violations {
+            out += &format!("policy: {}: {}\n", violation.code, violation.message);
+            for product in &violation.products {
+                out += &format!("  {}  {}\n", product.id, product.title);
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,136 @@
+//! The commands that look before a publish: `diff` and `check`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use search::{Index, RuleFindings};
+use serde_json::{Value, json};
+
+use crate::checks::{self, Checked};
+use crate::config;
+use crate::diff::{self, Diff};
+use crate::opened::{self, Scratch};
+use crate::policy::{NAMED, Policy};
+use crate::report;
+
+/// What changes between two snapshots, and what a policy says to it, where one is asked.
+pub enum Looked {
+    Compared(Box<Diff>),
+    Judged(Box<Checked>),
+}
+
+/// Compares two snapshots, and writes the page if one is asked for.
+///
+/// # Errors
+/// When a snapshot cannot be opened, the policy is at fault, or the page cannot be written.
+pub async fn diff(args: &config::Diff, settings: &[(String, String)]) -> Result<Looked> {
+    let policy = args.policy.as_deref().map(Policy::read).transpose()?;
+    let scratch = Scratch::new(args.cache_dir.as_deref())?;
+    let before = opened::open_snapshot(&args.before, &scratch, settings).await?;
+    let after = opened::open_snapshot(&args.after, &scratch, settings).await?;
+    scratch.keep_only([&before.manifest, &after.manifest]);
+    let examples = usize::from(args.examples);
+    let looked = match policy {
+        None => Looked::Compared(Box::new(diff::compare(Some(&before), &after, examples)?)),
+        Some(policy) => Looked::Judged(Box::new(checks::check(after, Some(before), &policy, examples)?)),
+    };
+    if let Some(path) = &args.html {
+        let page = match &looked {
+            Looked::Compared(diff) => diff::page(diff, None),
+            Looked::Judged(checked) => diff::page(&checked.diff, Some(&checked.violations)),
+        };
+        std::fs::write(path, page).with_context(|| path.display().to_string())?;
+    }
+    Ok(looked)
+}
+
+impl Looked {
+    /// The comparison, with what the policy says beside it.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn json(&self) -> Result<Value> {
+        let mut value = match self {
+            Self::Compared(diff) => serde_json::to_value(diff)?,
+            Self::Judged(checked) => {
+                let mut value = serde_json::to_value(&checked.diff)?;
+                value["violations"] = serde_json::to_value(&checked.violations)?;
+                value["golden"] = serde_json::to_value(&checked.golden)?;
+                value
+            }
+        };
+        value["event"] = "compared".into();
+        Ok(value)
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Self::Compared(diff) => diff::text(diff),
+            Self::Judged(checked) => format!("{}\n{}", diff::text(&checked.diff), checked.text()),
+        }
+    }
+}
+
+/// What `check` found.
+pub struct Findings {
+    rules: usize,
+    rule_findings: RuleFindings,
+    checked: Checked,
+}
+
+/// Checks a snapshot's rules, and the snapshot by a policy.
+///
+/// # Errors
+/// When a snapshot cannot be opened, or rules or policy cannot be read.
+pub async fn check(args: &config::Check, settings: &[(String, String)]) -> Result<Findings> {
+    let policy = args.policy.as_deref().map_or_else(|| Ok(Policy::default()), Policy::read)?;
+    let rules = args.rules.as_deref().map(read_text).transpose()?;
+    let scratch = Scratch::new(args.cache_dir.as_deref())?;
+    let mut snapshot = opened::open_snapshot(&args.snapshot, &scratch, settings).await?;
+    let against = match &args.against {
+        Some(against) => Some(opened::open_snapshot(against, &scratch, settings).await?),
+        None => None,
+    };
+    scratch.keep_only(against.iter().map(|against| &against.manifest).chain([&snapshot.manifest]));
+    if rules.is_some() {
+        snapshot.rules = rules;
+    }
+    let index = Index::open(snapshot)?;
+    let rule_findings = index.check_rules(Timestamp::now());
+    let checked = checks::check_index(&index, against, &policy, NAMED)?;
+    Ok(Findings { rules: index.rules().count(), rule_findings, checked })
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+impl Findings {
+    pub fn json(&self) -> Value {
+        json!({
+            "event": "checked", "rules": self.rules,
+            "faults": self.rule_findings.faults, "doubts": self.rule_findings.doubts,
+            "violations": self.checked.violations, "golden": self.checked.golden,
+        })
+    }
+
+    pub fn text(&self) -> String {
+        self.checked.text() + &report::findings_text(self.rules, &self.rule_findings)
+    }
+
+    /// # Errors
+    /// When something is at fault or violated.
+    pub fn verdict(&self) -> Result<()> {
+        let codes: Vec<&str> = self.checked.violations.iter().map(|violation| violation.code).collect();
+        let mut told = Vec::new();
+        if !codes.is_empty() {
+            told.push(format!("the policy is violated: {}", codes.join(", ")));
+        }
+        if !self.rule_findings.faults.is_empty() {
+            told.push(format!("{} of the rules are at fault", self.rule_findings.faults.len()));
+        }
+        ensure!(told.is_empty(), "{}", told.join("; "));
+        Ok(())
+    }
+}
