@@ -102,6 +102,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         rows_rejected: reader.rejects.count(),
         rejected_by_field,
         facet_value_counts: report.facet_values.into_iter().collect(),
+        overridden: None,
     };
     let draft = Draft {
         settings,

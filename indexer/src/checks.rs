@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use search::Index;
 use serde::Serialize;
-use snapshots::{Error, Manifest, Snapshot, Store};
+use snapshots::{Error, Manifest, Override, Snapshot, Store};
 
 use crate::diff::{self, Diff};
 use crate::golden::{self, Golden};
@@ -62,11 +62,25 @@ pub async fn before_publish(
 }
 
 /// Whether reading it again would find the same.
-fn is_damage(error: &Error) -> bool {
+pub(crate) fn is_damage(error: &Error) -> bool {
     matches!(
         error,
-        Error::NotFound(_) | Error::Corrupt { .. } | Error::DigestMismatch { .. } | Error::OlderFormat { .. }
+        Error::NotFound(_)
+            | Error::Corrupt { .. }
+            | Error::DigestMismatch { .. }
+            | Error::OlderFormat { .. }
+            | Error::Untrusted { .. }
     )
+}
+
+impl Checked {
+    /// Lets a snapshot through in spite of what was found, and has its manifest say so.
+    pub fn let_through(&self, manifest: &mut Manifest, reason: &str) {
+        let mut violations: Vec<String> = self.violations.iter().map(|violation| violation.code.to_string()).collect();
+        violations.dedup();
+        manifest.validation.overridden = Some(Override { reason: reason.to_owned(), violations });
+        manifest.seal();
+    }
 }
 
 /// Compares and judges two open snapshots; up to `examples` products are named of each kind. Their text is opened only

@@ -244,6 +244,15 @@ pub struct Publish {
     /// A canary with fewer requests is withdrawn.
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     pub canary_min_requests: u64,
+    /// What a publish may change, as TOML; without it, only what looks like a catastrophe is stopped.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Publish in spite of what the policy says, and why; the manifest keeps it.
+    #[arg(long = "override", value_name = "REASON")]
+    pub override_reason: Option<String>,
+    /// Where objects are kept between runs that compare with what is live; a folder in FOLDER where it is not given.
+    #[arg(long, value_name = "FOLDER")]
+    pub cache_dir: Option<PathBuf>,
     /// The snapshot to publish; the newest one of the folder where it is not given.
     #[arg(long, value_name = "ID")]
     pub snapshot: Option<SnapshotId>,

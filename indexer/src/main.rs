@@ -10,7 +10,8 @@ use clap::Parser;
 use indexer::build::{self, BuildRequest};
 use indexer::config::{self, Cli, Command};
 use indexer::nodes::{self, Wanted};
-use indexer::opened::{self, folder_url};
+use indexer::opened::{self, Scratch, folder_url};
+use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
 use indexer::{canary, channels, demo, evaluate, evaluation_page, keys, look, report, telling};
@@ -179,11 +180,25 @@ async fn publish(args: config::Publish, output: Output, progress: &mut Progress)
         snapshot: args.snapshot.clone(),
         to: args.stores.create(args.dry_run)?,
         channel: args.channel.clone(),
-        reason: None,
+        reason: args.override_reason.clone(),
         canary: args.canary()?,
         dry_run: args.dry_run,
     };
-    let prepared = publish::prepare(&request).await?;
+    let policy = args.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default();
+    let mut prepared = publish::prepare(&request).await?;
+    if !prepared.is_live() {
+        let kept = args.cache_dir.clone().unwrap_or_else(|| args.folder.join(".cache"));
+        let checked = publish::judge(&request, &prepared, &policy, &Scratch::new(Some(&kept))?).await?;
+        if let Some(reason) = args.override_reason.as_ref().filter(|_| !checked.violations.is_empty()) {
+            checked.let_through(&mut prepared.manifest, reason);
+        }
+        tell(output, &telling::checked_json(&checked)?, |_| telling::checked_text(&checked));
+        ensure!(
+            checked.violations.is_empty() || args.override_reason.is_some(),
+            "the policy does not allow this publish; look at it with 'indexer diff', and publish it all the same with \
+             --override REASON"
+        );
+    }
     let published = publish::publish(&request, prepared, progress).await?;
     tell(output, &telling::published_json(&published, &request), |_| telling::published_text(&published, &request));
     ensure!(!published.was_withdrawn(), "the canary was worse than what is live, and is withdrawn");

@@ -6,6 +6,9 @@ use snapshots::{ChannelName, Error, Manifest, Pointer, ReadPointer, SnapshotId, 
 
 use crate::bring::{self, Brought, missing_objects};
 use crate::canary::{self, Canary, CanaryPlan, Verdict};
+use crate::checks::{self, Checked, Stored, is_damage};
+use crate::opened::Scratch;
+use crate::policy::Policy;
 use crate::progress::Progress;
 use crate::regions::{RegionOutcome, Regions, copy_pointer};
 
@@ -42,6 +45,13 @@ pub struct Published {
 pub struct Prepared {
     pub manifest: Manifest,
     pub before: Option<ReadPointer>,
+}
+
+impl Prepared {
+    /// Whether the channel points at it already.
+    pub fn is_live(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.pointer.snapshot == self.manifest.id)
+    }
 }
 
 /// Publishes: bring to the home store, bring to the regions, announce at home, copy to the regions.
@@ -141,6 +151,30 @@ pub async fn prepare(request: &PublishRequest) -> Result<Prepared> {
     Ok(Prepared { manifest, before })
 }
 
+/// Compares what is to be published with what is there, and has a policy judge it.
+///
+/// # Errors
+/// As [`checks::before_publish`].
+pub async fn judge(
+    request: &PublishRequest,
+    prepared: &Prepared,
+    policy: &Policy,
+    scratch: &Scratch,
+) -> Result<Checked> {
+    let home = &request.to.home;
+    let live = match &prepared.before {
+        None => None,
+        Some(before) => match home.get_manifest(&before.pointer.snapshot).await {
+            Ok(live) => Some(live),
+            Err(error) if is_damage(&error) => None,
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let before = live.as_ref().map(|manifest| Stored { store: home, manifest });
+    let after = Stored { store: &request.from, manifest: &prepared.manifest };
+    checks::before_publish(after, before, policy, scratch).await
+}
+
 /// Every region at once: a slow one delays the announcement, but none of the others.
 async fn bring_to_regions(
     request: &PublishRequest,
@@ -195,7 +229,7 @@ async fn check(request: &PublishRequest, manifest: &Manifest, before: Option<&Re
             manifest.catalogue,
         ),
         // A live manifest that is damaged must not keep its replacement out, nor one whose key is trusted no longer.
-        Err(Error::Corrupt { .. } | Error::NotFound(_) | Error::Untrusted { .. }) => {}
+        Err(error) if is_damage(&error) => {}
         Err(error) => bail!(error),
     }
     Ok(())

@@ -5,10 +5,27 @@ use serde_json::{Value, json};
 use snapshots::ChannelName;
 
 use crate::channels::Moved;
+use crate::checks::Checked;
+use crate::diff;
 use crate::nodes::NodeView;
 use crate::publish::{PublishRequest, Published};
 use crate::regions::{RegionOutcome, SyncedChannel};
 use crate::report;
+
+/// What was found before a publish.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn checked_json(checked: &Checked) -> Result<Value> {
+    let mut value = serde_json::to_value(checked)?;
+    value["event"] = "checked".into();
+    Ok(value)
+}
+
+/// What changes in a few lines, and what a policy has against it.
+pub fn checked_text(checked: &Checked) -> String {
+    format!("{}{}", diff::summary(&checked.diff), checked.text())
+}
 
 /// What a publish did, or would do.
 pub fn published_json(published: &Published, request: &PublishRequest) -> Value {

@@ -30,7 +30,7 @@ pub use draft::{Draft, DraftSegment};
 pub use error::Error;
 pub use liveness::Liveness;
 pub use manifest::{
-    FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION, ObjectRef, Role, SegmentRef, SnapshotId, Statistics,
+    FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION, ObjectRef, Override, Role, SegmentRef, SnapshotId, Statistics,
     ValidationReport,
 };
 pub use mapping::Mapping;

@@ -140,6 +140,17 @@ pub struct ValidationReport {
     /// How many rows each reason set aside, by field.
     pub rejected_by_field: BTreeMap<String, u64>,
     pub facet_value_counts: BTreeMap<String, u64>,
+    /// What a policy had against this snapshot, where someone published it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Override>,
+}
+
+/// A publish in spite of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    pub reason: String,
+    /// The rules of the policy that were broken.
+    pub violations: Vec<String>,
 }
 
 /// What a snapshot is made of and where it came from.

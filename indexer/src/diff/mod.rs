@@ -25,7 +25,7 @@ pub use lines::{ChangedLine, LineChange, LineDiff};
 pub use page::page;
 pub use prices::{Band, Direction, Price, PriceMove, PriceMoves};
 pub use records::Named;
-pub use text::text;
+pub use text::{summary, text};
 
 use categories::CategoryCounts;
 use fields::FieldCounts;

@@ -31,6 +31,21 @@ pub fn text(diff: &Diff) -> String {
     out
 }
 
+/// What changed, in one line; nothing before a first publish.
+pub fn summary(diff: &Diff) -> String {
+    let (Some(before), products, prices) = (&diff.before, &diff.products, &diff.prices) else { return String::new() };
+    format!(
+        "products {} -> {}: {} added, {} removed, {} changed; prices: {} up, {} down\n",
+        before.products,
+        diff.after.products,
+        products.added.count,
+        products.removed.count,
+        products.changed,
+        prices.raised,
+        prices.lowered
+    )
+}
+
 fn sides(diff: &Diff, out: &mut String) {
     let after = &diff.after;
     let (products, size_bytes) = (after.products, after.size_bytes);

@@ -36,8 +36,7 @@ pub fn run(folder: &Path, args: &[&str]) -> Output {
 
 /// Builds a snapshot of some products into `folder/name`; returns its id.
 pub fn build_products(folder: &Path, name: &str, products: usize) -> String {
-    let rows =
-        (0..products).map(|number| format!("{{\"id\": \"{name}-{number}\", \"title\": \"{name} thing {number}\"}}\n"));
+    let rows = (0..products).map(|number| format!("{{\"id\": \"p{number}\", \"title\": \"{name} thing {number}\"}}\n"));
     std::fs::write(folder.join("catalogue.toml"), SETTINGS).expect("settings");
     std::fs::write(folder.join("rows.jsonl"), rows.collect::<String>()).expect("rows");
     let built = json(folder, &["build", "--catalogue", "catalogue.toml", "--out", name, "rows.jsonl"]);

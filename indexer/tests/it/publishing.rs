@@ -111,3 +111,36 @@ fn two_publishers_race_and_one_wins() {
         assert!(text.contains("another publish was faster"), "{text}");
     }
 }
+
+#[test]
+fn a_policy_stops_a_publish_unless_someone_says_why_not() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = format!("file://{}/store", path.display());
+    build_products(path, "one", 10);
+    json(path, &["publish", "--store", &store, "one"]);
+    let few = build_products(path, "two", 4);
+    let refused = fails(path, &["publish", "--store", &store, "two"]);
+    assert!(refused.contains("--override REASON"), "{refused}");
+    let told = String::from_utf8(run(path, &["publish", "--store", &store, "two"]).stdout).expect("text");
+    assert!(told.contains("products 10 -> 4: 0 added, 6 removed") && told.contains("removed_products"), "{told}");
+    assert!(told.contains("p9"), "the products are named: {told}");
+    let dry = fails(path, &["publish", "--store", &store, "--dry-run", "two"]);
+    assert!(dry.contains("--override REASON"), "{dry}");
+
+    let published = json(path, &["publish", "--store", &store, "--override", "end of season", "two"]);
+    assert_ne!(published["snapshot"], few.as_str(), "its manifest says more than what was built");
+    let manifest = json(path, &["show", "--store", &store]);
+    assert_eq!(manifest["validation"]["overridden"]["reason"], "end of season");
+    assert_eq!(manifest["validation"]["overridden"]["violations"][0], "removed_products");
+    let again = json(path, &["publish", "--store", &store, "--override", "end of season", "two"]);
+    assert_eq!(again["event"], "announced", "what is live has nothing against it: the snapshot as it was built");
+
+    // A reason that is not needed changes nothing; a policy of one's own is asked in place of the default.
+    fs::write(path.join("strict.toml"), "max_added_percent = 10").expect("a policy");
+    build_products(path, "three", 6);
+    let strict = ["publish", "--store", &store, "--policy", "strict.toml", "three"];
+    fails(path, &strict);
+    assert_eq!(json(path, &["publish", "--store", &store, "three"])["event"], "announced");
+    assert!(fails(path, &["publish", "--store", &store, "--policy", "none.toml", "three"]).contains("none.toml"));
+}
