@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use snapshots::{ChannelName, Place, RegionName, StatusBoard, Store, Trust};
+use snapshots::{ChannelName, Place, RegionName, StatusBoard, Store, Trust, is_azure_setting};
 
 use crate::preview_key::PreviewKey;
 use crate::status::StatusSettings;
@@ -126,7 +126,7 @@ impl Cli {
     /// Lists every setting that is at fault.
     pub fn resolve(self) -> Result<Config, Vec<String>> {
         let mut faults = Vec::new();
-        let azure: Vec<(String, String)> = std::env::vars().filter(|(name, _)| name.starts_with("AZURE_")).collect();
+        let azure: Vec<(String, String)> = std::env::vars().filter(|(name, _)| is_azure_setting(name)).collect();
         let trust = trust(&self.trust).unwrap_or_else(|fault| {
             faults.push(format!("--trust: {fault}"));
             None

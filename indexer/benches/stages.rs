@@ -9,7 +9,7 @@ use indexer::build::{BuildRequest, build};
 use indexer::demo;
 use indexer::progress::{Output, Progress};
 use indexer::rejects::RejectPolicy;
-use indexer::source::Mapping;
+use indexer::source::{Input, Mapping};
 use search::{Index, RawRequest, SearchRequest};
 use snapshots::{Cache, Manifest, Snapshot, Store};
 use tokio::runtime::Runtime;
@@ -19,7 +19,7 @@ const SIZES: [(u64, &str); 2] = [(10_000, "10k"), (100_000, "100k")];
 fn build_shop(runtime: &Runtime, folder: &Path) -> Manifest {
     let request = BuildRequest {
         catalogue: folder.join("shop/catalogue.toml"),
-        inputs: vec![folder.join("shop/products.jsonl")],
+        inputs: vec![Input::File(folder.join("shop/products.jsonl"))],
         format: None,
         mapping: Mapping::default(),
         out: folder.join("built"),

@@ -1,4 +1,4 @@
-//! Builds a snapshot from input files into a folder that is laid out like a store.
+//! Builds a snapshot from files and queries into a folder that is laid out like a store.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -17,14 +17,14 @@ use crate::product_row::product_of;
 use crate::progress::Progress;
 use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
-use crate::source::{Format, Mapping, Row, Source};
+use crate::source::{Format, Input, Mapping, Row, Source};
 use crate::spool::Spool;
 
 /// What to build from what.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
     pub catalogue: PathBuf,
-    pub inputs: Vec<PathBuf>,
+    pub inputs: Vec<Input>,
     pub format: Option<Format>,
     pub mapping: Mapping,
     pub out: PathBuf,
@@ -72,8 +72,12 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         rows: 0,
     };
     for input in &request.inputs {
-        let source = Source::open(input, request.format, request.mapping.clone())?;
-        reader.read(source, input, &mut spool, progress)?;
+        let mapping = request.mapping.clone();
+        let source = match input {
+            Input::File(path) => Source::open(path, request.format, mapping)?,
+            Input::Sql(query) => Source::sql(query, mapping)?,
+        };
+        reader.read(source, input.name(), &mut spool, progress)?;
     }
     let rejected_by_field = reader.rejects.finish()?;
     ensure!(spool.len() > 0, "the input holds no product: an empty snapshot would empty the shop");

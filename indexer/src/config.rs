@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
-use snapshots::{ChannelName, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust};
+use secrecy::{ExposeSecret, SecretString};
+use snapshots::{ChannelName, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust, is_azure_setting};
 
 use crate::canary::CanaryPlan;
 use crate::evaluate::Floor;
 use crate::regions::Regions;
 use crate::rejects::RejectPolicy;
-use crate::source::{Format, Mapping};
+use crate::source::{Format, Input, Mapping, SqlQuery};
 
 /// Builds catalogue snapshots and publishes them.
 #[derive(Debug, Parser)]
@@ -25,7 +26,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Build a snapshot from catalogue files into a folder.
+    /// Build a snapshot from catalogue files or a database into a folder.
     Build(Build),
     /// Bring a built snapshot to a store and announce it to a channel.
     Publish(Publish),
@@ -99,9 +100,48 @@ pub struct Build {
     /// Fail when more rows than this are no products.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub max_rejects: u64,
+    #[command(flatten)]
+    pub sql: SqlArgs,
     /// Catalogue files (.jsonl, .csv, .tsv; plain, .gz or .zst), or - for standard input.
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present_any = ["sql", "sql_file"], value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
+}
+
+/// Rows from a database, besides those of files.
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// A query whose rows are products, and whose columns are their fields.
+    #[arg(long, value_name = "SELECT", conflicts_with = "sql_file")]
+    pub sql: Option<String>,
+    /// The file that holds the query.
+    #[arg(long, value_name = "FILE")]
+    pub sql_file: Option<PathBuf>,
+    /// The database that is asked: postgres://user:password@host/database. Whoever lists processes sees a flag, so that the
+    /// environment or a file is the better place.
+    #[arg(long, value_name = "URL", env = "READ_SQL_URL", hide_env_values = true)]
+    pub read_sql_url: Option<SecretString>,
+    /// The file that holds that URL.
+    #[arg(long, value_name = "FILE", env = "READ_SQL_URL_FILE")]
+    pub read_sql_url_file: Option<PathBuf>,
+}
+
+impl SqlArgs {
+    /// What is to be asked, if anything.
+    fn query(&self) -> Result<Option<SqlQuery>> {
+        let text = match (&self.sql, &self.sql_file) {
+            (Some(text), _) => text.clone(),
+            (None, Some(file)) => read_text(file)?,
+            (None, None) => return Ok(None),
+        };
+        let given = self.read_sql_url.as_ref().filter(|url| !url.expose_secret().trim().is_empty());
+        let url = match (given, &self.read_sql_url_file) {
+            (Some(_), Some(_)) => bail!("READ_SQL_URL and READ_SQL_URL_FILE are both given: leave one out"),
+            (Some(url), None) => url.clone(),
+            (None, Some(file)) => SecretString::from(read_text(file)?.trim()),
+            (None, None) => bail!("say which database to ask: READ_SQL_URL, or READ_SQL_URL_FILE for a file"),
+        };
+        Ok(Some(SqlQuery::new(&text, url)?))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -377,6 +417,15 @@ impl Build {
         Ok(mapping)
     }
 
+    /// The files, then the query.
+    ///
+    /// # Errors
+    /// When the query cannot be read, or it is not said which database to ask.
+    pub fn inputs(&self) -> Result<Vec<Input>> {
+        let files = self.inputs.iter().cloned().map(Input::File);
+        Ok(files.chain(self.sql.query()?.map(Input::Sql)).collect())
+    }
+
     pub fn reject_policy(&self) -> RejectPolicy {
         RejectPolicy { file: self.rejects.clone(), strict: self.strict, max_rejects: self.max_rejects }
     }
@@ -473,15 +522,17 @@ fn azure_settings_of(region: &RegionName) -> Vec<(String, String)> {
     let prefix = format!("{}_", region.as_str().to_uppercase().replace('-', "_"));
     let own: Vec<(String, String)> = std::env::vars()
         .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_owned(), value)))
-        .filter(|(name, _)| name.starts_with("AZURE_"))
+        .filter(|(name, _)| is_azure_setting(name))
         .collect();
     let mut settings = azure_settings();
-    settings.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
+    // A secret of the region's own stands in the place of a file with the common one, too.
+    let plain = |name: &str| name.trim_end_matches("_FILE").to_owned();
+    settings.retain(|(name, _)| own.iter().all(|(other, _)| plain(other) != plain(name)));
     settings.extend(own);
     settings
 }
 
 /// What the environment says about Azure, for [`snapshots::Store::open`].
 pub fn azure_settings() -> Vec<(String, String)> {
-    std::env::vars().filter(|(name, _)| name.starts_with("AZURE_")).collect()
+    std::env::vars().filter(|(name, _)| is_azure_setting(name)).collect()
 }

@@ -55,8 +55,8 @@ async fn run(command: Command, output: Output) -> Result<()> {
                 rejects: args.reject_policy(),
                 rules: args.rules.clone(),
                 recorded_queries: args.recorded_queries.clone(),
+                inputs: args.inputs()?,
                 catalogue: args.catalogue,
-                inputs: args.inputs,
                 format: args.format,
                 out: args.out,
             };

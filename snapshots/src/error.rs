@@ -12,6 +12,9 @@ use crate::digest::Digest;
 pub enum Error {
     #[error("the store does not answer as it should: {0}")]
     Store(#[source] object_store::Error),
+    /// Whoever asks may not, or is not known.
+    #[error("the store refuses these credentials: {0}")]
+    Refused(#[source] object_store::Error),
     #[error("{0} is not in the store")]
     NotFound(String),
     #[error("{0} is there already, with other bytes")]
@@ -63,13 +66,9 @@ impl Error {
     /// Whether the same call may succeed later without anything being mended.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Store(error) => !matches!(
-                error,
-                object_store::Error::Unauthenticated { .. }
-                    | object_store::Error::PermissionDenied { .. }
-                    | object_store::Error::InvalidPath { .. }
-                    | object_store::Error::NotSupported { .. }
-            ),
+            Self::Store(error) => {
+                !matches!(error, object_store::Error::InvalidPath { .. } | object_store::Error::NotSupported { .. })
+            }
             // Bytes are checked on arrival; a second download may bring the right ones.
             Self::DigestMismatch { .. } | Self::Io { .. } | Self::Older { .. } => true,
             _ => false,
@@ -82,7 +81,28 @@ impl From<object_store::Error> for Error {
         match error {
             object_store::Error::NotFound { path, .. } => Self::NotFound(path),
             object_store::Error::AlreadyExists { path, .. } => Self::Exists(path),
+            error if is_refusal(&error) => Self::Refused(error),
             other => Self::Store(other),
         }
+    }
+}
+
+/// Whether the store, or whoever gives tokens for it, says no. object_store keeps the types of failed lists and of failed
+/// requests for a token to itself, so that their text must tell.
+fn is_refusal(error: &object_store::Error) -> bool {
+    match error {
+        object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => true,
+        object_store::Error::Generic { source, .. } => {
+            let text = source.to_string();
+            let ended_with = |status: &str| text.contains(&format!("status code: {status} "));
+            // Credentials that cannot even be read are told so by 400.
+            let is_unreadable = text.contains("<Code>InvalidAuthenticationInfo</Code>");
+            // Who is unknown to a token endpoint is told so by 400.
+            is_unreadable
+                || (text.starts_with("Error performing token request")
+                    && ["400", "401", "403"].into_iter().any(ended_with))
+                || (text.starts_with("Error performing list request") && ["401", "403"].into_iter().any(ended_with))
+        }
+        _ => false,
     }
 }

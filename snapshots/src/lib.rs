@@ -2,6 +2,7 @@
 //!
 //! This crate knows nothing of queries: the text index inside a segment is written and read by `search`.
 
+mod azure;
 mod cache;
 mod catalogue;
 mod channel;
@@ -20,6 +21,7 @@ mod status;
 mod store;
 mod watch;
 
+pub use azure::is_azure_setting;
 pub use cache::{Cache, Installed, Remembered};
 pub use catalogue::{
     Catalogue, CatalogueError, Facet, FacetKind, FacetOrder, PRODUCT_FIELDS, SearchField, Sort, SortOrder,

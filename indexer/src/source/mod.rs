@@ -3,6 +3,7 @@
 mod json_lines;
 mod mapping;
 mod separated;
+mod sql;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -15,6 +16,7 @@ use thiserror::Error;
 pub use json_lines::JsonLines;
 pub use mapping::{Mapping, MappingError};
 pub use separated::Separated;
+pub use sql::SqlQuery;
 
 /// A longer line ends the build, so that a file without line ends cannot exhaust memory.
 pub const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
@@ -24,7 +26,7 @@ pub type Row = serde_json::Map<String, serde_json::Value>;
 
 /// A row that could not be read, or one that could.
 pub struct SourceRow {
-    /// The line in the input on which the row begins, from 1.
+    /// The line in the input on which the row begins, or its number in what a query gives, from 1.
     pub line: u64,
     /// The row as it was written, to be set aside if it is no product.
     pub text: String,
@@ -40,8 +42,28 @@ pub enum SourceError {
     Read { line: u64, reason: String },
     #[error("{}: {reason}", path.display())]
     Unknown { path: PathBuf, reason: String },
+    #[error("{0}")]
+    Sql(String),
     #[error(transparent)]
     Mapping(#[from] MappingError),
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A file, or standard input for `-`.
+    File(PathBuf),
+    Sql(SqlQuery),
+}
+
+impl Input {
+    /// What it is called where its rows are at fault.
+    pub fn name(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Sql(_) => Path::new("sql"),
+        }
+    }
 }
 
 /// How the input is written.
@@ -97,6 +119,16 @@ impl Source {
             Format::Tsv => Box::new(Separated::new(text, b'\t', mapping)?),
         };
         Ok(Self { rows, progress, size_bytes })
+    }
+
+    /// Asks a database. Whether it answers shows with the first row.
+    ///
+    /// # Errors
+    /// When nothing can be asked at all.
+    pub fn sql(query: &SqlQuery, mapping: Mapping) -> Result<Self, SourceError> {
+        let progress = Arc::new(AtomicU64::new(0));
+        let rows = sql::SqlRows::ask(query, mapping, progress.clone())?;
+        Ok(Self { rows: Box::new(rows), progress, size_bytes: None })
     }
 
     /// How many bytes there are to read, where that is known.

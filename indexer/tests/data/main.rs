@@ -9,7 +9,7 @@ use indexer::build::{BuildRequest, build};
 use indexer::progress::{Output, Progress};
 use indexer::publish::{PublishRequest, publish};
 use indexer::rejects::RejectPolicy;
-use indexer::source::{Mapping, Source};
+use indexer::source::{Input, Mapping, Source};
 use search::{Index, RawRequest};
 use serde_json::Value;
 use snapshots::{Cache, ChannelName, PointerState, Snapshot, Store};
@@ -40,7 +40,7 @@ async fn serve(name: &str, mapping: &[&str]) -> Served {
     mapping.iter().for_each(|text| map.add(text).expect("a mapping"));
     let request = BuildRequest {
         catalogue: Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{name}.toml")),
-        inputs: vec![input.clone()],
+        inputs: vec![Input::File(input.clone())],
         format: None,
         mapping: map,
         out: folder.path().join("built"),

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
-use azurite::Azurite;
 use snapshots::{ChannelName, PointerState, Store};
+use test_servers::Azurite;
 
 use crate::command::{build_products, indexer};
 use crate::proxy::{Moment, Passing, Proxy};

@@ -9,3 +9,4 @@ mod evaluating;
 mod killed;
 mod proxy;
 mod publishing;
+mod sql;

@@ -8,23 +8,20 @@ mod pointers;
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::azure::MicrosoftAzureBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, ObjectStore, ObjectStoreExt, PutMode, RetryConfig, WriteMultipart,
-};
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
 use url::Url;
 
 pub(crate) use directory::replace_file;
 pub use leases::Lease;
 pub use pointers::{PointerName, PointerState, PointerVersion, ReadPointer};
 
+use crate::azure;
 use crate::channel::RegionName;
 use crate::digest::Digest;
 use crate::error::Error;
@@ -60,8 +57,8 @@ pub struct Store {
 impl Store {
     /// Opens `file:///folder`, `memory://` (a new one each time) or `az://container/prefix`.
     ///
-    /// `settings` are names and values as Azure's own tools know them (`AZURE_STORAGE_ACCOUNT_NAME`, ...); others
-    /// are passed over.
+    /// `settings` are names and values as Azure's own tools know them (`AZURE_STORAGE_ACCOUNT_NAME`, ...), each with
+    /// `_FILE` behind it for a file that holds the value; others are passed over.
     ///
     /// # Errors
     /// When the URL is of no known kind, its folder is missing, or the settings do not make a client.
@@ -80,7 +77,7 @@ impl Store {
             "memory" => Ok(Self::with(Arc::new(InMemory::new()), Path::default(), url, None)),
             "az" => {
                 let container = parsed.host_str().ok_or_else(|| fault("a container is missing".into()))?;
-                let client = azure_client(container, settings).map_err(|error| fault(error.to_string()))?;
+                let client = azure::client(container, settings).map_err(fault)?;
                 let prefix = Path::parse(parsed.path().trim_matches('/')).map_err(|error| fault(error.to_string()))?;
                 Ok(Self::with(Arc::new(client), prefix, url, None))
             }
@@ -395,27 +392,4 @@ impl Store {
     fn signature_path(&self, id: &SnapshotId, key: &KeyId) -> Path {
         self.path(&["signatures", &format!("{id}.{key}")])
     }
-}
-
-fn azure_client(
-    container: &str,
-    settings: &[(String, String)],
-) -> Result<object_store::azure::MicrosoftAzure, object_store::Error> {
-    let mut builder = MicrosoftAzureBuilder::new().with_container_name(container);
-    let mut plain_http = false;
-    for (name, value) in settings {
-        let Ok(key) = name.to_ascii_lowercase().parse() else { continue };
-        plain_http |= name.eq_ignore_ascii_case("AZURE_STORAGE_ENDPOINT") && value.starts_with("http://");
-        builder = builder.with_config(key, value);
-    }
-    let client = ClientOptions::new()
-        .with_connect_timeout(Duration::from_secs(5))
-        .with_timeout(Duration::from_secs(120))
-        .with_allow_http(plain_http);
-    let retry = RetryConfig {
-        backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..Default::default() },
-        max_retries: 4,
-        retry_timeout: Duration::from_secs(60),
-    };
-    builder.with_client_options(client).with_retry(retry).build()
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use azurite::Azurite;
 use jiff::Timestamp;
 use snapshots::{
     ChannelName, Digest, Error, Followed, Lease, Manifest, NodeStatus, ObjectRef, Place, Pointer, PointerState,
     ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard, Store, Target, Trust,
     Watcher,
 };
+use test_servers::Azurite;
 
 #[tokio::test]
 async fn a_directory_keeps_the_contract() {

@@ -1,0 +1,257 @@
+//! Rows of a query to PostgreSQL, one state of the database, a few at a time.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Postgres, SqlSafeStr, Statement};
+use tokio::time::timeout;
+
+use super::{MAX_LINE_BYTES, Mapping, SourceError, SourceRow};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The server ends a statement itself after ten minutes; past that, it is gone.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(11 * 60);
+/// How many rows may wait for whoever builds.
+const ROWS_AHEAD: usize = 64;
+/// Read-only, so that no query can do harm; and all rows are of one moment. In UTC, the same rows give the same texts.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+                     SET LOCAL statement_timeout = '10min'; SET LOCAL TIME ZONE 'UTC'";
+const FETCH: &str = "FETCH FORWARD 1000 FROM vitrine_rows";
+
+/// A query, and the database that is asked.
+#[derive(Clone, Debug)]
+pub struct SqlQuery {
+    text: String,
+    url: SecretString,
+}
+
+impl SqlQuery {
+    /// # Errors
+    /// When there is no query, or the URL is no `postgres://` one.
+    pub fn new(text: &str, url: SecretString) -> Result<Self, SourceError> {
+        let text = text.trim().trim_end_matches(';').trim_end();
+        if text.is_empty() {
+            return Err(SourceError::Sql("the query is empty".to_owned()));
+        }
+        options_of(&url)?;
+        Ok(Self { text: text.to_owned(), url })
+    }
+}
+
+/// What the thread that asks the database says.
+enum Event {
+    Row(String),
+    /// All rows have come. Nothing else ends them: a build of fewer would empty a shop.
+    End,
+    Fault(SourceError),
+}
+
+/// The rows as they come.
+pub(super) struct SqlRows {
+    events: Receiver<Event>,
+    mapping: Mapping,
+    read_bytes: Arc<AtomicU64>,
+    row: u64,
+    is_over: bool,
+}
+
+impl SqlRows {
+    /// Begins to ask, on a thread of its own; whether that goes well shows with the first row.
+    pub(super) fn ask(query: &SqlQuery, mapping: Mapping, read_bytes: Arc<AtomicU64>) -> Result<Self, SourceError> {
+        let options = options_of(&query.url)?;
+        let text = query.text.clone();
+        let (sender, events) = sync_channel(ROWS_AHEAD);
+        let run = move || {
+            let last = match read_all(&options, &text, &sender) {
+                Ok(()) => Event::End,
+                Err(error) => Event::Fault(error),
+            };
+            // Where nobody hears it, the build has failed already.
+            let _ = sender.send(last);
+        };
+        thread::Builder::new().name("sql".to_owned()).spawn(run).map_err(|error| fault("a thread", &error))?;
+        Ok(Self { events, mapping, read_bytes, row: 0, is_over: false })
+    }
+}
+
+impl Iterator for SqlRows {
+    type Item = Result<SourceRow, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let event = self.events.recv();
+        self.is_over = !matches!(event, Ok(Event::Row(_)));
+        match event {
+            Ok(Event::Row(text)) => {
+                self.row += 1;
+                self.read_bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+                let row = serde_json::from_str(&text).map_err(|error| format!("is no JSON object: {error}"));
+                let row = row.map(|row| self.mapping.apply(row));
+                Some(Ok(SourceRow { line: self.row, text, row }))
+            }
+            Ok(Event::End) => None,
+            Ok(Event::Fault(error)) => Some(Err(error)),
+            Err(_) => Some(Err(SourceError::Sql(format!("after row {}: the reader has died", self.row)))),
+        }
+    }
+}
+
+fn options_of(url: &SecretString) -> Result<PgConnectOptions, SourceError> {
+    let text = url.expose_secret();
+    if !["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err(SourceError::Sql("READ_SQL_URL does not begin with postgres://".to_owned()));
+    }
+    let options = PgConnectOptions::from_str(text).map_err(|error| {
+        let hint = "what is special in a URL is percent-encoded in a user's name and password";
+        SourceError::Sql(format!("READ_SQL_URL: {} ({hint})", reason_of(&error)))
+    })?;
+    Ok(options.application_name("vitrine-indexer").disable_statement_logging())
+}
+
+fn read_all(options: &PgConnectOptions, text: &str, sender: &SyncSender<Event>) -> Result<(), SourceError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| fault("a runtime", &error))?;
+    runtime.block_on(read(options, text, sender))
+}
+
+async fn read(options: &PgConnectOptions, text: &str, sender: &SyncSender<Event>) -> Result<(), SourceError> {
+    let mut connection = connect(options).await?;
+    let begun = sqlx::raw_sql(BEGIN).execute(&mut connection).await;
+    begun.map_err(|error| refusal("the database lets no one read", &error))?;
+    check_columns(&mut connection, text).await?;
+    // On lines of its own, so that a comment at its end ends there.
+    let declare = AssertSqlSafe(format!(
+        "DECLARE vitrine_rows NO SCROLL CURSOR FOR SELECT row_to_json(t)::text FROM (\n{text}\n) t"
+    ));
+    send_rows(&mut connection, sqlx::query(declare), sender).await?;
+    // All rows are here; how the connection ends changes nothing.
+    let _ = connection.close().await;
+    Ok(())
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SourceError> {
+    let what = format!("cannot connect to {}:{}", options.get_host(), options.get_port());
+    match timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(connected) => connected.map_err(|error| refusal(&what, &error)),
+        Err(_) => Err(fault(&what, &format!("no answer in {} s", CONNECT_TIMEOUT.as_secs()))),
+    }
+}
+
+/// That the query is sound, and each of its columns has a name of its own.
+async fn check_columns(connection: &mut PgConnection, text: &str) -> Result<(), SourceError> {
+    let statement = connection.prepare(AssertSqlSafe(text).into_sql_str()).await;
+    let statement = statement.map_err(|error| refusal("the query is refused", &error))?;
+    if statement.columns().is_empty() {
+        return Err(SourceError::Sql("the query gives no columns: is it a SELECT?".to_owned()));
+    }
+    let mut names = HashSet::new();
+    for column in statement.columns() {
+        if !names.insert(column.name()) {
+            let reason = format!("the query gives two columns '{}': tell them apart with AS", column.name());
+            return Err(SourceError::Sql(reason));
+        }
+    }
+    Ok(())
+}
+
+/// Sends what the query of `declare` selects. Who wants only what has changed binds that to `declare`.
+async fn send_rows(
+    connection: &mut PgConnection,
+    declare: Query<'_, Postgres, PgArguments>,
+    sender: &SyncSender<Event>,
+) -> Result<(), SourceError> {
+    let declared = timeout(ANSWER_TIMEOUT, declare.execute(&mut *connection)).await;
+    declared.map_err(|_| too_late(0))?.map_err(|error| refusal("the query fails", &error))?;
+    let mut row = 0;
+    loop {
+        let before = row;
+        let mut rows = sqlx::query_scalar::<Postgres, String>(FETCH).fetch(&mut *connection);
+        loop {
+            let next = timeout(ANSWER_TIMEOUT, rows.try_next()).await.map_err(|_| too_late(row))?;
+            let Some(text) = next.map_err(|error| refusal(&format!("after row {row}"), &error))? else { break };
+            row += 1;
+            if text.len() > MAX_LINE_BYTES {
+                return Err(SourceError::Sql(format!("row {row} is longer than {MAX_LINE_BYTES} bytes")));
+            }
+            if sender.send(Event::Row(text)).is_err() {
+                // The build has failed and takes no more.
+                return Ok(());
+            }
+        }
+        if row == before {
+            return Ok(());
+        }
+    }
+}
+
+fn too_late(row: u64) -> SourceError {
+    fault(&format!("after row {row}"), &format!("no answer in {} s", ANSWER_TIMEOUT.as_secs()))
+}
+
+fn refusal(what: &str, error: &sqlx::Error) -> SourceError {
+    fault(what, &reason_of(error))
+}
+
+fn fault(what: &str, reason: &dyn Display) -> SourceError {
+    SourceError::Sql(format!("{what}: {reason}"))
+}
+
+/// In the database's own words, without where in its own source code they stand.
+fn reason_of(error: &sqlx::Error) -> String {
+    let from_database = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    match (from_database, error) {
+        (Some(told), _) => {
+            let mut text = told.message().to_owned();
+            if let Some(PgErrorPosition::Original(at)) = told.position() {
+                text += &format!(", at character {at}");
+            }
+            for more in [told.detail(), told.hint()].into_iter().flatten() {
+                text += &format!("; {more}");
+            }
+            text
+        }
+        (None, sqlx::Error::Io(error)) => error.to_string(),
+        (None, sqlx::Error::Configuration(error)) => error.to_string(),
+        (None, error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str, url: &str) -> Result<SqlQuery, SourceError> {
+        SqlQuery::new(text, SecretString::from(url))
+    }
+
+    #[test]
+    fn a_query_ends_without_semicolons() {
+        let query = query(" SELECT 1 ;; \n", "postgres://shop:s3cret@db/catalogue").expect("a query");
+        assert_eq!(query.text, "SELECT 1");
+        assert!(!format!("{query:?}").contains("s3cret"), "{query:?}");
+    }
+
+    #[test]
+    fn what_is_no_query_or_no_url_is_told_without_the_password() {
+        let check = |text: &str, url: &str, reason: &str| {
+            let error = query(text, url).expect_err(reason).to_string();
+            assert!(error.contains(reason) && !error.contains("s3cret"), "{error}");
+        };
+        check(" ; ", "postgres://db/x", "the query is empty");
+        check("SELECT 1", "mysql://shop:s3cret@db/x", "does not begin with postgres://");
+        check("SELECT 1", "postgres://shop:s3cret/x@db:notaport/x", "percent-encoded");
+        check("SELECT 1", "postgres://shop:s3cret@db/x?sslmode=perhaps", "perhaps");
+    }
+}

@@ -1,0 +1,22 @@
+//! The servers that tests need, real ones where there are any: installed where they are missing, started on a free port
+//! of the loopback in a folder of their own, ended with the test. A machine that cannot run one fails the test.
+
+mod authority;
+mod azurite;
+mod install;
+mod postgres;
+mod process;
+mod redis;
+mod token_server;
+
+pub use azurite::{ACCOUNT, Azurite, SECOND_ACCOUNT};
+pub use postgres::Postgres;
+pub use redis::Redis;
+pub use token_server::{TokenKind, TokenServer};
+
+/// Names and values as the environment has them.
+pub type Settings = Vec<(String, String)>;
+
+pub(crate) fn settings(pairs: &[(&str, &str)]) -> Settings {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}

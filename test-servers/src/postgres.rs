@@ -1,0 +1,179 @@
+//! PostgreSQL, a cluster of its own, that is in no hurry to keep anything.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::install;
+use crate::process::{START_TRIES, end, free_port, wait_until_ready};
+
+/// Where Debian keeps the programs of each version, which are in no path.
+const VERSIONS: &str = "/usr/lib/postgresql";
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A running PostgreSQL. Whoever reaches the loopback may do anything in it.
+pub struct Postgres {
+    /// None while it is down.
+    process: Option<Child>,
+    port: u16,
+    programs: PathBuf,
+    databases: AtomicU32,
+    folder: TempDir,
+}
+
+impl Postgres {
+    /// Installs where necessary, makes a cluster, and starts.
+    ///
+    /// # Panics
+    /// When it cannot be installed or started: a test that needs it must fail.
+    pub fn start() -> Self {
+        install::from_apt(&["postgresql"], || programs().is_some());
+        let programs = programs().expect("the programs of PostgreSQL");
+        // A folder that another user can reach too, which the one of TMPDIR may not be.
+        let folder = tempfile::Builder::new().prefix("vitrine-postgres-").tempdir_in("/tmp").expect("a folder");
+        if install::is_root() {
+            give_away(folder.path());
+        }
+        let mut postgres = Self { process: None, port: 0, programs, databases: AtomicU32::new(0), folder };
+        postgres.make_cluster();
+        for _ in 0..START_TRIES {
+            postgres.port = free_port();
+            if postgres.run() {
+                return postgres;
+            }
+        }
+        panic!("PostgreSQL does not start: {}", postgres.log());
+    }
+
+    /// The URL of the database that every cluster has.
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// Makes a new database, and returns its URL.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.execute(&self.url(), &format!("CREATE DATABASE {name}"));
+        self.url_of(&name)
+    }
+
+    /// Runs statements; returns what they say, without headings, columns divided by bars.
+    ///
+    /// # Panics
+    /// When one fails.
+    pub fn execute(&self, url: &str, sql: &str) -> String {
+        let flags = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"];
+        let output = self.program("psql").args(flags).args(["--command", sql, url]).output().expect("psql runs");
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Ends it at once, as a crash would: connections break, and what was committed is kept.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            end(&mut process, Signal::QUIT).expect("PostgreSQL ends");
+        }
+    }
+
+    /// Brings it back where it was, with what it held.
+    ///
+    /// # Panics
+    /// When it cannot be started, or its port is taken.
+    pub fn restart(&mut self) {
+        self.kill();
+        assert!(self.run(), "PostgreSQL does not start again: {}", self.log());
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    fn make_cluster(&self) {
+        // `trust` asks for no password; nothing but the loopback reaches it.
+        let flags = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"];
+        let output = self.server_program("initdb").args(flags).arg("-D").arg(self.data()).output();
+        let output = output.expect("initdb runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn run(&mut self) -> bool {
+        let log = File::create(self.folder.path().join("log")).expect("a log");
+        let mut command = self.server_program("postgres");
+        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "full_page_writes=off"] {
+            command.args(["-c", setting]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut process = command.spawn().expect("postgres starts");
+        let port = self.port.to_string();
+        let is_ready = || {
+            let asked = self.program("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
+            asked.is_ok_and(|status| status.success())
+        };
+        if !wait_until_ready(&mut process, START_TIMEOUT, is_ready) {
+            end(&mut process, Signal::QUIT).expect("postgres ends");
+            return false;
+        }
+        self.process = Some(process);
+        true
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.join(name))
+    }
+
+    /// As a user without rights: PostgreSQL refuses to run as root.
+    fn server_program(&self, name: &str) -> Command {
+        let mut command = match install::is_root() {
+            false => self.program(name),
+            true => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(self.programs.join(name));
+                command
+            }
+        };
+        command.current_dir(self.folder.path());
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // What it holds is not wanted any more, so that it need not be written down.
+        if let Some(mut process) = self.process.take() {
+            let _ = end(&mut process, Signal::QUIT);
+        }
+    }
+}
+
+/// The folder of the newest version's programs.
+fn programs() -> Option<PathBuf> {
+    let entries = std::fs::read_dir(VERSIONS).into_iter().flatten().flatten();
+    let versions = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let folder = Path::new(VERSIONS).join(versions.max()?.to_string()).join("bin");
+    ["initdb", "postgres", "psql", "pg_isready"].iter().all(|name| folder.join(name).is_file()).then_some(folder)
+}
+
+fn give_away(folder: &Path) {
+    let given = Command::new("chown").arg("postgres:postgres").arg(folder).status();
+    assert!(given.is_ok_and(|status| status.success()), "{} cannot be given to postgres", folder.display());
+}
