@@ -1,15 +1,22 @@
 //! Flags and environment. Nothing else in the edge reads either; every fault is reported at once.
 
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use snapshots::{ChannelName, Place, RegionName, StatusBoard, Store, Trust, is_azure_setting};
+use secrecy::{ExposeSecret, SecretString};
+use snapshots::{ChannelName, Hints, Place, RegionName, StatusBoard, Store, Trust, is_azure_setting};
 
 use crate::preview_key::PreviewKey;
 use crate::status::StatusSettings;
 use crate::tls::TlsFiles;
+
+/// A longer file holds no secret of ours.
+const MAX_SECRET_BYTES: u64 = 16 * 1024;
+/// A shorter key could be guessed.
+const MIN_EVENT_KEY_BYTES: usize = 16;
 
 /// Serves catalogue and search from the newest snapshot of each market.
 #[derive(Debug, Parser)]
@@ -54,6 +61,19 @@ pub struct Cli {
     /// How often a channel is asked whether it moved, in milliseconds.
     #[arg(long, value_name = "MS", env = "VITRINE_POLL_INTERVAL_MS", default_value = "5000")]
     poll_interval_ms: String,
+    /// The Redis that tells at once when a channel moved: redis://host:6379, or rediss:// for TLS. Polling goes on.
+    #[arg(long, value_name = "URL", env = "VITRINE_REDIS_URL", hide_env_values = true)]
+    redis_url: Option<SecretString>,
+    /// A file that holds the URL of Redis.
+    #[arg(long, value_name = "FILE", env = "VITRINE_REDIS_URL_FILE")]
+    redis_url_file: Option<PathBuf>,
+    /// The key that Event Grid shows at /events/blob, which is off without one. Other users of the machine can see
+    /// flags: give it in the environment or in a file.
+    #[arg(long, value_name = "KEY", env = "VITRINE_EVENT_KEY", hide_env_values = true)]
+    event_key: Option<SecretString>,
+    /// A file that holds that key.
+    #[arg(long, value_name = "FILE", env = "VITRINE_EVENT_KEY_FILE")]
+    event_key_file: Option<PathBuf>,
     /// How many requests are worked on at once; more are turned away with 503.
     #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_IN_FLIGHT", default_value = "256")]
     max_in_flight: String,
@@ -101,6 +121,9 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     pub admin_listen: SocketAddr,
     pub poll_interval: Duration,
+    /// None: announcements are seen by polling alone.
+    pub redis: Option<Hints>,
+    pub event_key: Option<SecretString>,
     pub max_in_flight: usize,
     pub max_connections: usize,
     pub result_cache_bytes: usize,
@@ -177,6 +200,10 @@ impl Cli {
             faults.push(format!("--status-store: {error}"));
             None
         });
+        let redis = secret("--redis-url", self.redis_url, self.redis_url_file.as_deref()).and_then(open_redis);
+        let redis = noted(redis, &mut faults);
+        let event_key = secret("--event-key", self.event_key, self.event_key_file.as_deref()).and_then(check_key);
+        let event_key = noted(event_key, &mut faults);
         if hyper::header::HeaderValue::from_str(&self.cors_origin).is_err() {
             faults.push(format!("--cors-origin: '{}' is no origin", self.cors_origin));
         }
@@ -209,6 +236,8 @@ impl Cli {
             tls: self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
             admin_listen,
             poll_interval: Duration::from_millis(poll_interval_ms),
+            redis,
+            event_key,
             max_in_flight: max_in_flight as usize,
             max_connections: max_connections as usize,
             result_cache_bytes: (result_cache_mib as usize) << 20,
@@ -271,9 +300,77 @@ fn preview_key(file: Option<&Path>) -> Result<Option<PreviewKey>, String> {
     PreviewKey::new(text.trim()).map(Some).map_err(|fault| format!("--preview-key-file: the key {fault}"))
 }
 
+/// A secret as it is given, or what its file holds. One that is empty is none: so templates leave out what is not set.
+fn secret(flag: &str, given: Option<SecretString>, file: Option<&Path>) -> Result<Option<SecretString>, String> {
+    let given = given.filter(|secret| !secret.expose_secret().is_empty());
+    let Some(path) = file else { return Ok(given) };
+    if given.is_some() {
+        return Err(format!("{flag}: stands beside {flag}-file; give one of them"));
+    }
+    let mut text = String::new();
+    let opened = std::fs::File::open(path);
+    let read = opened.and_then(|file| file.take(MAX_SECRET_BYTES).read_to_string(&mut text));
+    read.map_err(|error| format!("{flag}-file: {}: {error}", path.display()))?;
+    match text.trim() {
+        "" => Err(format!("{flag}-file: {} is empty", path.display())),
+        secret => Ok(Some(secret.into())),
+    }
+}
+
+fn open_redis(url: Option<SecretString>) -> Result<Option<Hints>, String> {
+    url.map(|url| Hints::new(&url)).transpose().map_err(|error| format!("--redis-url: {error}"))
+}
+
+fn check_key(key: Option<SecretString>) -> Result<Option<SecretString>, String> {
+    let is_short = key.as_ref().is_some_and(|key| key.expose_secret().len() < MIN_EVENT_KEY_BYTES);
+    match is_short {
+        true => Err(format!("--event-key: is shorter than {MIN_EVENT_KEY_BYTES} bytes")),
+        false => Ok(key),
+    }
+}
+
+/// What could be read; what could not is noted among the faults.
+fn noted<T>(read: Result<Option<T>, String>, faults: &mut Vec<String>) -> Option<T> {
+    read.unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn resolve(args: &[&str]) -> Result<Config, Vec<String>> {
+        let args = ["edge", "--market", "us=memory://"].iter().chain(args).copied();
+        Cli::try_parse_from(args).expect("well-formed flags").resolve()
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_are_not_shown() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (url, key, none) = (folder.path().join("url"), folder.path().join("key"), folder.path().join("none"));
+        std::fs::write(&url, "rediss://:hunter2@cache.example:6380\n").expect("a file");
+        std::fs::write(&key, "0123456789abcdef\n").expect("a file");
+        std::fs::write(&none, "\n").expect("a file");
+        let [url, key, none] = [&url, &key, &none].map(|path| path.to_str().expect("a plain path"));
+        let config = resolve(&["--redis-url-file", url, "--event-key-file", key]).expect("a config");
+        assert_eq!(config.event_key.as_ref().map(|key| key.expose_secret()), Some("0123456789abcdef"));
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("0123456789abcdef"), "{shown}");
+        assert!(config.redis.is_some());
+        let config = resolve(&["--redis-url", "", "--event-key", ""]).expect("a config");
+        assert!(config.redis.is_none() && config.event_key.is_none());
+        let check = |args: &[&str], told: &str| {
+            let faults = resolve(args).expect_err("faults");
+            assert!(faults.len() == 1 && faults[0].contains(told), "{faults:?}");
+        };
+        check(&["--redis-url", "redis://a", "--redis-url-file", url], "give one of them");
+        check(&["--redis-url", "http://a"], "--redis-url: this is no URL of a Redis");
+        check(&["--event-key-file", none], "is empty");
+        check(&["--event-key-file", "/nowhere"], "--event-key-file: /nowhere");
+        check(&["--event-key", "short"], "shorter than 16 bytes");
+    }
 
     #[test]
     fn every_fault_is_told_at_once() {

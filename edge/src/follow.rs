@@ -23,6 +23,8 @@ use crate::routes;
 const KEPT_SNAPSHOTS: usize = 3;
 /// A failed announcement is tried again after the poll interval, doubled this many times at the most.
 const MAX_RETRY_DOUBLINGS: u32 = 6;
+/// A flood of hints costs one poll in this time.
+const HINT_INTERVAL: Duration = Duration::from_millis(100);
 /// How many titles are searched for before a snapshot is served, so that its first shopper does not wait.
 const WARMING_QUERIES: usize = 64;
 
@@ -38,6 +40,8 @@ pub struct MarketState {
     settled: AtomicBool,
     /// Something else is served, or a fault has come or gone.
     pub changed: Notify,
+    /// Holds one hint until the follower is ready for it.
+    hinted: Notify,
 }
 
 impl MarketState {
@@ -50,6 +54,7 @@ impl MarketState {
             last_contact: Mutex::default(),
             settled: AtomicBool::new(false),
             changed: Notify::new(),
+            hinted: Notify::new(),
         }
     }
 
@@ -73,6 +78,12 @@ impl MarketState {
 
     fn sequence(&self) -> Option<(SnapshotId, u64)> {
         self.live.load().map(|generation| (generation.pointer.snapshot.clone(), generation.pointer.sequence))
+    }
+
+    /// Makes the follower ask the store now. Hints that come before it does are one; one that comes while it asks makes
+    /// it ask again.
+    pub fn hint(&self) {
+        self.hinted.notify_one();
     }
 
     fn heard(&self) {
@@ -209,6 +220,7 @@ impl Follower {
         let mut told = None;
         loop {
             let sequence = self.market.sequence();
+            let polled = Instant::now();
             let fault = self.step().await.err().map(|fault| fault.to_string());
             // The same fault every few seconds is one event.
             if let Some(fault) = fault.as_ref().filter(|fault| told.as_ref() != Some(*fault)) {
@@ -222,7 +234,15 @@ impl Follower {
                 self.market.changed.notify_one();
             }
             told = fault;
-            tokio::time::sleep(self.watcher.pause()).await;
+            self.pause(polled).await;
+        }
+    }
+
+    /// Waits until the next poll is due, or a hint comes.
+    async fn pause(&mut self, polled: Instant) {
+        let due = self.watcher.pause();
+        if tokio::time::timeout(due, self.market.hinted.notified()).await.is_ok() {
+            tokio::time::sleep(HINT_INTERVAL.saturating_sub(polled.elapsed())).await;
         }
     }
 

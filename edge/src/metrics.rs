@@ -8,7 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -35,6 +35,11 @@ pub struct ResultLabel {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SourceLabel {
+    source: &'static str,
+}
+
 /// All counters of a process.
 pub struct Metrics {
     registry: Registry,
@@ -47,6 +52,8 @@ pub struct Metrics {
     pub connections: Arc<AtomicUsize>,
     pub access_lines_lost: Arc<AtomicUsize>,
     result_cache: Family<ResultLabel, Counter>,
+    hints: Family<SourceLabel, Counter>,
+    pub redis_connected: Gauge,
     generations: Arc<AtomicUsize>,
     errors: AtomicU64,
     previews: Arc<AtomicUsize>,
@@ -75,6 +82,8 @@ impl Metrics {
             connections: Arc::default(),
             access_lines_lost: Arc::default(),
             result_cache: Family::default(),
+            hints: Family::default(),
+            redis_connected: Gauge::default(),
             generations: Arc::default(),
             errors: AtomicU64::default(),
             previews: Arc::default(),
@@ -92,6 +101,10 @@ impl Metrics {
         );
         let help = "Answers that were looked for among those given already";
         registry.register("result_cache_lookups", help, metrics.result_cache.clone());
+        let help = "Hints that a channel moved, by where they came from; 'invalid' is what Redis brought and is none";
+        registry.register("hints", help, metrics.hints.clone());
+        let help = "1 while hints are heard from Redis, 0 while it is away or none is configured";
+        registry.register("redis_connected", help, metrics.redis_connected.clone());
         let help = "Time from seeing an announcement to serving it";
         registry.register_with_unit("snapshot_open", help, Unit::Seconds, metrics.openings.clone());
         let (in_flight, connections) = (metrics.in_flight.clone(), metrics.connections.clone());
@@ -117,6 +130,10 @@ impl Metrics {
 
     pub fn looked_up_result(&self, is_found: bool) {
         self.result_cache.get_or_create(&ResultLabel { result: if is_found { "hit" } else { "miss" } }).inc();
+    }
+
+    pub fn hinted(&self, source: &'static str) {
+        self.hints.get_or_create(&SourceLabel { source }).inc();
     }
 
     pub fn poll_failed(&self, market: &str) {

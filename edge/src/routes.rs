@@ -20,6 +20,7 @@ use snapshots::CATEGORY_SEPARATOR;
 use crate::answers::{self, JsonOut};
 use crate::coding::Coding;
 use crate::error::ApiError;
+use crate::events;
 use crate::live::Generation;
 use crate::params::{ProductParams, SearchParams, SuggestParams, Target, searches_from_json};
 use crate::reply::{self, HttpResponse};
@@ -48,6 +49,7 @@ pub enum Route {
     Similar(String),
     Categories(Option<String>),
     Snapshot,
+    Events,
     Page(&'static storefront::PageFile),
     Picture(String),
     Unknown,
@@ -63,6 +65,7 @@ impl Route {
             "/v1/products" => Self::Products,
             "/v1/categories" => Self::Categories(None),
             "/v1/snapshot" => Self::Snapshot,
+            "/events/blob" => Self::Events,
             _ => Self::of_prefix(path),
         }
     }
@@ -99,6 +102,7 @@ impl Route {
             Self::Similar(_) => "similar",
             Self::Categories(_) => "categories",
             Self::Snapshot => "snapshot",
+            Self::Events => "events",
             Self::Page(_) => "page",
             Self::Picture(_) => "picture",
             Self::Unknown => "unknown",
@@ -113,7 +117,7 @@ impl Route {
     pub fn allowed(&self) -> &'static str {
         match self {
             Self::Search => "GET, HEAD, POST, OPTIONS",
-            Self::MultiSearch => "POST, OPTIONS",
+            Self::MultiSearch | Self::Events => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -133,9 +137,10 @@ pub struct Request<'a> {
 }
 
 /// Answers a request. Everything that is asked for lies in memory, so nothing is waited for, but for a preview that is
-/// not open yet; only a batch of searches lets others go in between.
+/// not open yet; only a batch of searches lets others go in between, and an event waits until it is passed on.
 pub async fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
-    if request.method == Method::OPTIONS {
+    // Event Grid's handshake has the method of a preflight.
+    if request.method == Method::OPTIONS && *route != Route::Events {
         return Ok(preflight(route));
     }
     match route {
@@ -148,6 +153,7 @@ pub async fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Re
         Route::Product(id) => guarded(product(shared, request, id)).await,
         Route::Categories(below) => guarded(categories(shared, request, below.as_deref())).await,
         Route::Snapshot => served(shared, request).await,
+        Route::Events => events::answer(shared, request).await,
         Route::Page(file) => Ok(reply::file(file.content_type, 60, Bytes::from_static(file.bytes))),
         Route::Picture(name) => {
             let picture = shared.pictures.get(name).ok_or_else(|| ApiError::not_found("there is no such picture"))?;

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use secrecy::SecretString;
 use snapshots::{Cache, SnapshotId};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::connection::{self, IDLE_TIMEOUT};
 use crate::error::ApiError;
 use crate::follow::{Follower, KeptObjects, MarketState};
+use crate::hints::Hearing;
 use crate::live::Generation;
 use crate::metrics::Metrics;
 use crate::params::Target;
@@ -53,6 +55,9 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub pictures: Pictures,
     previews: Arc<Previews>,
+    pub hearing: Hearing,
+    /// None: events are not taken.
+    pub event_key: Option<SecretString>,
     max_in_flight: usize,
     bodies: Semaphore,
     cors_origin: HeaderValue,
@@ -143,6 +148,7 @@ impl Edge {
             Some(folder) => Pictures::read(folder).with_context(|| folder.display().to_string())?,
             None => Pictures::default(),
         };
+        let hearing = Hearing::new(&config, &markets, &metrics).context("the thread that hears hints")?;
         let certificate = config.tls.as_ref().map(Certificate::read).transpose().context("TLS")?;
         let log = match config.access_log {
             true => AccessLog::start(metrics.access_lines_lost.clone()),
@@ -155,6 +161,8 @@ impl Edge {
             metrics,
             pictures,
             previews: Arc::new(previews),
+            hearing,
+            event_key: config.event_key.clone(),
             max_in_flight: config.max_in_flight,
             bodies: Semaphore::new(MAX_BODIES),
             cors_origin: HeaderValue::from_str(&config.cors_origin)?,
@@ -182,6 +190,7 @@ impl Edge {
         tokio::spawn(shared.previews.clone().sweep());
         let reporter = config.status.clone().map(|status| Reporter::new(status, shared.clone()));
         let reporting = reporter.clone().map(|reporter| tokio::spawn(reporter.run()));
+        shared.hearing.listen();
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         if let Some(certificate) = certificate {
             tokio::spawn(certificate.follow());

@@ -9,6 +9,7 @@ mod channel;
 mod digest;
 mod draft;
 mod error;
+mod hints;
 mod liveness;
 mod manifest;
 mod mapping;
@@ -30,6 +31,7 @@ pub use channel::{ChannelName, Pointer, RegionName};
 pub use digest::Digest;
 pub use draft::{Draft, DraftSegment};
 pub use error::Error;
+pub use hints::{Heard, Hint, HintError, Hints};
 pub use liveness::Liveness;
 pub use manifest::{
     FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION, ObjectRef, Override, Role, SegmentRef, SnapshotId, Statistics,

@@ -4,6 +4,7 @@ mod api;
 mod client;
 mod faults;
 mod following;
+mod hints;
 mod limits;
 mod previews;
 mod process;

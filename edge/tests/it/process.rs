@@ -30,8 +30,10 @@ impl EdgeProcess {
         for (name, url) in markets {
             command.args(["--market", &format!("{name}={url}")]);
         }
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--poll-interval-ms", "20"]);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.arg("--cache-dir").arg(cache).args(flags).env("VITRINE_DRAIN_MS", "0");
+        // In the environment, so that a flag can say otherwise.
+        command.env("VITRINE_POLL_INTERVAL_MS", "20");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the edge starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
         let listening: Value = loop {
