@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use indexer::build::{BuildRequest, build};
+use indexer::build::{BuildRequest, RowsRequest, build};
 use indexer::demo;
 use indexer::progress::{Output, Progress};
 use indexer::rejects::RejectPolicy;
@@ -19,11 +19,13 @@ const SIZES: [(u64, &str); 2] = [(10_000, "10k"), (100_000, "100k")];
 fn build_shop(runtime: &Runtime, folder: &Path) -> Manifest {
     let request = BuildRequest {
         catalogue: folder.join("shop/catalogue.toml"),
-        inputs: vec![Input::File(folder.join("shop/products.jsonl"))],
-        format: None,
-        mapping: Mapping::default(),
+        rows: RowsRequest {
+            inputs: vec![Input::File(folder.join("shop/products.jsonl"))],
+            format: None,
+            mapping: Mapping::default(),
+            rejects: RejectPolicy { file: folder.join("rejects.jsonl"), strict: true, max_rejects: 0 },
+        },
         out: folder.join("built"),
-        rejects: RejectPolicy { file: folder.join("rejects.jsonl"), strict: true, max_rejects: 0 },
         rules: None,
         recorded_queries: None,
     };

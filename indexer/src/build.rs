@@ -1,16 +1,15 @@
 //! Builds a snapshot from files and queries into a folder that is laid out like a store.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use search::{BuildReport, Rules, SegmentBuilder};
 use serde_json::Value;
 use snapshots::{
-    Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, Store, ValidationReport, id_hash,
+    Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, ValidationReport, id_hash,
 };
 
 use crate::product_row::product_of;
@@ -19,20 +18,27 @@ use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
 use crate::source::{Format, Input, Mapping, Row, Source};
 use crate::spool::Spool;
+use crate::workshop::{BUILDER, Workshop};
 
 /// What to build from what.
 #[derive(Clone, Debug)]
 pub struct BuildRequest {
     pub catalogue: PathBuf,
-    pub inputs: Vec<Input>,
-    pub format: Option<Format>,
-    pub mapping: Mapping,
+    pub rows: RowsRequest,
     pub out: PathBuf,
-    pub rejects: RejectPolicy,
     /// The catalogue's rules; None takes `rules.toml` beside the settings, if there is one.
     pub rules: Option<PathBuf>,
     /// Recorded queries, which are suggested: lines of a query and its count, separated by a tab.
     pub recorded_queries: Option<PathBuf>,
+}
+
+/// Which rows to read, and how.
+#[derive(Clone, Debug)]
+pub struct RowsRequest {
+    pub inputs: Vec<Input>,
+    pub format: Option<Format>,
+    pub mapping: Mapping,
+    pub rejects: RejectPolicy,
 }
 
 /// What came of a build.
@@ -55,28 +61,20 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     let rules = read_rules(request)?;
     let parsed = rules.as_deref().map(|text| Rules::parse(text, &catalogue, None)).transpose()?;
     let queries = request.recorded_queries.as_deref().map(recorded::read).transpose()?.unwrap_or_default();
-    let store = Store::directory(&request.out)?;
-    // One build at a time writes here, and what a killed one left behind goes.
-    let lock = File::create(request.out.join(".build.lock"))?;
-    lock.try_lock().map_err(|_| anyhow!("another build is writing to {}", request.out.display()))?;
-    remove_scratch(&request.out)?;
-    // Beside the result, so that a large build does not fill a small /tmp.
-    let scratch = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir_in(&request.out)?;
+    ensure!(!request.rows.inputs.is_empty(), "give a file of rows, or --sql");
+    let workshop = Workshop::open(&request.out)?;
+    let scratch = workshop.scratch();
 
-    let mut spool = Spool::new(scratch.path())?;
+    let mut spool = Spool::new(scratch)?;
     let mut reader = RowSink {
         catalogue: &catalogue,
-        rejects: Rejects::new(request.rejects.clone(), catalogue.private_attributes.clone()),
+        rejects: Rejects::new(request.rows.rejects.clone(), catalogue.private_attributes.clone()),
         lines: HashMap::new(),
         private_seen: BTreeSet::new(),
         rows: 0,
     };
-    for input in &request.inputs {
-        let mapping = request.mapping.clone();
-        let source = match input {
-            Input::File(path) => Source::open(path, request.format, mapping)?,
-            Input::Sql(query) => Source::sql(query, mapping)?,
-        };
+    for input in &request.rows.inputs {
+        let source = Source::of(input, request.rows.format, request.rows.mapping.clone())?;
         reader.read(source, input.name(), &mut spool, progress)?;
     }
     let rejected_by_field = reader.rejects.finish()?;
@@ -84,15 +82,15 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
 
     check_rules(parsed.as_ref(), &reader)?;
 
-    let file = scratch.path().join("segment");
-    let report = write_segment(spool, &catalogue, &queries, &file, scratch.path(), progress)?;
+    let file = scratch.join("segment");
+    let report = write_segment(spool, &catalogue, &queries, &file, scratch, progress)?;
     let product_count = report.product_count;
     let statistics = Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() };
     for (name, count) in &report.unread_numbers {
         progress
             .note(&format!("'{name}' should be a number, and {count} products have none in it: they count as without"));
     }
-    for column in request.mapping.unused() {
+    for column in request.rows.mapping.unused() {
         progress.note(&format!("column '{column}' is mapped, but no row has it"));
     }
     for name in catalogue.private_attributes.difference(&reader.private_seen) {
@@ -111,16 +109,17 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     let draft = Draft {
         settings,
         rules,
+        kept: Vec::new(),
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics,
         validation,
         source_watermark: None,
         parent: None,
         created_at: Timestamp::now(),
-        builder_version: concat!("indexer ", env!("CARGO_PKG_VERSION")).to_owned(),
+        builder_version: BUILDER.to_owned(),
     };
     progress.begin("store", "bytes", None);
-    let manifest = draft.write(&store).await?;
+    let manifest = draft.write(&workshop.store).await?;
     progress.end();
     Ok(Built {
         manifest,
@@ -128,18 +127,6 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         rejects_file: reader.rejects.file().map(Path::to_owned),
         products_per_second: f64::from(product_count) / started.elapsed().as_secs_f64(),
     })
-}
-
-const SCRATCH_PREFIX: &str = ".build-";
-
-fn remove_scratch(folder: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX) {
-            std::fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Takes rows, and tells products from rejects.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use snapshots::{ChannelName, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust, is_azure_setting};
 
+use crate::build::RowsRequest;
 use crate::canary::CanaryPlan;
 use crate::evaluate::Floor;
 use crate::regions::Regions;
@@ -28,6 +29,10 @@ pub struct Cli {
 pub enum Command {
     /// Build a snapshot from catalogue files or a database into a folder.
     Build(Build),
+    /// Change some products of a snapshot: rows replace those of the same id, and {"delete": "ID"} removes one.
+    Update(Update),
+    /// Write all segments of a snapshot as one; it answers as before.
+    Merge(Merge),
     /// Bring a built snapshot to a store and announce it to a channel.
     Publish(Publish),
     /// Show what each channel points at, in every region, and what every node serves.
@@ -79,6 +84,13 @@ pub struct Build {
     /// Recorded queries to suggest: lines of a query and its count, separated by a tab.
     #[arg(long, value_name = "FILE")]
     pub recorded_queries: Option<PathBuf>,
+    #[command(flatten)]
+    pub rows: RowArgs,
+}
+
+/// Where rows come from, and how they are read.
+#[derive(Debug, Args)]
+pub struct RowArgs {
     /// How the input is written; told by the file's name where it is not given.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
@@ -103,7 +115,7 @@ pub struct Build {
     #[command(flatten)]
     pub sql: SqlArgs,
     /// Catalogue files (.jsonl, .csv, .tsv; plain, .gz or .zst), or - for standard input.
-    #[arg(required_unless_present_any = ["sql", "sql_file"], value_name = "INPUT")]
+    #[arg(value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 }
 
@@ -142,6 +154,32 @@ impl SqlArgs {
         };
         Ok(Some(SqlQuery::new(&text, url)?))
     }
+}
+
+#[derive(Debug, Args)]
+pub struct Update {
+    /// The folder that a snapshot was built into; the updated one is written there, beside it.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// The snapshot to update: a folder, or a store's URL (what is live); @ID behind it for another. Without it, the newest
+    /// one of the folder.
+    #[arg(long, value_name = "FOLDER|URL[@ID]")]
+    pub base: Option<String>,
+    /// Other rules than the snapshot has.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    #[command(flatten)]
+    pub rows: RowArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// The folder that the snapshot is in; the merged one is written there, beside it.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// The snapshot to merge, as for 'update'.
+    #[arg(long, value_name = "FOLDER|URL[@ID]")]
+    pub base: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -396,10 +434,21 @@ pub struct DemoCatalogue {
     pub out: PathBuf,
 }
 
-impl Build {
+impl RowArgs {
+    /// What is to be read.
+    ///
     /// # Errors
-    /// When the mapping file cannot be read, or the mapping is at fault.
-    pub fn mapping(&self) -> Result<Mapping> {
+    /// When a file cannot be read, a mapping is at fault, or it is not said which database to ask.
+    pub fn request(&self) -> Result<RowsRequest> {
+        Ok(RowsRequest {
+            inputs: self.inputs()?,
+            format: self.format,
+            mapping: self.mapping()?,
+            rejects: RejectPolicy { file: self.rejects.clone(), strict: self.strict, max_rejects: self.max_rejects },
+        })
+    }
+
+    fn mapping(&self) -> Result<Mapping> {
         let mut mapping = match &self.mapping {
             None => Mapping::default(),
             Some(path) => {
@@ -418,16 +467,9 @@ impl Build {
     }
 
     /// The files, then the query.
-    ///
-    /// # Errors
-    /// When the query cannot be read, or it is not said which database to ask.
-    pub fn inputs(&self) -> Result<Vec<Input>> {
+    fn inputs(&self) -> Result<Vec<Input>> {
         let files = self.inputs.iter().cloned().map(Input::File);
         Ok(files.chain(self.sql.query()?.map(Input::Sql)).collect())
-    }
-
-    pub fn reject_policy(&self) -> RejectPolicy {
-        RejectPolicy { file: self.rejects.clone(), strict: self.strict, max_rejects: self.max_rejects }
     }
 }
 
@@ -513,7 +555,9 @@ fn percent(text: &str) -> Result<u32, String> {
     number.ok_or_else(|| format!("'{text}' is not a share from 1% to 99%"))
 }
 
-fn read_text(path: &std::path::Path) -> Result<String> {
+/// # Errors
+/// Names the file that cannot be read.
+pub fn read_text(path: &std::path::Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 

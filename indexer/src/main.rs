@@ -14,6 +14,8 @@ use indexer::opened::{self, Scratch, folder_url};
 use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
+use indexer::update::{self, UpdateRequest};
+use indexer::workshop::cache_of;
 use indexer::{canary, channels, demo, evaluate, evaluation_page, keys, look, report, telling};
 use serde_json::{Value, json};
 use snapshots::Store;
@@ -51,17 +53,34 @@ async fn run(command: Command, output: Output) -> Result<()> {
     match command {
         Command::Build(args) => {
             let request = BuildRequest {
-                mapping: args.mapping()?,
-                rejects: args.reject_policy(),
-                rules: args.rules.clone(),
-                recorded_queries: args.recorded_queries.clone(),
-                inputs: args.inputs()?,
+                rows: args.rows.request()?,
+                rules: args.rules,
+                recorded_queries: args.recorded_queries,
                 catalogue: args.catalogue,
-                format: args.format,
                 out: args.out,
             };
             let built = build::build(&request, &mut progress).await?;
             tell_built(&built, &request, output);
+        }
+        Command::Update(args) => {
+            let request = UpdateRequest {
+                rows: args.rows.request()?,
+                rules: args.rules.as_deref().map(config::read_text).transpose()?,
+                base: args.base,
+                out: args.out,
+                watermark: None,
+            };
+            let updated = update::update(&request, &config::azure_settings(), &mut progress).await?;
+            tell(output, &telling::updated_json(&updated), |_| telling::updated_text(&updated, &request.out));
+        }
+        Command::Merge(args) => {
+            let settings = config::azure_settings();
+            let manifest = update::merge(&args.out, args.base.as_deref(), &settings, &mut progress).await?;
+            let told = json!({
+                "event": "merged", "snapshot": manifest.id, "size_bytes": manifest.size_bytes(),
+                "product_count": manifest.statistics.product_count,
+            });
+            tell(output, &told, |_| format!("{} has one segment\n", manifest.id));
         }
         Command::Publish(args) => publish(args, output, &mut progress).await?,
         Command::Rollback(args) => {
@@ -187,7 +206,7 @@ async fn publish(args: config::Publish, output: Output, progress: &mut Progress)
     let policy = args.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default();
     let mut prepared = publish::prepare(&request).await?;
     if !prepared.is_live() {
-        let kept = args.cache_dir.clone().unwrap_or_else(|| args.folder.join(".cache"));
+        let kept = args.cache_dir.clone().unwrap_or_else(|| cache_of(&args.folder));
         let checked = publish::judge(&request, &prepared, &policy, &Scratch::new(Some(&kept))?).await?;
         if let Some(reason) = args.override_reason.as_ref().filter(|_| !checked.violations.is_empty()) {
             checked.let_through(&mut prepared.manifest, reason);

@@ -1,10 +1,10 @@
 //! Opening a snapshot to look at it or to ask it questions, as an edge would.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use search::Index;
-use snapshots::{Cache, ChannelName, Manifest, Snapshot, SnapshotId, Store};
+use snapshots::{Cache, ChannelName, Manifest, ObjectRef, Snapshot, SnapshotId, Store};
 use tempfile::TempDir;
 
 /// An open snapshot, and the folder that its objects were brought to.
@@ -41,6 +41,15 @@ impl Scratch {
         Snapshot::open(&self.cache, manifest)
     }
 
+    /// Where an object of an opened snapshot lies.
+    ///
+    /// # Errors
+    /// When it is not there, or damaged.
+    pub fn object_path(&self, object: &ObjectRef) -> Result<PathBuf> {
+        let installed = self.cache.installed(object)?;
+        Ok(installed.with_context(|| format!("object {} went away", object.blake3))?.path().to_owned())
+    }
+
     /// Removes what none of these snapshots needs from a folder that is kept, so that it does not grow from run to run.
     /// What is open stays readable.
     pub fn keep_only<'a>(&self, manifests: impl IntoIterator<Item = &'a Manifest>) {
@@ -73,7 +82,7 @@ pub async fn open_snapshot(name: &str, scratch: &Scratch, settings: &[(String, S
 }
 
 /// The store and the manifest that a name stands for.
-async fn locate(name: &str, settings: &[(String, String)]) -> Result<(Store, Manifest)> {
+pub(crate) async fn locate(name: &str, settings: &[(String, String)]) -> Result<(Store, Manifest)> {
     let (place, id) = match name.rsplit_once('@') {
         Some((place, id)) => (place, Some(id.parse::<SnapshotId>()?)),
         None => (name, None),

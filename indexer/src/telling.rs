@@ -1,5 +1,7 @@
 //! What commands that move channels have done, told to people and to programs.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use snapshots::ChannelName;
@@ -11,6 +13,47 @@ use crate::nodes::NodeView;
 use crate::publish::{PublishRequest, Published};
 use crate::regions::{RegionOutcome, SyncedChannel};
 use crate::report;
+use crate::update::Updated;
+
+/// What an update did.
+pub fn updated_json(updated: &Updated) -> Value {
+    let manifest = &updated.manifest;
+    json!({
+        "event": if updated.is_same { "unchanged" } else { "updated" }, "snapshot": manifest.id,
+        "parent": manifest.parent, "product_count": manifest.statistics.product_count,
+        "segments": manifest.segments.len(), "size_bytes": manifest.size_bytes(), "changed": updated.changed,
+        "deleted": updated.deleted, "unchanged_rows": updated.unchanged, "unknown_deletions": updated.unknown,
+        "rows_rejected": updated.rejected, "rejects_file": updated.rejects_file,
+    })
+}
+
+pub fn updated_text(updated: &Updated, out: &Path) -> String {
+    let manifest = &updated.manifest;
+    let mut text = match updated.is_same {
+        true => format!("nothing has changed: {} is as it was\n", manifest.id),
+        false => format!(
+            "updated to {}: {} products changed, {} deleted; {} products in {} segments\n",
+            manifest.id,
+            updated.changed,
+            updated.deleted,
+            manifest.statistics.product_count,
+            manifest.segments.len()
+        ),
+    };
+    if updated.unchanged > 0 {
+        text += &format!("{} rows say what is so already\n", updated.unchanged);
+    }
+    if updated.unknown > 0 {
+        text += &format!("{} deletions name products that are not there\n", updated.unknown);
+    }
+    if let Some(file) = &updated.rejects_file {
+        text += &format!("rows set aside in {}: {}\n", file.display(), updated.rejected);
+    }
+    match updated.is_same {
+        true => text,
+        false => text + &format!("publish it with: indexer publish --store URL {}\n", out.display()),
+    }
+}
 
 /// What was found before a publish.
 ///

@@ -51,6 +51,10 @@ pub struct Remembered {
 }
 
 impl Installed {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Maps the object; see [`Mapping::open`] for `populate`.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub struct Draft {
     pub settings: String,
     /// The text of `rules.toml`, if there is one.
     pub rules: Option<String>,
+    /// Segments of an earlier snapshot, which are in the store already; they come before the new ones.
+    pub kept: Vec<KeptSegment>,
     pub segments: Vec<DraftSegment>,
     pub statistics: Statistics,
     pub validation: ValidationReport,
@@ -33,6 +35,13 @@ pub struct Draft {
 /// A segment in a file, and which of its products are current (None: all).
 pub struct DraftSegment {
     pub file: PathBuf,
+    pub product_count: u32,
+    pub liveness: Option<Liveness>,
+}
+
+/// A segment that is in the store, and which of its products are current (None: all).
+pub struct KeptSegment {
+    pub object: ObjectRef,
     pub product_count: u32,
     pub liveness: Option<Liveness>,
 }
@@ -51,6 +60,11 @@ impl Draft {
             put(store, &mut objects, Role::Rules, rules.into_bytes()).await?;
         }
         let mut segments = Vec::new();
+        for kept in &self.kept {
+            objects.push(kept.object.clone());
+            let of = (kept.object.blake3, kept.product_count, &kept.liveness);
+            segments.push(segment_ref(store, &mut objects, of).await?);
+        }
         for draft in &self.segments {
             let bytes = Mapping::open(&draft.file, false)?;
             let (blake3, size_bytes) = (Digest::of(&bytes), bytes.len() as u64);
@@ -58,13 +72,8 @@ impl Draft {
                 mend(store, &blake3, Bytes::from_owner(bytes)).await?;
             }
             objects.push(ObjectRef { role: Role::Segment, blake3, size_bytes });
-            let liveness = match &draft.liveness {
-                Some(liveness) => Some(put(store, &mut objects, Role::Liveness, liveness.to_bytes()).await?),
-                None => None,
-            };
-            let live_count = draft.liveness.as_ref().map_or(draft.product_count, Liveness::live_count);
-            let product_count = draft.product_count;
-            segments.push(SegmentRef { segment: blake3, liveness, product_count, live_count });
+            let of = (blake3, draft.product_count, &draft.liveness);
+            segments.push(segment_ref(store, &mut objects, of).await?);
         }
         let mut manifest = Manifest {
             format_version: FORMAT_VERSION,
@@ -85,6 +94,19 @@ impl Draft {
         store.put_manifest(&manifest).await?;
         Ok(manifest)
     }
+}
+
+async fn segment_ref(
+    store: &Store,
+    objects: &mut Vec<ObjectRef>,
+    (segment, product_count, liveness): (Digest, u32, &Option<Liveness>),
+) -> Result<SegmentRef, Error> {
+    let live_count = liveness.as_ref().map_or(product_count, Liveness::live_count);
+    let liveness = match liveness {
+        Some(liveness) => Some(put(store, objects, Role::Liveness, liveness.to_bytes()).await?),
+        None => None,
+    };
+    Ok(SegmentRef { segment, liveness, product_count, live_count })
 }
 
 async fn put(store: &Store, objects: &mut Vec<ObjectRef>, role: Role, bytes: Vec<u8>) -> Result<Digest, Error> {

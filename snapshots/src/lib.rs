@@ -29,7 +29,7 @@ pub use catalogue::{
 };
 pub use channel::{ChannelName, Pointer, RegionName};
 pub use digest::Digest;
-pub use draft::{Draft, DraftSegment};
+pub use draft::{Draft, DraftSegment, KeptSegment};
 pub use error::Error;
 pub use hints::{Heard, Hint, HintError, Hints};
 pub use liveness::Liveness;

@@ -114,6 +114,7 @@ async fn write_snapshot(store: &Store, folder: &Path, settings: String, mut prod
     let draft = Draft {
         settings,
         rules: None,
+        kept: Vec::new(),
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics: Statistics { product_count: u64::from(product_count), ..Default::default() },
         validation: Default::default(),

@@ -121,6 +121,17 @@ impl Source {
         Ok(Self { rows, progress, size_bytes })
     }
 
+    /// Opens an input of either kind.
+    ///
+    /// # Errors
+    /// As [`Source::open`] and [`Source::sql`].
+    pub fn of(input: &Input, format: Option<Format>, mapping: Mapping) -> Result<Self, SourceError> {
+        match input {
+            Input::File(path) => Self::open(path, format, mapping),
+            Input::Sql(query) => Self::sql(query, mapping),
+        }
+    }
+
     /// Asks a database. Whether it answers shows with the first row.
     ///
     /// # Errors

@@ -5,9 +5,10 @@ mod relevance;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use indexer::build::{BuildRequest, build};
+use indexer::build::{BuildRequest, RowsRequest, build};
 use indexer::progress::{Output, Progress};
-use indexer::publish::{PublishRequest, publish};
+use indexer::publish::{PublishRequest, prepare, publish};
+use indexer::regions::Regions;
 use indexer::rejects::RejectPolicy;
 use indexer::source::{Input, Mapping, Source};
 use search::{Index, RawRequest};
@@ -40,11 +41,13 @@ async fn serve(name: &str, mapping: &[&str]) -> Served {
     mapping.iter().for_each(|text| map.add(text).expect("a mapping"));
     let request = BuildRequest {
         catalogue: Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{name}.toml")),
-        inputs: vec![Input::File(input.clone())],
-        format: None,
-        mapping: map,
+        rows: RowsRequest {
+            inputs: vec![Input::File(input.clone())],
+            format: None,
+            mapping: map,
+            rejects: RejectPolicy { file: folder.path().join("rejects.jsonl"), strict: true, max_rejects: 0 },
+        },
         out: folder.path().join("built"),
-        rejects: RejectPolicy { file: folder.path().join("rejects.jsonl"), strict: true, max_rejects: 0 },
         rules: None,
         recorded_queries: None,
     };
@@ -53,8 +56,17 @@ async fn serve(name: &str, mapping: &[&str]) -> Served {
     let to = Store::directory(&folder.path().join("store")).expect("a store");
     let from = Store::directory(&request.out).expect("what was built");
     let channel = ChannelName::live();
-    let request = PublishRequest { from, snapshot: None, to: to.clone(), channel: channel.clone(), dry_run: false };
-    publish(&request, &mut progress).await.expect("a publish");
+    let request = PublishRequest {
+        from,
+        snapshot: None,
+        to: Regions::of(to.clone()),
+        channel: channel.clone(),
+        reason: None,
+        canary: None,
+        dry_run: false,
+    };
+    let prepared = prepare(&request).await.expect("a snapshot that may be published");
+    publish(&request, prepared, &mut progress).await.expect("a publish");
     let PointerState::Moved(read) = to.read_pointer(&channel, None).await.expect("a pointer") else {
         panic!("nothing was announced")
     };

@@ -10,3 +10,4 @@ mod killed;
 mod proxy;
 mod publishing;
 mod sql;
+mod updating;

@@ -30,8 +30,8 @@ pub(crate) struct Dead {
 /// When a record cannot be read.
 pub(crate) fn amend(snapshot: &Snapshot, analyzer: &Analyzer, texts: &mut [TextReader]) -> Result<Phrases, Error> {
     let parts = &snapshot.segments;
-    let base = parts.iter().enumerate().max_by_key(|(place, part)| (part.segment.product_count(), usize::MAX - place));
-    let base = base.map_or(0, |(place, _)| place);
+    // Updates stand behind what they update.
+    let base = 0;
     if parts.len() == 1 && parts[0].liveness.is_none() {
         return Ok(Phrases::of(base));
     }

@@ -41,6 +41,8 @@ pub(crate) struct Tally {
     /// Their weights, in [`PARTS`].
     pub(crate) sum: u64,
     pub(crate) is_recorded: bool,
+    /// How often shoppers typed it.
+    pub(crate) typed: u64,
 }
 
 impl Tally {
@@ -56,6 +58,7 @@ impl Tally {
         self.names += other.names;
         self.sum += other.sum;
         self.is_recorded |= other.is_recorded;
+        self.typed = self.typed.saturating_add(other.typed);
     }
 
     /// Takes away what products say that are no longer current.
@@ -76,7 +79,7 @@ impl Tally {
             (false, 0) => 0,
             (false, _) => NAME_WEIGHT,
         };
-        ((self.sum as f64 / PARTS).ln_1p() * 1000.0) as u32 + extra
+        ((self.sum as f64 / PARTS + self.typed as f64).ln_1p() * 1000.0) as u32 + extra
     }
 }
 
@@ -116,8 +119,7 @@ impl CompletionsBuilder {
     pub(crate) fn add_recorded(&mut self, analyzer: &Analyzer, query: &str, count: u64) {
         if let Some(one) = self.entry(analyzer, query.trim(), RECORDED) {
             one.tally.is_recorded = true;
-            one.tally.products += 1;
-            one.tally.sum = one.tally.sum.saturating_add((count as f64 * PARTS) as u64);
+            one.tally.typed = one.tally.typed.saturating_add(count);
         }
     }
 
@@ -178,6 +180,11 @@ impl CompletionsBuilder {
         out.section("completions/firsts", bytemuck::cast_slice(&column(|one| one.first)))?;
         let sums: Vec<u64> = all.iter().map(|(_, one)| one.tally.sum).collect();
         out.section("completions/sums", bytemuck::cast_slice(&sums))?;
+        let typed = all.iter().enumerate().filter(|(_, (_, one))| one.tally.is_recorded);
+        let (places, typed): (Vec<u32>, Vec<u64>) =
+            typed.map(|(place, (_, one))| (place as u32, one.tally.typed)).unzip();
+        out.section("completions/typed_places", bytemuck::cast_slice(&places))?;
+        out.section("completions/typed", bytemuck::cast_slice(&typed))?;
         let maxima: Vec<u32> = weights.chunks(BLOCK).map(|block| block.iter().copied().max().unwrap_or(0)).collect();
         out.section("completions/maxima", bytemuck::cast_slice(&maxima))?;
         out.section("completions/weights", bytemuck::cast_slice(&weights))
@@ -244,6 +251,9 @@ pub(crate) struct Completions {
     names: Range<usize>,
     firsts: Range<usize>,
     sums: Range<usize>,
+    /// The completions that shoppers typed, rising, and how often.
+    typed_places: Range<usize>,
+    typed: Range<usize>,
     single_hashes: Range<usize>,
     single_docs: Range<usize>,
 }
@@ -272,6 +282,8 @@ impl Completions {
             names: find("names")?,
             firsts: find("firsts")?,
             sums: find("sums")?,
+            typed_places: find("typed_places")?,
+            typed: find("typed")?,
             single_hashes: find("single_hashes")?,
             single_docs: find("single_docs")?,
             segment: segment.clone(),
@@ -293,6 +305,8 @@ impl Completions {
             && completions.sums.len() == 8 * count
             && columns.iter().all(|column| column.len() == 4 * count)
             && completions.numbers(&completions.firsts).iter().all(|doc| *doc == RECORDED || is_doc(doc))
+            && completions.typed.len() == 2 * completions.typed_places.len()
+            && completions.numbers(&completions.typed_places).iter().all(|place| (*place as usize) < count)
             && completions.single_hashes.len() == 2 * completions.single_docs.len()
             && completions.numbers(&completions.single_docs).iter().all(is_doc);
         match fits(&completions.keys) && fits(&completions.texts) && is_whole {
@@ -347,7 +361,19 @@ impl Completions {
             names: self.numbers(&self.names)[place],
             sum: self.long_numbers(&self.sums)[place],
             is_recorded: self.first(place) == RECORDED,
+            typed: self.typed(place),
         }
+    }
+
+    fn typed(&self, place: usize) -> u64 {
+        let found = self.numbers(&self.typed_places).binary_search(&(place as u32));
+        found.map_or(0, |at| self.long_numbers(&self.typed)[at])
+    }
+
+    /// What shoppers typed, and how often.
+    pub(crate) fn recorded(&self) -> impl Iterator<Item = (&str, u64)> {
+        let places = self.numbers(&self.typed_places).iter().zip(self.long_numbers(&self.typed));
+        places.map(|(place, count)| (self.text(*place as usize), *count))
     }
 
     /// The first document that says a completion, or [`RECORDED`].

@@ -40,6 +40,7 @@ mod text_writer;
 mod top;
 mod vocabulary;
 mod window;
+mod words;
 
 pub use build::{BuildReport, SegmentBuilder};
 pub use categories::Category;
@@ -54,3 +55,4 @@ pub use rules::{RuleFindings, Rules, RulesError};
 pub use search::{Answer, Hit};
 pub use similar::MAX_SIMILAR;
 pub use suggest::{SuggestRequest, Suggestion, Suggestions, limits as suggest_limits};
+pub use words::WordCounter;

@@ -179,7 +179,7 @@ impl Base<'_, '_> {
             None => self.single(key)?,
         };
         tally.take_away(&change.taken);
-        let is_left = tally.products > 0;
+        let is_left = tally.products > 0 || tally.is_recorded;
         tally.merge(&change.added);
         if !tally.is_offered() {
             return Ok(None);

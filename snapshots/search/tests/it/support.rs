@@ -70,6 +70,7 @@ fn write_ruled_snapshot(
     let draft = Draft {
         settings: settings.to_owned(),
         rules,
+        kept: Vec::new(),
         segments: drafts,
         statistics,
         validation: Default::default(),

@@ -1,0 +1,98 @@
+//! Rows that change some products: the newest version of each, or that it is deleted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use snapshots::{Catalogue, Product, ProductError, ProductId};
+
+use crate::build::RowsRequest;
+use crate::product_row::product_of;
+use crate::progress::Progress;
+use crate::rejects::Rejects;
+use crate::source::{Row, Source};
+
+/// More changes than this are a catalogue, and built as one.
+const MAX_CHANGES: usize = 200_000;
+
+/// What becomes of each product that is named: its new version, or none.
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub(crate) by_id: BTreeMap<String, Option<Product>>,
+    pub(crate) rows: u64,
+    pub(crate) rejected: u64,
+    pub(crate) rejected_by_field: BTreeMap<String, u64>,
+    pub(crate) rejects_file: Option<std::path::PathBuf>,
+}
+
+impl Changes {
+    /// Reads all inputs in their order; of several rows of one product the last counts.
+    pub(crate) fn read(request: &RowsRequest, catalogue: &Catalogue, progress: &mut Progress) -> Result<Self> {
+        let mut changes = Self::default();
+        let mut rejects = Rejects::new(request.rejects.clone(), catalogue.private_attributes.clone());
+        for input in &request.inputs {
+            let source = Source::of(input, request.format, request.mapping.clone())?;
+            changes.read_one(source, input.name(), catalogue, &mut rejects, progress)?;
+        }
+        changes.rejected_by_field = rejects.finish()?;
+        changes.rejected = rejects.count();
+        changes.rejects_file = rejects.file().map(Path::to_owned);
+        Ok(changes)
+    }
+
+    fn read_one(
+        &mut self,
+        mut source: Source,
+        input: &Path,
+        catalogue: &Catalogue,
+        rejects: &mut Rejects,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        progress.begin("read", "bytes", source.size_bytes());
+        while let Some(row) = source.next() {
+            let row = row.with_context(|| input.display().to_string())?;
+            self.rows += 1;
+            let change = match &row.row {
+                Ok(fields) => change_of(fields, catalogue),
+                Err(reason) => Err(ProductError::new("row", reason.clone())),
+            };
+            match change {
+                Ok((id, product)) => drop(self.by_id.insert(id, product)),
+                Err(fault) => rejects.add(input, &row, &fault).with_context(|| input.display().to_string())?,
+            }
+            ensure!(
+                self.by_id.len() <= MAX_CHANGES,
+                "more than {MAX_CHANGES} products change: build the catalogue anew with 'indexer build'"
+            );
+            progress.at(source.position());
+        }
+        progress.end();
+        Ok(())
+    }
+}
+
+/// `{"delete": "ID"}` deletes a product; every other row is one.
+fn change_of(row: &Row, catalogue: &Catalogue) -> Result<(String, Option<Product>), ProductError> {
+    let id = match row.get("delete") {
+        Some(Value::String(id)) => id.trim().to_owned(),
+        Some(Value::Number(id)) => id.to_string(),
+        Some(Value::Null) | None => {
+            let product = product_of(row, catalogue)?;
+            return Ok((product.id.as_str().to_owned(), Some(normal(product))));
+        }
+        Some(_) => return Err(ProductError::new("delete", "must be the id of a product")),
+    };
+    if row.iter().any(|(field, value)| field != "delete" && !value.is_null()) {
+        return Err(ProductError::new("delete", "stands beside other fields: a row deletes a product or is one"));
+    }
+    Ok((ProductId::new(id)?.as_str().to_owned(), None))
+}
+
+/// A product as it comes out of a record: a count of ratings without a rating is none.
+fn normal(mut product: Product) -> Product {
+    if product.rating_hundredths.is_none() {
+        product.rating_count = 0;
+    }
+    product
+}

@@ -1,0 +1,347 @@
+//! Updating a snapshot: changed products become one small segment, outdated ones are struck out, and everything else is
+//! kept as it is. What comes of it answers as if it had been built anew.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use search::{Index, Rules, SegmentBuilder, WordCounter};
+use snapshots::{
+    Catalogue, Draft, DraftSegment, KeptSegment, Liveness, Manifest, Product, Snapshot, Statistics, ValidationReport,
+};
+
+use crate::build::RowsRequest;
+use crate::changes::Changes;
+use crate::merging::write_merged;
+use crate::opened::{Scratch, locate};
+use crate::progress::Progress;
+use crate::workshop::{BUILDER, Workshop};
+
+/// So many updates may lie on top of the first segment.
+const MAX_DELTAS: usize = 3;
+/// Merging more products than this is not done in passing; 'merge' does it when nobody waits.
+const MAX_MERGED: u64 = 50_000;
+
+/// What to update by what.
+pub struct UpdateRequest {
+    pub out: PathBuf,
+    /// The snapshot to update, by name; None for the newest one of `out`.
+    pub base: Option<String>,
+    /// The text of other rules.
+    pub rules: Option<String>,
+    pub rows: RowsRequest,
+    /// Where the source stands once these rows are in, in its own terms.
+    pub watermark: Option<String>,
+}
+
+/// What came of an update.
+pub struct Updated {
+    pub manifest: Manifest,
+    pub changed: u64,
+    pub deleted: u64,
+    /// Rows that say what is so already.
+    pub unchanged: u64,
+    /// Deletions of products that are not there.
+    pub unknown: u64,
+    pub rejected: u64,
+    pub rejects_file: Option<PathBuf>,
+    /// Nothing has changed: the snapshot is the one that was to be updated.
+    pub is_same: bool,
+}
+
+/// Reads changes and writes the snapshot that they make.
+///
+/// # Errors
+/// When there is nothing to update, an input or the rules are at fault, or nothing would be left.
+pub async fn update(
+    request: &UpdateRequest,
+    settings: &[(String, String)],
+    progress: &mut Progress,
+) -> Result<Updated> {
+    let workshop = Workshop::open(&request.out)?;
+    let cache = workshop.cache()?;
+    let base = open_base(&workshop, &cache, &request.out, request.base.as_deref(), settings).await?;
+    let catalogue = base.catalogue.clone();
+    let changes = Changes::read(&request.rows, &catalogue, progress)?;
+    let mut plan = Plan::new(&base, changes)?;
+    let rules = request.rules.clone().or_else(|| base.rules.clone());
+    plan.check_rules(rules.as_deref())?;
+    let is_same = plan.is_empty() && rules == base.rules && request.watermark == base.manifest.source_watermark;
+    let manifest = match is_same {
+        true => base.manifest.clone(),
+        false => {
+            ensure!(plan.products_left() > 0, "no product would be left: an empty snapshot would empty the shop");
+            plan.write(&workshop, rules, request.watermark.clone(), progress).await?
+        }
+    };
+    Ok(plan.told(manifest, is_same))
+}
+
+/// Writes all segments of a snapshot as one.
+///
+/// # Errors
+/// When there is no such snapshot, or the disk is full.
+pub async fn merge(
+    out: &Path,
+    base: Option<&str>,
+    settings: &[(String, String)],
+    progress: &mut Progress,
+) -> Result<Manifest> {
+    let workshop = Workshop::open(out)?;
+    let cache = workshop.cache()?;
+    let base = open_base(&workshop, &cache, out, base, settings).await?;
+    if base.segments.len() == 1 && base.segments[0].liveness.is_none() {
+        return Ok(base.manifest);
+    }
+    let index = Index::open(base)?;
+    let queries: Vec<(String, u64)> =
+        index.recorded_queries().map(|(query, count)| (query.to_owned(), count)).collect();
+    let base = index.snapshot();
+    let file = workshop.scratch().join("segment");
+    let parts: Vec<_> = base.segments.iter().collect();
+    let report = write_merged(&parts, &base.catalogue, &queries, &file, workshop.scratch(), progress)?;
+    let product_count = report.product_count;
+    let draft = Draft {
+        settings: base.settings.clone(),
+        rules: base.rules.clone(),
+        kept: Vec::new(),
+        segments: vec![DraftSegment { file, product_count, liveness: None }],
+        statistics: Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() },
+        validation: base.manifest.validation.clone(),
+        source_watermark: base.manifest.source_watermark.clone(),
+        parent: Some(base.manifest.id.clone()),
+        created_at: Timestamp::now(),
+        builder_version: BUILDER.to_owned(),
+    };
+    progress.begin("store", "bytes", None);
+    let manifest = draft.write(&workshop.store).await?;
+    progress.end();
+    Ok(manifest)
+}
+
+/// Opens what is to be updated, with all its objects in the folder.
+async fn open_base(
+    workshop: &Workshop,
+    cache: &Scratch,
+    out: &Path,
+    name: Option<&str>,
+    settings: &[(String, String)],
+) -> Result<Snapshot> {
+    let here = out.display().to_string();
+    let (store, manifest) = locate(name.unwrap_or(&here), settings).await?;
+    let id = manifest.id.clone();
+    let base = cache.open(&store, manifest).await.with_context(|| format!("snapshot {id}"))?;
+    cache.keep_only([&base.manifest]);
+    workshop.adopt(cache, &base.manifest).await?;
+    Ok(base)
+}
+
+/// What an update does to the snapshot before it.
+struct Plan<'a> {
+    base: &'a Snapshot,
+    /// The new versions of products, in the order of a segment.
+    upserts: Vec<Product>,
+    /// What is left of each segment.
+    liveness: Vec<Liveness>,
+    statistics: Statistics,
+    changes: Changes,
+    changed: u64,
+    deleted: u64,
+    unchanged: u64,
+    unknown: u64,
+}
+
+impl<'a> Plan<'a> {
+    fn new(base: &'a Snapshot, mut changes: Changes) -> Result<Self> {
+        let whole = |part: &snapshots::LiveSegment| Liveness::all_live(part.segment.product_count() as u32);
+        let liveness = base.segments.iter().map(|part| part.liveness.clone().unwrap_or_else(|| whole(part)));
+        let mut plan = Self {
+            base,
+            upserts: Vec::new(),
+            liveness: liveness.collect(),
+            statistics: base.manifest.statistics.clone(),
+            changes: Changes::default(),
+            changed: 0,
+            deleted: 0,
+            unchanged: 0,
+            unknown: 0,
+        };
+        let by_id = std::mem::take(&mut changes.by_id);
+        plan.changes = changes;
+        let mut words = WordCounter::new(&base.catalogue);
+        for (id, product) in by_id {
+            plan.change(&id, product, &mut words)?;
+        }
+        plan.upserts.sort_by(|a, b| b.static_rank().cmp(&a.static_rank()).then_with(|| a.id.cmp(&b.id)));
+        Ok(plan)
+    }
+
+    /// Strikes out the version that there is, and takes the new one.
+    fn change(&mut self, id: &str, product: Option<Product>, words: &mut WordCounter<'_>) -> Result<()> {
+        let before = match self.base.find(id) {
+            None => None,
+            Some((place, doc)) => Some((place, doc, self.base.segments[place].segment.product(doc)?)),
+        };
+        match (&before, &product) {
+            (None, None) => self.unknown += 1,
+            (Some((.., before)), Some(product)) if before == product => self.unchanged += 1,
+            _ => {
+                if let Some((place, doc, before)) = &before {
+                    self.liveness[*place].kill(*doc);
+                    self.statistics.product_count -= 1;
+                    let total = &mut self.statistics.words;
+                    words.count(before, |field, count| {
+                        let words = total.entry(field.to_owned()).or_default();
+                        *words = words.saturating_sub(count);
+                    });
+                }
+                self.deleted += u64::from(product.is_none());
+                if let Some(product) = product {
+                    self.changed += 1;
+                    self.statistics.product_count += 1;
+                    let total = &mut self.statistics.words;
+                    words.count(&product, |field, count| *total.entry(field.to_owned()).or_default() += count);
+                    self.upserts.push(product);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changed == 0 && self.deleted == 0
+    }
+
+    fn products_left(&self) -> u64 {
+        self.statistics.product_count
+    }
+
+    /// That the rules can be read, and every product that one names is there afterwards.
+    fn check_rules(&self, rules: Option<&str>) -> Result<()> {
+        let Some(text) = rules else { return Ok(()) };
+        let rules = Rules::parse(text, &self.base.catalogue, None)?;
+        let is_there = |id: &str| {
+            self.upserts.iter().any(|product| product.id.as_str() == id)
+                || self.base.find(id).is_some_and(|(place, doc)| self.liveness[place].is_live(doc))
+        };
+        let missing = rules.products().filter(|(_, id)| !is_there(id));
+        let missing: Vec<String> = missing.map(|(at, id)| format!("{at}: there is no product '{id}'")).collect();
+        ensure!(missing.is_empty(), "rules.toml: {}", missing.join("; "));
+        Ok(())
+    }
+
+    async fn write(
+        &mut self,
+        workshop: &Workshop,
+        rules: Option<String>,
+        watermark: Option<String>,
+        progress: &mut Progress,
+    ) -> Result<Manifest> {
+        let mut segments = Vec::new();
+        if let Some(file) = self.write_delta(workshop, progress)? {
+            segments.push(file);
+        }
+        let kept = self.kept();
+        let draft = Draft {
+            settings: self.base.settings.clone(),
+            rules,
+            kept,
+            segments,
+            statistics: self.statistics.clone(),
+            validation: self.validation(),
+            source_watermark: watermark.or_else(|| self.base.manifest.source_watermark.clone()),
+            parent: Some(self.base.manifest.id.clone()),
+            created_at: Timestamp::now(),
+            builder_version: BUILDER.to_owned(),
+        };
+        progress.begin("store", "bytes", None);
+        let manifest = draft.write(&workshop.store).await?;
+        progress.end();
+        Ok(manifest)
+    }
+
+    /// Writes the new versions, together with the deltas that are to be merged with them: of two that follow one another
+    /// the later is smaller by half at least, and there are never too many.
+    fn write_delta(&mut self, workshop: &Workshop, progress: &mut Progress) -> Result<Option<DraftSegment>> {
+        let mut products = self.upserts.len() as u64;
+        let merged: Vec<usize> = self.to_merge(&mut products);
+        if products == 0 {
+            return Ok(None);
+        }
+        let catalogue: &Arc<Catalogue> = &self.base.catalogue;
+        let (file, scratch) = (workshop.scratch().join("segment"), workshop.scratch());
+        let mut all = std::mem::take(&mut self.upserts);
+        for place in merged {
+            let segment = &self.base.segments[place].segment;
+            for doc in (0..segment.product_count() as u32).filter(|doc| self.liveness[place].is_live(*doc)) {
+                all.push(segment.product(doc)?);
+            }
+            // Nothing is left of it.
+            (0..segment.product_count() as u32).for_each(|doc| self.liveness[place].kill(doc));
+        }
+        all.sort_by(|a, b| b.static_rank().cmp(&a.static_rank()).then_with(|| a.id.cmp(&b.id)));
+        progress.begin("index", "products", Some(all.len() as u64));
+        let mut builder = SegmentBuilder::new(catalogue.clone(), &file, scratch)?;
+        for (number, product) in all.iter().enumerate() {
+            builder.add(product)?;
+            progress.at(number as u64);
+        }
+        let product_count = builder.finish()?.product_count;
+        Ok(Some(DraftSegment { file, product_count, liveness: None }))
+    }
+
+    /// The deltas that are written anew with what is new, from the last one on; `products` is how many come together.
+    fn to_merge(&self, products: &mut u64) -> Vec<usize> {
+        let deltas = (1..self.liveness.len()).filter(|place| self.liveness[*place].live_count() > 0);
+        let mut deltas: Vec<usize> = deltas.collect();
+        let mut merged = Vec::new();
+        while let Some(place) = deltas.pop() {
+            let live = u64::from(self.liveness[place].live_count());
+            // Without anything new there is no segment to join, unless there are too many already.
+            let is_one_too_many = deltas.len() + 1 + usize::from(*products > 0) > MAX_DELTAS;
+            let is_small = *products > 0 && live < 2 * *products && live + *products <= MAX_MERGED;
+            if !is_one_too_many && !is_small {
+                break;
+            }
+            *products += live;
+            merged.push(place);
+        }
+        merged
+    }
+
+    /// The segments of which something is left.
+    fn kept(&self) -> Vec<KeptSegment> {
+        let parts = self.base.manifest.segments.iter().zip(&self.liveness);
+        let kept = parts.filter(|(_, liveness)| liveness.live_count() > 0).filter_map(|(part, liveness)| {
+            let object = self.base.manifest.object(&part.segment)?.clone();
+            let is_whole = liveness.live_count() == part.product_count;
+            let liveness = (!is_whole).then(|| liveness.clone());
+            Some(KeptSegment { object, product_count: part.product_count, liveness })
+        });
+        kept.collect()
+    }
+
+    fn validation(&self) -> ValidationReport {
+        ValidationReport {
+            rows_read: self.changes.rows,
+            rows_rejected: self.changes.rejected,
+            rejected_by_field: self.changes.rejected_by_field.clone(),
+            facet_value_counts: self.base.manifest.validation.facet_value_counts.clone(),
+            overridden: None,
+        }
+    }
+
+    fn told(self, manifest: Manifest, is_same: bool) -> Updated {
+        Updated {
+            manifest,
+            changed: self.changed,
+            deleted: self.deleted,
+            unchanged: self.unchanged,
+            unknown: self.unknown,
+            rejected: self.changes.rejected,
+            rejects_file: self.changes.rejects_file,
+            is_same,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The folder that snapshots are built in: laid out like a store, with room for what is unfinished.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use snapshots::{Manifest, Store};
+use tempfile::TempDir;
+
+use crate::opened::Scratch;
+
+/// What a manifest names as its builder.
+pub(crate) const BUILDER: &str = concat!("indexer ", env!("CARGO_PKG_VERSION"));
+
+const SCRATCH_PREFIX: &str = ".build-";
+
+/// A folder that one build at a time writes to.
+pub(crate) struct Workshop {
+    pub(crate) store: Store,
+    folder: std::path::PathBuf,
+    scratch: TempDir,
+    _lock: File,
+}
+
+impl Workshop {
+    /// Opens a folder, and makes it where it is missing. What a killed build left behind goes.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        let store = Store::directory(folder)?;
+        let lock = File::create(folder.join(".build.lock"))?;
+        lock.try_lock().map_err(|_| anyhow!("another build is writing to {}", folder.display()))?;
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        // Beside the result, so that a large build does not fill a small /tmp.
+        let scratch = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir_in(folder)?;
+        Ok(Self { store, folder: folder.to_owned(), scratch, _lock: lock })
+    }
+
+    /// A folder for what is unfinished.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Where objects of snapshots that are updated or compared with are kept from run to run.
+    pub(crate) fn cache(&self) -> Result<Scratch> {
+        Scratch::new(Some(&cache_of(&self.folder)))
+    }
+
+    /// Puts a snapshot's objects into the folder, from the cache that they were brought to: what was updated must be
+    /// publishable to a store that has none of it.
+    pub(crate) async fn adopt(&self, cache: &Scratch, manifest: &Manifest) -> Result<()> {
+        for object in &manifest.objects {
+            if self.store.object_size(&object.blake3).await? != Some(object.size_bytes) {
+                self.store.put_object_file(&object.blake3, &cache.object_path(object)?).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The cache of a folder that snapshots are built in.
+pub fn cache_of(folder: &Path) -> std::path::PathBuf {
+    folder.join(".cache")
+}

@@ -1,0 +1,154 @@
+//! `update` and `merge`: small segments on top of one, and what they answer.
+
+use std::fs;
+use std::path::Path;
+
+use search::{Index, RawRequest};
+use snapshots::{Cache, Manifest, Snapshot, Store};
+
+use crate::command::{SETTINGS, fails, json};
+
+fn row(id: usize, title: &str, price: u32) -> String {
+    format!("{{\"id\": \"p{id}\", \"title\": \"{title}\", \"price\": {price}, \"brand\": \"Acme\"}}\n")
+}
+
+fn write(path: &Path, name: &str, rows: &[String]) {
+    fs::write(path.join(name), rows.concat()).expect("rows");
+}
+
+fn build(path: &Path, out: &str, rows: &[String]) -> String {
+    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
+    write(path, "rows.jsonl", rows);
+    let built = json(path, &["build", "--catalogue", "catalogue.toml", "--out", out, "rows.jsonl"]);
+    built["snapshot"].as_str().expect("an id").to_owned()
+}
+
+/// What a snapshot of a folder answers to a few queries: ids with the bits of their scores.
+fn answers(path: &Path, out: &str, id: &str) -> (Manifest, Vec<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let store = Store::directory(&path.join(out)).expect("a store");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cache = Cache::open(folder.path()).expect("a cache");
+    let manifest = runtime.block_on(store.get_manifest(&id.parse().expect("an id"))).expect("a manifest");
+    runtime.block_on(snapshots::install(&store, &cache, &manifest)).expect("all objects are in the folder");
+    let index = Index::open(Snapshot::open(&cache, manifest.clone()).expect("a snapshot")).expect("an index");
+    let mut told = Vec::new();
+    for query in ["", "lamp", "red lamp", "lmap", "table", "gone", "la"] {
+        let raw = RawRequest { q: query.into(), per_page: Some(100), facets: vec!["*".into()], ..Default::default() };
+        let answer = index.search(&index.request(raw).expect("a request")).expect("an answer");
+        let hits = answer.hits.iter().map(|hit| {
+            let record = index.record(hit.segment, hit.doc);
+            format!("{}:{}:{:?}", record.id(), hit.score.to_bits(), record.field(7).map(String::from_utf8_lossy))
+        });
+        told.push(format!("{query}: {:?} {:?}", hits.collect::<Vec<_>>(), answer.facets));
+    }
+    (manifest, told)
+}
+
+#[test]
+fn an_update_adds_a_small_segment_and_answers_as_a_fresh_build() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let mut rows: Vec<String> = (0..200).map(|id| row(id, &format!("red lamp {id}"), 10)).collect();
+    let first = build(path, "shop", &rows);
+    let store = format!("file://{}/store", path.display());
+    json(path, &["publish", "--store", &store, "shop"]);
+
+    rows[7] = row(7, "green table", 25);
+    rows.push(row(200, "blue lamp", 30));
+    let unchanged = rows[8].clone();
+    let mut changes = vec![row(7, "a first version", 1), rows[7].clone(), rows[200].clone(), unchanged];
+    changes.extend(["{\"delete\": \"p9\"}\n", "{\"delete\": \"gone\"}\n"].map(str::to_owned));
+    rows.remove(9);
+    write(path, "changes.jsonl", &changes);
+    let updated = json(path, &["update", "--out", "shop", "changes.jsonl"]);
+    let count = |name: &str| updated[name].as_u64().expect(name);
+    assert_eq!((count("changed"), count("deleted"), count("unchanged_rows")), (2, 1, 1), "{updated}");
+    assert_eq!((count("unknown_deletions"), count("rows_rejected"), count("segments")), (1, 0, 2), "{updated}");
+    assert_eq!((count("product_count"), updated["parent"].as_str()), (200, Some(first.as_str())));
+    let fresh = build(path, "fresh", &rows);
+    let (manifest, told) = answers(path, "shop", updated["snapshot"].as_str().expect("an id"));
+    let (fresh_manifest, expected) = answers(path, "fresh", &fresh);
+    assert_eq!(told, expected);
+    assert_eq!(manifest.statistics, fresh_manifest.statistics);
+
+    // Publishing it uploads what is new, and no more.
+    let published = json(path, &["publish", "--store", &store, "shop"]);
+    let large = manifest.segments[0].segment;
+    assert_eq!(published["uploaded_objects"], 2, "a segment and a liveness: {published}");
+    let whole = manifest.object(&large).expect("the first segment").size_bytes;
+    assert!(published["uploaded_bytes"].as_u64().expect("bytes") < whole / 2, "{published}");
+
+    // The same rows again change nothing.
+    assert_eq!(json(path, &["update", "--out", "shop", "changes.jsonl"])["event"], "unchanged");
+    // Merged it is one segment, and answers the same.
+    let merged = json(path, &["merge", "--out", "shop"]);
+    let (manifest, told) = answers(path, "shop", merged["snapshot"].as_str().expect("an id"));
+    assert_eq!((manifest.segments.len(), told), (1, expected));
+    assert_eq!(manifest.segments[0], fresh_manifest.segments[0], "byte for byte");
+}
+
+#[test]
+fn rules_alone_upload_no_segment() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    build(path, "shop", &(0..20).map(|id| row(id, "lamp", 10)).collect::<Vec<_>>());
+    let store = format!("file://{}/store", path.display());
+    json(path, &["publish", "--store", &store, "shop"]);
+    let text = "[[rules]]\nname = \"pin\"\nwhen = { query_is = \"lamp\" }\nthen = { pin = [{ id = \"p19\", position = 1 }] }\n";
+    fs::write(path.join("rules.toml"), text).expect("rules");
+    let updated = json(path, &["update", "--out", "shop", "--rules", "rules.toml"]);
+    assert_eq!(
+        (updated["event"].as_str(), updated["segments"].as_u64()),
+        (Some("updated"), Some(1)),
+        "{text}: {updated}"
+    );
+    let published = json(path, &["publish", "--store", &store, "shop"]);
+    assert_eq!(published["uploaded_objects"], 1, "the rules: {published}");
+    let wrong = text.replace("p19", "p77");
+    fs::write(path.join("rules.toml"), wrong).expect("rules");
+    let refused = fails(path, &["update", "--out", "shop", "--rules", "rules.toml"]);
+    assert!(refused.contains("there is no product 'p77'"), "{refused}");
+}
+
+#[test]
+fn there_are_never_more_than_three_updates_on_top() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let mut titles: Vec<String> = (0..300).map(|id| format!("lamp {id}")).collect();
+    let rows = |titles: &[String]| titles.iter().enumerate().map(|(id, title)| row(id, title, 10)).collect::<Vec<_>>();
+    build(path, "shop", &rows(&titles));
+    let mut most = 0;
+    for round in 0..12_usize {
+        // Sizes that fall, so that merging has something to choose.
+        let size = [40, 18, 8, 3][round % 4];
+        let ids: Vec<usize> = (0..size).map(|n| (round * 37 + n * 5) % 300).collect();
+        ids.iter().for_each(|id| titles[*id] = format!("red lamp {id} of round {round}"));
+        write(path, "changes.jsonl", &ids.iter().map(|id| row(*id, &titles[*id], 10)).collect::<Vec<_>>());
+        let updated = json(path, &["update", "--out", "shop", "changes.jsonl"]);
+        let segments = updated["segments"].as_u64().expect("a count");
+        most = most.max(segments);
+        assert!(segments <= 4, "round {round}: {updated}");
+        let fresh = build(path, &format!("fresh{round}"), &rows(&titles));
+        let (_, told) = answers(path, "shop", updated["snapshot"].as_str().expect("an id"));
+        assert_eq!(told, answers(path, &format!("fresh{round}"), &fresh).1, "round {round}");
+    }
+    assert_eq!(most, 4, "three updates lay on top at some time");
+}
+
+#[test]
+fn what_cannot_be_updated_says_why() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    build(path, "shop", &[row(1, "lamp", 10)]);
+    write(path, "changes.jsonl", &["{\"delete\": \"p1\"}\n".to_owned()]);
+    let refused = fails(path, &["update", "--out", "shop", "changes.jsonl"]);
+    assert!(refused.contains("would empty the shop"), "{refused}");
+    write(path, "both.jsonl", &["{\"delete\": \"p1\", \"title\": \"x\"}\n".to_owned()]);
+    let refused = fails(path, &["update", "--out", "shop", "--strict", "both.jsonl"]);
+    assert!(refused.contains("a row deletes a product or is one"), "{refused}");
+    let refused = fails(path, &["update", "--out", "nothing", "changes.jsonl"]);
+    assert!(refused.contains("holds no snapshot"), "{refused}");
+    let refused = fails(path, &["build", "--catalogue", "catalogue.toml", "--out", "shop"]);
+    assert!(refused.contains("give a file of rows"), "{refused}");
+}
