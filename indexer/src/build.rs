@@ -18,6 +18,7 @@ use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
 use crate::source::{Format, Input, Mapping, Row, Source};
 use crate::spool::Spool;
+use crate::update::sql_watermark;
 use crate::workshop::{BUILDER, Workshop};
 
 /// What to build from what.
@@ -113,7 +114,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics,
         validation,
-        source_watermark: None,
+        source_watermark: sql_watermark(&request.rows),
         parent: None,
         created_at: Timestamp::now(),
         builder_version: BUILDER.to_owned(),

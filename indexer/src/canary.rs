@@ -110,6 +110,7 @@ impl Canary<'_> {
         for outcome in self.stores.follow(&channel, progress).await {
             outcome.result.with_context(|| format!("the canary in region {}", outcome.region))?;
         }
+        self.stores.tell(&ChannelName::live(), None, progress).await;
         Ok(())
     }
 
@@ -185,6 +186,7 @@ pub async fn withdraw(stores: &Regions, reason: Option<String>, progress: &mut P
             progress.note(&format!("region {} keeps the canary until it ends by itself: {error:#}", outcome.region));
         }
     }
+    stores.tell(&ChannelName::live(), None, progress).await;
     Ok(true)
 }
 

@@ -97,7 +97,13 @@ pub async fn sign(stores: &Regions, channel: &ChannelName, progress: &mut Progre
 ///
 /// # Errors
 /// When the snapshot is not whole in the region's store, or a store fails.
-pub async fn pin(stores: &Regions, region: &RegionName, to: &SnapshotId, reason: Option<String>) -> Result<()> {
+pub async fn pin(
+    stores: &Regions,
+    region: &RegionName,
+    to: &SnapshotId,
+    reason: Option<String>,
+    progress: &Progress,
+) -> Result<()> {
     let there = store_of(stores, region);
     let manifest = there.get_manifest(to).await.with_context(|| format!("snapshot {to} in {}", there.url()))?;
     ensure!(missing_objects(there, &manifest).await?.is_empty(), "snapshot {to} is not whole in {}", there.url());
@@ -109,6 +115,7 @@ pub async fn pin(stores: &Regions, region: &RegionName, to: &SnapshotId, reason:
         let moved = store.move_pointer(region, before.as_ref(), &pointer).await;
         moved.with_context(|| format!("pinning in {}", store.url()))?;
     }
+    stores.tell(&ChannelName::live(), None, progress).await;
     Ok(())
 }
 
@@ -116,12 +123,13 @@ pub async fn pin(stores: &Regions, region: &RegionName, to: &SnapshotId, reason:
 ///
 /// # Errors
 /// When it is not pinned, or a store fails.
-pub async fn unpin(stores: &Regions, region: &RegionName) -> Result<()> {
+pub async fn unpin(stores: &Regions, region: &RegionName, progress: &Progress) -> Result<()> {
     let mut lifted = false;
     for store in distinct(store_of(stores, region), &stores.home) {
         lifted |= store.unpin(region).await.with_context(|| format!("unpinning in {}", store.url()))?;
     }
     ensure!(lifted, "region '{region}' is not pinned");
+    stores.tell(&ChannelName::live(), None, progress).await;
     Ok(())
 }
 
@@ -154,6 +162,7 @@ async fn finish(
     if !dry_run {
         announce(&stores.home, channel, Some(&before), &moved.pointer).await?;
         moved.regions = stores.follow(channel, progress).await;
+        stores.tell(channel, Some(moved.pointer.sequence), progress).await;
     }
     Ok(moved)
 }

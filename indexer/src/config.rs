@@ -5,14 +5,19 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
-use snapshots::{ChannelName, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust, is_azure_setting};
+use snapshots::{
+    ChannelName, Hints, Inbox, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust, is_azure_setting,
+};
 
 use crate::build::RowsRequest;
 use crate::canary::CanaryPlan;
 use crate::evaluate::Floor;
+use crate::opened::folder_url;
+use crate::policy::Policy;
 use crate::regions::Regions;
 use crate::rejects::RejectPolicy;
 use crate::source::{Format, Input, Mapping, SqlQuery};
+use crate::watch::{WatchRequest, WatchedSource};
 
 /// Builds catalogue snapshots and publishes them.
 #[derive(Debug, Parser)]
@@ -31,6 +36,8 @@ pub enum Command {
     Build(Build),
     /// Change some products of a snapshot: rows replace those of the same id, and {"delete": "ID"} removes one.
     Update(Update),
+    /// Follow a source: update what is live by what is new there, and publish that, again and again.
+    Watch(Watch),
     /// Write all segments of a snapshot as one; it answers as before.
     Merge(Merge),
     /// Bring a built snapshot to a store and announce it to a channel.
@@ -128,6 +135,9 @@ pub struct SqlArgs {
     /// The file that holds the query.
     #[arg(long, value_name = "FILE")]
     pub sql_file: Option<PathBuf>,
+    /// The column with the time of a row's last change: 'watch' then asks for what is new, from where a build left off.
+    #[arg(long, value_name = "COLUMN")]
+    pub updated_at: Option<String>,
     /// The database that is asked: postgres://user:password@host/database. Whoever lists processes sees a flag, so that the
     /// environment or a file is the better place.
     #[arg(long, value_name = "URL", env = "READ_SQL_URL", hide_env_values = true)]
@@ -145,14 +155,13 @@ impl SqlArgs {
             (None, Some(file)) => read_text(file)?,
             (None, None) => return Ok(None),
         };
-        let given = self.read_sql_url.as_ref().filter(|url| !url.expose_secret().trim().is_empty());
-        let url = match (given, &self.read_sql_url_file) {
-            (Some(_), Some(_)) => bail!("READ_SQL_URL and READ_SQL_URL_FILE are both given: leave one out"),
-            (Some(url), None) => url.clone(),
-            (None, Some(file)) => SecretString::from(read_text(file)?.trim()),
-            (None, None) => bail!("say which database to ask: READ_SQL_URL, or READ_SQL_URL_FILE for a file"),
-        };
-        Ok(Some(SqlQuery::new(&text, url)?))
+        let url = secret("READ_SQL_URL", self.read_sql_url.as_ref(), self.read_sql_url_file.as_deref())?;
+        let url = url.context("say which database to ask: READ_SQL_URL, or READ_SQL_URL_FILE for a file")?;
+        let query = SqlQuery::new(&text, url)?;
+        Ok(Some(match &self.updated_at {
+            Some(column) => query.since(column, None, 0),
+            None => query,
+        }))
     }
 }
 
@@ -168,6 +177,38 @@ pub struct Update {
     /// Other rules than the snapshot has.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    #[command(flatten)]
+    pub rows: RowArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct Watch {
+    #[command(flatten)]
+    pub stores: StoresArgs,
+    /// The channel to publish to.
+    #[arg(long, default_value = "live")]
+    pub channel: ChannelName,
+    /// The folder to write updates into; one process uses it at a time.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// Where files of changed rows arrive: a folder, or az://container/prefix. They are taken in the order of their names.
+    #[arg(long, value_name = "FOLDER|URL", conflicts_with_all = ["sql", "sql_file"])]
+    pub inbox: Option<String>,
+    /// Where to begin when what is live does not say: after this file, or from this time on.
+    #[arg(long, value_name = "NAME|TIME")]
+    pub from: Option<String>,
+    /// How far back a query's rows are read once more, in seconds: a transaction that takes long shows its rows late.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub overlap_s: u32,
+    /// Publish at most every so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub every_s: u64,
+    /// Publish what is there, and end.
+    #[arg(long)]
+    pub once: bool,
+    /// What a publish may change, as TOML; without it, only what looks like a catastrophe is stopped.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     #[command(flatten)]
     pub rows: RowArgs,
 }
@@ -204,6 +245,13 @@ pub struct StoresArgs {
     /// The private key to sign with, as PEM.
     #[arg(long, value_name = "FILE", env = "VITRINE_SIGN_KEY")]
     pub sign_key: Option<PathBuf>,
+    /// The Redis that edges hear of announcements by: redis://host:port/ or rediss://host:port/. It may hold a password, so
+    /// that the environment or a file is the better place.
+    #[arg(long, value_name = "URL", env = "VITRINE_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<SecretString>,
+    /// The file that holds that URL.
+    #[arg(long, value_name = "FILE", env = "VITRINE_REDIS_URL_FILE")]
+    pub redis_url_file: Option<PathBuf>,
     /// Where nodes tell what they serve.
     #[arg(long, value_name = "URL", env = "VITRINE_STATUS_STORE")]
     pub status_store: Option<String>,
@@ -473,6 +521,46 @@ impl RowArgs {
     }
 }
 
+impl Watch {
+    /// # Errors
+    /// When it is not said what to follow, or a store, a file or a policy cannot be opened.
+    pub fn request(self) -> Result<WatchRequest> {
+        let mut rows = self.rows.request()?;
+        let query = rows.inputs.iter().find_map(|input| match input {
+            Input::Sql(query) => Some(query.clone()),
+            Input::File(_) => None,
+        });
+        ensure!(
+            self.rows.inputs.is_empty(),
+            "files are followed by --inbox; leave out {}",
+            self.rows.inputs[0].display()
+        );
+        rows.inputs.clear();
+        let source = match (&self.inbox, query) {
+            (Some(inbox), _) => {
+                let url = if inbox.contains("://") { inbox.clone() } else { folder_url(std::path::Path::new(inbox))? };
+                WatchedSource::Files(Inbox::new(Store::open(&url, &azure_settings())?))
+            }
+            (None, Some(query)) => {
+                let column = self.rows.sql.updated_at.clone().unwrap_or_else(|| "updated_at".to_owned());
+                WatchedSource::Sql { query, column, overlap_s: self.overlap_s }
+            }
+            (None, None) => bail!("say what to follow: --inbox FOLDER, or --sql SELECT"),
+        };
+        Ok(WatchRequest {
+            source,
+            rows,
+            to: self.stores.open()?,
+            channel: self.channel,
+            policy: self.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default(),
+            every: std::time::Duration::from_secs(self.every_s.max(1)),
+            from: self.from,
+            once: self.once,
+            out: self.out,
+        })
+    }
+}
+
 impl StoreArgs {
     /// # Errors
     /// When the store cannot be opened, or a key cannot be read.
@@ -522,7 +610,12 @@ impl StoresArgs {
             let store = open(url, &azure_settings_of(&name)).with_context(|| format!("region {name}"))?;
             others.push((name, finish(store)));
         }
-        Ok(Regions { home, others })
+        Ok(Regions { home, others, hints: self.hints()? })
+    }
+
+    fn hints(&self) -> Result<Option<Hints>> {
+        let url = secret("--redis-url", self.redis_url.as_ref(), self.redis_url_file.as_deref())?;
+        Ok(url.map(|url| Hints::new(&url)).transpose()?)
     }
 
     /// Where nodes tell of themselves, if that was said.
@@ -546,6 +639,17 @@ impl Publish {
         let window = std::time::Duration::from_secs(self.canary_window_s);
         let plan = CanaryPlan { percent, window, min_requests: self.canary_min_requests };
         Ok(self.stores.board()?.map(|board| (plan, board)))
+    }
+}
+
+/// A secret as it is given, or what its file holds; one that is empty is none.
+fn secret(name: &str, given: Option<&SecretString>, file: Option<&std::path::Path>) -> Result<Option<SecretString>> {
+    let given = given.filter(|secret| !secret.expose_secret().trim().is_empty());
+    match (given, file) {
+        (Some(_), Some(_)) => bail!("{name} is given, and a file for it as well: leave one out"),
+        (Some(secret), None) => Ok(Some(secret.clone())),
+        (None, Some(file)) => Ok(Some(SecretString::from(read_text(file)?.trim()))),
+        (None, None) => Ok(None),
     }
 }
 

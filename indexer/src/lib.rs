@@ -34,4 +34,5 @@ pub mod source;
 mod spool;
 pub mod telling;
 pub mod update;
+pub mod watch;
 pub mod workshop;

@@ -14,11 +14,12 @@ use indexer::opened::{self, Scratch, folder_url};
 use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
-use indexer::update::{self, UpdateRequest};
+use indexer::update::{self, Base, UpdateRequest};
 use indexer::workshop::cache_of;
-use indexer::{canary, channels, demo, evaluate, evaluation_page, keys, look, report, telling};
+use indexer::{canary, channels, demo, evaluate, evaluation_page, keys, look, report, telling, watch};
 use serde_json::{Value, json};
 use snapshots::Store;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -66,16 +67,28 @@ async fn run(command: Command, output: Output) -> Result<()> {
             let request = UpdateRequest {
                 rows: args.rows.request()?,
                 rules: args.rules.as_deref().map(config::read_text).transpose()?,
-                base: args.base,
+                base: Base::named(args.base),
                 out: args.out,
                 watermark: None,
             };
             let updated = update::update(&request, &config::azure_settings(), &mut progress).await?;
             tell(output, &telling::updated_json(&updated), |_| telling::updated_text(&updated, &request.out));
         }
+        Command::Watch(args) => {
+            let request = args.request()?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let stop = async {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            };
+            watch::watch(&request, &config::azure_settings(), stop, output, &mut progress).await?;
+        }
         Command::Merge(args) => {
             let settings = config::azure_settings();
-            let manifest = update::merge(&args.out, args.base.as_deref(), &settings, &mut progress).await?;
+            let manifest = update::merge(&args.out, &Base::named(args.base), &settings, &mut progress).await?;
             let told = json!({
                 "event": "merged", "snapshot": manifest.id, "size_bytes": manifest.size_bytes(),
                 "product_count": manifest.statistics.product_count,
@@ -116,14 +129,14 @@ async fn run(command: Command, output: Output) -> Result<()> {
             });
         }
         Command::Pin(args) => {
-            channels::pin(&args.stores.open()?, &args.pinned, &args.to, args.reason).await?;
+            channels::pin(&args.stores.open()?, &args.pinned, &args.to, args.reason, &progress).await?;
             let told = json!({ "event": "pinned", "region": args.pinned.as_str(), "snapshot": args.to });
             tell(output, &told, |_| {
                 format!("region '{}' is PINNED to {} until 'indexer unpin {0}'\n", args.pinned, args.to)
             });
         }
         Command::Unpin(args) => {
-            channels::unpin(&args.stores.open()?, &args.pinned).await?;
+            channels::unpin(&args.stores.open()?, &args.pinned, &progress).await?;
             let told = json!({ "event": "unpinned", "region": args.pinned.as_str() });
             tell(output, &told, |_| format!("region '{}' follows its channel again\n", args.pinned));
         }

@@ -116,6 +116,9 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
         published.regions.push(RegionOutcome { region: region.clone(), result });
     }
     release(&brought, progress).await;
+    if is_announced {
+        request.to.tell(&request.channel, Some(published.pointer.sequence), progress).await;
+    }
     progress.end();
     announced?;
     if is_announced && request.canary.is_some() {

@@ -1,7 +1,7 @@
 //! The stores of all regions: pointers move in the home store first, and are copied from there.
 
 use anyhow::{Context, Result, ensure};
-use snapshots::{ChannelName, Error, Pointer, ReadPointer, RegionName, Store};
+use snapshots::{ChannelName, Error, Hint, Hints, Pointer, ReadPointer, RegionName, Store};
 
 use crate::bring;
 use crate::progress::Progress;
@@ -14,6 +14,8 @@ const MAX_TRIES: u32 = 5;
 pub struct Regions {
     pub home: Store,
     pub others: Vec<(RegionName, Store)>,
+    /// How edges are told at once; without it they see it at their next poll.
+    pub hints: Option<Hints>,
 }
 
 /// How a region fared. What is down is caught up later, and keeps nobody waiting.
@@ -25,7 +27,16 @@ pub struct RegionOutcome {
 
 impl Regions {
     pub fn of(home: Store) -> Self {
-        Self { home, others: Vec::new() }
+        Self { home, others: Vec::new(), hints: None }
+    }
+
+    /// Tells the edges that a channel, or a pin of its region, has moved. That they are not told is no failure.
+    pub async fn tell(&self, channel: &ChannelName, sequence: Option<u64>, progress: &Progress) {
+        let Some(hints) = &self.hints else { return };
+        let hint = Hint { catalogue: None, channel: channel.clone(), sequence };
+        if let Err(error) = hints.announce(&hint).await {
+            progress.note(&format!("the edges were not told, and will see it at their next poll: {error}"));
+        }
     }
 
     /// Brings every region to where one channel is at home.

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use search::{Index, Rules, SegmentBuilder, WordCounter};
 use snapshots::{
-    Catalogue, Draft, DraftSegment, KeptSegment, Liveness, Manifest, Product, Snapshot, Statistics, ValidationReport,
+    Catalogue, Draft, DraftSegment, KeptSegment, Liveness, Manifest, Product, Snapshot, Statistics, Store,
+    ValidationReport,
 };
 
 use crate::build::RowsRequest;
@@ -16,6 +17,7 @@ use crate::changes::Changes;
 use crate::merging::write_merged;
 use crate::opened::{Scratch, locate};
 use crate::progress::Progress;
+use crate::source::Input;
 use crate::workshop::{BUILDER, Workshop};
 
 /// So many updates may lie on top of the first segment.
@@ -26,13 +28,45 @@ const MAX_MERGED: u64 = 50_000;
 /// What to update by what.
 pub struct UpdateRequest {
     pub out: PathBuf,
-    /// The snapshot to update, by name; None for the newest one of `out`.
-    pub base: Option<String>,
+    pub base: Base,
     /// The text of other rules.
     pub rules: Option<String>,
     pub rows: RowsRequest,
-    /// Where the source stands once these rows are in, in its own terms.
+    /// Where the source stands once these rows are in, in its own terms; a query knows it itself.
     pub watermark: Option<String>,
+}
+
+impl UpdateRequest {
+    fn watermark(&self) -> Option<String> {
+        self.watermark.clone().or_else(|| sql_watermark(&self.rows))
+    }
+}
+
+/// The latest time that a query with a column of times has seen.
+pub(crate) fn sql_watermark(rows: &RowsRequest) -> Option<String> {
+    rows.inputs.iter().find_map(|input| match input {
+        Input::Sql(query) => query.latest().map(|latest| format!("{SQL_MARK}{latest}")),
+        Input::File(_) => None,
+    })
+}
+
+/// What stands before a watermark of each kind.
+pub(crate) const SQL_MARK: &str = "sql:";
+pub(crate) const FILES_MARK: &str = "files:";
+
+/// Which snapshot is meant.
+pub enum Base {
+    /// The newest one of the folder.
+    Newest,
+    /// By name, as `evaluate` takes it.
+    Named(String),
+    Of(Box<(Store, Manifest)>),
+}
+
+impl Base {
+    pub fn named(name: Option<String>) -> Self {
+        name.map_or(Self::Newest, Self::Named)
+    }
 }
 
 /// What came of an update.
@@ -61,18 +95,19 @@ pub async fn update(
 ) -> Result<Updated> {
     let workshop = Workshop::open(&request.out)?;
     let cache = workshop.cache()?;
-    let base = open_base(&workshop, &cache, &request.out, request.base.as_deref(), settings).await?;
+    let base = open_base(&workshop, &cache, &request.out, &request.base, settings).await?;
     let catalogue = base.catalogue.clone();
     let changes = Changes::read(&request.rows, &catalogue, progress)?;
     let mut plan = Plan::new(&base, changes)?;
     let rules = request.rules.clone().or_else(|| base.rules.clone());
     plan.check_rules(rules.as_deref())?;
-    let is_same = plan.is_empty() && rules == base.rules && request.watermark == base.manifest.source_watermark;
+    let watermark = request.watermark().or_else(|| base.manifest.source_watermark.clone());
+    let is_same = plan.is_empty() && rules == base.rules && watermark == base.manifest.source_watermark;
     let manifest = match is_same {
         true => base.manifest.clone(),
         false => {
             ensure!(plan.products_left() > 0, "no product would be left: an empty snapshot would empty the shop");
-            plan.write(&workshop, rules, request.watermark.clone(), progress).await?
+            plan.write(&workshop, rules, watermark, progress).await?
         }
     };
     Ok(plan.told(manifest, is_same))
@@ -84,7 +119,7 @@ pub async fn update(
 /// When there is no such snapshot, or the disk is full.
 pub async fn merge(
     out: &Path,
-    base: Option<&str>,
+    base: &Base,
     settings: &[(String, String)],
     progress: &mut Progress,
 ) -> Result<Manifest> {
@@ -125,11 +160,14 @@ async fn open_base(
     workshop: &Workshop,
     cache: &Scratch,
     out: &Path,
-    name: Option<&str>,
+    base: &Base,
     settings: &[(String, String)],
 ) -> Result<Snapshot> {
-    let here = out.display().to_string();
-    let (store, manifest) = locate(name.unwrap_or(&here), settings).await?;
+    let (store, manifest) = match base {
+        Base::Newest => locate(&out.display().to_string(), settings).await?,
+        Base::Named(name) => locate(name, settings).await?,
+        Base::Of(of) => (**of).clone(),
+    };
     let id = manifest.id.clone();
     let base = cache.open(&store, manifest).await.with_context(|| format!("snapshot {id}"))?;
     cache.keep_only([&base.manifest]);
@@ -250,7 +288,7 @@ impl<'a> Plan<'a> {
             segments,
             statistics: self.statistics.clone(),
             validation: self.validation(),
-            source_watermark: watermark.or_else(|| self.base.manifest.source_watermark.clone()),
+            source_watermark: watermark,
             parent: Some(self.base.manifest.id.clone()),
             created_at: Timestamp::now(),
             builder_version: BUILDER.to_owned(),

@@ -10,6 +10,7 @@ mod digest;
 mod draft;
 mod error;
 mod hints;
+mod inbox;
 mod liveness;
 mod manifest;
 mod mapping;
@@ -32,6 +33,7 @@ pub use digest::Digest;
 pub use draft::{Draft, DraftSegment, KeptSegment};
 pub use error::Error;
 pub use hints::{Heard, Hint, HintError, Hints};
+pub use inbox::Inbox;
 pub use liveness::Liveness;
 pub use manifest::{
     FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION, ObjectRef, Override, Role, SegmentRef, SnapshotId, Statistics,

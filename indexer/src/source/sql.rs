@@ -3,20 +3,21 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Postgres, SqlSafeStr, Statement};
 use tokio::time::timeout;
 
-use super::{MAX_LINE_BYTES, Mapping, SourceError, SourceRow};
+use super::{MAX_LINE_BYTES, Mapping, Row, SourceError, SourceRow};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The server ends a statement itself after ten minutes; past that, it is gone.
@@ -33,6 +34,19 @@ const FETCH: &str = "FETCH FORWARD 1000 FROM vitrine_rows";
 pub struct SqlQuery {
     text: String,
     url: SecretString,
+    since: Option<Since>,
+}
+
+/// Which rows are new: those of which a column with a time is not before another time.
+#[derive(Clone, Debug)]
+struct Since {
+    column: String,
+    /// As the database writes times in JSON; None takes all rows.
+    after: Option<String>,
+    /// So far back rows are read once more: a transaction that took long shows its rows late.
+    overlap_s: f64,
+    /// The latest time of the rows that were read.
+    latest: Arc<Mutex<Option<String>>>,
 }
 
 impl SqlQuery {
@@ -44,7 +58,42 @@ impl SqlQuery {
             return Err(SourceError::Sql("the query is empty".to_owned()));
         }
         options_of(&url)?;
-        Ok(Self { text: text.to_owned(), url })
+        Ok(Self { text: text.to_owned(), url, since: None })
+    }
+
+    /// The same query for rows whose `column`, a time, is not before `after` less `overlap_s`, in its order.
+    #[must_use]
+    pub fn since(&self, column: &str, after: Option<&str>, overlap_s: u32) -> Self {
+        let since = Since {
+            column: column.to_owned(),
+            after: after.map(str::to_owned),
+            overlap_s: f64::from(overlap_s),
+            latest: Arc::default(),
+        };
+        Self { since: Some(since), ..self.clone() }
+    }
+
+    /// The latest time of the rows that were read, or else the one that they were read from.
+    pub fn latest(&self) -> Option<String> {
+        let since = self.since.as_ref()?;
+        let latest = since.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        latest.or_else(|| since.after.clone())
+    }
+
+    /// The query over the query: its rows as JSON. On lines of its own, so that a comment at its end ends there.
+    fn declaration(&self) -> String {
+        let rows = format!("SELECT row_to_json(t)::text FROM (\n{}\n) t", self.text);
+        let selected = match &self.since {
+            None => rows,
+            Some(since) => {
+                let column = since.column.replace('"', "\"\"");
+                format!(
+                    "{rows} WHERE $1::text IS NULL OR t.\"{column}\" >= $1::timestamptz - make_interval(secs => $2) \
+                     ORDER BY t.\"{column}\" NULLS FIRST"
+                )
+            }
+        };
+        format!("DECLARE vitrine_rows NO SCROLL CURSOR FOR {selected}")
     }
 }
 
@@ -61,6 +110,7 @@ pub(super) struct SqlRows {
     events: Receiver<Event>,
     mapping: Mapping,
     read_bytes: Arc<AtomicU64>,
+    since: Option<Since>,
     row: u64,
     is_over: bool,
 }
@@ -69,10 +119,10 @@ impl SqlRows {
     /// Begins to ask, on a thread of its own; whether that goes well shows with the first row.
     pub(super) fn ask(query: &SqlQuery, mapping: Mapping, read_bytes: Arc<AtomicU64>) -> Result<Self, SourceError> {
         let options = options_of(&query.url)?;
-        let text = query.text.clone();
+        let asked = query.clone();
         let (sender, events) = sync_channel(ROWS_AHEAD);
         let run = move || {
-            let last = match read_all(&options, &text, &sender) {
+            let last = match read_all(&options, &asked, &sender) {
                 Ok(()) => Event::End,
                 Err(error) => Event::Fault(error),
             };
@@ -80,7 +130,7 @@ impl SqlRows {
             let _ = sender.send(last);
         };
         thread::Builder::new().name("sql".to_owned()).spawn(run).map_err(|error| fault("a thread", &error))?;
-        Ok(Self { events, mapping, read_bytes, row: 0, is_over: false })
+        Ok(Self { events, mapping, read_bytes, since: query.since.clone(), row: 0, is_over: false })
     }
 }
 
@@ -98,12 +148,24 @@ impl Iterator for SqlRows {
                 self.row += 1;
                 self.read_bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
                 let row = serde_json::from_str(&text).map_err(|error| format!("is no JSON object: {error}"));
+                if let (Ok(row), Some(since)) = (&row, &self.since) {
+                    since.take_note(row);
+                }
                 let row = row.map(|row| self.mapping.apply(row));
                 Some(Ok(SourceRow { line: self.row, text, row }))
             }
             Ok(Event::End) => None,
             Ok(Event::Fault(error)) => Some(Err(error)),
             Err(_) => Some(Err(SourceError::Sql(format!("after row {}: the reader has died", self.row)))),
+        }
+    }
+}
+
+impl Since {
+    /// Rows come in the order of their times.
+    fn take_note(&self, row: &Row) {
+        if let Some(Value::String(time)) = row.get(&self.column) {
+            *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(time.clone());
         }
     }
 }
@@ -120,22 +182,22 @@ fn options_of(url: &SecretString) -> Result<PgConnectOptions, SourceError> {
     Ok(options.application_name("vitrine-indexer").disable_statement_logging())
 }
 
-fn read_all(options: &PgConnectOptions, text: &str, sender: &SyncSender<Event>) -> Result<(), SourceError> {
+fn read_all(options: &PgConnectOptions, query: &SqlQuery, sender: &SyncSender<Event>) -> Result<(), SourceError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| fault("a runtime", &error))?;
-    runtime.block_on(read(options, text, sender))
+    runtime.block_on(read(options, query, sender))
 }
 
-async fn read(options: &PgConnectOptions, text: &str, sender: &SyncSender<Event>) -> Result<(), SourceError> {
+async fn read(options: &PgConnectOptions, query: &SqlQuery, sender: &SyncSender<Event>) -> Result<(), SourceError> {
     let mut connection = connect(options).await?;
     let begun = sqlx::raw_sql(BEGIN).execute(&mut connection).await;
     begun.map_err(|error| refusal("the database lets no one read", &error))?;
-    check_columns(&mut connection, text).await?;
-    // On lines of its own, so that a comment at its end ends there.
-    let declare = AssertSqlSafe(format!(
-        "DECLARE vitrine_rows NO SCROLL CURSOR FOR SELECT row_to_json(t)::text FROM (\n{text}\n) t"
-    ));
-    send_rows(&mut connection, sqlx::query(declare), sender).await?;
+    check_columns(&mut connection, &query.text).await?;
+    let mut declare = sqlx::query(AssertSqlSafe(query.declaration()));
+    if let Some(since) = &query.since {
+        declare = declare.bind(since.after.clone()).bind(since.overlap_s);
+    }
+    send_rows(&mut connection, declare, sender).await?;
     // All rows are here; how the connection ends changes nothing.
     let _ = connection.close().await;
     Ok(())

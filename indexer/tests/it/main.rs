@@ -11,3 +11,4 @@ mod proxy;
 mod publishing;
 mod sql;
 mod updating;
+mod watching;

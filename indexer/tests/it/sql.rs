@@ -127,7 +127,7 @@ fn a_database_that_is_not_there_is_named_without_the_password() {
     assert!(error.contains(&format!("cannot connect to 127.0.0.1:{free}: Connection refused")), "{error}");
     fs::write(path.join("url"), &url).expect("a URL");
     let both = refused(path, &url, &["--sql", "SELECT 1", "--read-sql-url-file", "url"]);
-    assert!(both.contains("READ_SQL_URL and READ_SQL_URL_FILE are both given"), "{both}");
+    assert!(both.contains("READ_SQL_URL is given, and a file for it as well"), "{both}");
     let other = refused(path, &url.replace("postgres", "mysql"), &["--sql", "SELECT 1"]);
     assert!(other.contains("READ_SQL_URL does not begin with postgres://"), "{other}");
     let none = refused(path, "", &["--sql", "SELECT 1"]);

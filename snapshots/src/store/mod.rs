@@ -356,6 +356,34 @@ impl Store {
         self.list_paths("status").await
     }
 
+    /// The names of files directly under this store, behind `after` in the order of their names.
+    pub(crate) async fn list_files(&self, after: Option<&str>, most: usize) -> Result<Vec<String>, Error> {
+        let offset = after.map(|name| self.path(&[name]));
+        let metas = match &offset {
+            Some(offset) => self.objects.list_with_offset(Some(&self.prefix), offset),
+            None => self.objects.list(Some(&self.prefix)),
+        };
+        let names = metas.try_filter_map(async |meta| {
+            let mut below = meta.location.prefix_match(&self.prefix).into_iter().flatten();
+            let name = below.next().map(|part| part.as_ref().to_owned());
+            Ok(name.filter(|_| below.next().is_none()))
+        });
+        // Directories are listed in no order, so that all names are looked at before some are left for the next time.
+        let mut names: Vec<String> = names.take(MAX_LISTED).try_collect().await?;
+        names.sort_unstable();
+        names.truncate(most);
+        Ok(names)
+    }
+
+    pub(crate) async fn get_file(&self, name: &str, to: &FilePath) -> Result<(), Error> {
+        let mut chunks = self.objects.get(&self.path(&[name])).await?.into_stream();
+        let mut file = std::fs::File::create(to).map_err(|error| Error::io(to, error))?;
+        while let Some(chunk) = chunks.try_next().await? {
+            std::io::Write::write_all(&mut file, &chunk).map_err(|error| Error::io(to, error))?;
+        }
+        Ok(())
+    }
+
     async fn list_names(&self, folder: &str) -> Result<Vec<String>, Error> {
         let paths = self.list_paths(folder).await?;
         Ok(paths.iter().map(|path| path.filename().unwrap_or_default().to_owned()).collect())

@@ -1,0 +1,236 @@
+//! Following a source: what is new there becomes an update, and the update is published.
+//!
+//! Where the source stands is part of what is published (the manifest's watermark), so that whoever was killed, at
+//! whatever moment, goes on from what is live: each row is in what is live, or is read again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use snapshots::{ChannelName, Inbox, Manifest};
+use tokio::time::{Instant, sleep_until};
+
+use crate::build::RowsRequest;
+use crate::opened::Scratch;
+use crate::policy::Policy;
+use crate::progress::{Output, Progress};
+use crate::publish::{self, PublishRequest, Published};
+use crate::regions::Regions;
+use crate::source::{Input, SqlQuery};
+use crate::update::{self, Base, FILES_MARK, SQL_MARK, UpdateRequest, Updated};
+use crate::workshop::cache_of;
+
+/// So many files become one update at the most.
+const MAX_FILES: usize = 1_000;
+/// How long to wait after failures in a row: the interval, doubled up to this.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+
+/// What is followed.
+#[derive(Clone, Debug)]
+pub enum WatchedSource {
+    /// Files that others leave somewhere.
+    Files(Inbox),
+    /// A query whose rows have a column with the time of their last change.
+    Sql { query: SqlQuery, column: String, overlap_s: u32 },
+}
+
+/// What to follow, and where to publish what comes of it.
+pub struct WatchRequest {
+    pub source: WatchedSource,
+    /// How rows are read; the inputs come from the source.
+    pub rows: RowsRequest,
+    pub out: PathBuf,
+    pub to: Regions,
+    pub channel: ChannelName,
+    pub policy: Policy,
+    /// Publishes are so far apart at the least.
+    pub every: Duration,
+    /// Where to begin when what is live does not say.
+    pub from: Option<String>,
+    /// Publish what is there, and end.
+    pub once: bool,
+}
+
+/// What one look at the source led to.
+enum Looked {
+    Nothing,
+    /// The channel is held; nothing is read.
+    Held,
+    Published(Box<(Updated, Published)>),
+}
+
+/// Follows a source until `stop`.
+///
+/// # Errors
+/// When nothing is live to begin from, or, for a single look, when anything fails.
+pub async fn watch(
+    request: &WatchRequest,
+    settings: &[(String, String)],
+    stop: impl Future<Output = ()>,
+    output: Output,
+    progress: &mut Progress,
+) -> Result<()> {
+    let mut stop = std::pin::pin!(stop);
+    let (mut failures, mut told) = (0_u32, String::new());
+    loop {
+        let began = Instant::now();
+        let looked = look(request, settings, progress).await;
+        if request.once {
+            let looked = looked?;
+            tell(&looked, output);
+            tell_idle(&looked, output);
+            return Ok(());
+        }
+        let state = match &looked {
+            Ok(Looked::Held) => "the channel is held: nothing is read until it is resumed".to_owned(),
+            Ok(looked) => {
+                tell(looked, output);
+                String::new()
+            }
+            Err(error) => format!("{error:#}"),
+        };
+        failures = if looked.is_err() { failures.saturating_add(1) } else { 0 };
+        // The same state every few seconds is one event.
+        if state != told {
+            progress.note(if state.is_empty() { "following again" } else { &state });
+            told = state;
+        }
+        let pause = request.every.saturating_mul(1 << failures.min(6)).min(MAX_PAUSE.max(request.every));
+        tokio::select! {
+            () = sleep_until(began + pause) => {}
+            () = &mut stop => return Ok(()),
+        }
+    }
+}
+
+async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &mut Progress) -> Result<Looked> {
+    let home = &request.to.home;
+    let live = home.pointer(&request.channel).await.with_context(|| format!("channel '{}'", request.channel))?;
+    let Some(live) = live else {
+        bail!(
+            "nothing is live on channel '{}' of {}: publish a first snapshot with 'indexer build' and 'indexer publish'",
+            request.channel,
+            home.url()
+        );
+    };
+    if live.pointer.held {
+        return Ok(Looked::Held);
+    }
+    let manifest = home.get_manifest(&live.pointer.snapshot).await?;
+    // What was read is kept until it is published: its folder goes with this look.
+    let scratch = tempfile::tempdir().context("making a folder for files")?;
+    let Some((inputs, watermark)) = inputs(request, &manifest, scratch.path()).await? else {
+        return Ok(Looked::Nothing);
+    };
+    let update = UpdateRequest {
+        out: request.out.clone(),
+        base: Base::Of(Box::new((home.clone(), manifest))),
+        rules: None,
+        rows: RowsRequest { inputs, ..request.rows.clone() },
+        watermark,
+    };
+    let updated = update::update(&update, settings, progress).await?;
+    if updated.is_same {
+        return Ok(Looked::Nothing);
+    }
+    let published = publish(request, &updated, progress).await?;
+    Ok(Looked::Published(Box::new((updated, published))))
+}
+
+/// What is new, and where the source stands with it where its rows do not say; None for nothing.
+async fn inputs(
+    request: &WatchRequest,
+    live: &Manifest,
+    scratch: &std::path::Path,
+) -> Result<Option<(Vec<Input>, Option<String>)>> {
+    let mark = live.source_watermark.as_deref();
+    match &request.source {
+        WatchedSource::Sql { query, column, overlap_s } => {
+            let after = after(mark, SQL_MARK)?.or(request.from.as_deref());
+            Ok(Some((vec![Input::Sql(query.since(column, after, *overlap_s))], None)))
+        }
+        WatchedSource::Files(inbox) => {
+            let after = after(mark, FILES_MARK)?.or(request.from.as_deref());
+            let names = inbox.names_after(after, MAX_FILES).await.with_context(|| inbox.url().to_owned())?;
+            let Some(last) = names.last() else { return Ok(None) };
+            let mut files = Vec::with_capacity(names.len());
+            for name in &names {
+                let file = scratch.join(name);
+                inbox.fetch(name, &file).await.with_context(|| format!("{name} of {}", inbox.url()))?;
+                files.push(Input::File(file));
+            }
+            Ok(Some((files, Some(format!("{FILES_MARK}{last}")))))
+        }
+    }
+}
+
+/// Where what is live left off.
+fn after<'m>(mark: Option<&'m str>, kind: &str) -> Result<Option<&'m str>> {
+    let Some(mark) = mark else { return Ok(None) };
+    let after = mark.strip_prefix(kind);
+    ensure!(
+        after.is_some(),
+        "what is live was made from another kind of source ('{mark}'): build and publish a snapshot from this one first"
+    );
+    Ok(after)
+}
+
+async fn publish(request: &WatchRequest, updated: &Updated, progress: &mut Progress) -> Result<Published> {
+    let publish = PublishRequest {
+        from: snapshots::Store::directory(&request.out)?,
+        snapshot: Some(updated.manifest.id.clone()),
+        to: request.to.clone(),
+        channel: request.channel.clone(),
+        reason: None,
+        canary: None,
+        dry_run: false,
+    };
+    let prepared = publish::prepare(&publish).await?;
+    let scratch = Scratch::new(Some(&cache_of(&request.out)))?;
+    let checked = publish::judge(&publish, &prepared, &request.policy, &scratch).await?;
+    ensure!(
+        checked.violations.is_empty(),
+        "the policy stops snapshot {}, and these rows are tried again later:\n{}",
+        updated.manifest.id,
+        checked.text()
+    );
+    drop(scratch);
+    publish::publish(&publish, prepared, progress).await
+}
+
+/// What a single look that published nothing has found.
+fn tell_idle(looked: &Looked, output: Output) {
+    let (event, text) = match looked {
+        Looked::Nothing => ("unchanged", "nothing is new"),
+        Looked::Held => ("held", "the channel is held: nothing is read until it is resumed"),
+        Looked::Published(_) => return,
+    };
+    match output {
+        Output::Json => println!("{}", json!({ "event": event })),
+        Output::Text => println!("{text}"),
+    }
+}
+
+fn tell(looked: &Looked, output: Output) {
+    match (looked, output) {
+        (Looked::Published(done), Output::Json) => {
+            let (updated, published) = &**done;
+            let told = json!({
+                "event": "published", "snapshot": updated.manifest.id, "sequence": published.pointer.sequence,
+                "changed": updated.changed, "deleted": updated.deleted, "unchanged_rows": updated.unchanged,
+                "rows_rejected": updated.rejected, "uploaded_bytes": published.uploaded_bytes,
+                "watermark": updated.manifest.source_watermark,
+            });
+            println!("{told}");
+        }
+        (Looked::Published(done), Output::Text) => {
+            let (updated, published) = &**done;
+            println!(
+                "{} is live (sequence {}): {} changed, {} deleted, {} set aside",
+                updated.manifest.id, published.pointer.sequence, updated.changed, updated.deleted, updated.rejected
+            );
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,186 @@
+//! `watch`: a folder and a query are followed, and whoever is killed goes on where what is live left off.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use snapshots::{Cache, Snapshot, Store};
+use test_servers::Postgres;
+
+use crate::command::{SETTINGS, fails, indexer, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn row(id: usize, title: &str) -> String {
+    format!("{{\"id\": \"p{id}\", \"title\": \"{title}\"}}\n")
+}
+
+/// A store with a first snapshot of `count` products.
+fn shop(path: &Path, count: usize) -> String {
+    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
+    fs::write(path.join("rows.jsonl"), (0..count).map(|id| row(id, "lamp")).collect::<String>()).expect("rows");
+    json(path, &["build", "--catalogue", "catalogue.toml", "--out", "shop", "rows.jsonl"]);
+    let store = format!("file://{}/store", path.display());
+    json(path, &["publish", "--store", &store, "shop"]);
+    fs::create_dir(path.join("inbox")).expect("a folder");
+    store
+}
+
+/// Leaves a file whole, under its name at once.
+fn leave(path: &Path, name: &str, rows: &str) {
+    fs::write(path.join("inbox/.unfinished"), rows).expect("rows");
+    fs::rename(path.join("inbox/.unfinished"), path.join("inbox").join(name)).expect("its name");
+}
+
+/// The live products: id and title.
+fn live(path: &Path, store: &str) -> BTreeMap<String, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let from = Store::open(store, &[]).expect("a store");
+    let live = json(path, &["show", "--store", store])["id"].as_str().expect("an id").to_owned();
+    let manifest = runtime.block_on(from.get_manifest(&live.parse().expect("an id"))).expect("a manifest");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cache = Cache::open(folder.path()).expect("a cache");
+    runtime.block_on(snapshots::install(&from, &cache, &manifest)).expect("its objects");
+    let snapshot = Snapshot::open(&cache, manifest).expect("a snapshot");
+    let mut products = BTreeMap::new();
+    for part in &snapshot.segments {
+        for doc in (0..part.segment.product_count() as u32).filter(|doc| part.is_live(*doc)) {
+            let product = part.segment.product(doc).expect("a product");
+            let twice = products.insert(product.id.to_string(), product.title);
+            assert_eq!(twice, None, "{} is live twice", product.id);
+        }
+    }
+    products
+}
+
+fn watch<'a>(store: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["watch", "--store", store, "--out", "updates", "--inbox", "inbox", "--every-s", "1"], more].concat()
+}
+
+#[test]
+fn files_are_taken_once_in_the_order_of_their_names() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 20);
+    let once = watch(&store, &["--once"]);
+    assert_eq!(json(path, &once)["event"], "unchanged", "nothing is there yet");
+    leave(path, "0002.jsonl", &row(1, "second"));
+    leave(path, "0001.jsonl", &(row(1, "first") + &row(30, "new") + "{\"delete\": \"p2\"}\n"));
+    fs::write(path.join("inbox/0003.jsonl.partial"), "{").expect("an unfinished file");
+    let published = json(path, &once);
+    assert_eq!(
+        (published["event"].as_str(), published["watermark"].as_str()),
+        (Some("published"), Some("files:0002.jsonl"))
+    );
+    let products = live(path, &store);
+    assert_eq!((products.len(), products["p1"].as_str(), products["p30"].as_str()), (20, "second", "new"));
+    assert!(!products.contains_key("p2"));
+    assert_eq!(json(path, &once)["event"], "unchanged", "they are taken once");
+
+    json(path, &["hold", "--store", &store]);
+    leave(path, "0004.jsonl", &row(3, "third"));
+    assert_eq!(json(path, &once)["event"], "held", "a held channel is left alone");
+    json(path, &["resume", "--store", &store]);
+    assert_eq!(json(path, &once)["watermark"], "files:0004.jsonl");
+    assert_eq!(live(path, &store)["p3"], "third");
+
+    // What a policy stops stays where it is, and is told.
+    leave(path, "0005.jsonl", &(4..20).map(|id| format!("{{\"delete\": \"p{id}\"}}\n")).collect::<String>());
+    let stopped = fails(path, &once);
+    assert!(stopped.contains("the policy stops") && stopped.contains("removed_products"), "{stopped}");
+    assert_eq!(live(path, &store).len(), 20);
+    let nothing = fails(path, &["watch", "--store", &store, "--out", "updates", "--once"]);
+    assert!(nothing.contains("say what to follow"), "{nothing}");
+}
+
+fn start(path: &Path, store: &str) -> Child {
+    let mut command = indexer();
+    command.current_dir(path).arg("--json").args(watch(store, &[]));
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the indexer runs")
+}
+
+#[test]
+fn killed_at_any_time_it_loses_no_row_and_takes_none_twice() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 50);
+    let mut expected = live(path, &store);
+    let mut watching = start(path, &store);
+    for round in 0..24_usize {
+        let (changed, new) = (round * 7 % 50, 100 + round);
+        let (title, name) = (format!("round {round}"), format!("{round:04}.jsonl"));
+        leave(path, &name, &(row(changed, &title) + &row(new, &title)));
+        expected.insert(format!("p{changed}"), title.clone());
+        expected.insert(format!("p{new}"), title);
+        std::thread::sleep(Duration::from_millis(40 + (round * 61 % 190) as u64));
+        if round % 3 == 2 {
+            watching.kill().expect("it is killed");
+            watching.wait().expect("it ends");
+            watching = start(path, &store);
+        }
+    }
+    let started = Instant::now();
+    while live(path, &store) != expected {
+        assert!(started.elapsed() < PATIENCE, "not all that was left in the inbox has become live");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    watching.kill().expect("it is killed");
+    watching.wait().expect("it ends");
+}
+
+#[test]
+fn a_query_is_followed_by_the_times_of_its_rows() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
+    postgres.execute(
+        &url,
+        "CREATE TABLE products (id text PRIMARY KEY, title text, gone boolean DEFAULT false, updated_at timestamptz);
+         INSERT INTO products SELECT 'p' || n, 'lamp', false, '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 ms'
+         FROM generate_series(1, 2000) n",
+    );
+    let query = "SELECT CASE WHEN gone THEN id END AS delete, CASE WHEN NOT gone THEN id END AS id,
+                 CASE WHEN NOT gone THEN title END AS title, updated_at FROM products";
+    let store = format!("file://{}/store", path.display());
+    let run = |args: &[&str]| {
+        let mut command = indexer();
+        let output = command.current_dir(path).env("READ_SQL_URL", &url).arg("--json").args(args).output();
+        let output = output.expect("the indexer runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{text}");
+        serde_json::from_str::<Value>(text.lines().last().unwrap_or("null")).expect("JSON lines")
+    };
+    run(&["build", "--catalogue", "catalogue.toml", "--out", "shop", "--sql", query, "--updated-at", "updated_at"]);
+    run(&["publish", "--store", &store, "shop"]);
+    let once = ["watch", "--store", &store, "--out", "updates", "--sql", query, "--overlap-s", "0", "--once"];
+    assert_eq!(run(&once)["event"], "unchanged", "the build has read it all");
+
+    postgres.execute(
+        &url,
+        "UPDATE products SET title = 'table', updated_at = '2026-01-01T00:01:00Z' WHERE id IN ('p7', 'p8');
+         UPDATE products SET gone = true, updated_at = '2026-01-01T00:01:00Z' WHERE id = 'p9';
+         INSERT INTO products VALUES ('new', 'chair', false, '2026-01-01T00:02:00.123456Z')",
+    );
+    let published = run(&once);
+    let count = |name: &str| published[name].as_u64().expect(name);
+    assert_eq!((count("changed"), count("deleted")), (3, 1), "{published}");
+    assert_eq!(published["watermark"], "sql:2026-01-01T00:02:00.123456+00:00");
+    let products = live(path, &store);
+    assert_eq!((products.len(), products["p7"].as_str(), products["new"].as_str()), (2_000, "table", "chair"));
+    assert!(!products.contains_key("p9"));
+    // What is as late as the last row is read once more, and is no change.
+    assert_eq!(run(&once)["event"], "unchanged");
+    postgres.execute(&url, "INSERT INTO products VALUES ('tie', 'chair', false, '2026-01-01T00:02:00.123456Z')");
+    assert_eq!(run(&once)["changed"], 1);
+    // A transaction that took long is seen by those who look back far enough.
+    postgres.execute(&url, "INSERT INTO products VALUES ('late', 'chair', false, '2026-01-01T00:01:30Z')");
+    assert_eq!(run(&once)["event"], "unchanged");
+    let back: Vec<&str> = once.iter().map(|arg| if *arg == "0" { "60" } else { *arg }).collect();
+    assert_eq!(run(&back)["changed"], 1);
+    assert!(live(path, &store).contains_key("late"));
+}
