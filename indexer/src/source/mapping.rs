@@ -107,6 +107,11 @@ impl Mapping {
         Ok(())
     }
 
+    /// Whether a column is mapped.
+    pub fn maps(&self, column: &str) -> bool {
+        self.columns.contains_key(column)
+    }
+
     /// The mapped columns that no row had.
     pub fn unused(&self) -> Vec<String> {
         self.unused.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()

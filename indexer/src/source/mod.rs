@@ -1,18 +1,22 @@
 //! Rows of a catalogue, whatever they are written in.
 
+mod feed_xml;
 mod json_lines;
 mod mapping;
+mod merchant;
 mod separated;
 mod sql;
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::Timestamp;
 use thiserror::Error;
 
+pub use feed_xml::FeedXml;
 pub use json_lines::JsonLines;
 pub use mapping::{Mapping, MappingError};
 pub use separated::Separated;
@@ -75,6 +79,8 @@ pub enum Format {
     Csv,
     /// Columns separated by tabs, the first row names them.
     Tsv,
+    /// A Google Merchant feed: RSS, Atom, or columns separated by tabs.
+    Google,
 }
 
 /// An input that is read once, row by row.
@@ -96,8 +102,7 @@ impl Source {
             Some(format) => format,
             None if from_stdin => Format::Jsonl,
             None => {
-                let reason =
-                    "its name ends in none of .jsonl, .ndjson, .csv and .tsv (with .gz or .zst or not); give --format";
+                let reason = "its name ends in none of .jsonl, .ndjson, .csv, .tsv and .xml (with .gz or .zst or not); give --format";
                 return Err(SourceError::Unknown { path: path.to_owned(), reason: reason.to_owned() });
             }
         };
@@ -112,11 +117,15 @@ impl Source {
         };
         let progress = Arc::new(AtomicU64::new(0));
         let counted = CountedRead { inner: input, count: progress.clone() };
-        let text = decompress(counted).map_err(open_error)?;
+        let mut text = decompress(counted).map_err(open_error)?;
         let rows: Box<dyn Iterator<Item = _>> = match format {
             Format::Jsonl => Box::new(JsonLines::new(text, mapping)),
             Format::Csv => Box::new(Separated::new(text, b',', mapping)?),
             Format::Tsv => Box::new(Separated::new(text, b'\t', mapping)?),
+            Format::Google if is_xml(&mut text).map_err(open_error)? => {
+                Box::new(FeedXml::new(text, mapping, Timestamp::now()))
+            }
+            Format::Google => Box::new(Separated::feed(text, mapping, Timestamp::now())?),
         };
         Ok(Self { rows, progress, size_bytes })
     }
@@ -168,8 +177,16 @@ fn format_of(path: &Path) -> Option<Format> {
         "jsonl" | "ndjson" => Some(Format::Jsonl),
         "csv" => Some(Format::Csv),
         "tsv" => Some(Format::Tsv),
+        "xml" | "rss" | "atom" => Some(Format::Google),
         _ => None,
     }
+}
+
+/// Whether a feed is XML: its first letter that is no space says so.
+fn is_xml(text: &mut BufReader<Box<dyn Read>>) -> io::Result<bool> {
+    let start = text.fill_buf()?;
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    Ok(start.trim_ascii_start().first() == Some(&b'<'))
 }
 
 /// Undoes gzip or zstd where the first bytes announce them.

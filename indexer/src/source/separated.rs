@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::io::{BufReader, Read};
 use std::rc::Rc;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::merchant;
 use super::{MAX_LINE_BYTES, Mapping, Row, SourceError, SourceRow};
 
 pub struct Separated {
@@ -15,6 +17,8 @@ pub struct Separated {
     columns: csv::StringRecord,
     mapping: Mapping,
     separator: u8,
+    /// In a feed for merchants: the moment at which its prices hold.
+    feed_at: Option<Timestamp>,
     record: csv::ByteRecord,
 }
 
@@ -40,6 +44,12 @@ impl Separated {
     /// # Errors
     /// When the first row cannot be read, or the mapping names a column that is not there.
     pub fn new(input: BufReader<Box<dyn Read>>, separator: u8, mapping: Mapping) -> Result<Self, SourceError> {
+        let separated = Self::open(input, separator)?;
+        mapping.check_columns(separated.columns.iter())?;
+        Ok(Self { mapping, ..separated })
+    }
+
+    fn open(input: BufReader<Box<dyn Read>>, separator: u8) -> Result<Self, SourceError> {
         let unread_bytes = Rc::new(Cell::new(0));
         let input = BoundedRead { inner: input, unread_bytes: unread_bytes.clone() };
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(input);
@@ -49,8 +59,19 @@ impl Separated {
             let rest = columns.iter().skip(1);
             columns = std::iter::once(first).chain(rest).collect();
         }
-        mapping.check_columns(columns.iter())?;
-        Ok(Self { reader, unread_bytes, columns, mapping, separator, record: csv::ByteRecord::new() })
+        let (mapping, record) = (Mapping::default(), csv::ByteRecord::new());
+        Ok(Self { reader, unread_bytes, columns, mapping, separator, feed_at: None, record })
+    }
+
+    /// A Google Merchant feed in columns, whose names may be written in several ways.
+    ///
+    /// # Errors
+    /// As [`Separated::new`].
+    pub fn feed(input: BufReader<Box<dyn Read>>, mapping: Mapping, now: Timestamp) -> Result<Self, SourceError> {
+        let mut feed = Self::open(input, b'\t')?;
+        feed.columns = feed.columns.iter().map(merchant::plain_name).collect();
+        mapping.check_columns(feed.columns.iter())?;
+        Ok(Self { mapping, feed_at: Some(now), ..feed })
     }
 
     fn row(&self) -> Result<Row, String> {
@@ -64,7 +85,10 @@ impl Separated {
                 row.insert(name.to_owned(), Value::String(value.to_owned()));
             }
         }
-        Ok(self.mapping.apply(row))
+        match self.feed_at {
+            Some(now) => merchant::row(row, &self.mapping, now),
+            None => Ok(self.mapping.apply(row)),
+        }
     }
 }
 

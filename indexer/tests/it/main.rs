@@ -6,6 +6,7 @@ mod checking;
 mod command;
 mod diffing;
 mod evaluating;
+mod feeds;
 mod killed;
 mod proxy;
 mod publishing;
