@@ -10,9 +10,11 @@ RELEASE := $(TARGET)/release
 DEMO_STORE = file://$(abspath $(DEMO))/store
 BENCH_OUT ?= $(abspath $(TARGET))/bench
 BASE_TREE = $(abspath $(TARGET))/base
+PRODUCTS ?= 200000
+ROUNDS ?= 50
 SIZES ?= 10000,30000,100000,300000,1000000
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare instructions wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish instructions wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +81,11 @@ bench-compare: demo wrk ## drive this edge and another revision's in turn: make 
 	CARGO_TARGET_DIR=$(BASE_TREE)-target $(MAKE) -C $(BASE_TREE) demo DEMO_PRODUCTS=$(DEMO_PRODUCTS)
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--base-edge $(BASE_TREE)-target/release/edge --base-store file://$(BASE_TREE)/.demo/store
+
+bench-publish: ## measure updates: bytes, time until served, rollbacks, failures: make bench-publish PRODUCTS=200000 ROUNDS=50
+	$(CARGO) build --release --locked --bins
+	$(CARGO) bench --workspace --locked --bench publishing -- --indexer $(abspath $(RELEASE))/indexer \
+		--products $(PRODUCTS) --rounds $(ROUNDS) --out $(BENCH_OUT)/publish
 
 instructions: ## count the instructions of each step, and fail where they grew by a tenth; RECORD=1 records them
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use jiff::Timestamp;
 use search::{BuildReport, Rules, SegmentBuilder};
 use serde_json::Value;
 use snapshots::{
@@ -116,7 +115,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         validation,
         source_watermark: sql_watermark(&request.rows),
         parent: None,
-        created_at: Timestamp::now(),
+        created_at: workshop.created_at().await?,
         builder_version: BUILDER.to_owned(),
     };
     progress.begin("store", "bytes", None);

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use snapshots::{Followed, MarketStatus, NodeStatus, Pointer, StatusBoard};
+use snapshots::{Followed, MarketStatus, NodeStatus, Pointer, StatusBoard, heard_lately};
 
 use crate::progress::Output;
 use crate::report::table;
@@ -72,8 +72,8 @@ impl NodeView {
 /// When the statuses cannot be read.
 pub async fn heard(board: &StatusBoard, catalogue: &str, channel: &str) -> Result<Vec<NodeView>> {
     let now = Timestamp::now();
-    let nodes = board.read_all().await?;
-    Ok(nodes.iter().filter(|node| node.is_heard(now)).flat_map(|node| views(node, catalogue, channel, now)).collect())
+    let nodes = heard_lately(board.read_all().await?, now);
+    Ok(nodes.iter().flat_map(|node| views(node, catalogue, channel, now)).collect())
 }
 
 fn views(node: &NodeStatus, catalogue: &str, channel: &str, now: Timestamp) -> Vec<NodeView> {

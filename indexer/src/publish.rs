@@ -2,6 +2,7 @@
 //! channel as it was, and running the publish again finishes the job.
 
 use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
 use snapshots::{ChannelName, Error, Manifest, Pointer, ReadPointer, SnapshotId, StatusBoard, Store};
 
 use crate::bring::{self, Brought, missing_objects};
@@ -94,7 +95,10 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
             progress.begin("announce", "", None);
             match published.was_withdrawn() {
                 true => Ok(()),
-                false => announce(home, &request.channel, before.as_ref(), &published.pointer).await,
+                false => {
+                    published.pointer.announced_at = Timestamp::now();
+                    announce(home, &request.channel, before.as_ref(), &published.pointer).await
+                }
             }
         }
         Err(error) => Err(error),

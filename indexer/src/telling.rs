@@ -74,7 +74,7 @@ pub fn checked_text(checked: &Checked) -> String {
 pub fn published_json(published: &Published, request: &PublishRequest) -> Value {
     json!({
         "event": event(published, request), "snapshot": published.manifest.id, "channel": request.channel.as_str(),
-        "sequence": published.pointer.sequence, "reason": published.pointer.reason,
+        "sequence": published.pointer.sequence, "announced_at": published.pointer.announced_at, "reason": published.pointer.reason,
         "uploaded_objects": published.uploaded_objects, "uploaded_bytes": published.uploaded_bytes,
         "size_bytes": published.manifest.size_bytes(),
         "previous": published.previous.as_ref().map(|previous| &previous.snapshot),
@@ -129,7 +129,7 @@ fn canary_text(published: &Published) -> String {
 pub fn moved_json(event: &str, channel: &ChannelName, moved: &Moved, dry_run: bool) -> Value {
     json!({
         "event": if dry_run { "dry_run" } else { event }, "channel": channel.as_str(), "snapshot": moved.pointer.snapshot,
-        "sequence": moved.pointer.sequence, "held": moved.pointer.held, "reason": moved.pointer.reason,
+        "sequence": moved.pointer.sequence, "announced_at": moved.pointer.announced_at, "held": moved.pointer.held, "reason": moved.pointer.reason,
         "previous": moved.before.snapshot, "regions": regions_json(&moved.regions),
     })
 }

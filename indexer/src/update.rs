@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use jiff::Timestamp;
 use search::{Index, Rules, SegmentBuilder, WordCounter};
 use snapshots::{
     Catalogue, Draft, DraftSegment, KeptSegment, Liveness, Manifest, Product, Snapshot, Statistics, Store,
@@ -146,7 +145,7 @@ pub async fn merge(
         validation: base.manifest.validation.clone(),
         source_watermark: base.manifest.source_watermark.clone(),
         parent: Some(base.manifest.id.clone()),
-        created_at: Timestamp::now(),
+        created_at: workshop.created_at().await?,
         builder_version: BUILDER.to_owned(),
     };
     progress.begin("store", "bytes", None);
@@ -290,7 +289,7 @@ impl<'a> Plan<'a> {
             validation: self.validation(),
             source_watermark: watermark,
             parent: Some(self.base.manifest.id.clone()),
-            created_at: Timestamp::now(),
+            created_at: workshop.created_at().await?,
             builder_version: BUILDER.to_owned(),
         };
         progress.begin("store", "bytes", None);

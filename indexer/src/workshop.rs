@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use jiff::{SignedDuration, Timestamp};
 use snapshots::{Manifest, Store};
 use tempfile::TempDir;
 
@@ -37,6 +38,15 @@ impl Workshop {
         // Beside the result, so that a large build does not fill a small /tmp.
         let scratch = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir_in(folder)?;
         Ok(Self { store, folder: folder.to_owned(), scratch, _lock: lock })
+    }
+
+    /// A time for a new snapshot: now, or just after the newest one where the clock was put back. Ids sort by it, and
+    /// whoever names none means the newest.
+    pub(crate) async fn created_at(&self) -> Result<Timestamp> {
+        let now = Timestamp::now();
+        let Some(newest) = self.store.list_snapshots().await?.pop() else { return Ok(now) };
+        let Ok(newest) = self.store.get_manifest(&newest).await else { return Ok(now) };
+        Ok(now.max(newest.created_at + SignedDuration::from_millis(1)))
     }
 
     /// A folder for what is unfinished.

@@ -48,6 +48,6 @@ pub use segment::{
 };
 pub use signing::{KeyId, SigningKey, Trust};
 pub use snapshot::{LiveSegment, Snapshot, install};
-pub use status::{MarketStatus, NodeStatus, SILENT_AFTER, ServedStatus, StatusBoard, Traffic};
+pub use status::{MarketStatus, NodeStatus, SILENT_AFTER, ServedStatus, StatusBoard, Traffic, heard_lately};
 pub use store::{Lease, PointerName, PointerState, PointerVersion, ReadPointer, Store};
 pub use watch::{Followed, Place, Target, Watcher};

@@ -15,8 +15,10 @@ use crate::watch::Followed;
 
 /// A status larger than this is not read.
 pub(crate) const MAX_STATUS_BYTES: u64 = 256 * 1024;
-/// A node that was not heard of for so long is taken for gone.
+/// A node that was not heard of for so long, while others were, is taken for gone.
 pub const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// Whoever looks may have a clock that is so far off.
+const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
 /// So many are read at once.
 const READ_AT_ONCE: usize = 16;
 
@@ -83,12 +85,6 @@ impl<'de> Deserialize<'de> for RegionName {
 }
 
 impl NodeStatus {
-    /// Whether the node was heard of lately.
-    pub fn is_heard(&self, now: Timestamp) -> bool {
-        let silent_s = now.duration_since(self.reported_at).as_secs();
-        silent_s <= SILENT_AFTER.as_secs() as i64
-    }
-
     /// What the node serves of a catalogue's channel.
     pub fn serving<'a>(&'a self, catalogue: &'a str, channel: &'a str) -> impl Iterator<Item = &'a MarketStatus> {
         self.markets.iter().filter(move |market| {
@@ -96,6 +92,17 @@ impl NodeStatus {
             market.channel == channel && is_of
         })
     }
+}
+
+/// The nodes that were heard of lately. They are compared with one another by the store's clock, since the clocks of nodes
+/// and of whoever looks may be minutes off; only where all are silent for long does the latter count.
+pub fn heard_lately(nodes: Vec<NodeStatus>, now: Timestamp) -> Vec<NodeStatus> {
+    let Some(newest) = nodes.iter().map(|node| node.reported_at).max() else { return nodes };
+    let within = |time: Timestamp, since: Timestamp, most: Duration| {
+        time.duration_since(since).as_secs() <= most.as_secs() as i64
+    };
+    let is_any = within(now, newest, SILENT_AFTER + MAX_SKEW);
+    nodes.into_iter().filter(|node| is_any && within(newest, node.reported_at, SILENT_AFTER)).collect()
 }
 
 /// Where nodes' statuses are kept: `status/<region>/<node>.json`.
@@ -124,7 +131,8 @@ impl StatusBoard {
         self.0.delete_status(region, node).await
     }
 
-    /// Every node's last word, in the order of regions and names; what is damaged is passed over.
+    /// Every node's last word, in the order of regions and names, with the time by the store's clock; what is damaged is
+    /// passed over.
     ///
     /// # Errors
     /// When the store fails, or holds more than are ever listed.
@@ -134,7 +142,10 @@ impl StatusBoard {
         let mut nodes = Vec::new();
         while let Some(read) = reads.next().await {
             match read {
-                Ok(bytes) => nodes.extend(serde_json::from_slice::<NodeStatus>(&bytes)),
+                Ok((bytes, written_at)) => {
+                    let status = serde_json::from_slice::<NodeStatus>(&bytes);
+                    nodes.extend(status.map(|status| NodeStatus { reported_at: written_at, ..status }));
+                }
                 // It ended since it was listed.
                 Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
@@ -142,5 +153,37 @@ impl StatusBoard {
         }
         nodes.sort_unstable_by(|a, b| (&a.region, &a.node).cmp(&(&b.region, &b.node)));
         Ok(nodes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_off_silence_nobody() {
+        let node = |name: &str, reported_at: &str| NodeStatus {
+            node: name.to_owned(),
+            region: "local".parse().expect("a name"),
+            version: String::new(),
+            started_at: Timestamp::UNIX_EPOCH,
+            reported_at: reported_at.parse().expect("a time"),
+            draining: false,
+            markets: Vec::new(),
+        };
+        let nodes = vec![
+            node("a", "2026-01-01T10:00:00Z"),
+            node("b", "2026-01-01T10:00:50Z"),
+            node("c", "2026-01-01T09:58:00Z"),
+        ];
+        let heard = |now: &str| {
+            let heard = heard_lately(nodes.clone(), now.parse().expect("a time"));
+            heard.into_iter().map(|node| node.node).collect::<Vec<_>>()
+        };
+        for now in ["2026-01-01T10:01:00Z", "2026-01-01T09:51:00Z", "2026-01-01T10:11:00Z"] {
+            assert_eq!(heard(now), ["a", "b"], "{now}");
+        }
+        assert!(heard("2026-01-01T10:30:00Z").is_empty(), "all are silent");
+        assert!(heard_lately(Vec::new(), Timestamp::UNIX_EPOCH).is_empty());
     }
 }

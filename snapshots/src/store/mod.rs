@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -348,8 +349,11 @@ impl Store {
         self.delete(&self.status_path(region, node)).await
     }
 
-    pub(crate) async fn get_status(&self, path: Path) -> Result<Bytes, Error> {
-        Ok(self.get_small(&path, GetOptions::new(), MAX_STATUS_BYTES).await?.0)
+    /// A status, and when it was written by the store's clock.
+    pub(crate) async fn get_status(&self, path: Path) -> Result<(Bytes, Timestamp), Error> {
+        let written_at = self.objects.head(&path).await?.last_modified.timestamp_millis();
+        let written_at = Timestamp::from_millisecond(written_at).map_err(|error| Error::corrupt("time", error))?;
+        Ok((self.get_small(&path, GetOptions::new(), MAX_STATUS_BYTES).await?.0, written_at))
     }
 
     pub(crate) async fn list_statuses(&self) -> Result<Vec<Path>, Error> {
