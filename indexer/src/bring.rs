@@ -3,9 +3,13 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result, bail, ensure};
-use snapshots::{Digest, Error, Lease, Manifest, ObjectRef, SnapshotId, Store};
+use snapshots::{Digest, Error, Manifest, ObjectRef, SnapshotId, Store};
 
+use crate::lease::HeldLease;
 use crate::progress::Progress;
+
+/// What went away while it was brought is brought again, so many times in all.
+const MAX_TRIES: u32 = 3;
 
 /// What had to be brought, and what keeps it there until a pointer says so.
 #[derive(Debug)]
@@ -15,20 +19,21 @@ pub struct Brought {
     lease: HeldLease,
 }
 
-/// A lease of this run. One that is killed leaves it to expire.
-#[derive(Debug)]
-struct HeldLease {
-    store: Store,
-    name: String,
-}
-
 impl Brought {
+    /// To be asked right before a pointer moves.
+    ///
+    /// # Errors
+    /// When it was brought so long ago that it may no longer be held.
+    pub fn ensure_held(&self) -> Result<()> {
+        self.lease.ensure_fresh()
+    }
+
     /// Lets go of what was brought: by now a pointer holds it, or nobody wants it.
     ///
     /// # Errors
     /// When the store fails; the lease then expires by itself.
     pub async fn release(&self) -> Result<(), Error> {
-        self.lease.store.delete_lease(&self.lease.name).await
+        self.lease.release().await
     }
 }
 
@@ -43,13 +48,12 @@ pub async fn bring(
     live: Option<&SnapshotId>,
     progress: &mut Progress,
 ) -> Result<Brought> {
-    let lease = HeldLease { store: to.clone(), name: lease_name(&manifest.id) };
-    to.put_lease(&lease.name, &Lease::of(manifest)).await.context("writing the lease")?;
+    let lease = HeldLease::take(to, manifest, progress).await?;
     match bring_leased(from, to, manifest, live, progress).await {
         Ok((objects, bytes)) => Ok(Brought { objects, bytes, lease }),
         Err(error) => {
             // What a failed publish relied on is no longer needed either; what matters is told.
-            let _ = to.delete_lease(&lease.name).await;
+            let _ = lease.release().await;
             Err(error)
         }
     }
@@ -62,11 +66,35 @@ async fn bring_leased(
     live: Option<&SnapshotId>,
     progress: &mut Progress,
 ) -> Result<(usize, u64)> {
-    let missing = missing_objects(to, manifest).await?;
-    let bytes = missing.iter().map(|object| object.size_bytes).sum();
-    progress.begin("upload", "bytes", Some(bytes));
+    let (mut objects, mut bytes) = (0, 0);
+    for _ in 0..MAX_TRIES {
+        let missing = missing_objects(to, manifest).await?;
+        upload(from, to, &missing, progress).await?;
+        objects += missing.len();
+        bytes += missing.iter().map(|object| object.size_bytes).sum::<u64>();
+        to.put_manifest(manifest).await.context("uploading the manifest")?;
+        progress.begin("verify", "objects", Some(manifest.objects.len() as u64));
+        let proved = match live {
+            Some(live) => proved_objects(to, live).await,
+            None => HashSet::new(),
+        };
+        let is_whole = read_back(to, manifest, &proved).await?;
+        progress.end();
+        if is_whole {
+            return Ok((objects, bytes));
+        }
+        progress.note("something of the snapshot went away while it was brought: bringing it again");
+    }
+    bail!(
+        "what is brought to {} goes away again, {MAX_TRIES} times in a row: something removes it that does not heed leases",
+        to.url()
+    )
+}
+
+async fn upload(from: &Store, to: &Store, missing: &[ObjectRef], progress: &mut Progress) -> Result<()> {
+    progress.begin("upload", "bytes", Some(missing.iter().map(|object| object.size_bytes).sum()));
     let mut done = 0;
-    for object in &missing {
+    for object in missing {
         let bytes = from.get_object(&object.blake3).await;
         let bytes = bytes.with_context(|| format!("object {} of {}", object.blake3, from.url()))?;
         let (expected, found) = (object.blake3, Digest::of(&bytes));
@@ -80,21 +108,24 @@ async fn bring_leased(
         done += object.size_bytes;
         progress.at(done);
     }
-    to.put_manifest(manifest).await.context("uploading the manifest")?;
-    progress.begin("verify", "objects", Some(manifest.objects.len() as u64));
-    let proved = match live {
-        Some(live) => proved_objects(to, live).await,
-        None => HashSet::new(),
-    };
-    read_back(to, manifest, &proved).await?;
-    progress.end();
-    Ok((missing.len(), bytes))
+    Ok(())
 }
 
-/// A name for this run that no other has, on whatever machine it runs.
-fn lease_name(snapshot: &SnapshotId) -> String {
-    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-    format!("{snapshot}-{random:016x}")
+/// That a snapshot can be pointed at: its manifest is there, and so is every object.
+///
+/// # Errors
+/// When it is not whole, or the store fails.
+pub async fn ensure_whole(store: &Store, manifest: &Manifest) -> Result<()> {
+    let id = &manifest.id;
+    store.get_manifest(id).await.with_context(|| format!("snapshot {id} in {}", store.url()))?;
+    let missing = missing_objects(store, manifest).await?;
+    ensure!(
+        missing.is_empty(),
+        "snapshot {id} is no longer whole in {}: {} of its objects are gone",
+        store.url(),
+        missing.len()
+    );
+    Ok(())
 }
 
 /// What `to` lacks of a snapshot.
@@ -126,18 +157,29 @@ async fn proved_objects(store: &Store, live: &SnapshotId) -> HashSet<Digest> {
 }
 
 /// What is announced must be there and whole: everything is read again, but what the live snapshot has proved, which
-/// is asked for its size.
-async fn read_back(store: &Store, manifest: &Manifest, proved: &HashSet<Digest>) -> Result<()> {
-    let stored = store.get_manifest(&manifest.id).await.context("reading the manifest back")?;
-    ensure!(stored == *manifest, "the manifest that was read back differs from the one that was written");
+/// is asked for its size. False where something is not there.
+async fn read_back(store: &Store, manifest: &Manifest, proved: &HashSet<Digest>) -> Result<bool> {
+    match store.get_manifest(&manifest.id).await {
+        Ok(stored) => {
+            ensure!(stored == *manifest, "the manifest that was read back differs from the one that was written");
+        }
+        Err(Error::NotFound(_)) => return Ok(false),
+        Err(error) => return Err(error).context("reading the manifest back"),
+    }
     for object in &manifest.objects {
+        if proved.contains(&object.blake3) {
+            // One of another size is damaged, and `missing_objects` says so.
+            if store.object_size(&object.blake3).await? != Some(object.size_bytes) {
+                return Ok(false);
+            }
+            continue;
+        }
         let expected = object.blake3;
-        if !proved.contains(&expected) {
-            let found = store.digest_of_object(&expected).await.context("reading an object back")?;
-            ensure!(found == expected, Error::DigestMismatch { expected, found });
-        } else if store.object_size(&expected).await? != Some(object.size_bytes) {
-            bail!("object {expected} went away while this publish ran");
+        match store.digest_of_object(&expected).await {
+            Ok(found) => ensure!(found == expected, Error::DigestMismatch { expected, found }),
+            Err(Error::NotFound(_)) => return Ok(false),
+            Err(error) => return Err(error).context("reading an object back"),
         }
     }
-    Ok(())
+    Ok(true)
 }

@@ -1,9 +1,10 @@
 //! Moving channels without publishing: back to an older snapshot, held, resumed; and pinning regions.
 
 use anyhow::{Context, Result, bail, ensure};
-use snapshots::{ChannelName, Pointer, ReadPointer, RegionName, SnapshotId, Store};
+use snapshots::{ChannelName, Manifest, Pointer, ReadPointer, RegionName, SnapshotId, Store};
 
-use crate::bring::missing_objects;
+use crate::bring::ensure_whole;
+use crate::lease::HeldLease;
 use crate::progress::Progress;
 use crate::publish::announce;
 use crate::regions::{RegionOutcome, Regions};
@@ -43,11 +44,20 @@ pub async fn roll_back(
     };
     ensure!(to != before.pointer.snapshot, "channel '{channel}' is at {to} already: 'indexer hold' keeps it there");
     let manifest = stores.home.get_manifest(&to).await.with_context(|| format!("snapshot {to}"))?;
-    let missing = missing_objects(&stores.home, &manifest).await?;
-    ensure!(missing.is_empty(), "snapshot {to} is no longer whole: {} of its objects are gone", missing.len());
     let mut pointer = Pointer::after(Some(&before.pointer), to);
     (pointer.held, pointer.reason) = (true, Some(reason.unwrap_or_else(|| "rolled back".to_owned())));
-    finish(stores, channel, before, pointer, dry_run, progress).await
+    if dry_run {
+        ensure_whole(&stores.home, &manifest).await?;
+        return finish(stores, channel, before, pointer, true, progress).await;
+    }
+    // Nothing may hold what is that old, so that it could be removed just now.
+    let lease = HeldLease::take(&stores.home, &manifest, progress).await?;
+    let moved = match ensure_whole(&stores.home, &manifest).await {
+        Ok(()) => finish(stores, channel, before, pointer, false, progress).await,
+        Err(error) => Err(error),
+    };
+    lease.let_go(progress).await;
+    moved
 }
 
 /// Holds a channel where it is.
@@ -106,16 +116,25 @@ pub async fn pin(
 ) -> Result<()> {
     let there = store_of(stores, region);
     let manifest = there.get_manifest(to).await.with_context(|| format!("snapshot {to} in {}", there.url()))?;
-    ensure!(missing_objects(there, &manifest).await?.is_empty(), "snapshot {to} is not whole in {}", there.url());
+    let lease = HeldLease::take(there, &manifest, progress).await?;
+    let pinned = pin_leased(stores, region, &manifest, reason).await;
+    lease.let_go(progress).await;
+    pinned?;
+    stores.tell(&ChannelName::live(), None, progress).await;
+    Ok(())
+}
+
+async fn pin_leased(stores: &Regions, region: &RegionName, to: &Manifest, reason: Option<String>) -> Result<()> {
+    let there = store_of(stores, region);
+    ensure_whole(there, to).await?;
     // At home too, so that whoever looks there sees it.
     for store in distinct(there, &stores.home) {
         let before = store.pointer(region).await?;
-        let mut pointer = Pointer::after(before.as_ref().map(|before| &before.pointer), to.clone());
+        let mut pointer = Pointer::after(before.as_ref().map(|before| &before.pointer), to.id.clone());
         pointer.reason.clone_from(&reason);
         let moved = store.move_pointer(region, before.as_ref(), &pointer).await;
         moved.with_context(|| format!("pinning in {}", store.url()))?;
     }
-    stores.tell(&ChannelName::live(), None, progress).await;
     Ok(())
 }
 

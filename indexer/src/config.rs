@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 use snapshots::{
     ChannelName, Hints, Inbox, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust, is_azure_setting,
@@ -12,6 +13,8 @@ use snapshots::{
 use crate::build::RowsRequest;
 use crate::canary::CanaryPlan;
 use crate::evaluate::Floor;
+use crate::gc::{Mode, Retention};
+use crate::lease::MAX_HELD_HOURS;
 use crate::opened::folder_url;
 use crate::policy::Policy;
 use crate::regions::Regions;
@@ -58,6 +61,8 @@ pub enum Command {
     Withdraw(Withdraw),
     /// Bring regions that are behind to where the home store is.
     Sync(Sync),
+    /// Remove from a store what nothing needs any more; without --apply, say what that is.
+    Gc(Gc),
     /// Make a key pair to sign what is published.
     Keygen(Keygen),
     /// Sign what a channel points at with another key, before the old one is no longer trusted.
@@ -346,6 +351,39 @@ pub struct Sync {
 }
 
 #[derive(Debug, Args)]
+pub struct Gc {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Keep so many of the newest snapshots.
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub keep: usize,
+    /// Keep what was written in the last days, so many of them.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub keep_days: u32,
+    /// Keep what was needed so many seconds ago: an edge may be opening it.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(0..=31_536_000))]
+    pub grace_s: u32,
+    /// Take leases for expired after so many hours: their publishes have died.
+    #[arg(
+        long, value_name = "HOURS", default_value_t = 24,
+        value_parser = clap::value_parser!(u64).range(MAX_HELD_HOURS + 1..=8_760)
+    )]
+    pub lease_hours: u64,
+    /// Where nodes tell what they serve, which is kept too.
+    #[arg(long, value_name = "URL", env = "VITRINE_STATUS_STORE")]
+    pub status_store: Option<String>,
+    /// Go on although this manifest cannot be read, and let go of what it needs. Repeatable.
+    #[arg(long = "ignore-manifest", value_name = "ID")]
+    pub ignored: Vec<SnapshotId>,
+    /// Remove what was unreachable a grace ago and still is, and mark what is unreachable now.
+    #[arg(long)]
+    pub apply: bool,
+    /// Then wait for the grace, and remove that too.
+    #[arg(long, requires = "apply")]
+    pub wait: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct Keygen {
     /// The file for the private key; the public one goes beside it, as FILE.pub.
     #[arg(value_name = "FILE")]
@@ -623,9 +661,41 @@ impl StoresArgs {
     /// # Errors
     /// When the store cannot be opened.
     pub fn board(&self) -> Result<Option<StatusBoard>> {
-        let open = |url: &String| Ok(StatusBoard::new(Store::open(url, &azure_settings())?));
-        self.status_store.as_ref().map(open).transpose()
+        board(self.status_store.as_deref())
     }
+}
+
+impl Gc {
+    /// Where nodes tell of themselves, if that was said.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    pub fn board(&self) -> Result<Option<StatusBoard>> {
+        board(self.status_store.as_deref())
+    }
+
+    pub fn retention(&self) -> Retention {
+        Retention {
+            keep: self.keep,
+            keep_for: SignedDuration::from_hours(i64::from(self.keep_days) * 24),
+            grace: SignedDuration::from_secs(self.grace_s.into()),
+            lease_for: SignedDuration::from_hours(self.lease_hours as i64),
+            ignored: self.ignored.clone(),
+        }
+    }
+
+    pub fn mode(&self) -> Mode {
+        match (self.apply, self.wait) {
+            (false, _) => Mode::DryRun,
+            (true, false) => Mode::Apply,
+            (true, true) => Mode::ApplyAndWait,
+        }
+    }
+}
+
+fn board(url: Option<&str>) -> Result<Option<StatusBoard>> {
+    let open = |url: &str| Ok(StatusBoard::new(Store::open(url, &azure_settings())?));
+    url.map(open).transpose()
 }
 
 impl Publish {

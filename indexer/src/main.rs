@@ -16,7 +16,7 @@ use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
 use indexer::update::{self, Base, UpdateRequest};
 use indexer::workshop::cache_of;
-use indexer::{canary, channels, demo, evaluate, evaluation_page, keys, look, report, telling, watch};
+use indexer::{canary, channels, demo, evaluate, evaluation_page, gc, keys, look, report, telling, watch};
 use serde_json::{Value, json};
 use snapshots::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -157,6 +157,11 @@ async fn run(command: Command, output: Output) -> Result<()> {
                 let (private, public) = (args.file.display(), public.display());
                 format!("{private} signs: keep it to publishers\n{public} is for edges: --trust {public}\n")
             });
+        }
+        Command::Gc(args) => {
+            let (store, board, retention) = (args.store.open()?, args.board()?, args.retention());
+            let collected = gc::run(&store, board.as_ref(), &retention, args.mode(), &mut progress).await?;
+            tell(output, &gc::collected_json(&collected), |_| gc::collected_text(&collected));
         }
         Command::Status(args) => {
             let status = report::status(&args.open()?, args.board()?.as_ref()).await?;

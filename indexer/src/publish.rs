@@ -93,9 +93,10 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
         Ok(verdict) => {
             published.verdict = verdict;
             progress.begin("announce", "", None);
-            match published.was_withdrawn() {
-                true => Ok(()),
-                false => {
+            match (published.was_withdrawn(), brought.ensure_held()) {
+                (true, _) => Ok(()),
+                (false, Err(error)) => Err(error),
+                (false, Ok(())) => {
                     published.pointer.announced_at = Timestamp::now();
                     announce(home, &request.channel, before.as_ref(), &published.pointer).await
                 }
@@ -107,7 +108,10 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     for ((region, store), brought) in request.to.others.iter().zip(in_regions) {
         let result = match (brought, is_announced) {
             (Ok(brought), true) => {
-                let copied = copy_pointer(store, &request.channel, &published.pointer).await;
+                let copied = match brought.ensure_held() {
+                    Ok(()) => copy_pointer(store, &request.channel, &published.pointer).await,
+                    Err(error) => Err(error),
+                };
                 release(&brought, progress).await;
                 copied.context("copying the pointer")
             }

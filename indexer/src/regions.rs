@@ -93,7 +93,10 @@ async fn catch_up(
     if behind > 0 && !dry_run {
         let manifest = home.get_manifest(&read.pointer.snapshot).await?;
         let brought = bring::bring(home, store, &manifest, None, progress).await?;
-        let copied = copy_pointer(store, channel, &read.pointer).await;
+        let copied = match brought.ensure_held() {
+            Ok(()) => copy_pointer(store, channel, &read.pointer).await,
+            Err(error) => Err(error),
+        };
         brought.release().await?;
         copied?;
     }

@@ -49,5 +49,8 @@ pub use segment::{
 pub use signing::{KeyId, SigningKey, Trust};
 pub use snapshot::{LiveSegment, Snapshot, install};
 pub use status::{MarketStatus, NodeStatus, SILENT_AFTER, ServedStatus, StatusBoard, Traffic, heard_lately};
-pub use store::{Lease, PointerName, PointerState, PointerVersion, ReadPointer, Store};
+pub use store::{
+    Lease, ListedManifest, ListedObject, MAX_MARKED, Marks, PointerName, PointerState, PointerVersion, ReadPointer,
+    Store, Sweep,
+};
 pub use watch::{Followed, Place, Target, Watcher};

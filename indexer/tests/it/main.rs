@@ -3,10 +3,12 @@
 mod building;
 mod channels;
 mod checking;
+mod collecting;
 mod command;
 mod diffing;
 mod evaluating;
 mod feeds;
+mod interleaving;
 mod killed;
 mod proxy;
 mod publishing;

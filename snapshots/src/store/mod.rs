@@ -5,6 +5,8 @@
 mod directory;
 mod leases;
 mod pointers;
+mod retention;
+mod sweeps;
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use url::Url;
 pub(crate) use directory::replace_file;
 pub use leases::Lease;
 pub use pointers::{PointerName, PointerState, PointerVersion, ReadPointer};
+pub use retention::{ListedManifest, ListedObject, MAX_MARKED, Marks};
+pub use sweeps::Sweep;
 
 use crate::azure;
 use crate::channel::RegionName;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use snapshots::{
-    ChannelName, Digest, Error, Followed, Lease, Manifest, NodeStatus, ObjectRef, Place, Pointer, PointerState,
-    ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard, Store, Target, Trust,
-    Watcher,
+    ChannelName, Digest, Error, Followed, Lease, ListedObject, Manifest, Marks, NodeStatus, ObjectRef, Place, Pointer,
+    PointerState, ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard, Store,
+    Sweep, Target, Trust, Watcher,
 };
 use test_servers::Azurite;
 
@@ -53,6 +54,58 @@ async fn check_contract(store: &Store) {
     assert_eq!(store.get_lease("publish-1").await.expect("the lease"), lease);
     store.delete_lease("publish-1").await.expect("no lease");
     store.delete_lease("publish-1").await.expect("a lease that is gone is no error");
+    what_is_there_is_listed_and_removed(store).await;
+    sweeps_and_marks_are_kept(store).await;
+}
+
+async fn what_is_there_is_listed_and_removed(store: &Store) {
+    let key = SigningKey::from_pem(&SigningKey::generate().expect("a key").0).expect("a key");
+    let signed = manifest(9);
+    store.clone().signing(Some(key)).put_manifest(&signed).await.expect("a manifest");
+    let digest = Digest::of(b"to be removed");
+    store.put_object(&digest, "to be removed".into()).await.expect("an object");
+
+    let listed: Vec<ListedObject> = store.list_objects().try_collect().await.expect("objects");
+    let object = listed.iter().find(|object| object.digest == digest).expect("the object");
+    assert_eq!(object.size_bytes, 13);
+    let age = Timestamp::now().duration_since(object.modified_at);
+    assert!((-5..60).contains(&age.as_secs()), "{age}");
+    let manifests = store.list_manifests().await.expect("manifests");
+    assert!(manifests.is_sorted_by_key(|listed| &listed.id));
+    let found = manifests.iter().find(|listed| listed.id == signed.id).expect("the manifest");
+    assert!(found.has_manifest && found.size_bytes > signed.to_json().len() as u64, "its signature counts too");
+
+    for _ in 0..2 {
+        store.delete_object(&digest).await.expect("what is gone is no error");
+        store.delete_manifest(found).await.expect("what is gone is no error");
+    }
+    assert_eq!(store.object_size(&digest).await.expect("an answer"), None);
+    assert!(matches!(store.get_manifest(&signed.id).await, Err(Error::NotFound(_))));
+    let manifests = store.list_manifests().await.expect("manifests");
+    assert!(manifests.iter().all(|listed| listed.id != signed.id), "no signature is left");
+}
+
+async fn sweeps_and_marks_are_kept(store: &Store) {
+    let made_of = manifest(3);
+    let mut sweep =
+        Sweep { until: Timestamp::now(), snapshots: Default::default(), objects: [Digest::of(b"other")].into() };
+    store.put_sweep("run", &sweep).await.expect("a sweep");
+    assert!(!sweep.condemns(&made_of));
+    sweep.objects.insert(made_of.objects[0].blake3);
+    store.put_sweep("run", &sweep).await.expect("a sweep says something else");
+    assert_eq!(store.list_sweeps().await.expect("sweeps"), ["run"]);
+    assert_eq!(store.get_sweep("run").await.expect("the sweep"), sweep);
+    assert!(sweep.condemns(&made_of));
+    store.delete_sweep("run").await.expect("no sweep");
+    store.delete_sweep("run").await.expect("a sweep that is gone is no error");
+
+    assert!(store.get_marks().await.expect("no marks").is_empty());
+    let now = Timestamp::now();
+    let marks = Marks { snapshots: [(made_of.id, now)].into(), objects: [(Digest::of(b"other"), now)].into() };
+    store.put_marks(&marks).await.expect("marks");
+    assert_eq!(store.get_marks().await.expect("the marks"), marks);
+    store.put_marks(&Marks::default()).await.expect("no marks");
+    assert!(store.get_marks().await.expect("no marks").is_empty());
 }
 
 async fn objects_are_written_once(store: &Store) {
