@@ -103,7 +103,7 @@ pub struct Cli {
     #[arg(long, value_name = "FILTER", env = "VITRINE_LOG", default_value = "info")]
     log: String,
     /// Do not log a line for each request.
-    #[arg(long, env = "VITRINE_NO_ACCESS_LOG")]
+    #[arg(long, env = "VITRINE_NO_ACCESS_LOG", value_parser = clap::builder::BoolishValueParser::new())]
     no_access_log: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::follow::MarketState;
 use crate::server::Shared;
 
 /// How often a node is heard of where nothing changes; silence for a minute is taken for its end.
-const INTERVAL: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(5);
 /// What changes in bursts is told once.
 const SETTLE: Duration = Duration::from_millis(50);
 /// How long a last word may take.

@@ -15,6 +15,8 @@ use crate::regions::Regions;
 const POLL: Duration = Duration::from_millis(500);
 /// How long the chosen nodes may take to open what they are to try.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long nodes may take to tell how they fared.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Nodes stop by themselves this long after the window, should this process die.
 const LEFT_ALONE: Duration = Duration::from_secs(15 * 60);
 
@@ -126,7 +128,25 @@ impl Canary<'_> {
                 return Ok(verdict);
             }
         }
+        self.wait_for_reports().await?;
         self.judge(chosen, before).await
+    }
+
+    /// Nodes tell how they fare every few seconds: what they told before the window ended is not all of it.
+    async fn wait_for_reports(&self) -> Result<()> {
+        let told = async || -> Result<Vec<(String, i64)>> {
+            let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
+            Ok(nodes.into_iter().map(|node| (node.node, node.told_at.as_millisecond())).collect())
+        };
+        let (before, started) = (told().await?, Instant::now());
+        while started.elapsed() < REPORT_TIMEOUT {
+            let now = told().await?;
+            if now.iter().all(|node| !before.contains(node)) {
+                break;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
     }
 
     async fn wait_until_tried(&self, chosen: &[String]) -> Result<()> {

@@ -28,6 +28,8 @@ pub struct NodeView {
     pub node: String,
     pub version: String,
     pub silent_s: i64,
+    /// When it told this, by the clock of the store.
+    pub told_at: Timestamp,
     pub market: MarketStatus,
 }
 
@@ -82,6 +84,7 @@ fn views(node: &NodeStatus, catalogue: &str, channel: &str, now: Timestamp) -> V
         node: node.node.clone(),
         version: node.version.clone(),
         silent_s: now.duration_since(node.reported_at).as_secs(),
+        told_at: node.reported_at,
         market: market.clone(),
     };
     node.serving(catalogue, channel).map(view).collect()

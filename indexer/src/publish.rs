@@ -117,7 +117,7 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
             }
             (Ok(brought), false) => {
                 release(&brought, progress).await;
-                Ok(())
+                continue;
             }
             (Err(error), _) => Err(error),
         };

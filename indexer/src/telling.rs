@@ -32,7 +32,7 @@ pub fn updated_text(updated: &Updated, out: &Path) -> String {
     let mut text = match updated.is_same {
         true => format!("nothing has changed: {} is as it was\n", manifest.id),
         false => format!(
-            "updated to {}: {} products changed, {} deleted; {} products in {} segments\n",
+            "updated to {}: {} products new or changed, {} deleted; {} products in {} segments\n",
             manifest.id,
             updated.changed,
             updated.deleted,
