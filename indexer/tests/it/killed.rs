@@ -14,7 +14,7 @@ use test_servers::Azurite;
 use crate::command::{build_products, indexer};
 use crate::proxy::{Moment, Passing, Proxy};
 
-fn publish(azurite: &Azurite, endpoint: Option<&str>, folder: &Path, prefix: &str, name: &str) -> Command {
+pub fn publish(azurite: &Azurite, endpoint: Option<&str>, folder: &Path, prefix: &str, name: &str) -> Command {
     let mut command = indexer();
     command.current_dir(folder).args(["publish", "--store", &azurite.url(prefix), name]);
     let settings = endpoint.map_or_else(|| azurite.settings(), |endpoint| azurite.settings_through(endpoint));
@@ -22,14 +22,14 @@ fn publish(azurite: &Azurite, endpoint: Option<&str>, folder: &Path, prefix: &st
     command
 }
 
-fn succeeds(mut command: Command) -> String {
+pub fn succeeds(mut command: Command) -> String {
     let output = command.output().expect("the indexer runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Everything that the live channel points at is there, and has the right digest. Returns the snapshot.
-fn check_live(azurite: &Azurite, prefix: &str) -> String {
+pub fn check_live(azurite: &Azurite, prefix: &str) -> String {
     let store = Store::open(&azurite.url(prefix), &azurite.settings()).expect("the store");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -7,6 +7,7 @@ mod collecting;
 mod command;
 mod diffing;
 mod evaluating;
+mod faulty_store;
 mod feeds;
 mod interleaving;
 mod killed;

@@ -21,18 +21,35 @@ pub struct Passing {
     pub moment: Moment,
 }
 
+/// What becomes of a request, or of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Passes,
+    /// The connection ends.
+    Cut,
+    /// The client hears this status.
+    Refused(u16),
+    /// The client hears half of the answer.
+    Halved,
+}
+
+impl From<bool> for Outcome {
+    fn from(passes: bool) -> Self {
+        if passes { Self::Passes } else { Self::Cut }
+    }
+}
+
 pub struct Proxy {
     pub address: SocketAddr,
 }
 
 impl Proxy {
-    /// Forwards to `server`, one request a connection; calls `hook` before and after each. What the hook returns false
-    /// to goes no further.
-    pub fn start(server: &str, hook: impl Fn(&Passing) -> bool + Send + Sync + 'static) -> Self {
+    /// Forwards to `server`, one request a connection; calls `hook` before and after each, which says what becomes of it.
+    pub fn start<O: Into<Outcome>>(server: &str, hook: impl Fn(&Passing) -> O + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let server = server.trim_start_matches("http://").to_owned();
-        let hook: Arc<dyn Fn(&Passing) -> bool + Send + Sync> = Arc::new(hook);
+        let hook: Arc<dyn Fn(&Passing) -> Outcome + Send + Sync> = Arc::new(move |passing| hook(passing).into());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (server, hook) = (server.clone(), hook.clone());
@@ -44,7 +61,7 @@ impl Proxy {
     }
 }
 
-fn forward(client: TcpStream, server: &str, hook: &dyn Fn(&Passing) -> bool) -> std::io::Result<()> {
+fn forward(client: TcpStream, server: &str, hook: &dyn Fn(&Passing) -> Outcome) -> std::io::Result<()> {
     let mut reader = BufReader::new(client);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -67,16 +84,25 @@ fn forward(client: TcpStream, server: &str, hook: &dyn Fn(&Passing) -> bool) -> 
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let line = line.split(" HTTP/").next().unwrap_or("").to_owned();
-    if !hook(&Passing { line: line.clone(), moment: Moment::Before }) {
-        return Ok(());
+    match hook(&Passing { line: line.clone(), moment: Moment::Before }) {
+        Outcome::Passes => {}
+        Outcome::Refused(status) => return refuse(reader.get_mut(), status),
+        Outcome::Cut | Outcome::Halved => return Ok(()),
     }
     let mut upstream = TcpStream::connect(server)?;
     upstream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes())?;
     upstream.write_all(&body)?;
     let mut answer = Vec::new();
     upstream.read_to_end(&mut answer)?;
-    if hook(&Passing { line, moment: Moment::After }) {
-        reader.get_mut().write_all(&answer)?;
+    match hook(&Passing { line, moment: Moment::After }) {
+        Outcome::Passes => reader.get_mut().write_all(&answer),
+        Outcome::Refused(status) => refuse(reader.get_mut(), status),
+        Outcome::Halved => reader.get_mut().write_all(&answer[..answer.len() / 2]),
+        Outcome::Cut => Ok(()),
     }
-    Ok(())
+}
+
+fn refuse(client: &mut TcpStream, status: u16) -> std::io::Result<()> {
+    let answer = format!("HTTP/1.1 {status} Refused\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    client.write_all(answer.as_bytes())
 }
