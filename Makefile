@@ -12,9 +12,11 @@ BENCH_OUT ?= $(abspath $(TARGET))/bench
 BASE_TREE = $(abspath $(TARGET))/base
 PRODUCTS ?= 200000
 ROUNDS ?= 50
+TARGETS ?= manifest pointer liveness rows settings segment
+FUZZ_SECONDS ?= 60
 SIZES ?= 10000,30000,100000,300000,1000000
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish instructions wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish fuzz instructions wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +89,20 @@ bench-publish: ## measure updates: bytes, time until served, rollbacks, failures
 	$(CARGO) bench --workspace --locked --bench publishing -- --indexer $(abspath $(RELEASE))/indexer \
 		--products $(PRODUCTS) --rounds $(ROUNDS) --out $(BENCH_OUT)/publish
 
+fuzz: ## feed random bytes to everything that reads foreign ones: make fuzz TARGETS="segment rows" FUZZ_SECONDS=60
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	@rustup toolchain list | grep -q nightly || { echo "make fuzz: cargo-fuzz needs the nightly toolchain: rustup toolchain install nightly"; exit 1; }
+	$(CARGO) run --locked --bin indexer -- demo-catalogue --products 30 --out $(DEMO)-fuzz/shop
+	$(CARGO) run --locked --bin indexer -- build --catalogue $(DEMO)-fuzz/shop/catalogue.toml --out $(DEMO)-fuzz/built $(DEMO)-fuzz/shop/products.jsonl
+	@set -e; for target in manifest pointer liveness rows settings segment; do mkdir -p fuzz/corpus/$$target; done; \
+	cp $(DEMO)-fuzz/built/objects/* fuzz/corpus/segment/; cp $(DEMO)-fuzz/built/snapshots/*.json fuzz/corpus/manifest/; \
+	{ printf 0; head -3 $(DEMO)-fuzz/shop/products.jsonl; } > fuzz/corpus/rows/jsonl; \
+	printf '3<rss><channel><item><g:id>1</g:id><title>a &amp; b</title></item></channel></rss>' > fuzz/corpus/rows/rss; \
+	cp $(DEMO)-fuzz/shop/catalogue.toml fuzz/corpus/settings/; \
+	for target in $(TARGETS); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=400000 -rss_limit_mb=4096 -timeout=20; \
+	done
+
 instructions: ## count the instructions of each step, and fail where they grew by a tenth; RECORD=1 records them
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
 	$(MAKE) demo DEMO=$(DEMO)-10k DEMO_PRODUCTS=10000
@@ -98,4 +114,4 @@ wrk:
 
 clean: ## remove what was built
 	$(CARGO) clean
-	rm -rf $(DEMO) $(DEMO)-10k
+	rm -rf $(DEMO) $(DEMO)-10k $(DEMO)-fuzz
