@@ -1,6 +1,7 @@
 //! Moving channels without publishing: back to an older snapshot, held, resumed; and pinning regions.
 
 use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
 use snapshots::{ChannelName, Manifest, Pointer, ReadPointer, RegionName, SnapshotId, Store};
 
 use crate::bring::ensure_whole;
@@ -179,6 +180,7 @@ async fn finish(
 ) -> Result<Moved> {
     let mut moved = Moved { before: before.pointer.clone(), pointer, regions: Vec::new() };
     if !dry_run {
+        moved.pointer.announced_at = Timestamp::now();
         announce(&stores.home, channel, Some(&before), &moved.pointer).await?;
         moved.regions = stores.follow(channel, progress).await;
         stores.tell(channel, Some(moved.pointer.sequence), progress).await;

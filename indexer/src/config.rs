@@ -126,7 +126,8 @@ pub struct RowArgs {
     pub max_rejects: u64,
     #[command(flatten)]
     pub sql: SqlArgs,
-    /// Catalogue files (.jsonl, .csv, .tsv; plain, .gz or .zst), or - for standard input.
+    /// Catalogue files (.jsonl, .csv, .tsv, or .xml for Google Merchant feeds; plain, .gz or .zst), or - for standard
+    /// input.
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 }

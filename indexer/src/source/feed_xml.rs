@@ -1,156 +1,73 @@
-//! Items of RSS 2.0 and Atom 1.0, one at a time.
+//! Merchant feeds as RSS 2.0 and Atom 1.0: one item at a time.
 
-use std::cell::Cell;
-use std::io::{BufRead, BufReader, Read};
-use std::rc::Rc;
+use std::io::{BufReader, Read};
 
-use jiff::Timestamp;
-use quick_xml::escape::resolve_html5_entity;
-use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
-use serde_json::{Map, Value};
+use super::merchant::{FeedItem, FeedValue, Merchant, Standing, WITHHELD, attribute_name, is_secret};
+use super::xml::{Element, Piece, XmlReader};
+use super::{SourceError, SourceRow};
 
-use super::merchant;
-use super::{MAX_LINE_BYTES, Mapping, Row, SourceError, SourceRow};
+/// How many elements one item may have, at any depth.
+const MAX_ELEMENTS: usize = 5_000;
 
-/// Elements of an item, and how deep they lie.
-const MAX_ELEMENTS: usize = 2_000;
-const MAX_DEPTH: usize = 16;
-
-/// Counts lines, and fails when an item grows without end.
-struct CountedInput {
-    inner: BufReader<Box<dyn Read>>,
-    line: Rc<Cell<u64>>,
-    item_bytes: Rc<Cell<usize>>,
-}
-
-impl Read for CountedInput {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let available = self.fill_buf()?;
-        let count = available.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&available[..count]);
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-impl BufRead for CountedInput {
-    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        if self.item_bytes.get() > MAX_LINE_BYTES {
-            return Err(std::io::Error::other(format!("an item is longer than {MAX_LINE_BYTES} bytes")));
-        }
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, count: usize) {
-        let lines = self.inner.buffer().iter().take(count).filter(|byte| **byte == b'\n').count();
-        self.line.set(self.line.get() + lines as u64);
-        self.item_bytes.set(self.item_bytes.get() + count);
-        self.inner.consume(count);
-    }
-}
-
-/// The items of a feed as they come.
 pub struct FeedXml {
-    reader: Reader<CountedInput>,
-    line: Rc<Cell<u64>>,
-    item_bytes: Rc<Cell<usize>>,
-    mapping: Mapping,
-    now: Timestamp,
-    buffer: Vec<u8>,
-    /// The elements around the items that are open.
-    depth: usize,
-    is_over: bool,
+    xml: XmlReader,
+    merchant: Merchant,
+    /// What a product is called, once the first element has told.
+    item_name: Option<&'static str>,
+    ended: bool,
 }
 
 impl FeedXml {
-    pub fn new(input: BufReader<Box<dyn Read>>, mapping: Mapping, now: Timestamp) -> Self {
-        let (line, item_bytes) = (Rc::new(Cell::new(1)), Rc::new(Cell::new(0)));
-        let input = CountedInput { inner: input, line: line.clone(), item_bytes: item_bytes.clone() };
-        let mut reader = Reader::from_reader(input);
-        reader.config_mut().expand_empty_elements = true;
-        // Many feeds write a lone ampersand, which can mean nothing else.
-        reader.config_mut().allow_dangling_amp = true;
-        Self { reader, line, item_bytes, mapping, now, buffer: Vec::new(), depth: 0, is_over: false }
+    pub fn new(input: BufReader<Box<dyn Read>>, merchant: Merchant) -> Self {
+        Self { xml: XmlReader::new(input), merchant, item_name: None, ended: false }
     }
 
-    /// Reads on to the next item, and all of it; None at the end of the feed.
     fn next_item(&mut self) -> Result<Option<SourceRow>, SourceError> {
         loop {
-            self.item_bytes.set(0);
-            let (line, item_bytes) = (self.line.get(), self.item_bytes.clone());
-            self.buffer.clear();
-            let event = self.reader.read_event_into(&mut self.buffer).map_err(|error| fault(line, &error))?;
-            match event {
-                Event::Start(start) if is_item(&start) => {
-                    let line = self.line.get();
-                    item_bytes.set(0);
-                    return self.item(line).map(Some);
-                }
-                Event::Start(_) => {
-                    self.depth += 1;
-                    if self.depth > MAX_DEPTH {
-                        return Err(fault(line, &"elements lie too deep: is this a feed?"));
-                    }
-                }
-                Event::End(_) => self.depth = self.depth.saturating_sub(1),
-                Event::Decl(declaration) => check_encoding(line, &declaration)?,
-                Event::Eof if self.depth > 0 => return Err(fault(line, &"the feed ends in the middle")),
-                Event::Eof => return Ok(None),
-                _ => {}
+            self.xml.mark();
+            let line = self.xml.line();
+            match self.xml.piece()? {
+                Piece::End => return Ok(None),
+                Piece::Open(element) => match self.item_name {
+                    None => self.item_name = Some(self.item_name_in(&element.name)?),
+                    Some(item_name) if element.name == item_name => return self.item(line).map(Some),
+                    Some(_) => {}
+                },
+                Piece::Close | Piece::Text(_) | Piece::Other => {}
             }
+        }
+    }
+
+    /// A page that says why there is no feed must not pass for a feed without products.
+    fn item_name_in(&self, root: &str) -> Result<&'static str, SourceError> {
+        match root {
+            "rss" => Ok("item"),
+            "feed" => Ok("entry"),
+            other => Err(self.xml.fault(format!("is no feed: it begins with <{other}>, not with <rss> or <feed>"))),
         }
     }
 
     fn item(&mut self, line: u64) -> Result<SourceRow, SourceError> {
-        let mut item = Item::default();
-        let mut open: Vec<Element> = Vec::new();
+        let mut reader = ItemReader::default();
         loop {
-            self.buffer.clear();
-            let at = self.line.get();
-            match self.reader.read_event_into(&mut self.buffer).map_err(|error| fault(at, &error))? {
-                Event::Start(start) => {
-                    item.elements += 1;
-                    if open.len() >= MAX_DEPTH || item.elements > MAX_ELEMENTS {
-                        return Err(fault(at, &"an item has too many elements: is one of them not closed?"));
-                    }
-                    open.push(Element::new(&start));
-                }
-                Event::End(_) => match open.pop() {
-                    Some(element) => match open.last_mut() {
-                        Some(outer) => outer.take(element),
-                        None => item.take(element),
-                    },
-                    None => return Ok(self.finish(line, item)),
-                },
-                Event::Text(text) => item.add(open.last_mut(), text.xml10_content().map_err(|error| error.to_string())),
-                Event::CData(text) => {
-                    item.add(open.last_mut(), text.xml10_content().map_err(|error| error.to_string()));
-                }
-                Event::GeneralRef(reference) => {
-                    let name = reference.decode().map(|name| name.into_owned()).unwrap_or_default();
-                    let resolved = match reference.resolve_char_ref() {
-                        Ok(Some(letter)) => Ok(letter.to_string()),
-                        Ok(None) => resolve_html5_entity(&name).map(str::to_owned).ok_or(()),
-                        Err(_) => Err(()),
-                    };
-                    let resolved = resolved.map_err(|()| format!("'&{name};' is no letter that is known"));
-                    item.add(open.last_mut(), resolved);
-                }
-                Event::Eof => return Err(fault(at, &"the feed ends in the middle of an item")),
-                _ => {}
+            match self.xml.piece()? {
+                Piece::Open(element) => reader.open(element),
+                Piece::Text(text) => reader.text(text),
+                Piece::Close if reader.depth > 0 => reader.close(),
+                // The document cannot end in here: its elements would not be closed.
+                Piece::Close | Piece::End => break,
+                Piece::Other => {}
             }
         }
-    }
-
-    fn finish(&self, line: u64, item: Item) -> SourceRow {
-        let attributes = item.attributes();
-        let text = Value::Object(attributes.clone()).to_string();
-        let row = match item.fault {
-            Some(fault) => Err(fault),
-            None => merchant::row(attributes, &self.mapping, self.now),
+        let text = match reader.has_secret {
+            true => WITHHELD.to_owned(),
+            false => String::from_utf8_lossy(self.xml.raw()).into_owned(),
         };
-        SourceRow { line, text, row }
+        let row = match reader.fault {
+            Some(reason) => Err(reason),
+            None => self.merchant.row(reader.item),
+        };
+        Ok(SourceRow { line, text, row })
     }
 }
 
@@ -158,214 +75,251 @@ impl Iterator for FeedXml {
     type Item = Result<SourceRow, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
+        if self.ended {
             return None;
         }
-        let next = self.next_item().transpose();
-        self.is_over = !matches!(next, Some(Ok(_)));
-        next
+        let row = self.next_item();
+        self.ended = !matches!(row, Ok(Some(_)));
+        row.transpose()
     }
 }
 
-/// An element of an item, with what it says.
-struct Element {
-    name: String,
-    /// It has a namespace of its own: in a feed for merchants that is Google's, and counts more than RSS and Atom.
-    has_prefix: bool,
-    text: String,
-    inner: Map<String, Value>,
-}
-
-impl Element {
-    fn new(start: &BytesStart<'_>) -> Self {
-        let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
-        // Atom writes links as attributes.
-        let link = start.try_get_attribute("href").ok().flatten();
-        let link = link
-            .filter(|_| name == "link")
-            .and_then(|link| link.normalized_value(XmlVersion::Implicit1_0).ok().map(String::from));
-        Self {
-            has_prefix: start.name().prefix().is_some(),
-            name: merchant::plain_name(&name),
-            text: link.unwrap_or_default(),
-            inner: Map::new(),
-        }
-    }
-
-    fn take(&mut self, inner: Self) {
-        self.inner.insert(inner.name.clone(), inner.value());
-    }
-
-    fn value(self) -> Value {
-        match self.inner.is_empty() {
-            true => Value::String(self.text.trim().to_owned()),
-            false => Value::Object(self.inner),
-        }
-    }
-}
-
-/// An item as it is read.
+/// An item while it is read. Its elements are attributes, and theirs are sub-attributes.
 #[derive(Default)]
-struct Item {
-    /// Name, whether it has a prefix, and value.
-    values: Vec<(String, bool, Value)>,
+struct ItemReader {
+    item: FeedItem,
+    /// How many elements are open below the item.
+    depth: usize,
     elements: usize,
+    /// The attribute that is open.
+    name: String,
+    standing: Standing,
+    value: FeedValue,
+    /// The first thing that spoils the item.
     fault: Option<String>,
+    has_secret: bool,
 }
 
-impl Item {
-    fn take(&mut self, element: Element) {
-        let (name, has_prefix) = (element.name.clone(), element.has_prefix);
-        let value = element.value();
-        if value.as_str().is_none_or(|text| !text.is_empty()) {
-            self.values.push((name, has_prefix, value));
+impl ItemReader {
+    fn open(&mut self, element: Element) {
+        self.depth += 1;
+        self.elements += 1;
+        let name = attribute_name(&element.name);
+        self.has_secret |= is_secret(&name);
+        if self.elements > MAX_ELEMENTS {
+            self.spoil(format!("has more than {MAX_ELEMENTS} elements"));
+            return;
         }
+        match self.depth {
+            1 => {
+                self.name = name;
+                self.standing = element.standing;
+                self.value = FeedValue::default();
+                if let Some(href) = element.href {
+                    self.text(href);
+                }
+            }
+            2 => self.value.parts.push((name, String::new())),
+            _ => {}
+        }
+        // Words of two elements are not one word.
+        self.value.text.push(' ');
     }
 
-    /// What an item cannot be read for is told of it, and of no other.
-    fn add<T: AsRef<str>>(&mut self, element: Option<&mut Element>, text: Result<T, String>) {
-        match (text, element) {
-            (Ok(text), Some(element)) => element.text.push_str(text.as_ref()),
-            (Ok(_), None) => {}
-            (Err(fault), _) => drop(self.fault.get_or_insert(fault)),
-        }
-    }
-
-    /// The attributes by name, those that stand several times as lists.
-    fn attributes(&self) -> Row {
-        let mut row = Row::new();
-        for (name, has_prefix, value) in &self.values {
-            let is_shadowed = !has_prefix && self.values.iter().any(|(other, prefixed, _)| *prefixed && other == name);
-            if is_shadowed {
-                continue;
-            }
-            let value = match (name.as_str(), value) {
-                ("description", Value::String(text)) => Value::String(without_tags(text)),
-                (_, value) => value.clone(),
-            };
-            // Atom has these for what RSS calls a description.
-            let name = if matches!(name.as_str(), "summary" | "content") { "description" } else { name };
-            match row.get_mut(name) {
-                None => drop(row.insert(name.to_owned(), value)),
-                Some(Value::Array(values)) => values.push(value),
-                Some(one) => *one = Value::Array(vec![one.take(), value]),
-            }
-        }
-        row
-    }
-}
-
-/// A text without the marks of HTML, which feeds carry in their descriptions.
-fn without_tags(text: &str) -> String {
-    if !text.contains('<') {
-        return text.to_owned();
-    }
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('<') {
-        plain.push_str(before);
-        let is_tag = behind.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!'));
-        match behind.split_once('>').filter(|_| is_tag) {
-            Some((_, after)) => {
-                plain.push(' ');
-                rest = after;
-            }
-            None => {
-                plain.push('<');
-                rest = behind;
+    fn text(&mut self, text: Result<String, String>) {
+        match text {
+            Err(reason) if self.depth == 0 => self.spoil(reason),
+            Err(reason) => self.spoil(format!("{} {reason}", self.name)),
+            Ok(_) if self.depth == 0 => {}
+            Ok(text) => {
+                self.value.text.push_str(&text);
+                if let Some((_, part)) = self.value.parts.last_mut().filter(|_| self.depth > 1) {
+                    part.push_str(&text);
+                }
             }
         }
     }
-    plain.push_str(rest);
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
-}
 
-fn is_item(start: &BytesStart<'_>) -> bool {
-    matches!(start.local_name().as_ref(), b"item" | b"entry")
-}
-
-fn check_encoding(line: u64, declaration: &quick_xml::events::BytesDecl<'_>) -> Result<(), SourceError> {
-    let Some(Ok(encoding)) = declaration.encoding() else { return Ok(()) };
-    match encoding.eq_ignore_ascii_case(b"utf-8") || encoding.eq_ignore_ascii_case(b"us-ascii") {
-        true => Ok(()),
-        false => {
-            let name = String::from_utf8_lossy(&encoding);
-            Err(fault(line, &format!("is written in {name}, and only UTF-8 is read: convert it first")))
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.value.text.push(' ');
+        if self.depth > 0 {
+            return;
         }
+        let mut value = std::mem::take(&mut self.value);
+        if self.fault.is_some() {
+            return;
+        }
+        value.text = match value.parts.is_empty() {
+            true => value.text.trim().to_owned(),
+            false => value.text.split_whitespace().collect::<Vec<_>>().join(" "),
+        };
+        self.item.add(&self.name, self.standing, value);
     }
-}
 
-fn fault(line: u64, reason: &dyn std::fmt::Display) -> SourceError {
-    SourceError::Read { line, reason: reason.to_string() }
+    fn spoil(&mut self, reason: String) {
+        self.fault.get_or_insert(reason);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use serde_json::Value;
+
     use super::*;
+    use crate::source::{MAX_LINE_BYTES, Mapping};
 
-    fn read(xml: &str) -> Vec<Result<SourceRow, SourceError>> {
-        let input: Box<dyn Read> = Box::new(std::io::Cursor::new(xml.to_owned().into_bytes()));
-        let now = "2026-06-01T00:00:00Z".parse().expect("a time");
-        FeedXml::new(BufReader::with_capacity(16, input), Mapping::default(), now).collect()
+    fn read(xml: impl Into<Vec<u8>>) -> Vec<Result<SourceRow, SourceError>> {
+        let input: Box<dyn Read> = Box::new(Cursor::new(xml.into()));
+        let merchant = Merchant::new(Mapping::default(), "2026-03-01T12:00:00Z".parse().expect("a time"));
+        // So small that everything is cut somewhere.
+        FeedXml::new(BufReader::with_capacity(7, input), merchant).collect()
     }
 
-    fn first(xml: &str) -> Row {
-        read(xml).swap_remove(0).expect("an item").row.expect("a row")
+    fn rss(items: &str) -> String {
+        format!(
+            "<?xml version=\"1.0\"?>\n<rss xmlns:g=\"http://base.google.com/ns/1.0\"><channel><title>A shop</title>\n{items}</channel></rss>\n"
+        )
+    }
+
+    fn row_of(item: &str) -> Result<Value, String> {
+        let mut rows = read(rss(&format!("<item>{item}</item>")));
+        assert_eq!(rows.len(), 1, "{item}");
+        rows.remove(0).expect("a feed").row.map(Value::Object)
+    }
+
+    fn check(item: &str, expected: &str) {
+        let expected: Value = serde_json::from_str(expected).expect("JSON");
+        assert_eq!(row_of(item), Ok(expected), "{item}");
+    }
+
+    fn fault_of(xml: &str) -> String {
+        let rows = read(xml);
+        let faults: Vec<String> = rows.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+        assert_eq!(faults.len(), 1, "{xml}");
+        faults.concat()
     }
 
     #[test]
-    fn rss_and_atom_say_the_same() {
-        let fields = "<g:id>7</g:id><title>Lamp &amp; shade</title><g:price>15.00 USD</g:price>\
-                      <g:image_link>http://a/1.png</g:image_link><g:shipping><g:country>US</g:country></g:shipping>";
-        let rss = first(&format!(
-            "<?xml version=\"1.0\"?><rss xmlns:g=\"x\"><channel><title>Shop</title>\n<item>{fields}<link>http://a</link>\
-                      <description><![CDATA[<p>So <b>bright</b></p>]]></description></item></channel></rss>"
-        ));
-        let atom = first(&format!(
-            "<feed xmlns:g=\"x\"><title>Shop</title><entry><id>tag:7</id>{fields}<link href=\"http://a\"/>\
-                      <summary type=\"html\">&lt;p&gt;So bright&lt;/p&gt;</summary></entry></feed>"
-        ));
-        assert_eq!(rss["id"], "7");
-        assert_eq!((rss["title"].as_str(), rss["description"].as_str()), (Some("Lamp & shade"), Some("So bright")));
-        assert_eq!(rss["images"][0], "http://a/1.png");
-        let mut atom_description = atom.clone();
-        atom_description
-            .insert("description".into(), Value::String(without_tags(atom["description"].as_str().expect("text"))));
-        assert_eq!(rss, atom_description);
+    fn texts_are_read_however_they_are_written() {
+        check("<title>A &amp; B &#233;&#xE9;&eacute;&ndash;</title>", r#"{"title": "A & B ééé–"}"#);
+        check("<title><![CDATA[A & <B>]]> too</title>", r#"{"title": "A & <B> too"}"#);
+        check("<title>\n A <!-- not this --> lamp\n</title>", r#"{"title": "A  lamp"}"#);
+        check("<description>&lt;p&gt;Oak&amp;nbsp;lamp&lt;/p&gt;</description>", r#"{"description": "Oak lamp"}"#);
+        check("<description><p>Oak</p><p>lamp</p></description>", r#"{"description": "Oak lamp"}"#);
     }
 
     #[test]
-    fn entities_are_letters_and_unknown_ones_spoil_one_item() {
-        let rows = read(
-            "<rss><channel>\n<item><id>1</id><title>Caf&eacute; &#233; &#xE9; R&D</title></item>\n<item><id>2</id><title>&nonsense;</title></item>\n\
-                      <item><id>3</id><title>c</title></item></channel></rss>",
+    fn googles_elements_stand_above_plain_ones() {
+        check("<g:title>Told</g:title><title>Shown</title>", r#"{"title": "Told"}"#);
+        check("<title>Shown</title><g:title>Told</g:title>", r#"{"title": "Told"}"#);
+        check("<title>Shown</title><g:title></g:title>", r#"{"title": "Shown"}"#);
+        check(
+            "<x:title xmlns:x=\"http://base.google.com/ns/1.0\">Told</x:title><title>Shown</title>",
+            r#"{"title": "Told"}"#,
         );
-        let rows: Vec<SourceRow> = rows.into_iter().map(|row| row.expect("a readable feed")).collect();
-        assert_eq!(rows[0].row.as_ref().expect("a row")["title"], "Café é é R&D");
-        assert_eq!((rows[1].line, rows[1].row.as_ref().expect_err("no letter").contains("&nonsense;")), (3, true));
-        assert_eq!(rows[2].row.as_ref().expect("a row")["id"], "3");
+        check(
+            "<title>A</title><m:title xmlns:m=\"urn:media\">B</m:title><c:fabric>wool</c:fabric>",
+            r#"{"title": "A", "attributes": {"m:title": "B", "fabric": "wool"}}"#,
+        );
     }
 
     #[test]
-    fn what_is_cut_off_is_no_smaller_shop() {
-        let whole = "<rss><channel><item><id>1</id></item><item><id>2</id></item></channel></rss>";
-        assert_eq!(read(whole).len(), 2);
-        for end in 1..whole.len() {
-            let rows = read(&whole[..end]);
-            assert!(rows.last().is_none_or(Result::is_err), "cut at {end}");
-            assert!(!rows.is_empty(), "cut at {end}");
+    fn elements_of_elements_are_read() {
+        check(
+            "<g:product_detail><g:section_name>S</g:section_name><g:attribute_name>Socket</g:attribute_name>\
+             <g:attribute_value>E27</g:attribute_value></g:product_detail>\
+             <g:shipping><g:country>US</g:country></g:shipping><g:deal><g:x>1</g:x></g:deal>",
+            r#"{"attributes": {"Socket": "E27"}}"#,
+        );
+        check(
+            "<g:structured_title><g:digital_source_type>default</g:digital_source_type><g:content>Lamp</g:content>\
+             </g:structured_title>",
+            r#"{"title": "Lamp"}"#,
+        );
+    }
+
+    #[test]
+    fn atom_has_its_link_in_an_attribute() {
+        let xml = "<feed xmlns='http://www.w3.org/2005/Atom' xmlns:g='http://base.google.com/ns/1.0'><id>feed</id>\
+                   <entry><id>tag:1</id><g:id>1</g:id><link rel='self' href='https://no'/>\
+                   <link href='https://x/?a=1&amp;b=2'/><summary>Oak</summary></entry></feed>";
+        let mut rows = read(xml);
+        assert_eq!(rows.len(), 1);
+        let row = rows.remove(0).expect("a feed").row.map(Value::Object);
+        assert_eq!(row, Ok(serde_json::json!({"id": "1", "link": "https://x/?a=1&b=2", "description": "Oak"})));
+    }
+
+    #[test]
+    fn a_damaged_item_is_one_row_at_its_line() {
+        let damaged: [(&[u8], &str); 6] = [
+            (b"<g:title>A &made_up; B</g:title>", "title has '&made_up;'"),
+            (b"<title>Black & Decker</title>", "title has a bare '&'"),
+            (b"<link>https://x/?a=1&b=2</link>", "link has a bare '&'"),
+            (b"<title>\xe9</title>", "title is not UTF-8"),
+            (b"<title><![CDATA[\xe9]]></title>", "title is not UTF-8"),
+            (
+                b"<g:sale_price>1</g:sale_price><g:sale_price_effective_date>x</g:sale_price_effective_date>",
+                "sale_price_effective_date",
+            ),
+        ];
+        for (item, expected) in damaged {
+            let before = rss("<item><g:id>1</g:id></item>\n<item>").replace("</channel></rss>\n", "");
+            let after = b"</item>\n<item><g:id>2</g:id></item></channel></rss>";
+            let rows = read([before.as_bytes(), item, after].concat());
+            let rows: Vec<SourceRow> = rows.into_iter().map(|row| row.expect("a feed")).collect();
+            let lines: Vec<u64> = rows.iter().map(|row| row.line).collect();
+            assert_eq!(lines, [3, 4, 5], "{expected}");
+            assert!(rows[0].row.is_ok() && rows[2].row.is_ok(), "{expected}");
+            let fault = rows[1].row.as_ref().expect_err(expected);
+            assert!(fault.contains(expected), "{fault}");
+            assert!(rows[1].text.starts_with("<item><") && rows[1].text.ends_with("></item>"), "{}", rows[1].text);
         }
-        assert!(read("<rss><channel><item><id>1</title></item></channel></rss>")[0].is_err());
-        let latin = read("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><rss></rss>").swap_remove(0);
-        assert!(latin.is_err_and(|error| error.to_string().contains("only UTF-8")));
-        let endless = format!("<rss><channel><item><title>{}", "x".repeat(MAX_LINE_BYTES + 100_000));
-        assert!(read(&endless)[0].as_ref().is_err_and(|error| error.to_string().contains("longer than")));
     }
 
     #[test]
-    fn tags_go_and_signs_stay() {
-        assert_eq!(without_tags("<p>a</p><br/>b &lt; c"), "a b &lt; c");
-        assert_eq!(without_tags("5 < 6 and <b>7</b> > 6"), "5 < 6 and 7 > 6");
-        assert_eq!(without_tags("plain\ntext"), "plain\ntext");
+    fn what_only_google_may_know_is_shown_nowhere() {
+        let secret = "<g:id>1</g:id><g:cost_of_goods_sold>7.77</g:cost_of_goods_sold><title>&made_up;</title>";
+        let rows = read(rss(&format!("<item>{secret}</item>")));
+        let row = rows.into_iter().next().expect("a row").expect("a feed");
+        assert!(row.row.is_err());
+        assert!(!row.text.contains("7.77"), "{}", row.text);
+    }
+
+    #[test]
+    fn what_is_ill_formed_ends_the_reading() {
+        let check = |xml: &str, expected: &str| {
+            let fault = fault_of(xml);
+            assert!(fault.contains(expected), "{xml}: {fault}");
+        };
+        let whole = rss("<item><g:id>1</g:id></item>\n<item><g:id>2</g:id></item>");
+        assert!(read(whole.as_str()).iter().all(Result::is_ok));
+        // Wherever the last element is cut off, the reading fails and does not end.
+        for length in 1..whole.trim_end().len() {
+            let rows = read(&whole.as_bytes()[..length]);
+            assert!(rows.last().is_some_and(Result::is_err), "{}", &whole[..length]);
+        }
+        check(&rss("<item><g:id>1</g:title></item>"), "line 3: ");
+        check(&rss("</item>"), "line 3: ");
+        check("<html><body>Not found</body></html>", "is no feed: it begins with <html>");
+        check(&format!("{whole}<rss/>"), "behind the end");
+        check(&format!("{whole}more"), "text outside");
+        check("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><rss/>", "is written in ISO-8859-1");
+    }
+
+    #[test]
+    fn everything_has_a_bound() {
+        let deep = rss(&format!("<item>{}", "<a>".repeat(1_000)));
+        assert!(fault_of(&deep).contains("inside of each other"));
+        let long = rss(&format!("<item><title>{}</title></item>", "x".repeat(MAX_LINE_BYTES)));
+        assert!(fault_of(&long).contains("is longer than"));
+        let many = "<a>1</a>".repeat(MAX_ELEMENTS + 1);
+        assert_eq!(row_of(&many), Err(format!("has more than {MAX_ELEMENTS} elements")));
+        // Entities that the document declares are not followed.
+        let declared = format!("<!DOCTYPE rss [<!ENTITY a \"b\">]>{}", &rss("<item><title>&a;</title></item>")[21..]);
+        let row = read(declared.as_str()).remove(0).expect("a feed").row;
+        assert!(row.expect_err("an entity").contains("'&a;'"));
     }
 }

@@ -107,11 +107,6 @@ impl Mapping {
         Ok(())
     }
 
-    /// Whether a column is mapped.
-    pub fn maps(&self, column: &str) -> bool {
-        self.columns.contains_key(column)
-    }
-
     /// The mapped columns that no row had.
     pub fn unused(&self) -> Vec<String> {
         self.unused.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -130,21 +125,27 @@ impl Mapping {
         }
     }
 
+    /// Whether a column of this name is mapped.
+    pub(super) fn has_column(&self, name: &str) -> bool {
+        self.columns.contains_key(name)
+    }
+
     /// Renames the values of a row to the fields they are for. An object of attributes is looked into as well: its
     /// entries are named `attributes.NAME`, in a mapping as in the name of a column. What is mapped stands above a
     /// column that merely has the field's name.
     pub fn apply(&self, row: Row) -> Row {
+        self.apply_over(row, Row::new())
+    }
+
+    /// Like [`Self::apply`], for a source that knows by itself what some of its columns are: `fields` have their names
+    /// already, and what comes of `row` stands above them.
+    pub(super) fn apply_over(&self, row: Row, fields: Row) -> Row {
         let mut mapped = Row::new();
         let mut attributes = Row::new();
-        let mut named = Vec::new();
-        for (name, value) in row {
-            match (name.as_str(), value) {
-                ("attributes", Value::Object(entries)) => {
-                    named.extend(entries.into_iter().map(|(entry, value)| (format!("attributes.{entry}"), value)));
-                }
-                (_, value) => named.push((name, value)),
-            }
+        for (name, value) in flattened(fields) {
+            self.put(name, value, &mut mapped, &mut attributes);
         }
+        let mut named = flattened(row);
         let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
         if !unused.is_empty() {
             unused.retain(|column| named.iter().all(|(name, _)| name != column));
@@ -177,6 +178,20 @@ impl Mapping {
             None => drop(mapped.insert(target, value)),
         }
     }
+}
+
+/// The values of a row, and those of its attributes as `attributes.NAME`.
+fn flattened(row: Row) -> Vec<(String, Value)> {
+    let mut named = Vec::new();
+    for (name, value) in row {
+        match (name.as_str(), value) {
+            ("attributes", Value::Object(entries)) => {
+                named.extend(entries.into_iter().map(|(entry, value)| (format!("attributes.{entry}"), value)));
+            }
+            (_, value) => named.push((name, value)),
+        }
+    }
+    named
 }
 
 /// Whether a field takes several values.
@@ -217,6 +232,18 @@ mod tests {
         }
         // Without a mapping too, the name says that it is an attribute.
         assert_eq!(Mapping::default().apply(row(r#"{"attributes.x": 1}"#)), row(r#"{"attributes": {"x": 1}}"#));
+    }
+
+    #[test]
+    fn what_is_mapped_stands_above_what_a_source_knows() {
+        let mut mapping = Mapping::from_toml("list_separator = \"|\"").expect("a mapping");
+        mapping.add("price=attributes.old").expect("a mapping");
+        mapping.add("name=title").expect("a mapping");
+        let fields = row(r#"{"price": "2", "title": "Known", "attributes": {"old": "1", "size": "S|M"}}"#);
+        let mapped = mapping.apply_over(row(r#"{"price": "3", "name": "Mapped"}"#), fields);
+        let expected = row(r#"{"price": "2", "title": "Mapped", "attributes": {"old": "3", "size": ["S", "M"]}}"#);
+        assert_eq!(mapped, expected);
+        assert!(mapping.has_column("price") && !mapping.has_column("title"));
     }
 
     #[test]

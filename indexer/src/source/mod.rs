@@ -1,14 +1,16 @@
 //! Rows of a catalogue, whatever they are written in.
 
+mod entities;
 mod feed_xml;
 mod json_lines;
 mod mapping;
 mod merchant;
 mod separated;
 mod sql;
+mod xml;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +21,7 @@ use thiserror::Error;
 pub use feed_xml::FeedXml;
 pub use json_lines::JsonLines;
 pub use mapping::{Mapping, MappingError};
+pub use merchant::Merchant;
 pub use separated::Separated;
 pub use sql::SqlQuery;
 
@@ -79,13 +82,16 @@ pub enum Format {
     Csv,
     /// Columns separated by tabs, the first row names them.
     Tsv,
-    /// A Google Merchant feed: RSS, Atom, or columns separated by tabs.
+    /// A Google Merchant feed: TSV, RSS 2.0 or Atom 1.0.
     Google,
 }
 
+/// The rows of an input.
+type Rows = Box<dyn Iterator<Item = Result<SourceRow, SourceError>>>;
+
 /// An input that is read once, row by row.
 pub struct Source {
-    rows: Box<dyn Iterator<Item = Result<SourceRow, SourceError>>>,
+    rows: Rows,
     progress: Arc<AtomicU64>,
     size_bytes: Option<u64>,
 }
@@ -102,7 +108,8 @@ impl Source {
             Some(format) => format,
             None if from_stdin => Format::Jsonl,
             None => {
-                let reason = "its name ends in none of .jsonl, .ndjson, .csv, .tsv and .xml (with .gz or .zst or not); give --format";
+                let reason = "its name ends in none of .jsonl, .ndjson, .csv, .tsv, .xml, .rss and .atom \
+                              (with .gz or .zst or not); give --format";
                 return Err(SourceError::Unknown { path: path.to_owned(), reason: reason.to_owned() });
             }
         };
@@ -117,15 +124,12 @@ impl Source {
         };
         let progress = Arc::new(AtomicU64::new(0));
         let counted = CountedRead { inner: input, count: progress.clone() };
-        let mut text = decompress(counted).map_err(open_error)?;
-        let rows: Box<dyn Iterator<Item = _>> = match format {
+        let text = decompress(counted).map_err(open_error)?;
+        let rows: Rows = match format {
             Format::Jsonl => Box::new(JsonLines::new(text, mapping)),
             Format::Csv => Box::new(Separated::new(text, b',', mapping)?),
             Format::Tsv => Box::new(Separated::new(text, b'\t', mapping)?),
-            Format::Google if is_xml(&mut text).map_err(open_error)? => {
-                Box::new(FeedXml::new(text, mapping, Timestamp::now()))
-            }
-            Format::Google => Box::new(Separated::feed(text, mapping, Timestamp::now())?),
+            Format::Google => feed(text, path, Merchant::new(mapping, Timestamp::now()))?,
         };
         Ok(Self { rows, progress, size_bytes })
     }
@@ -182,13 +186,6 @@ fn format_of(path: &Path) -> Option<Format> {
     }
 }
 
-/// Whether a feed is XML: its first letter that is no space says so.
-fn is_xml(text: &mut BufReader<Box<dyn Read>>) -> io::Result<bool> {
-    let start = text.fill_buf()?;
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
-    Ok(start.trim_ascii_start().first() == Some(&b'<'))
-}
-
 /// Undoes gzip or zstd where the first bytes announce them.
 fn decompress(mut input: impl Read + 'static) -> io::Result<BufReader<Box<dyn Read>>> {
     let mut start = Vec::new();
@@ -200,6 +197,30 @@ fn decompress(mut input: impl Read + 'static) -> io::Result<BufReader<Box<dyn Re
         _ => Box::new(all),
     };
     Ok(BufReader::with_capacity(256 * 1024, text))
+}
+
+/// How much of a feed is looked at to tell XML from TSV.
+const SNIFF_BYTES: u64 = 1024;
+
+/// A merchant feed: what begins with `<` is XML.
+fn feed(mut input: BufReader<Box<dyn Read>>, path: &Path, merchant: Merchant) -> Result<Rows, SourceError> {
+    let mut start = Vec::new();
+    let read = input.by_ref().take(SNIFF_BYTES).read_to_end(&mut start);
+    read.map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
+    let unknown = |reason: &str| SourceError::Unknown { path: path.to_owned(), reason: reason.to_owned() };
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        return Err(unknown("is UTF-16, and only UTF-8 is read"));
+    }
+    let shown = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
+    let first = shown.iter().find(|byte| !byte.is_ascii_whitespace()).copied();
+    let all: Box<dyn Read> = Box::new(io::Cursor::new(start).chain(input));
+    let all = BufReader::with_capacity(256 * 1024, all);
+    match first {
+        Some(b'<') => Ok(Box::new(FeedXml::new(all, merchant))),
+        Some(_) => Ok(Box::new(Separated::of_merchant(all, merchant)?)),
+        // An empty file is what is left of a feed that could not be written.
+        None => Err(unknown("is empty: a feed has at least the names of its columns")),
+    }
 }
 
 struct CountedRead<R> {

@@ -4,22 +4,25 @@ use std::cell::Cell;
 use std::io::{BufReader, Read};
 use std::rc::Rc;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
-use super::merchant;
-use super::{MAX_LINE_BYTES, Mapping, Row, SourceError, SourceRow};
+use super::merchant::{FeedItem, WITHHELD, add_cell, attribute_name, is_secret};
+use super::{MAX_LINE_BYTES, Mapping, Merchant, Row, SourceError, SourceRow};
 
 pub struct Separated {
     reader: csv::Reader<BoundedRead>,
     /// What was read since the last row began.
     unread_bytes: Rc<Cell<usize>>,
     columns: csv::StringRecord,
-    mapping: Mapping,
+    naming: Naming,
     separator: u8,
-    /// In a feed for merchants: the moment at which its prices hold.
-    feed_at: Option<Timestamp>,
     record: csv::ByteRecord,
+}
+
+/// Who knows what the columns are.
+enum Naming {
+    Columns(Mapping),
+    Merchant(Merchant),
 }
 
 /// Fails when a row grows without end: a quote that is never closed would swallow the rest of the file.
@@ -44,12 +47,18 @@ impl Separated {
     /// # Errors
     /// When the first row cannot be read, or the mapping names a column that is not there.
     pub fn new(input: BufReader<Box<dyn Read>>, separator: u8, mapping: Mapping) -> Result<Self, SourceError> {
-        let separated = Self::open(input, separator)?;
-        mapping.check_columns(separated.columns.iter())?;
-        Ok(Self { mapping, ..separated })
+        Self::open(input, separator, Naming::Columns(mapping))
     }
 
-    fn open(input: BufReader<Box<dyn Read>>, separator: u8) -> Result<Self, SourceError> {
+    /// A merchant feed as a TSV. A quote in the middle of a cell is one of its letters, which many feeds rely on.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_merchant(input: BufReader<Box<dyn Read>>, merchant: Merchant) -> Result<Self, SourceError> {
+        Self::open(input, b'\t', Naming::Merchant(merchant))
+    }
+
+    fn open(input: BufReader<Box<dyn Read>>, separator: u8, naming: Naming) -> Result<Self, SourceError> {
         let unread_bytes = Rc::new(Cell::new(0));
         let input = BoundedRead { inner: input, unread_bytes: unread_bytes.clone() };
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(input);
@@ -59,36 +68,47 @@ impl Separated {
             let rest = columns.iter().skip(1);
             columns = std::iter::once(first).chain(rest).collect();
         }
-        let (mapping, record) = (Mapping::default(), csv::ByteRecord::new());
-        Ok(Self { reader, unread_bytes, columns, mapping, separator, feed_at: None, record })
-    }
-
-    /// A Google Merchant feed in columns, whose names may be written in several ways.
-    ///
-    /// # Errors
-    /// As [`Separated::new`].
-    pub fn feed(input: BufReader<Box<dyn Read>>, mapping: Mapping, now: Timestamp) -> Result<Self, SourceError> {
-        let mut feed = Self::open(input, b'\t')?;
-        feed.columns = feed.columns.iter().map(merchant::plain_name).collect();
-        mapping.check_columns(feed.columns.iter())?;
-        Ok(Self { mapping, feed_at: Some(now), ..feed })
+        let mapping = match &naming {
+            Naming::Columns(mapping) => mapping,
+            Naming::Merchant(merchant) => {
+                columns = columns.iter().map(attribute_name).collect();
+                merchant.mapping()
+            }
+        };
+        mapping.check_columns(columns.iter())?;
+        Ok(Self { reader, unread_bytes, columns, naming, separator, record: csv::ByteRecord::new() })
     }
 
     fn row(&self) -> Result<Row, String> {
         if self.record.len() != self.columns.len() {
             return Err(format!("has {} columns, the first row has {}", self.record.len(), self.columns.len()));
         }
-        let mut row = Row::new();
+        let mut cells = Vec::with_capacity(self.columns.len());
         for (name, value) in self.columns.iter().zip(&self.record) {
             let value = std::str::from_utf8(value).map_err(|_| format!("column '{name}' is not UTF-8"))?;
             if !value.is_empty() {
-                row.insert(name.to_owned(), Value::String(value.to_owned()));
+                cells.push((name, value));
             }
         }
-        match self.feed_at {
-            Some(now) => merchant::row(row, &self.mapping, now),
-            None => Ok(self.mapping.apply(row)),
+        match &self.naming {
+            Naming::Columns(mapping) => {
+                let row = cells.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())));
+                Ok(mapping.apply(row.collect()))
+            }
+            Naming::Merchant(merchant) => {
+                let mut item = FeedItem::default();
+                cells.into_iter().for_each(|(name, value)| add_cell(&mut item, name, value));
+                merchant.row(item)
+            }
         }
+    }
+
+    fn text(&self) -> String {
+        if matches!(self.naming, Naming::Merchant(_)) && self.columns.iter().any(is_secret) {
+            return WITHHELD.to_owned();
+        }
+        let cells = self.record.iter().map(String::from_utf8_lossy);
+        cells.collect::<Vec<_>>().join(&char::from(self.separator).to_string())
     }
 }
 
@@ -109,9 +129,7 @@ impl Iterator for Separated {
                     let reason = format!("a row begins here and runs over {lines} lines: is a quote not closed?");
                     return Some(Err(SourceError::Read { line, reason }));
                 }
-                let cells = self.record.iter().map(String::from_utf8_lossy);
-                let text = cells.collect::<Vec<_>>().join(&char::from(self.separator).to_string());
-                Some(Ok(SourceRow { line, text, row }))
+                Some(Ok(SourceRow { line, text: self.text(), row }))
             }
             Err(error) => {
                 let line = error.position().map_or(started, csv::Position::line);

@@ -1,78 +1,247 @@
-//! Google Merchant feeds: TSV, RSS and Atom of the same products give the same snapshot.
+//! Google Merchant feeds: the same products however they are written, and nothing less of them unnoticed.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
+
+use indexer::source::{FeedXml, Format, Mapping, Merchant, Row, Source};
+use serde_json::Value;
 
 use crate::command::{SETTINGS, fails, json};
 
-fn items() -> Vec<(String, String, String)> {
-    (0..40).map(|n| (format!("sku {n}"), format!("Lamp & \"shade\" {n}"), format!("{n}.50 USD"))).collect()
+const TSV: &str = "\u{feff}ID\tTitle\tdescription\tlink\timage link\tadditional_image_link\tavailability\tprice\tsale_price\tbrand\tgtin\tMPN\tproduct_type\tcolor\tcost_of_goods_sold\n\
+    1\t19\" Rack & \"more\"\tOak\thttps://x/1\thttps://i/1.png\thttps://i/a,b.png,https://i/c.png\tin stock\t15.00 USD\t12.00 USD\tAcme\t123,456\tM-1\tHome > Racks\tblack/oak\t7.77 USD\n\
+    2\tLamp\t\thttps://x/2?a=1&b=2\t\t\tOut_of_stock\t3.00 USD\t\t\t\t\t\t\t\n";
+
+const RSS: &str = r#"<?xml version="1.0" encoding="utf-8"?>
+<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><title>A shop</title><link>https://x</link>
+<item><g:id>1</g:id><title>19" Rack &amp; "more"</title><description>&lt;p&gt;Oak&lt;/p&gt;</description>
+  <link>https://x/1</link><g:image_link>https://i/1.png</g:image_link>
+  <g:additional_image_link>https://i/a,b.png</g:additional_image_link>
+  <g:additional_image_link>https://i/c.png</g:additional_image_link>
+  <g:availability>in_stock</g:availability><g:price>15.00 USD</g:price><g:sale_price>12.00 USD</g:sale_price>
+  <g:brand>Acme</g:brand><g:gtin>123</g:gtin><g:gtin>456</g:gtin><g:mpn>M-1</g:mpn>
+  <g:product_type>Home &gt; Racks</g:product_type><g:color>black/oak</g:color>
+  <g:cost_of_goods_sold>7.77 USD</g:cost_of_goods_sold></item>
+<item><g:id>2</g:id><title><![CDATA[Lamp]]></title><link>https://x/2?a=1&amp;b=2</link>
+  <g:availability>out of stock</g:availability><g:price>3.00 USD</g:price></item>
+</channel></rss>
+"#;
+
+const ATOM: &str = r#"
+<feed xmlns="http://www.w3.org/2005/Atom" xmlns:s="http://base.google.com/ns/1.0"><title>A shop</title><id>shop</id>
+<entry><id>tag:x,1</id><s:id>1</s:id><title>19" Rack &#38; "more"</title><summary>Oak</summary>
+  <link href="https://x/1"/><s:image_link>https://i/1.png</s:image_link>
+  <s:additional_image_link>https://i/a,b.png</s:additional_image_link>
+  <s:additional_image_link>https://i/c.png</s:additional_image_link>
+  <s:availability>In Stock</s:availability><s:price>15.00 USD</s:price><s:sale_price>12.00 USD</s:sale_price>
+  <s:brand>Acme</s:brand><s:gtin>123</s:gtin><s:gtin>456</s:gtin><s:mpn>M-1</s:mpn>
+  <s:product_type>Home &gt; Racks</s:product_type><s:color>black/oak</s:color></entry>
+<entry><id>2</id><title>Lamp</title><link rel="alternate" href="https://x/2?a=1&amp;b=2"/>
+  <s:availability>out of stock</s:availability><s:price>3.00 USD</s:price></entry>
+</feed>
+"#;
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("catalogue.toml"), SETTINGS).expect("settings");
+    folder
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+fn build(folder: &Path, input: &str, flags: &[&str]) -> Value {
+    json(folder, &[&["build", "--catalogue", "catalogue.toml", "--out", "out", "--strict"], flags, &[input]].concat())
 }
 
-fn elements() -> Vec<String> {
-    let element = |(id, title, price): &(String, String, String)| {
-        format!(
-            "<g:id>{id}</g:id><g:title>{}</g:title><g:price>{price}</g:price><g:availability>in stock</g:availability>\
-             <g:gtin>4006381333931</g:gtin><g:color>red/blue</g:color><g:product_type>Home &gt; Light</g:product_type>\
-             <g:cost_of_goods_sold>1.00 USD</g:cost_of_goods_sold>",
-            escaped(title)
-        )
-    };
-    items().iter().map(element).collect()
+fn gzip(text: &str) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).expect("gzip");
+    gzip.finish().expect("gzip")
 }
 
-fn write(path: &Path) {
-    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
-    let rss: String = elements().iter().map(|item| format!("<item>{item}</item>\n")).collect();
-    let rss = format!(
-        "<?xml version=\"1.0\"?>\n<rss xmlns:g=\"http://base.google.com/ns/1.0\"><channel><title>Shop</title>{rss}</channel></rss>"
-    );
-    fs::write(path.join("feed.xml"), &rss).expect("a feed");
-    let file = fs::File::create(path.join("feed.rss.gz")).expect("a file");
-    let mut gz = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-    gz.write_all(rss.as_bytes()).and_then(|()| gz.finish().map(drop)).expect("a packed feed");
-    fs::write(path.join("cut.xml"), &rss[..rss.len() - 40]).expect("a feed that is cut off");
-    let atom: String = elements().iter().map(|item| format!("<entry>{item}</entry>\n")).collect();
-    fs::write(path.join("feed.atom"), format!("<feed xmlns:g=\"http://base.google.com/ns/1.0\">{atom}</feed>"))
-        .expect("a feed");
-    let mut tsv = "id\ttitle\tprice\tavailability\tgtin\tColor\tproduct type\tcost_of_goods_sold\n".to_owned();
-    for (id, title, price) in items() {
-        tsv += &format!("{id}\t{title}\t{price}\tin stock\t4006381333931\tred/blue\tHome > Light\t1.00 USD\n");
-    }
-    fs::write(path.join("feed.txt"), tsv).expect("a feed");
+fn rows(path: &Path, format: Option<Format>) -> Vec<Row> {
+    let source = Source::open(path, format, Mapping::default()).expect("a feed");
+    source.map(|row| row.expect("a feed").row.expect("a row")).collect()
 }
 
 #[test]
-fn every_kind_of_feed_gives_the_same_products() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+fn a_feed_is_the_same_in_every_format() {
+    let folder = folder();
     let path = folder.path();
-    write(path);
-    let build = |feed: &str| {
-        let args = ["build", "--catalogue", "catalogue.toml", "--out", feed, "--strict"];
-        let format = if feed.ends_with("txt") { &["--format", "google"][..] } else { &[] };
-        let out = format!("built-{feed}");
-        let args: Vec<&str> = args
-            .into_iter()
-            .map(|arg| if arg == feed { out.as_str() } else { arg })
-            .chain(format.iter().copied())
-            .collect();
-        json(path, &[&args[..], &[feed]].concat())
-    };
-    let rss = build("feed.xml");
-    assert_eq!(rss["product_count"], 40);
-    for feed in ["feed.rss.gz", "feed.atom", "feed.txt"] {
-        assert_eq!(build(feed)["objects"], rss["objects"], "{feed} is the same to the byte");
+    let expected = serde_json::json!([
+        {"id": "1", "title": "19\" Rack & \"more\"", "description": "Oak", "link": "https://x/1", "brand": "Acme",
+         "images": ["https://i/1.png", "https://i/a,b.png", "https://i/c.png"], "price": "12.00 USD",
+         "list_price": "15.00 USD", "gtins": ["123", "456"], "sku": "M-1", "category": ["Home", "Racks"],
+         "attributes": {"mpn": "M-1", "color": ["black", "oak"]}},
+        {"id": "2", "title": "Lamp", "link": "https://x/2?a=1&b=2", "price": "3.00 USD"},
+    ]);
+    let files = [("feed.tsv", TSV), ("feed.xml", RSS), ("feed.atom", ATOM)];
+    let mut objects = Vec::new();
+    for (name, text) in files {
+        fs::write(path.join(name), text).expect("a feed");
+        let packed = format!("{name}.gz");
+        fs::write(path.join(&packed), gzip(text)).expect("a feed");
+        let format = name.ends_with(".tsv").then_some(Format::Google);
+        for name in [name, &packed] {
+            let mut rows: Vec<Value> = rows(&path.join(name), format).into_iter().map(Value::Object).collect();
+            // It is spelled in many ways, and read by what makes a product of a row.
+            for row in &mut rows {
+                row.as_object_mut().expect("an object").remove("availability").expect("an availability");
+            }
+            assert_eq!(Value::Array(rows), expected, "{name}");
+            let built = build(path, name, &["--format", "google"]);
+            assert_eq!(built["product_count"], 2, "{name}");
+            objects.push(built["objects"].clone());
+        }
     }
-    let whole = fs::read(path.join("built-feed.xml/objects").join(rss["objects"][1].as_str().expect("a digest")))
-        .expect("a segment");
-    let has = |text: &str| whole.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(has("Home") && !has("1.00 USD") && !has("cost_of_goods_sold"), "the merchant's secrets go nowhere");
-    let refused = fails(path, &["build", "--catalogue", "catalogue.toml", "--out", "cut", "cut.xml"]);
-    assert!(refused.contains("cut.xml") && refused.contains("line"), "{refused}");
-    assert!(!path.join("cut/snapshots").exists(), "a feed that is cut off is no smaller shop");
+    assert!(objects.iter().all(|other| *other == objects[0]), "{objects:?}");
+}
+
+#[test]
+fn a_tsv_is_a_merchant_feed_only_where_that_is_said() {
+    let folder = folder();
+    fs::write(folder.path().join("rows.tsv"), "id\ttitle\timage_link\n1\tLamp\thttps://i/1.png\n").expect("rows");
+    let path = folder.path().join("rows.tsv");
+    assert!(rows(&path, None)[0].contains_key("image_link"));
+    assert!(rows(&path, Some(Format::Google))[0].contains_key("images"));
+}
+
+#[test]
+fn a_mapping_uses_the_names_of_the_feed() {
+    let folder = folder();
+    let path = folder.path();
+    fs::write(path.join("feed.tsv"), TSV).expect("a feed");
+    fs::write(path.join("feed.xml"), RSS).expect("a feed");
+    let flags = ["--format", "google", "--map", "mpn=ignore", "--map", "image_link=attributes.picture"];
+    let mapped = build(path, "feed.xml", &flags);
+    assert_eq!(mapped["objects"], build(path, "feed.tsv", &flags)["objects"]);
+    assert_ne!(mapped["objects"], build(path, "feed.xml", &[])["objects"]);
+    let told = fails(
+        path,
+        &[
+            "build",
+            "--catalogue",
+            "catalogue.toml",
+            "--out",
+            "out",
+            "--format",
+            "google",
+            "--map",
+            "nme=title",
+            "feed.tsv",
+        ],
+    );
+    assert!(told.contains("column 'nme' is not in the input, which has id, title"), "{told}");
+}
+
+#[test]
+fn a_sale_is_on_while_its_interval_lasts() {
+    let folder = folder();
+    let item = |id: &str, interval: &str| {
+        format!(
+            "<item><g:id>{id}</g:id><title>x</title><g:price>15.00 USD</g:price><g:sale_price>12.00 USD</g:sale_price>\
+             <g:sale_price_effective_date>{interval}</g:sale_price_effective_date></item>"
+        )
+    };
+    let past = item("1", "2001-02-24T11:07+0100/2001-03-01T23:07+0100");
+    let lasting = item("2", "2001-02-24T11:07+0100/2999-03-01T23:07+0100");
+    let text = format!("<rss xmlns:g=\"http://base.google.com/ns/1.0\"><channel>{past}{lasting}</channel></rss>");
+    fs::write(folder.path().join("feed.xml"), text).expect("a feed");
+    let rows = rows(&folder.path().join("feed.xml"), None);
+    let prices: Vec<_> = rows.iter().map(|row| (row.get("price"), row.get("list_price"))).collect();
+    let (regular, sale) = (serde_json::json!("15.00 USD"), serde_json::json!("12.00 USD"));
+    assert_eq!(prices, [(Some(&regular), None), (Some(&sale), Some(&regular))]);
+}
+
+#[test]
+fn a_damaged_item_is_set_aside_without_what_is_secret() {
+    let folder = folder();
+    let path = folder.path();
+    fs::write(path.join("catalogue.toml"), "name = \"shop\"\ncurrency = \"USD\"\n").expect("settings");
+    fs::write(path.join("feed.xml"), RSS.replace("Rack &amp;", "Rack &amp; &made_up;")).expect("a feed");
+    fs::write(path.join("feed.tsv"), TSV.replace("\t7.77 USD", "\t7.77 USD\tmore")).expect("a feed");
+    for (name, line) in [("feed.xml", 3), ("feed.tsv", 2)] {
+        let arguments = ["build", "--catalogue", "catalogue.toml", "--out", "out", "--format", "google", name];
+        let built = json(path, &arguments);
+        assert_eq!((&built["product_count"], &built["rows_rejected"]), (&1.into(), &1.into()), "{name}");
+        let rejects = fs::read_to_string(path.join("rejects.jsonl")).expect("the rejects");
+        let reject: Value = serde_json::from_str(rejects.trim()).expect("one JSON line");
+        assert_eq!(reject["line"], line, "{reject}");
+        assert_eq!(reject["field"], "row", "{reject}");
+        assert!(!rejects.contains("7.77"), "{rejects}");
+    }
+}
+
+#[test]
+fn a_feed_that_is_cut_off_or_is_none_fails_the_build() {
+    let folder = folder();
+    let path = folder.path();
+    let check = |name: &str, bytes: &[u8], expected: &str| {
+        fs::write(path.join(name), bytes).expect("a feed");
+        // Beside a feed that is whole, which alone would be a smaller shop.
+        fs::write(path.join("whole.xml"), RSS.replace("<g:id>", "<g:id>whole-")).expect("a feed");
+        let arguments = ["build", "--catalogue", "catalogue.toml", "--out", "out", "whole.xml", name];
+        let told = fails(path, &arguments);
+        assert!(told.contains(name) && told.contains(expected), "{told}");
+        assert!(
+            !path.join("out/snapshots").exists() || fs::read_dir(path.join("out/snapshots")).expect("it").count() == 0
+        );
+    };
+    let second = RSS.rfind("<item>").expect("a second item");
+    check("cut.xml", &RSS.as_bytes()[..second], "is the file cut off?");
+    check("cut.xml", &RSS.as_bytes()[..second + 20], "line 11: ");
+    let packed = gzip(RSS);
+    check("cut.xml.gz", &packed[..packed.len() - 20], "cut.xml.gz");
+    check("page.xml", b"<html><head></head></html>", "is no feed: it begins with <html>");
+    check("latin.xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><rss/>", "ISO-8859-1");
+    check("wide.xml", b"\xff\xfe<\0r\0s\0s\0", "UTF-16");
+    check("empty.xml", b"\n", "is empty");
+}
+
+/// Items without end, and an end: a feed that is never in memory as a whole.
+struct LongFeed {
+    items: u64,
+    next: u64,
+    pending: Vec<u8>,
+}
+
+impl Read for LongFeed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.pending.is_empty() && self.next <= self.items {
+            self.pending = match self.next == self.items {
+                true => b"</channel></rss>".to_vec(),
+                false => {
+                    let text = "oak and steel ".repeat(70);
+                    let id = self.next;
+                    format!("<item><id>{id}</id><title>Lamp</title><description>{text}</description></item>\n")
+                        .into_bytes()
+                }
+            };
+            self.next += 1;
+        }
+        let count = self.pending.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.pending[..count]);
+        self.pending.drain(..count);
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_long_feed_is_read_item_by_item() {
+    const ITEMS: u64 = 20_000;
+    let pending = b"<rss><channel>\n".to_vec();
+    let input: Box<dyn Read> = Box::new(LongFeed { items: ITEMS, next: 0, pending });
+    let merchant = Merchant::new(Mapping::default(), "2026-03-01T12:00:00Z".parse().expect("a time"));
+    let mut count = 0;
+    let mut bytes = 0;
+    for row in FeedXml::new(BufReader::with_capacity(100, input), merchant) {
+        let row = row.expect("a feed");
+        assert_eq!(row.line, count + 2);
+        assert_eq!(row.row.expect("a row")["id"], count.to_string());
+        // Each has its own text and nothing of those before it.
+        assert!(row.text.len() < 1_100, "{}", row.text);
+        bytes += row.text.len();
+        count += 1;
+    }
+    assert_eq!(count, ITEMS);
+    assert!(bytes > 20_000_000, "{bytes}");
 }
