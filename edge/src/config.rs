@@ -83,8 +83,11 @@ pub struct Cli {
     /// How much memory answers take that may be given again, for each market, in MiB; 0 for none.
     #[arg(long, value_name = "MIB", env = "VITRINE_RESULT_CACHE_MIB", default_value = "64")]
     result_cache_mib: String,
-    /// The file with the key that opens previews of any snapshot, 16 to 256 characters; VITRINE_PREVIEW_KEY may hold the
-    /// key itself. Without one, there are no previews.
+    /// The key that opens previews of any snapshot, 16 to 256 characters; without one, there are no previews. Whoever lists
+    /// processes sees a flag, so that the environment or a file is the better place.
+    #[arg(long, value_name = "KEY", env = "VITRINE_PREVIEW_KEY", hide_env_values = true)]
+    preview_key: Option<SecretString>,
+    /// The file that holds that key.
     #[arg(long, value_name = "FILE", env = "VITRINE_PREVIEW_KEY_FILE")]
     preview_key_file: Option<PathBuf>,
     /// How large the snapshots may be together that are open for previews, in MiB.
@@ -213,10 +216,10 @@ impl Cli {
         if let Err(error) = self.log.parse::<tracing_subscriber::EnvFilter>() {
             faults.push(format!("--log: {error}"));
         }
-        let preview_key = preview_key(self.preview_key_file.as_deref()).unwrap_or_else(|fault| {
-            faults.push(fault);
-            None
-        });
+        let preview_key = secret("--preview-key", self.preview_key, self.preview_key_file.as_deref())
+            .and_then(|key| key.map(|key| PreviewKey::new(key.expose_secret())).transpose())
+            .map_err(|fault| if fault.starts_with("--") { fault } else { format!("--preview-key: {fault}") });
+        let preview_key = noted(preview_key, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -284,20 +287,6 @@ fn market(text: &str, azure: &[(String, String)], trust: Option<&Trust>) -> Resu
     }
     let store = Store::open(url, azure).map_err(|error| error.to_string())?;
     Ok(Market { name: name.to_owned(), store: store.trusting(trust.cloned()) })
-}
-
-/// The key for previews, from a file or from the environment: a flag would show it to all who list processes.
-fn preview_key(file: Option<&Path>) -> Result<Option<PreviewKey>, String> {
-    let variable = std::env::var("VITRINE_PREVIEW_KEY").ok().filter(|text| !text.is_empty());
-    let text = match (file, variable) {
-        (Some(_), Some(_)) => return Err("--preview-key-file: VITRINE_PREVIEW_KEY is set as well".to_owned()),
-        (Some(file), None) => {
-            std::fs::read_to_string(file).map_err(|error| format!("--preview-key-file: {}: {error}", file.display()))?
-        }
-        (None, Some(text)) => text,
-        (None, None) => return Ok(None),
-    };
-    PreviewKey::new(text.trim()).map(Some).map_err(|fault| format!("--preview-key-file: the key {fault}"))
 }
 
 /// A secret as it is given, or what its file holds. One that is empty is none: so templates leave out what is not set.
