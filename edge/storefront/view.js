@@ -2,6 +2,9 @@
 
 import { pageAddress } from "./api.js";
 
+// What a product without a picture shows: nothing, rather than a sign that one is missing.
+const NO_PICTURE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E";
+
 export const element = (name, properties = {}, ...children) => {
   const { data = {}, ...rest } = properties;
   const made = Object.assign(document.createElement(name), rest);
@@ -24,7 +27,7 @@ const prices = (product) => [
 ];
 
 const picture = (product) =>
-  element("img", { src: product.images?.[0] ?? "data:,", alt: "", loading: "lazy", width: 200, height: 200 });
+  element("img", { src: product.images?.[0] ?? NO_PICTURE, alt: "", loading: "lazy", width: 200, height: 200 });
 
 export const hit = (product, open) => {
   const title = element("h2");
@@ -79,7 +82,7 @@ export const suggestions = ({ suggestions: texts, products }, { search, open }) 
     ];
   };
   const product = (one) =>
-    line([element("img", { src: one.images?.[0] ?? "data:,", alt: "", width: 32, height: 32 }),
+    line([element("img", { src: one.images?.[0] ?? NO_PICTURE, alt: "", width: 32, height: 32 }),
       element("span", { textContent: one.title }),
       one.price ? element("span", { className: "count", textContent: money(one.price) }) : null], () => open(one.id));
   return [...texts.flatMap(text), ...products.map(product)];

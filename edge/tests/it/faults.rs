@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use snapshots::Manifest;
+use snapshots::{ChannelName, Manifest, Pointer, Store};
+use test_servers::Azurite;
 
-use crate::process::EdgeProcess;
-use crate::shop::Shop;
+use crate::process::{EdgeProcess, wait_until};
+use crate::shop::{Shop, wait_for};
 
 fn serve_alpha() -> (Shop, EdgeProcess) {
     let shop = Shop::new();
@@ -28,7 +29,7 @@ fn still_serves_alpha(edge: &EdgeProcess) {
 fn serves_beta(edge: &EdgeProcess, sequence: u64) {
     edge.wait_for_sequence(sequence);
     assert_eq!(edge.get("/v1/search?q=lamp").json()["hits"][0]["brand"], "beta");
-    crate::process::wait_until("the fault is over", || edge.health()["markets"][0]["fault"].is_null());
+    wait_until("the fault is over", || edge.health()["markets"][0]["fault"].is_null());
 }
 
 #[test]
@@ -172,4 +173,46 @@ fn an_older_sequence_is_not_followed() {
     fs::write(&pointer, old).expect("a copy that lags behind");
     edge.wait_for_fault("this copy of the pointer is behind");
     assert_eq!(edge.get("/v1/search?q=lamp").json()["hits"][0]["brand"], "beta");
+}
+
+/// Blob storage goes away in the middle, for an edge that follows and for one that starts: both serve what they have, and
+/// follow again without help.
+#[test]
+fn blob_storage_goes_and_comes_back() {
+    let mut azurite = Azurite::start();
+    let shop = Shop::new();
+    let (alpha, beta) = (shop.build("alpha", 40), shop.build("beta", 50));
+    let blob = Store::open(&azurite.url("shop"), &azurite.settings()).expect("a store");
+    let bring = |manifest: &Manifest| {
+        wait_for(async {
+            for object in &manifest.objects {
+                let bytes = shop.store.get_object(&object.blake3).await.expect("an object");
+                blob.put_object(&object.blake3, bytes).await.expect("the object in Blob");
+            }
+            blob.put_manifest(manifest).await.expect("its manifest");
+            let live = ChannelName::live();
+            let before = blob.pointer(&live).await.expect("an answer");
+            let pointer = Pointer::after(before.as_ref().map(|read| &read.pointer), manifest.id.clone());
+            blob.move_pointer(&live, before.as_ref(), &pointer).await.expect("an announcement");
+        });
+    };
+    bring(&alpha);
+    let url = azurite.url("shop");
+    let (markets, settings) = ([("us", url.as_str())], azurite.settings());
+    let edge = EdgeProcess::start_with(&shop.cache(), &markets, &[], &settings);
+    edge.wait_for_sequence(1);
+    azurite.kill();
+    edge.wait_for_fault("the channel cannot be read");
+    assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 40);
+    assert_eq!(edge.get("/healthz").status, 200, "an old catalogue sells more than none");
+    drop(edge);
+    // A start without the store serves from the cache.
+    let edge = EdgeProcess::start_with(&shop.cache(), &markets, &[], &settings);
+    edge.wait_for_sequence(1);
+    assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 40);
+    azurite.restart();
+    bring(&beta);
+    edge.wait_for_sequence(2);
+    assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 50);
+    wait_until("no fault is told any more", || edge.health()["markets"][0]["fault"].is_null());
 }

@@ -26,6 +26,16 @@ pub struct EdgeProcess {
 impl EdgeProcess {
     /// Starts an edge for the markets, polling fast.
     pub fn start(cache: &Path, markets: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::start_with(cache, markets, flags, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn start_with(
+        cache: &Path,
+        markets: &[(&str, &str)],
+        flags: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edge"));
         for (name, url) in markets {
             command.args(["--market", &format!("{name}={url}")]);
@@ -33,7 +43,7 @@ impl EdgeProcess {
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
         command.arg("--cache-dir").arg(cache).args(flags).env("VITRINE_DRAIN_MS", "0");
         // In the environment, so that a flag can say otherwise.
-        command.env("VITRINE_POLL_INTERVAL_MS", "20");
+        command.env("VITRINE_POLL_INTERVAL_MS", "20").envs(environment.iter().cloned());
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the edge starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
         let listening: Value = loop {
