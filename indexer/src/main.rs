@@ -224,8 +224,13 @@ async fn publish(args: config::Publish, output: Output, progress: &mut Progress)
     let policy = args.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default();
     let mut prepared = publish::prepare(&request).await?;
     if !prepared.is_live() {
-        let kept = args.cache_dir.clone().unwrap_or_else(|| cache_of(&args.folder));
-        let checked = publish::judge(&request, &prepared, &policy, &Scratch::new(Some(&kept))?).await?;
+        let scratch = match &args.cache_dir {
+            Some(kept) => Scratch::new(Some(kept))?,
+            // Another publish of the same folder may be using it.
+            None => Scratch::new(Some(&cache_of(&args.folder))).or_else(|_| Scratch::new(None))?,
+        };
+        let checked = publish::judge(&request, &prepared, &policy, &scratch).await?;
+        drop(scratch);
         if let Some(reason) = args.override_reason.as_ref().filter(|_| !checked.violations.is_empty()) {
             checked.let_through(&mut prepared.manifest, reason);
         }
