@@ -1,0 +1,376 @@
+//! What news does to an order. News comes late, twice and in any order, so that each rule holds from every state.
+
+use serde::{Deserialize, Serialize};
+use snapshots::Money;
+
+use super::checkout::CheckoutState;
+use super::order::{DisputeState, Order, OrderEvent, OrderState, Refusal};
+use super::payment::{IntentStatus, PaymentState};
+use super::refund::{Refund, RefundState};
+use crate::ids::{PaymentId, RefundId};
+
+/// What Stripe, the shopper or the clock has to say about an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The intent of a payment, as Stripe told it.
+    Intent {
+        payment: PaymentId,
+        intent: String,
+        status: IntentStatus,
+        /// What was received of the shopper.
+        received: Money,
+        client_secret: Option<String>,
+        /// Why the last card was refused.
+        failure: Option<String>,
+    },
+    /// The hosted page of a payment, as Stripe told it. Whether it is paid is told by its intent.
+    Session {
+        payment: PaymentId,
+        session: String,
+        hosted_url: Option<String>,
+    },
+    /// Stripe was asked, and what it did is not known.
+    PaymentUnanswered {
+        payment: PaymentId,
+    },
+    /// Stripe was not asked, since it is overloaded or down; it will be.
+    PaymentDeferred {
+        payment: PaymentId,
+    },
+    /// Stripe says that nothing will come of it: it refused to make it, never made it, or closed it.
+    PaymentDead {
+        payment: PaymentId,
+        failure: String,
+    },
+    /// A refund as Stripe told it, ours or one that was made in Stripe's dashboard.
+    Refund {
+        /// Ours, where Stripe's metadata name it.
+        refund: Option<RefundId>,
+        payment: PaymentId,
+        stripe_refund: String,
+        state: RefundState,
+        amount: Money,
+        failure: Option<String>,
+    },
+    /// Stripe was asked for a refund, and what it did is not known.
+    RefundUnanswered {
+        refund: RefundId,
+    },
+    /// Stripe refused to make a refund.
+    RefundRefused {
+        refund: RefundId,
+        failure: String,
+    },
+    Dispute {
+        payment: PaymentId,
+        state: DisputeState,
+    },
+    /// Somebody wants it cancelled.
+    CancelRequested,
+    /// The moment may be over until which stock is held.
+    HoldOver,
+}
+
+/// What becomes of the stock that is held for an order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StockEffect {
+    #[default]
+    Keep,
+    /// It is sold: it leaves the stock.
+    Sell,
+    /// It can be sold to others.
+    Release,
+}
+
+/// Something that should not have happened, for a person to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedBreak {
+    pub kind: BreakKind,
+    pub payment: PaymentId,
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakKind {
+    /// A payment succeeded after its order was cancelled; it is refunded.
+    ChargedAfterCancel,
+    /// A second payment of an order succeeded; it is refunded.
+    ChargedTwice,
+    /// Another amount was received than was asked for.
+    AmountDiffers,
+    /// More was refunded at Stripe than was captured by our books.
+    RefundedTooMuch,
+    /// Found by comparing with Stripe: money that no payment of ours stands for.
+    UnknownCharge,
+    /// Found by comparing with Stripe: a payment of ours that Stripe does not know.
+    MissingCharge,
+    /// Found by comparing with Stripe: a refund that our books lack, or have otherwise.
+    RefundDiffers,
+}
+
+/// What is to be written beside the order itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    pub stock: StockEffect,
+    /// One for each transition, in their order. The last has the order's version.
+    pub events: Vec<OrderEvent>,
+    pub breaks: Vec<RecordedBreak>,
+}
+
+impl Order {
+    /// Takes in news.
+    ///
+    /// # Errors
+    /// When it is a wish that cannot be granted; news of Stripe's is never refused.
+    pub fn apply(&mut self, news: &News, now_ms: i64) -> Result<Effects, Refusal> {
+        let mut effects = Effects::default();
+        match news {
+            News::CancelRequested => self.request_cancel()?,
+            News::HoldOver => {}
+            News::Dispute { payment, state } => self.take_dispute(*payment, *state, &mut effects),
+            News::Refund { .. } | News::RefundUnanswered { .. } | News::RefundRefused { .. } => {
+                self.take_refund(news, now_ms, &mut effects);
+            }
+            _ => self.take_payment(news, now_ms, &mut effects),
+        }
+        self.settle(now_ms, &mut effects);
+        self.updated_ms = now_ms;
+        Ok(effects)
+    }
+
+    fn request_cancel(&mut self) -> Result<(), Refusal> {
+        match self.state {
+            OrderState::PendingPayment | OrderState::Cancelled => {
+                self.cancel_requested = true;
+                Ok(())
+            }
+            state => Err(Refusal::OrderIs(state)),
+        }
+    }
+
+    fn take_payment(&mut self, news: &News, now_ms: i64, effects: &mut Effects) {
+        let (id, next) = match news {
+            News::Intent { payment, status, .. } => (
+                *payment,
+                match status {
+                    IntentStatus::RequiresAction => PaymentState::RequiresAction,
+                    IntentStatus::Processing => PaymentState::Processing,
+                    IntentStatus::Succeeded => PaymentState::Succeeded,
+                    IntentStatus::Canceled => PaymentState::Failed,
+                },
+            ),
+            News::Session { payment, .. } => (*payment, PaymentState::RequiresAction),
+            News::PaymentUnanswered { payment } => (*payment, PaymentState::Unknown),
+            News::PaymentDeferred { payment } => (*payment, PaymentState::Prepared),
+            News::PaymentDead { payment, .. } => (*payment, PaymentState::Failed),
+            _ => return,
+        };
+        let held_until_ms = self.held_until_ms;
+        let Some(payment) = self.payments.iter_mut().find(|payment| payment.id == id) else {
+            return;
+        };
+        match news {
+            News::Intent { intent, client_secret, failure, .. } => {
+                payment.intent.get_or_insert_with(|| intent.clone());
+                payment.client_secret = client_secret.clone().or(payment.client_secret.take());
+                payment.failure = failure.clone().or(payment.failure.take());
+            }
+            News::Session { session, hosted_url, .. } => {
+                payment.session.get_or_insert_with(|| session.clone());
+                payment.hosted_url = hosted_url.clone().or(payment.hosted_url.take());
+            }
+            News::PaymentDead { failure, .. } => payment.failure = Some(failure.clone()),
+            _ => {}
+        }
+        // A session that is told again says nothing of an intent that went further.
+        let is_older = matches!(news, News::Session { .. }) && !payment.state.is_unanswered();
+        if is_older || payment.state == next || !payment.state.may_become(next) {
+            return;
+        }
+        payment.state = next;
+        payment.checks = 0;
+        payment.schedule(held_until_ms, now_ms);
+        if let (News::Intent { received, .. }, PaymentState::Succeeded) = (news, next) {
+            self.take_money(id, *received, now_ms, effects);
+        }
+    }
+
+    /// A payment succeeded: the order is paid, or the money goes back.
+    fn take_money(&mut self, id: PaymentId, received: Money, now_ms: i64, effects: &mut Effects) {
+        let is_wanted = self.state == OrderState::PendingPayment;
+        let is_cancelled = self.state == OrderState::Cancelled;
+        let Some(payment) = self.payments.iter_mut().find(|payment| payment.id == id) else {
+            return;
+        };
+        payment.failure = None;
+        payment.captured_minor = received.amount_minor().clamp(0, payment.amount.amount_minor());
+        if received != payment.amount {
+            let detail = format!("{} was asked for, {received} was received", payment.amount);
+            effects.breaks.push(RecordedBreak { kind: BreakKind::AmountDiffers, payment: id, detail });
+        }
+        if is_wanted {
+            self.checkout_state = CheckoutState::Completed;
+            effects.stock = StockEffect::Sell;
+            self.turn_into(OrderState::Paid, OrderEvent::Paid, effects);
+            return;
+        }
+        let kind = if is_cancelled { BreakKind::ChargedAfterCancel } else { BreakKind::ChargedTwice };
+        let detail = format!("{received} was received, and goes back");
+        effects.breaks.push(RecordedBreak { kind, payment: id, detail });
+        let amount = Money::from_minor(payment.captured_minor, self.currency);
+        if amount.amount_minor() > 0 {
+            payment.refunded_minor = payment.captured_minor;
+            // The id follows from the payment's, so that the same news makes the same refund.
+            let refund = Refund::new(RefundId::like(id), payment, amount, Some("duplicate".to_owned()), now_ms);
+            self.refunds.push(refund);
+        }
+    }
+
+    fn take_refund(&mut self, news: &News, now_ms: i64, effects: &mut Effects) {
+        let (place, next) = match news {
+            News::Refund { refund, stripe_refund, state, .. } => {
+                let is_it = |one: &Refund| {
+                    Some(one.id) == *refund || one.stripe_refund.as_deref() == Some(stripe_refund.as_str())
+                };
+                (self.refunds.iter().position(is_it), *state)
+            }
+            News::RefundUnanswered { refund } => {
+                (self.refunds.iter().position(|one| one.id == *refund), RefundState::Unknown)
+            }
+            News::RefundRefused { refund, .. } => {
+                (self.refunds.iter().position(|one| one.id == *refund), RefundState::Failed)
+            }
+            _ => return,
+        };
+        let place = match (place, news) {
+            (Some(place), _) => place,
+            (None, News::Refund { .. }) => match self.add_foreign_refund(news, now_ms, effects) {
+                Some(place) => place,
+                None => return,
+            },
+            (None, _) => return,
+        };
+        let refund = &mut self.refunds[place];
+        // Stripe refuses to make twice what it made already.
+        if matches!(news, News::RefundRefused { .. }) && refund.stripe_refund.is_some() {
+            return;
+        }
+        match news {
+            News::Refund { stripe_refund, failure, .. } => {
+                refund.stripe_refund.get_or_insert_with(|| stripe_refund.clone());
+                refund.failure = failure.clone().or(refund.failure.take());
+            }
+            News::RefundRefused { failure, .. } => refund.failure = Some(failure.clone()),
+            _ => {}
+        }
+        if !refund.state.may_become(next) {
+            return;
+        }
+        refund.state = next;
+        refund.checks = 0;
+        refund.schedule(now_ms);
+        let (payment, amount) = (refund.payment, refund.amount.amount_minor());
+        if next == RefundState::Failed {
+            if let Some(payment) = self.payments.iter_mut().find(|one| one.id == payment) {
+                payment.refunded_minor -= amount;
+            }
+            self.tell(OrderEvent::RefundFailed, effects);
+        }
+        self.follow_refunds(effects);
+    }
+
+    /// A refund that was made at Stripe and not here.
+    fn add_foreign_refund(&mut self, news: &News, now_ms: i64, effects: &mut Effects) -> Option<usize> {
+        let News::Refund { payment, stripe_refund, state, amount, .. } = news else {
+            return None;
+        };
+        let payment = self.payments.iter_mut().find(|one| one.id == *payment)?;
+        let left = payment.captured_minor - payment.refunded_minor;
+        let counts = state.counts();
+        if amount.currency() != self.currency || amount.amount_minor() <= 0 || (counts && amount.amount_minor() > left)
+        {
+            let detail = format!("{stripe_refund} gives {amount} back, and {left} minor units were left");
+            effects.breaks.push(RecordedBreak { kind: BreakKind::RefundedTooMuch, payment: payment.id, detail });
+            return None;
+        }
+        // Counted whatever its state is; the change to Failed takes it back.
+        payment.refunded_minor += amount.amount_minor();
+        let mut refund = Refund::new(RefundId::new(), payment, *amount, None, now_ms);
+        refund.stripe_refund = Some(stripe_refund.clone());
+        self.refunds.push(refund);
+        Some(self.refunds.len() - 1)
+    }
+
+    /// Brings the order's state in line with the money that went back for certain.
+    fn follow_refunds(&mut self, effects: &mut Effects) {
+        // A charge that was never wanted is not the order's, and neither is its refund.
+        let own = self.payments.iter().find(|one| one.state == PaymentState::Succeeded && !self.is_unwanted(one.id));
+        let Some((payment, captured)) = own.map(|one| (one.id, one.captured_minor)) else {
+            return;
+        };
+        let succeeded = |one: &&Refund| one.payment == payment && one.state == RefundState::Succeeded;
+        let refunded: i64 = self.refunds.iter().filter(succeeded).map(|one| one.amount.amount_minor()).sum();
+        let (state, event) = match refunded {
+            0 => (OrderState::Paid, None),
+            part if part < captured => (OrderState::PartiallyRefunded, Some(OrderEvent::PartiallyRefunded)),
+            _ => (OrderState::Refunded, Some(OrderEvent::Refunded)),
+        };
+        if !self.state.is_paid() || self.state == state {
+            return;
+        }
+        let grew = matches!(
+            (self.state, state),
+            (OrderState::Paid, _) | (OrderState::PartiallyRefunded, OrderState::Refunded)
+        );
+        match (grew, event) {
+            (true, Some(event)) => self.turn_into(state, event, effects),
+            // A refund failed after all, which has been told.
+            _ => self.state = state,
+        }
+    }
+
+    /// Whether a charge was sent back because the order did not want it.
+    fn is_unwanted(&self, payment: PaymentId) -> bool {
+        self.refunds.iter().any(|refund| refund.id == RefundId::like(payment))
+    }
+
+    fn take_dispute(&mut self, payment: PaymentId, state: DisputeState, effects: &mut Effects) {
+        let is_known = self.payments.iter().any(|one| one.id == payment);
+        let is_later = (state as u8) > (self.dispute as u8)
+            && !matches!((self.dispute, state), (DisputeState::Won, DisputeState::Lost));
+        if !is_known || !is_later {
+            return;
+        }
+        self.dispute = state;
+        match state {
+            DisputeState::Open => self.tell(OrderEvent::Disputed, effects),
+            _ => self.tell(OrderEvent::DisputeClosed, effects),
+        }
+    }
+
+    /// Ends what nothing can come of any more.
+    fn settle(&mut self, now_ms: i64, effects: &mut Effects) {
+        let is_over = now_ms >= self.held_until_ms;
+        let ends = self.cancel_requested || is_over;
+        if self.state != OrderState::PendingPayment || self.live_payment().is_some() || !ends {
+            return;
+        }
+        self.checkout_state = match self.cancel_requested {
+            true => CheckoutState::Cancelled,
+            false => CheckoutState::Expired,
+        };
+        effects.stock = StockEffect::Release;
+        self.turn_into(OrderState::Cancelled, OrderEvent::Cancelled, effects);
+    }
+
+    fn turn_into(&mut self, state: OrderState, event: OrderEvent, effects: &mut Effects) {
+        self.state = state;
+        self.tell(event, effects);
+    }
+
+    fn tell(&mut self, event: OrderEvent, effects: &mut Effects) {
+        self.version += 1;
+        effects.events.push(event);
+    }
+}

@@ -1,0 +1,131 @@
+//! Sums of money.
+//!
+//! Rounding happens once, when a product's price is frozen: [`chargeable`] rounds the unit price half up to what can be
+//! charged. Everything after is a product or a sum of whole numbers, so that totals equal the sum of their lines.
+
+use snapshots::{Currency, Money, MoneyError};
+use thiserror::Error;
+
+use super::checkout::Line;
+
+/// Stripe takes at most eight digits of most currencies; twelve leave room for those of small units.
+pub const MAX_TOTAL_MINOR: i64 = 999_999_999_999;
+/// Whole units that Stripe still counts in hundredths (<https://docs.stripe.com/currencies#special-cases>).
+const COUNTED_IN_HUNDREDTHS: [&str; 2] = ["ISK", "UGX"];
+
+#[derive(Debug, Error)]
+pub enum TotalError {
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    #[error("a price must be from 0 to {MAX_TOTAL_MINOR} minor units, and {0} is not")]
+    OutOfBounds(Money),
+}
+
+/// The nearest price that can be charged: Stripe takes the last digit of three-decimal currencies as zero only.
+///
+/// # Errors
+/// When the price is negative or too large.
+pub fn chargeable(price: Money) -> Result<Money, TotalError> {
+    let amount = price.amount_minor();
+    if !(0..=MAX_TOTAL_MINOR).contains(&amount) {
+        return Err(TotalError::OutOfBounds(price));
+    }
+    let step = if price.currency().exponent() == 3 { 10 } else { 1 };
+    Ok(Money::from_minor((amount + step / 2) / step * step, price.currency()))
+}
+
+/// The sum of all lines.
+///
+/// # Errors
+/// When it does not fit, or a line is of another currency.
+pub fn total(currency: Currency, lines: &[Line]) -> Result<Money, TotalError> {
+    let nothing = Money::from_minor(0, currency);
+    let sum =
+        lines.iter().try_fold(nothing, |sum, line| sum.checked_add(line.unit_price.checked_mul(line.quantity)?))?;
+    match sum.amount_minor() <= MAX_TOTAL_MINOR {
+        true => Ok(sum),
+        false => Err(TotalError::OutOfBounds(sum)),
+    }
+}
+
+/// The number that Stripe counts an amount as.
+pub fn stripe_amount(money: Money) -> i64 {
+    money.amount_minor() * stripe_factor(money.currency())
+}
+
+/// The amount that a number of Stripe's stands for; None where it is no whole minor unit.
+pub fn from_stripe_amount(amount: i64, currency: Currency) -> Option<Money> {
+    let factor = stripe_factor(currency);
+    (amount % factor == 0).then(|| Money::from_minor(amount / factor, currency))
+}
+
+fn stripe_factor(currency: Currency) -> i64 {
+    if COUNTED_IN_HUNDREDTHS.contains(&currency.as_str()) { 100 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        code.parse().expect("a currency")
+    }
+
+    fn line(unit_price: Money, quantity: u32) -> Line {
+        Line { product: "p".into(), title: "p".into(), quantity, unit_price }
+    }
+
+    #[test]
+    fn prices_are_rounded_half_up_to_what_can_be_charged() {
+        let rounded =
+            |amount, code: &str| chargeable(Money::from_minor(amount, currency(code))).expect("a price").amount_minor();
+        assert_eq!([rounded(1234, "KWD"), rounded(1235, "KWD"), rounded(1230, "KWD")], [1230, 1240, 1230]);
+        assert_eq!([rounded(1234, "EUR"), rounded(1235, "JPY"), rounded(0, "KWD")], [1234, 1235, 0]);
+        assert!(chargeable(Money::from_minor(-1, currency("EUR"))).is_err());
+        assert!(chargeable(Money::from_minor(i64::MAX, currency("KWD"))).is_err());
+    }
+
+    #[test]
+    fn stripe_counts_some_whole_units_in_hundredths() {
+        assert_eq!(stripe_amount(Money::from_minor(500, currency("ISK"))), 50_000);
+        assert_eq!(stripe_amount(Money::from_minor(500, currency("JPY"))), 500);
+        assert_eq!(from_stripe_amount(50_000, currency("ISK")), Some(Money::from_minor(500, currency("ISK"))));
+        assert_eq!(from_stripe_amount(50_001, currency("ISK")), None);
+    }
+
+    #[test]
+    fn currencies_do_not_mix_and_sums_have_a_bound() {
+        let (eur, usd) = (Money::from_minor(1, currency("EUR")), Money::from_minor(1, currency("USD")));
+        assert!(total(currency("EUR"), &[line(eur, 1), line(usd, 1)]).is_err());
+        let much = Money::from_minor(MAX_TOTAL_MINOR, currency("EUR"));
+        assert!(total(currency("EUR"), &[line(much, 1)]).is_ok());
+        assert!(total(currency("EUR"), &[line(much, 1), line(eur, 1)]).is_err());
+        assert!(total(currency("EUR"), &[line(much, u32::MAX)]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_total_is_the_sum_of_its_lines_and_can_be_charged(
+            lines in prop::collection::vec((0_i64..10_000_000, 1_u32..10_000), 0..100),
+            code in prop::sample::select(vec!["EUR", "JPY", "KWD", "ISK", "UGX", "CLF"]),
+        ) {
+            let currency = currency(code);
+            let lines: Vec<_> = lines
+                .into_iter()
+                .map(|(amount, count)| line(chargeable(Money::from_minor(amount, currency)).expect("a price"), count))
+                .collect();
+            let by_hand: i128 =
+                lines.iter().map(|line| i128::from(line.unit_price.amount_minor()) * i128::from(line.quantity)).sum();
+            match total(currency, &lines) {
+                Ok(sum) => {
+                    prop_assert_eq!(i128::from(sum.amount_minor()), by_hand);
+                    prop_assert_eq!(chargeable(sum).expect("a total"), sum);
+                    prop_assert_eq!(from_stripe_amount(stripe_amount(sum), currency), Some(sum));
+                }
+                Err(_) => prop_assert!(by_hand > i128::from(MAX_TOTAL_MINOR)),
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What waits to be dealt with.
+
+use crate::ids::OutboxId;
+
+/// A webhook whose signature was right.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInboxEvent<'a> {
+    /// Stripe's, which makes it one event however often it comes.
+    pub id: &'a str,
+    pub kind: &'a str,
+    pub body: &'a [u8],
+    pub received_ms: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxEvent {
+    pub id: String,
+    pub kind: String,
+    pub body: Vec<u8>,
+    pub tries: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxEvent {
+    pub id: OutboxId,
+    /// `order.paid`
+    pub kind: String,
+    /// `orders/ord_...`, `products/...`: what order is kept for.
+    pub subject: String,
+    pub version: u32,
+    pub data: serde_json::Value,
+    pub created_ms: i64,
+    pub tries: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    pub event: OutboxEvent,
+    pub why: String,
+}
+
+/// How much waits, for metrics and for `checkout status`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub payments_unanswered: u64,
+    pub payments_waiting: u64,
+    pub refunds_open: u64,
+    pub inbox: u64,
+    pub oldest_inbox_ms: u64,
+    pub outbox: u64,
+    pub oldest_outbox_ms: u64,
+    pub dead_letters: u64,
+    pub open_breaks: u64,
+    pub checkouts_held: u64,
+}
