@@ -5,6 +5,8 @@ mod claim;
 mod error;
 mod queues;
 mod rows;
+#[cfg_attr(not(test), expect(dead_code, reason = "the stores that use it follow"))]
+mod text;
 
 use async_trait::async_trait;
 
