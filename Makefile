@@ -84,10 +84,11 @@ bench-compare: demo wrk ## drive this edge and another revision's in turn: make 
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--base-edge $(BASE_TREE)-target/release/edge --base-store file://$(BASE_TREE)/.demo/store
 
-bench-publish: ## measure updates: bytes, time until served, rollbacks, failures: make bench-publish PRODUCTS=200000 ROUNDS=50
+bench-publish: ## measure updates: bytes, time until served, rollbacks, failures: make bench-publish PRODUCTS=200000 ROUNDS=50, or CATALOGUE=toml ROWS=jsonl of your own
 	$(CARGO) build --release --locked --bins
 	$(CARGO) bench --workspace --locked --bench publishing -- --indexer $(abspath $(RELEASE))/indexer \
-		--products $(PRODUCTS) --rounds $(ROUNDS) --out $(BENCH_OUT)/publish
+		--products $(PRODUCTS) --rounds $(ROUNDS) --out $(BENCH_OUT)/publish \
+		--catalogue "$(if $(CATALOGUE),$(abspath $(CATALOGUE)))" --rows "$(if $(ROWS),$(abspath $(ROWS)))"
 
 fuzz: ## feed random bytes to everything that reads foreign ones: make fuzz TARGETS="segment rows" FUZZ_SECONDS=60
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz

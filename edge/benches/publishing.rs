@@ -22,12 +22,14 @@ const QUERIES: [&str; 6] = [
     "/v1/search?q=leather+boots&facets=*",
     "/v1/search?q=red+sho",
     "/v1/suggest?q=la",
-    "/v1/search?facets=brand",
+    "/v1/search?facets=*&per_page=5",
     "/v1/search?q=lether",
 ];
 
 struct Settings {
     indexer: PathBuf,
+    /// A catalogue's settings and its JSON Lines, plain or by zstd. None for the demo shop.
+    real: Option<(PathBuf, PathBuf)>,
     products: u64,
     rounds: usize,
     folder: PathBuf,
@@ -60,7 +62,9 @@ fn settings() -> Settings {
         let at = args.iter().position(|arg| arg == name)?;
         args.get(at + 1).cloned()
     };
+    let path = |name: &str| value(name).filter(|text| !text.is_empty()).map(PathBuf::from);
     Settings {
+        real: path("--catalogue").zip(path("--rows")),
         indexer: value("--indexer").expect("--indexer PROGRAM").into(),
         products: value("--products").map_or(200_000, |text| text.parse().expect("a number")),
         rounds: value("--rounds").map_or(50, |text| text.parse().expect("a number")),
@@ -95,9 +99,23 @@ impl Bench {
 
     fn build(&self) {
         let products = self.settings.products.to_string();
-        self.indexer(&["demo-catalogue", "--products", &products, "--out", "shop"]);
+        match &self.settings.real {
+            None => drop(self.indexer(&["demo-catalogue", "--products", &products, "--out", "shop"])),
+            Some((catalogue, rows)) => self.take_real_rows(catalogue, rows),
+        }
         self.indexer(&["build", "--catalogue", "shop/catalogue.toml", "--out", "built", "shop/products.jsonl"]);
         self.indexer(&["publish", "--store", &self.store, "built"]);
+    }
+
+    /// Puts real products where those of the demo shop would be.
+    fn take_real_rows(&self, catalogue: &std::path::Path, rows: &std::path::Path) {
+        let shop = self.settings.folder.join("shop");
+        std::fs::create_dir_all(&shop).expect("a folder");
+        std::fs::copy(catalogue, shop.join("catalogue.toml")).expect("the catalogue's settings");
+        let packed = std::fs::read(rows).expect("the products");
+        let is_packed = packed.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+        let plain = if is_packed { zstd::decode_all(packed.as_slice()).expect("zstd") } else { packed };
+        std::fs::write(shop.join("products.jsonl"), plain).expect("the products");
     }
 
     /// Changes the price and the title of one product in a thousand.
@@ -258,7 +276,8 @@ fn percentile(values: &[f64], percent: usize) -> f64 {
 }
 
 fn report(bench: &Bench, rounds: &[Round], rollbacks: &[f64], answered: u64, failed: u64) {
-    println!("{} products, {} updates of 0.1% each, two edges under load", bench.settings.products, rounds.len());
+    let rows = std::fs::read_to_string(bench.settings.folder.join("shop/products.jsonl")).expect("the products");
+    println!("{} products, {} updates of 0.1% each, two edges under load", rows.lines().count(), rounds.len());
     let line = |name: &str, unit: &str, scale: f64, value: fn(&Round) -> f64| {
         let values: Vec<f64> = rounds.iter().map(|round| value(round) * scale).collect();
         let [low, middle, high] = [0, 50, 99].map(|percent| percentile(&values, percent));

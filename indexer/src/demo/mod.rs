@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::progress::Progress;
 use words::{ADJECTIVES, BRANDS, COLORS, Color, DEPARTMENTS, LINES, TYPES, Type};
 
-/// Writes `catalogue.toml`, `rules.toml`, `products.jsonl` and `pictures/` into a folder.
+/// Writes `catalogue.toml`, `rules.toml`, `products.jsonl`, `stock.csv` and `pictures/` into a folder.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -27,12 +27,21 @@ pub fn write(folder: &Path, products: u64, seed: u64, progress: &mut Progress) -
     pictures::write(&folder.join("pictures"))?;
     let path = folder.join("products.jsonl");
     let mut out = BufWriter::new(File::create(&path).with_context(|| path.display().to_string())?);
+    let stock_path = folder.join("stock.csv");
+    let mut stock = BufWriter::new(File::create(&stock_path).with_context(|| stock_path.display().to_string())?);
+    writeln!(stock, "product,quantity,reason").with_context(|| stock_path.display().to_string())?;
+    // Of its own, so that what products are does not depend on how many there are of each.
+    let mut quantities = Random(!seed);
     progress.begin("demo", "products", Some(products));
     for (number, product) in Shop::new(seed).take(products as usize).enumerate() {
         writeln!(out, "{product}").with_context(|| path.display().to_string())?;
+        let quantity = if product["availability"] == "out_of_stock" { 0 } else { 1 + quantities.below(200) };
+        let id = product["id"].as_str().unwrap_or_default();
+        writeln!(stock, "{id},{quantity},demo").with_context(|| stock_path.display().to_string())?;
         progress.at(number as u64);
     }
     out.flush().with_context(|| path.display().to_string())?;
+    stock.flush().with_context(|| stock_path.display().to_string())?;
     progress.end();
     Ok(())
 }
