@@ -304,14 +304,15 @@ impl Follower {
         let (cache, market) = (self.cache.clone(), self.market.clone());
         let (told, wait) = tokio::sync::oneshot::channel();
         let work = move || {
+            let remembered = Remembered { target, manifest, trusted: market.store.trusted_keys() };
             market.live.replace(generation, || {
+                // Before the next announcement is looked for: what it leads to is to be remembered after this.
+                if let Err(fault) = cache.remember(&market.name, &remembered) {
+                    warn!(market = market.name, "the cache will not know what was served last: {fault}");
+                }
                 // Where nobody waits any more, the process ends.
                 let _ = told.send(());
             });
-            let remembered = Remembered { target, manifest, trusted: market.store.trusted_keys() };
-            if let Err(fault) = cache.remember(&market.name, &remembered) {
-                warn!(market = market.name, "the cache will not know what was served last: {fault}");
-            }
         };
         let spawned = std::thread::Builder::new().name("point-anew".into()).spawn(work);
         spawned.map_err(|error| OpenError::Panic(error.to_string()))?;

@@ -28,12 +28,9 @@ impl Brought {
         self.lease.ensure_fresh()
     }
 
-    /// Lets go of what was brought: by now a pointer holds it, or nobody wants it.
-    ///
-    /// # Errors
-    /// When the store fails; the lease then expires by itself.
-    pub async fn release(&self) -> Result<(), Error> {
-        self.lease.release().await
+    /// Lets go of what was brought: by now a pointer holds it, or nobody wants it. Says where that failed.
+    pub async fn let_go(&self, progress: &Progress) {
+        self.lease.let_go(progress).await;
     }
 }
 

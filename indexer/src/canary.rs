@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use serde::Serialize;
-use snapshots::{ChannelName, Followed, Manifest, Pointer, StatusBoard, Traffic};
+use snapshots::{ChannelName, Followed, Manifest, Pointer, ReadPointer, StatusBoard, Traffic};
 
 use crate::nodes::{NodeView, heard};
 use crate::progress::Progress;
@@ -19,6 +19,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 const REPORT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Nodes stop by themselves this long after the window, should this process die.
 const LEFT_ALONE: Duration = Duration::from_secs(15 * 60);
+/// What a store answers can be a page; a pointer must stay small.
+const MAX_REASON_CHARACTERS: usize = 1_000;
 
 /// How a canary is tried, and by what it is judged.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +49,13 @@ pub struct Verdict {
     pub faults: Vec<String>,
 }
 
-/// The pointer that was tried; its channel is to be cleared again.
+/// What came of a canary, and its pointer: where it is to be promoted, nodes follow that until it is taken back.
+pub struct Tried {
+    pub verdict: Verdict,
+    pub pointer: Pointer,
+}
+
+/// A snapshot that is to be tried.
 pub struct Canary<'a> {
     pub stores: &'a Regions,
     pub board: &'a StatusBoard,
@@ -59,13 +67,17 @@ impl Canary<'_> {
     /// Lets a few nodes try the snapshot, whose objects are everywhere, and judges how they fare.
     ///
     /// # Errors
-    /// When there is no node to try it, another canary is under way, or a store fails.
-    pub async fn run(&self, progress: &mut Progress) -> Result<Verdict> {
+    /// When there is no node to try it, another canary is under way, or a store fails: then no node is left to try it.
+    pub async fn run(&self, progress: &mut Progress) -> Result<Tried> {
         let chosen = self.choose().await?;
         let before = heard(self.board, &self.manifest.catalogue, "live").await?;
+        let last = self.ended_one().await?;
         progress.begin("canary", "s", Some(self.plan.window.as_secs()));
-        self.point(&chosen, progress).await?;
-        let judged = self.watch(&chosen, &before, progress).await;
+        let pointer = self.pointer(last.as_ref(), &chosen);
+        let judged = match self.point(last.as_ref(), &pointer, progress).await {
+            Ok(()) => self.watch(&chosen, &before, progress).await,
+            Err(error) => Err(error),
+        };
         progress.end();
         let withdrawn = match &judged {
             Ok(verdict) => verdict.faults.first().cloned(),
@@ -73,10 +85,12 @@ impl Canary<'_> {
         };
         // Also where it is to be promoted: by then the channel says the same, and a canary is no longer needed. It ends
         // only after that, so that no node goes back in between.
-        if let Some(reason) = withdrawn {
-            withdraw(self.stores, Some(reason), progress).await?;
+        if let Some(reason) = withdrawn
+            && let Err(error) = withdraw(self.stores, Some(&pointer), Some(reason), progress).await
+        {
+            progress.note(&format!("the canary is not taken back, 'indexer withdraw' does that: {error:#}"));
         }
-        judged
+        Ok(Tried { verdict: judged?, pointer })
     }
 
     /// A share of the nodes that follow the channel: spread by a hash, so that it is not always the same ones.
@@ -99,16 +113,25 @@ impl Canary<'_> {
         Ok(names.into_iter().take(count).map(|(_, name)| name).collect())
     }
 
-    async fn point(&self, chosen: &[String], progress: &mut Progress) -> Result<()> {
-        let (home, channel) = (&self.stores.home, ChannelName::canary());
-        let before = home.pointer(&channel).await?;
-        if let Some(before) = before.as_ref().filter(|before| is_under_way(&before.pointer)) {
-            bail!("a canary of {} is under way: wait for its end, or 'indexer withdraw' it", before.pointer.snapshot);
+    /// The canary before this one, which must be over.
+    async fn ended_one(&self) -> Result<Option<ReadPointer>> {
+        let last = self.stores.home.pointer(&ChannelName::canary()).await?;
+        if let Some(last) = last.as_ref().filter(|last| is_under_way(&last.pointer)) {
+            bail!("a canary of {} is under way: wait for its end, or 'indexer withdraw' it", last.pointer.snapshot);
         }
-        let mut pointer = Pointer::after(before.as_ref().map(|before| &before.pointer), self.manifest.id.clone());
+        Ok(last)
+    }
+
+    fn pointer(&self, last: Option<&ReadPointer>, chosen: &[String]) -> Pointer {
+        let mut pointer = Pointer::after(last.map(|last| &last.pointer), self.manifest.id.clone());
         pointer.nodes = chosen.to_vec();
         pointer.until = Some(Timestamp::now() + self.plan.window + OPEN_TIMEOUT + LEFT_ALONE);
-        announce(home, &channel, before.as_ref(), &pointer).await?;
+        pointer
+    }
+
+    async fn point(&self, last: Option<&ReadPointer>, pointer: &Pointer, progress: &mut Progress) -> Result<()> {
+        let channel = ChannelName::canary();
+        announce(&self.stores.home, &channel, last, pointer).await?;
         for outcome in self.stores.follow(&channel, progress).await {
             outcome.result.with_context(|| format!("the canary in region {}", outcome.region))?;
         }
@@ -188,18 +211,24 @@ impl Canary<'_> {
     }
 }
 
-/// Takes a canary back, if one is under way. Returns whether it was.
+/// Takes a canary back, if one is under way: the one that is meant, or any. Returns whether it was.
 ///
 /// # Errors
 /// When the home store fails.
-pub async fn withdraw(stores: &Regions, reason: Option<String>, progress: &mut Progress) -> Result<bool> {
+pub async fn withdraw(
+    stores: &Regions,
+    meant: Option<&Pointer>,
+    reason: Option<String>,
+    progress: &Progress,
+) -> Result<bool> {
     let channel = ChannelName::canary();
     let Some(before) = stores.home.pointer(&channel).await? else { return Ok(false) };
-    if before.pointer.nodes.is_empty() {
+    // By now it may be another publisher's.
+    if before.pointer.nodes.is_empty() || meant.is_some_and(|meant| *meant != before.pointer) {
         return Ok(false);
     }
     let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
-    pointer.reason = reason;
+    pointer.reason = reason.map(|reason| reason.chars().take(MAX_REASON_CHARACTERS).collect());
     announce(&stores.home, &channel, Some(&before), &pointer).await?;
     for outcome in stores.follow(&channel, progress).await {
         if let Err(error) = outcome.result {

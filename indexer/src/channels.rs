@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use snapshots::{ChannelName, Manifest, Pointer, ReadPointer, RegionName, SnapshotId, Store};
 
 use crate::bring::ensure_whole;
+use crate::canary;
 use crate::lease::HeldLease;
 use crate::progress::Progress;
 use crate::publish::announce;
@@ -53,12 +54,23 @@ pub async fn roll_back(
     }
     // Nothing may hold what is that old, so that it could be removed just now.
     let lease = HeldLease::take(&stores.home, &manifest, progress).await?;
-    let moved = match ensure_whole(&stores.home, &manifest).await {
+    let moved = match ensure_opens(&stores.home, &manifest).await {
         Ok(()) => finish(stores, channel, before, pointer, false, progress).await,
         Err(error) => Err(error),
     };
     lease.let_go(progress).await;
+    if moved.is_ok() && *channel == ChannelName::live() {
+        end_canary(stores, progress).await;
+    }
     moved
+}
+
+/// Whoever goes back wants no node to try what is newer, which nobody can announce from now on.
+async fn end_canary(stores: &Regions, progress: &Progress) {
+    let reason = Some("rolled back".to_owned());
+    if let Err(error) = canary::withdraw(stores, None, reason, progress).await {
+        progress.note(&format!("a canary may be under way still, 'indexer withdraw' takes it back: {error:#}"));
+    }
 }
 
 /// Holds a channel where it is.
@@ -127,7 +139,7 @@ pub async fn pin(
 
 async fn pin_leased(stores: &Regions, region: &RegionName, to: &Manifest, reason: Option<String>) -> Result<()> {
     let there = store_of(stores, region);
-    ensure_whole(there, to).await?;
+    ensure_opens(there, to).await?;
     // At home too, so that whoever looks there sees it.
     for store in distinct(there, &stores.home) {
         let before = store.pointer(region).await?;
@@ -150,6 +162,14 @@ pub async fn unpin(stores: &Regions, region: &RegionName, progress: &Progress) -
     }
     ensure!(lifted, "region '{region}' is not pinned");
     stores.tell(&ChannelName::live(), None, progress).await;
+    Ok(())
+}
+
+/// That a snapshot is whole, and signed with the key of today, where there is one: it may be older than that key, and
+/// nodes that trust no other would not open it.
+async fn ensure_opens(store: &Store, manifest: &Manifest) -> Result<()> {
+    ensure_whole(store, manifest).await?;
+    store.put_manifest(manifest).await.with_context(|| format!("signing in {}", store.url()))?;
     Ok(())
 }
 

@@ -102,7 +102,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
                 channels::roll_back(&stores, channel, args.to, args.reason, args.dry_run, &mut progress).await?;
             let told = telling::moved_json("rolled_back", channel, &moved, args.dry_run);
             tell(output, &told, |_| telling::moved_text(channel, &moved, args.dry_run));
-            if !args.dry_run {
+            if args.wait.wait && !args.dry_run {
                 let catalogue = stores.home.get_manifest(&moved.pointer.snapshot).await?.catalogue;
                 let wanted = Wanted { catalogue: &catalogue, channel: channel.as_str(), pointer: &moved.pointer };
                 wait(&args.wait, &args.channel.stores, &wanted, output).await?;
@@ -141,7 +141,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
             tell(output, &told, |_| format!("region '{}' follows its channel again\n", args.pinned));
         }
         Command::Withdraw(args) => {
-            let was = canary::withdraw(&args.stores.open()?, args.reason, &mut progress).await?;
+            let was = canary::withdraw(&args.stores.open()?, None, args.reason, &progress).await?;
             ensure!(was, "no canary is under way");
             tell(output, &json!({ "event": "withdrawn" }), |_| "the canary is taken back\n".to_owned());
         }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -90,7 +90,8 @@ fn views(node: &NodeStatus, catalogue: &str, channel: &str, now: Timestamp) -> V
     node.serving(catalogue, channel).map(view).collect()
 }
 
-/// Waits until every node that was heard of lately serves what is wanted; shows a table meanwhile.
+/// Waits until every node that was heard of lately serves what is wanted; shows a table meanwhile. A store that does not
+/// answer is asked again: what was announced is followed all the same.
 ///
 /// # Errors
 /// When time is up: names the nodes that are stuck, and why. When no node is heard of at all.
@@ -103,7 +104,13 @@ pub async fn wait(
     let (started, mut told) = (Instant::now(), None);
     let bar = live_table(output);
     loop {
-        let nodes = heard(board, wanted.catalogue, wanted.channel).await?;
+        let nodes = match heard(board, wanted.catalogue, wanted.channel).await {
+            Err(_) if started.elapsed() <= timeout => {
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            heard => heard.context("what the nodes serve is unknown, and it is announced all the same")?,
+        };
         let there = nodes.iter().filter(|node| node.standing(wanted.pointer) != Standing::Behind).count();
         bar.set_message(nodes_text(&nodes, Some(wanted.pointer)));
         bar.tick();
@@ -176,4 +183,49 @@ pub fn nodes_text(nodes: &[NodeView], wanted: Option<&Pointer>) -> String {
         ]
     });
     table(&["REGION", "NODE", "SERVES", "SEQUENCE", "HEARD", "VERSION", ""], rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use snapshots::{ServedStatus, Store, Traffic};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_status_store_that_fails_for_a_moment_ends_no_waiting() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let board = StatusBoard::new(Store::directory(folder.path()).expect("a store"));
+        let (pointer, now) = (Pointer::new("a".parse().expect("an id"), 1), Timestamp::now());
+        let served = ServedStatus {
+            catalogue: "shop".into(),
+            snapshot: pointer.snapshot.clone(),
+            sequence: 1,
+            followed: Followed::Channel,
+            since: now,
+            traffic: Traffic::default(),
+        };
+        let (market, channel) = ("us".into(), "live".into());
+        let status = NodeStatus {
+            node: "n1".into(),
+            region: "local".parse().expect("a name"),
+            version: String::new(),
+            started_at: now,
+            reported_at: now,
+            draining: false,
+            markets: vec![MarketStatus { market, channel, served: Some(served), fault: None, contact_age_s: None }],
+        };
+        board.write(&status).await.expect("a status");
+        // A folder that is within itself cannot be listed.
+        let within = folder.path().join("status/local/within");
+        std::os::unix::fs::symlink(folder.path().join("status"), &within).expect("a link");
+        assert!(board.read_all().await.is_err(), "the store fails");
+        let mend = async {
+            tokio::time::sleep(POLL).await;
+            std::fs::remove_file(&within).expect("it is mended");
+        };
+        let wanted = Wanted { catalogue: "shop", channel: "live", pointer: &pointer };
+        let waiting = wait(&board, &wanted, Duration::from_secs(60), Output::Text);
+        let (nodes, ()) = tokio::join!(waiting, mend);
+        assert_eq!(nodes.expect("it was for a moment").len(), 1);
+    }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use snapshots::{ChannelName, Error, Manifest, Pointer, ReadPointer, SnapshotId, StatusBoard, Store};
 
 use crate::bring::{self, Brought, missing_objects};
-use crate::canary::{self, Canary, CanaryPlan, Verdict};
+use crate::canary::{self, Canary, CanaryPlan, Tried, Verdict};
 use crate::checks::{self, Checked, Stored, is_damage};
 use crate::opened::Scratch;
 use crate::policy::Policy;
@@ -77,6 +77,10 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     published.pointer.reason.clone_from(&request.reason);
     if let Some(live) = published.previous.clone().filter(|live| live.snapshot == published.manifest.id) {
         (published.pointer, published.already_live) = (live, true);
+        if !request.dry_run {
+            // A run that died right after the announcement has left the regions behind.
+            published.regions = request.to.follow(&request.channel, progress).await;
+        }
         return Ok(published);
     }
     if request.dry_run {
@@ -88,55 +92,65 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     let live = published.previous.as_ref().map(|live| &live.snapshot);
     let brought = bring::bring(&request.from, home, &published.manifest, live, progress).await?;
     (published.uploaded_objects, published.uploaded_bytes) = (brought.objects, brought.bytes);
-    let in_regions = bring_to_regions(request, &published.manifest, live, progress).await;
-    let announced = match try_canary(request, &published.manifest, progress).await {
-        Ok(verdict) => {
+    let in_regions = bring_to_regions(request, &published.manifest, progress).await;
+    let tried = try_canary(request, &published.manifest, progress).await;
+    let (announced, canary) = match tried {
+        Ok(tried) => {
+            let (verdict, canary) = tried.map(|tried| (tried.verdict, tried.pointer)).unzip();
             published.verdict = verdict;
             progress.begin("announce", "", None);
-            match (published.was_withdrawn(), brought.ensure_held()) {
-                (true, _) => Ok(()),
-                (false, Err(error)) => Err(error),
-                (false, Ok(())) => {
-                    published.pointer.announced_at = Timestamp::now();
-                    announce(home, &request.channel, before.as_ref(), &published.pointer).await
-                }
-            }
+            (announce_brought(request, &brought, before.as_ref(), &mut published).await, canary)
         }
-        Err(error) => Err(error),
+        Err(error) => (Err(error), None),
     };
     let is_announced = announced.is_ok() && !published.was_withdrawn();
-    for ((region, store), brought) in request.to.others.iter().zip(in_regions) {
-        let result = match (brought, is_announced) {
-            (Ok(brought), true) => {
-                let copied = match brought.ensure_held() {
-                    Ok(()) => copy_pointer(store, &request.channel, &published.pointer).await,
-                    Err(error) => Err(error),
-                };
-                release(&brought, progress).await;
-                copied.context("copying the pointer")
-            }
-            (Ok(brought), false) => {
-                release(&brought, progress).await;
-                continue;
-            }
-            (Err(error), _) => Err(error),
-        };
-        published.regions.push(RegionOutcome { region: region.clone(), result });
-    }
-    release(&brought, progress).await;
+    let pointer = is_announced.then_some(&published.pointer);
+    published.regions = finish_regions(request, in_regions, pointer, progress).await;
+    brought.let_go(progress).await;
     if is_announced {
         request.to.tell(&request.channel, Some(published.pointer.sequence), progress).await;
     }
     progress.end();
+    let ended = match &canary {
+        Some(canary) => end_canary(request, canary, &announced, progress).await,
+        None => Ok(()),
+    };
     announced?;
-    if is_announced && request.canary.is_some() {
-        // By now everyone is to serve it.
-        canary::withdraw(&request.to, Some("promoted".to_owned()), progress).await?;
-    }
+    ended?;
     Ok(published)
 }
 
-async fn try_canary(request: &PublishRequest, manifest: &Manifest, progress: &mut Progress) -> Result<Option<Verdict>> {
+/// Announces what was brought, unless a canary has shown that it is worse.
+async fn announce_brought(
+    request: &PublishRequest,
+    brought: &Brought,
+    before: Option<&ReadPointer>,
+    published: &mut Published,
+) -> Result<()> {
+    if published.was_withdrawn() {
+        return Ok(());
+    }
+    brought.ensure_held()?;
+    published.pointer.announced_at = Timestamp::now();
+    announce(&request.to.home, &request.channel, before, &published.pointer).await
+}
+
+/// Takes the canary back, if it has not been: by now everyone is to serve the snapshot, or, where it could not be
+/// announced, nobody.
+async fn end_canary(
+    request: &PublishRequest,
+    canary: &Pointer,
+    announced: &Result<()>,
+    progress: &Progress,
+) -> Result<()> {
+    let reason = match announced {
+        Ok(()) => "promoted".to_owned(),
+        Err(error) => format!("{error:#}"),
+    };
+    canary::withdraw(&request.to, Some(canary), Some(reason), progress).await.map(drop)
+}
+
+async fn try_canary(request: &PublishRequest, manifest: &Manifest, progress: &mut Progress) -> Result<Option<Tried>> {
     let Some((plan, board)) = &request.canary else { return Ok(None) };
     let canary = Canary { stores: &request.to, board, manifest, plan: *plan };
     canary.run(progress).await.map(Some)
@@ -187,25 +201,61 @@ pub async fn judge(
 }
 
 /// Every region at once: a slow one delays the announcement, but none of the others.
-async fn bring_to_regions(
-    request: &PublishRequest,
-    manifest: &Manifest,
-    live: Option<&SnapshotId>,
-    progress: &Progress,
-) -> Vec<Result<Brought>> {
-    let bring = request
-        .to
-        .others
-        .iter()
-        .map(async |(_, store)| bring::bring(&request.from, store, manifest, live, &mut progress.quiet()).await);
+async fn bring_to_regions(request: &PublishRequest, manifest: &Manifest, progress: &Progress) -> Vec<Result<Brought>> {
+    let bring = request.to.others.iter().map(|(_, store)| bring_to_region(request, store, manifest, progress));
     futures::future::join_all(bring).await
 }
 
-/// What matters is done, or told elsewhere.
-async fn release(brought: &Brought, progress: &Progress) {
-    if let Err(error) = brought.release().await {
-        progress.note(&format!("a lease could not be removed, and will expire: {error}"));
-    }
+async fn bring_to_region(
+    request: &PublishRequest,
+    store: &Store,
+    manifest: &Manifest,
+    progress: &Progress,
+) -> Result<Brought> {
+    // What is live at home may never have been read back here.
+    let live = store.pointer(&request.channel).await?.map(|read| read.pointer.snapshot);
+    bring::bring(&request.from, store, manifest, live.as_ref(), &mut progress.quiet()).await
+}
+
+/// Copies the pointer to every region, where there is one to copy, and lets go of what was brought: all at once again, so
+/// that a region that went away meanwhile keeps none of the others waiting.
+async fn finish_regions(
+    request: &PublishRequest,
+    in_regions: Vec<Result<Brought>>,
+    pointer: Option<&Pointer>,
+    progress: &Progress,
+) -> Vec<RegionOutcome> {
+    let channel = &request.channel;
+    let finish = request.to.others.iter().zip(in_regions).map(|((region, store), brought)| async move {
+        let result = finish_region(brought, store, channel, pointer, progress).await;
+        result.map(|result| RegionOutcome { region: region.clone(), result })
+    });
+    futures::future::join_all(finish).await.into_iter().flatten().collect()
+}
+
+/// None where there was nothing to do, and nothing went wrong.
+async fn finish_region(
+    brought: Result<Brought>,
+    store: &Store,
+    channel: &ChannelName,
+    pointer: Option<&Pointer>,
+    progress: &Progress,
+) -> Option<Result<()>> {
+    let brought = match brought {
+        Ok(brought) => brought,
+        Err(error) => return Some(Err(error)),
+    };
+    let copied = match pointer {
+        Some(pointer) => Some(copy_held(&brought, store, channel, pointer).await),
+        None => None,
+    };
+    brought.let_go(progress).await;
+    copied
+}
+
+async fn copy_held(brought: &Brought, store: &Store, channel: &ChannelName, pointer: &Pointer) -> Result<()> {
+    brought.ensure_held()?;
+    copy_pointer(store, channel, pointer).await.context("copying the pointer")
 }
 
 async fn chosen_snapshot(request: &PublishRequest) -> Result<SnapshotId> {
@@ -220,11 +270,17 @@ async fn check(request: &PublishRequest, manifest: &Manifest, before: Option<&Re
     ensure!(manifest.statistics.product_count > 0, "snapshot {} holds no product", manifest.id);
     let Some(before) = before else { return Ok(()) };
     let channel = &request.channel;
-    if *channel == ChannelName::live()
-        && let Some(canary) = request.to.home.pointer(&ChannelName::canary()).await?
-        && canary::is_under_way(&canary.pointer)
-    {
-        bail!("a canary of {} is under way: wait for its end, or 'indexer withdraw' it", canary.pointer.snapshot);
+    if *channel == ChannelName::live() {
+        match request.to.home.pointer(&ChannelName::canary()).await {
+            Ok(Some(canary)) if canary::is_under_way(&canary.pointer) => {
+                let tried = &canary.pointer.snapshot;
+                bail!("a canary of {tried} is under way: wait for its end, or 'indexer withdraw' it");
+            }
+            Ok(_) => {}
+            // One that cannot be read is tried by nobody: it may be left of the time before keys were changed.
+            Err(error) if is_damage(&error) => {}
+            Err(error) => bail!(error),
+        }
     }
     let why = before.pointer.reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
     ensure!(

@@ -39,18 +39,29 @@ impl Regions {
         }
     }
 
-    /// Brings every region to where one channel is at home.
-    pub async fn follow(&self, channel: &ChannelName, progress: &mut Progress) -> Vec<RegionOutcome> {
-        let mut outcomes = Vec::new();
-        for (region, store) in &self.others {
-            let result = match self.home.pointer(channel).await {
-                Ok(Some(read)) => catch_up(&self.home, store, channel, &read, false, progress).await.map(drop),
-                Ok(None) => Ok(()),
-                Err(error) => Err(error.into()),
-            };
-            outcomes.push(RegionOutcome { region: region.clone(), result });
-        }
-        outcomes
+    /// Brings every region to where one channel is at home: all at once, so that one that is down or slow keeps none of
+    /// the others waiting.
+    pub async fn follow(&self, channel: &ChannelName, progress: &Progress) -> Vec<RegionOutcome> {
+        let follow = self.others.iter().map(|(region, store)| self.follow_in(region, store, channel, progress));
+        futures::future::join_all(follow).await
+    }
+
+    async fn follow_in(
+        &self,
+        region: &RegionName,
+        store: &Store,
+        channel: &ChannelName,
+        progress: &Progress,
+    ) -> RegionOutcome {
+        let result = match self.home.pointer(channel).await {
+            Ok(Some(read)) => {
+                let caught_up = catch_up(&self.home, store, channel, &read, false, &mut progress.quiet()).await;
+                caught_up.map(drop)
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        RegionOutcome { region: region.clone(), result }
     }
 
     /// Brings every region to where the home store is: objects, manifest, pointer, for every channel.
@@ -88,16 +99,17 @@ async fn catch_up(
     dry_run: bool,
     progress: &mut Progress,
 ) -> Result<u64> {
-    let there = store.pointer(channel).await?.map_or(0, |there| there.pointer.sequence);
-    let behind = read.pointer.sequence.saturating_sub(there);
+    let there = store.pointer(channel).await?.map(|there| there.pointer);
+    let behind = read.pointer.sequence.saturating_sub(there.as_ref().map_or(0, |there| there.sequence));
     if behind > 0 && !dry_run {
         let manifest = home.get_manifest(&read.pointer.snapshot).await?;
-        let brought = bring::bring(home, store, &manifest, None, progress).await?;
+        let live = there.as_ref().map(|there| &there.snapshot);
+        let brought = bring::bring(home, store, &manifest, live, progress).await?;
         let copied = match brought.ensure_held() {
             Ok(()) => copy_pointer(store, channel, &read.pointer).await,
             Err(error) => Err(error),
         };
-        brought.release().await?;
+        brought.let_go(progress).await;
         copied?;
     }
     Ok(behind)

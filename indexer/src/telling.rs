@@ -186,7 +186,7 @@ pub fn followed_json(nodes: &[NodeView]) -> Value {
     json!({ "event": "followed", "nodes": nodes.iter().map(NodeView::to_json).collect::<Vec<_>>() })
 }
 
-fn regions_json(outcomes: &[RegionOutcome]) -> Value {
+pub(crate) fn regions_json(outcomes: &[RegionOutcome]) -> Value {
     let region = |outcome: &RegionOutcome| {
         let fault = outcome.result.as_ref().err().map(|error| format!("{error:#}"));
         json!({ "region": outcome.region.as_str(), "fault": fault })
@@ -195,7 +195,7 @@ fn regions_json(outcomes: &[RegionOutcome]) -> Value {
 }
 
 /// The regions that went along, and loudly those that did not.
-fn regions_text(outcomes: &[RegionOutcome]) -> String {
+pub(crate) fn regions_text<'o>(outcomes: impl IntoIterator<Item = &'o RegionOutcome>) -> String {
     let line = |outcome: &RegionOutcome| match &outcome.result {
         Ok(()) => format!("region {}: followed\n", outcome.region),
         Err(error) => format!(
@@ -203,5 +203,5 @@ fn regions_text(outcomes: &[RegionOutcome]) -> String {
             outcome.region
         ),
     };
-    outcomes.iter().map(line).collect()
+    outcomes.into_iter().map(line).collect()
 }

@@ -18,8 +18,9 @@ use crate::progress::{Output, Progress};
 use crate::publish::{self, PublishRequest, Published};
 use crate::regions::Regions;
 use crate::source::{Input, SqlQuery};
+use crate::telling;
 use crate::update::{self, Base, FILES_MARK, SQL_MARK, UpdateRequest, Updated};
-use crate::workshop::cache_of;
+use crate::workshop::{Workshop, cache_of};
 
 /// So many files become one update at the most.
 const MAX_FILES: usize = 1_000;
@@ -135,6 +136,9 @@ async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &
         return Ok(Looked::Nothing);
     }
     let published = publish(request, &updated, progress).await?;
+    if let Err(error) = tidy(request).await {
+        progress.note(&format!("{} keeps what is no longer needed: {error:#}", request.out.display()));
+    }
     Ok(Looked::Published(Box::new((updated, published))))
 }
 
@@ -199,6 +203,11 @@ async fn publish(request: &WatchRequest, updated: &Updated, progress: &mut Progr
     publish::publish(&publish, prepared, progress).await
 }
 
+/// What was published is in the store, and the next update takes from there what it lacks.
+async fn tidy(request: &WatchRequest) -> Result<()> {
+    Workshop::open(&request.out)?.tidy().await
+}
+
 /// What a single look that published nothing has found.
 fn tell_idle(looked: &Looked, output: Output) {
     let (event, text) = match looked {
@@ -220,7 +229,7 @@ fn tell(looked: &Looked, output: Output) {
                 "event": "published", "snapshot": updated.manifest.id, "sequence": published.pointer.sequence,
                 "changed": updated.changed, "deleted": updated.deleted, "unchanged_rows": updated.unchanged,
                 "rows_rejected": updated.rejected, "uploaded_bytes": published.uploaded_bytes,
-                "watermark": updated.manifest.source_watermark,
+                "watermark": updated.manifest.source_watermark, "regions": telling::regions_json(&published.regions),
             });
             println!("{told}");
         }
@@ -230,6 +239,8 @@ fn tell(looked: &Looked, output: Output) {
                 "{} is live (sequence {}): {} changed, {} deleted, {} set aside",
                 updated.manifest.id, published.pointer.sequence, updated.changed, updated.deleted, updated.rejected
             );
+            let behind = published.regions.iter().filter(|outcome| outcome.result.is_err());
+            print!("{}", telling::regions_text(behind));
         }
         _ => {}
     }

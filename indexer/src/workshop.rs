@@ -1,11 +1,13 @@
 //! The folder that snapshots are built in: laid out like a store, with room for what is unfinished.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
-use snapshots::{Manifest, Store};
+use snapshots::{ListedObject, Manifest, Store};
 use tempfile::TempDir;
 
 use crate::opened::Scratch;
@@ -14,6 +16,8 @@ use crate::opened::Scratch;
 pub(crate) const BUILDER: &str = concat!("indexer ", env!("CARGO_PKG_VERSION"));
 
 const SCRATCH_PREFIX: &str = ".build-";
+/// Who follows a source keeps so many updates in the folder.
+const KEPT_UPDATES: usize = 3;
 
 /// A folder that one build at a time writes to.
 pub(crate) struct Workshop {
@@ -66,6 +70,26 @@ impl Workshop {
             if self.store.object_size(&object.blake3).await? != Some(object.size_bytes) {
                 self.store.put_object_file(&object.blake3, &cache.object_path(object)?).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Removes all updates but the newest, and what no snapshot of the folder is made of: whoever follows a source would
+    /// fill the disk. What was built anew stays.
+    pub(crate) async fn tidy(&self) -> Result<()> {
+        let (mut updates, mut needed) = (0, HashSet::new());
+        let listed = self.store.list_manifests().await?;
+        for listed in listed.iter().rev().filter(|listed| listed.has_manifest) {
+            let manifest = self.store.get_manifest(&listed.id).await?;
+            updates += usize::from(manifest.parent.is_some());
+            match manifest.parent.is_some() && updates > KEPT_UPDATES {
+                true => self.store.delete_manifest(listed).await?,
+                false => needed.extend(manifest.objects.iter().map(|object| object.blake3)),
+            }
+        }
+        let objects: Vec<ListedObject> = self.store.list_objects().try_collect().await?;
+        for object in objects.iter().filter(|object| !needed.contains(&object.digest)) {
+            self.store.delete_object(&object.digest).await?;
         }
         Ok(())
     }

@@ -47,6 +47,8 @@ pub enum Error {
     NoFolder(PathBuf),
     #[error("a segment cannot hold this: {0}")]
     TooLarge(String),
+    #[error("{what} would be larger than {limit_bytes} bytes, and nobody reads that")]
+    Unreadable { what: String, limit_bytes: u64 },
 }
 
 impl Error {

@@ -131,13 +131,14 @@ impl StatusBoard {
         self.0.delete_status(region, node).await
     }
 
-    /// Every node's last word, in the order of regions and names, with the time by the store's clock; what is damaged is
-    /// passed over.
+    /// The last word of every node that was heard of shortly before the one that was heard of last, in the order of regions
+    /// and names, with the time by the store's clock; what is damaged is passed over.
     ///
     /// # Errors
     /// When the store fails, or holds more than are ever listed.
     pub async fn read_all(&self) -> Result<Vec<NodeStatus>, Error> {
-        let paths = self.0.list_statuses().await?;
+        // A second more than counts, since a listing may show whole seconds.
+        let paths = self.0.list_statuses(SILENT_AFTER + Duration::from_secs(1)).await?;
         let mut reads = futures::stream::iter(paths).map(|path| self.0.get_status(path)).buffer_unordered(READ_AT_ONCE);
         let mut nodes = Vec::new();
         while let Some(read) = reads.next().await {
@@ -146,8 +147,8 @@ impl StatusBoard {
                     let status = serde_json::from_slice::<NodeStatus>(&bytes);
                     nodes.extend(status.map(|status| NodeStatus { reported_at: written_at, ..status }));
                 }
-                // It ended since it was listed.
-                Err(Error::NotFound(_)) => {}
+                // It ended since it was listed; or one node's word is damaged or too long, which hides no other's.
+                Err(Error::NotFound(_) | Error::Corrupt { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -159,6 +160,30 @@ impl StatusBoard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each look read the last words of all nodes that had ever died.
+    #[tokio::test]
+    async fn what_nodes_have_left_that_are_gone_is_not_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let board = StatusBoard::new(Store::directory(folder.path()).expect("a store"));
+        let status = |node: &str| NodeStatus {
+            node: node.to_owned(),
+            region: "local".parse().expect("a name"),
+            version: String::new(),
+            started_at: Timestamp::UNIX_EPOCH,
+            reported_at: Timestamp::UNIX_EPOCH,
+            draining: false,
+            markets: Vec::new(),
+        };
+        for node in ["alive", "dead"] {
+            board.write(&status(node)).await.expect("a status");
+        }
+        let file = std::fs::File::options().write(true).open(folder.path().join("status/local/dead.json"));
+        let then = std::time::SystemTime::now() - 2 * SILENT_AFTER;
+        file.expect("its status").set_modified(then).expect("an older status");
+        let nodes = board.read_all().await.expect("statuses");
+        assert_eq!(nodes.iter().map(|node| node.node.as_str()).collect::<Vec<_>>(), ["alive"]);
+    }
 
     #[test]
     fn clocks_that_are_off_silence_nobody() {

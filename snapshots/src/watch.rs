@@ -73,7 +73,9 @@ impl Seen {
             PointerState::Missing => self.known = None,
             PointerState::Moved(read) => {
                 let sequence = read.pointer.sequence;
-                if sequence < self.highest {
+                // A pin is no copy, and begins anew each time that it was lifted.
+                let is_copy = matches!(self.name, PointerName::Channel(_));
+                if is_copy && sequence < self.highest {
                     return Err(Error::Older { announced: sequence, seen: self.highest });
                 }
                 self.highest = sequence;
@@ -126,7 +128,7 @@ impl Watcher {
             return Ok(Some(Target { pointer: pointer.clone(), followed: Followed::Pin }));
         }
         if let (Some(canary), Some(node)) = (&mut self.canary, &self.place.node)
-            && let Some(pointer) = canary.poll(&self.store).await?
+            && let Some(pointer) = readable(canary.poll(&self.store).await)?
             && pointer.is_canary_of(node, Timestamp::now())
         {
             return Ok(Some(Target { pointer: pointer.clone(), followed: Followed::Canary }));
@@ -144,5 +146,14 @@ impl Watcher {
         let jitter = 0.8 + 0.4 * (self.random % 1000) as f64 / 1000.0;
         let backoff = self.interval.saturating_mul(1 << self.failures.min(6));
         backoff.min(MAX_BACKOFF.max(self.interval)).mul_f64(jitter)
+    }
+}
+
+/// A canary that cannot be read is tried by nobody, and keeps no node from its channel: after keys were changed, what is
+/// left of the last one is signed with the old key. Where the store does not answer, nothing is known.
+fn readable(canary: Result<Option<&Pointer>, Error>) -> Result<Option<&Pointer>, Error> {
+    match canary {
+        Err(Error::Untrusted { .. } | Error::Corrupt { .. } | Error::Older { .. }) => Ok(None),
+        read => read,
     }
 }

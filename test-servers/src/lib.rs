@@ -6,11 +6,13 @@ mod azurite;
 mod install;
 mod postgres;
 mod process;
+mod proxy;
 mod redis;
 mod token_server;
 
 pub use azurite::{ACCOUNT, Azurite, SECOND_ACCOUNT};
 pub use postgres::Postgres;
+pub use proxy::{Moment, Outcome, Passing, Proxy};
 pub use redis::Redis;
 pub use token_server::{TokenKind, TokenServer};
 

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use snapshots::{ChannelName, Manifest, Pointer, Store};
-use test_servers::Azurite;
+use test_servers::{Azurite, Moment, Outcome, Passing, Proxy};
 
 use crate::process::{EdgeProcess, wait_until};
 use crate::shop::{Shop, wait_for};
@@ -175,6 +178,21 @@ fn an_older_sequence_is_not_followed() {
     assert_eq!(edge.get("/v1/search?q=lamp").json()["hits"][0]["brand"], "beta");
 }
 
+/// Brings a snapshot of the shop to Blob storage, and announces it there.
+fn publish_to(blob: &Store, shop: &Shop, manifest: &Manifest) {
+    wait_for(async {
+        for object in &manifest.objects {
+            let bytes = shop.store.get_object(&object.blake3).await.expect("an object");
+            blob.put_object(&object.blake3, bytes).await.expect("the object in Blob");
+        }
+        blob.put_manifest(manifest).await.expect("its manifest");
+        let live = ChannelName::live();
+        let before = blob.pointer(&live).await.expect("an answer");
+        let pointer = Pointer::after(before.as_ref().map(|read| &read.pointer), manifest.id.clone());
+        blob.move_pointer(&live, before.as_ref(), &pointer).await.expect("an announcement");
+    });
+}
+
 /// Blob storage goes away in the middle, for an edge that follows and for one that starts: both serve what they have, and
 /// follow again without help.
 #[test]
@@ -183,20 +201,7 @@ fn blob_storage_goes_and_comes_back() {
     let shop = Shop::new();
     let (alpha, beta) = (shop.build("alpha", 40), shop.build("beta", 50));
     let blob = Store::open(&azurite.url("shop"), &azurite.settings()).expect("a store");
-    let bring = |manifest: &Manifest| {
-        wait_for(async {
-            for object in &manifest.objects {
-                let bytes = shop.store.get_object(&object.blake3).await.expect("an object");
-                blob.put_object(&object.blake3, bytes).await.expect("the object in Blob");
-            }
-            blob.put_manifest(manifest).await.expect("its manifest");
-            let live = ChannelName::live();
-            let before = blob.pointer(&live).await.expect("an answer");
-            let pointer = Pointer::after(before.as_ref().map(|read| &read.pointer), manifest.id.clone());
-            blob.move_pointer(&live, before.as_ref(), &pointer).await.expect("an announcement");
-        });
-    };
-    bring(&alpha);
+    publish_to(&blob, &shop, &alpha);
     let url = azurite.url("shop");
     let (markets, settings) = ([("us", url.as_str())], azurite.settings());
     let edge = EdgeProcess::start_with(&shop.cache(), &markets, &[], &settings);
@@ -211,8 +216,121 @@ fn blob_storage_goes_and_comes_back() {
     edge.wait_for_sequence(1);
     assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 40);
     azurite.restart();
-    bring(&beta);
+    publish_to(&blob, &shop, &beta);
     edge.wait_for_sequence(2);
     assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 50);
     wait_until("no fault is told any more", || edge.health()["markets"][0]["fault"].is_null());
+}
+
+/// What becomes of the next request for a path, or of its answer.
+struct Planned {
+    path: String,
+    fault: (Moment, Outcome),
+    /// An answer counts whose request came after this was planned.
+    has_begun: bool,
+}
+
+/// An edge that follows Blob storage through a proxy, which does to it what is planned.
+struct FaultyBlob {
+    /// It ends first.
+    edge: EdgeProcess,
+    shop: Shop,
+    blob: Store,
+    plan: Arc<Mutex<Option<Planned>>>,
+    is_slow: Arc<AtomicBool>,
+    _azurite: Azurite,
+}
+
+impl FaultyBlob {
+    /// Serves the first snapshot, of as many products as it is told.
+    fn serve(products: usize) -> Self {
+        let (azurite, shop) = (Azurite::start(), Shop::new());
+        let plan: Arc<Mutex<Option<Planned>>> = Arc::default();
+        let is_slow = Arc::new(AtomicBool::new(false));
+        let hook = {
+            let (plan, is_slow) = (plan.clone(), is_slow.clone());
+            move |passing: &Passing| {
+                if passing.moment == Moment::Before && is_slow.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(300));
+                }
+                meet(&mut plan.lock().expect("the plan"), passing)
+            }
+        };
+        let proxy = Proxy::start(azurite.address(), hook);
+        let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
+        let (url, settings) = (azurite.url("shop"), azurite.settings_through(&endpoint));
+        let blob = Store::open(&url, &azurite.settings()).expect("a store");
+        publish_to(&blob, &shop, &shop.build("first", products));
+        let edge = EdgeProcess::start_with(&shop.cache(), &[("us", &url)], &[], &settings);
+        edge.wait_for_sequence(1);
+        Self { edge, shop, blob, plan, is_slow, _azurite: azurite }
+    }
+
+    /// Announces a snapshot of one product more, and has a fault met on the way to it: the old one is served until the new
+    /// one is.
+    fn follows(&self, what: &str, manifest: &Manifest, served: usize, planned: Option<Planned>) {
+        {
+            // No request begins or ends meanwhile, so that what is planned is met by one that comes after the announcement.
+            let mut plan = self.plan.lock().expect("the plan");
+            publish_to(&self.blob, &self.shop, manifest);
+            *plan = planned;
+        }
+        wait_until(&format!("{what}: the new snapshot is served"), || {
+            let answer = self.edge.get("/v1/search?q=lamp");
+            assert_eq!((answer.status, self.edge.get("/healthz").status), (200, 200), "{what}");
+            let found = answer.json()["found"].as_u64().expect("a number") as usize;
+            assert!(found == served || found == served + 1, "{what}: {found} are found");
+            found == served + 1
+        });
+        // The pointer's may be met only now, where a poll was on its way when the new one was written.
+        wait_until(&format!("{what}: the fault is met"), || self.plan.lock().expect("the plan").is_none());
+        wait_until(&format!("{what}: no fault is told any more"), || {
+            self.edge.health()["markets"][0]["fault"].is_null()
+        });
+    }
+}
+
+/// What becomes of a request, which is nothing but for the one that is planned.
+fn meet(plan: &mut Option<Planned>, passing: &Passing) -> Outcome {
+    let Some(planned) = plan.as_mut().filter(|planned| passing.line.ends_with(&planned.path)) else {
+        return Outcome::Passes;
+    };
+    planned.has_begun |= passing.moment == Moment::Before;
+    match planned.has_begun && planned.fault.0 == passing.moment {
+        true => plan.take().map_or(Outcome::Passes, |planned| planned.fault.1),
+        false => Outcome::Passes,
+    }
+}
+
+#[test]
+fn a_download_that_meets_a_fault_at_any_step_gets_there() {
+    let (mut served, blob) = (20, FaultyBlob::serve(20));
+    for step in ["the pointer", "the manifest", "the settings", "the segment"] {
+        for fault in [
+            (Moment::Before, Outcome::Refused(500)),
+            (Moment::Before, Outcome::Refused(503)),
+            (Moment::Before, Outcome::Cut),
+            (Moment::After, Outcome::Halved),
+            (Moment::After, Outcome::Shortened),
+        ] {
+            let what = format!("{step} meets {fault:?}");
+            // Of a brand of its own, so that it shares no object with those before.
+            let manifest = blob.shop.build(&format!("brand{served}"), served + 1);
+            let path = match step {
+                "the pointer" => "/channels/live.json".to_owned(),
+                "the manifest" => format!("/snapshots/{}.json", manifest.id),
+                "the settings" => format!("/objects/{}", manifest.catalogue_object().expect("the settings").blake3),
+                _ => format!("/objects/{}", manifest.segments[0].segment),
+            };
+            blob.follows(&what, &manifest, served, Some(Planned { path, fault, has_begun: false }));
+            served += 1;
+        }
+    }
+}
+
+#[test]
+fn a_download_from_a_slow_store_gets_there() {
+    let blob = FaultyBlob::serve(20);
+    blob.is_slow.store(true, Ordering::SeqCst);
+    blob.follows("each request is slow", &blob.shop.build("slow", 21), 20, None);
 }

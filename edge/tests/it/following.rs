@@ -46,6 +46,27 @@ fn a_pin_a_canary_and_a_rollback_are_followed() {
     assert!(edge.health()["markets"][0]["fault"].is_null());
 }
 
+/// What was served before could be remembered last, when an announcement came within a second after a resume.
+#[test]
+fn what_is_remembered_for_a_restart_is_what_is_served() {
+    let shop = Shop::new();
+    let (alpha, beta) = (shop.publish("alpha", 40), shop.build("beta", 50));
+    let mut edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    // Resumed: the same snapshot under another sequence. What it replaces is let go of a second later.
+    let sequence = shop.announce(&alpha.id);
+    edge.wait_for_sequence(sequence);
+    let sequence = shop.announce(&beta.id);
+    edge.wait_for_sequence(sequence);
+    wait_until("all is done that had to be", || !edge.has_thread("point-anew") && !edge.has_thread("open-snapshot"));
+    edge.signal("KILL");
+    edge.wait();
+    std::fs::remove_dir_all(shop.folder.path().join("store/channels")).expect("nothing is announced any more");
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(sequence);
+    assert_eq!(served(&edge), beta.id.as_str());
+}
+
 #[test]
 fn only_what_is_signed_is_served() {
     let shop = Shop::new();

@@ -111,6 +111,13 @@ impl EdgeProcess {
         maps.lines().filter_map(|line| Some(line.split_once("/objects/")?.1.to_owned())).collect()
     }
 
+    /// Whether the process has a thread of this name.
+    pub fn has_thread(&self, name: &str) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("the process's threads");
+        let names = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        names.map(|other| other.trim().to_owned()).any(|other| other == name)
+    }
+
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
         assert!(sent.expect("kill runs").success());

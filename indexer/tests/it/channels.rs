@@ -13,7 +13,7 @@ use snapshots::{
 
 use crate::command::{build_products, fails, json, run};
 
-fn url(folder: &Path, name: &str) -> String {
+pub fn url(folder: &Path, name: &str) -> String {
     format!("file://{}/{name}", folder.display())
 }
 
@@ -149,6 +149,28 @@ fn keys_are_made_and_rotated() {
     assert!(fails(path, &["sign", "--store", &store]).contains("--sign-key"));
 }
 
+#[test]
+fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    let [one, two, three] = ["one", "two", "three"].map(|name| build_products(path, name, 3));
+    json(path, &["keygen", "old"]);
+    json(path, &["keygen", "new"]);
+    for (key, name) in [("old", "one"), ("old", "two"), ("new", "three")] {
+        json(path, &["publish", "--store", &store, "--sign-key", key, name]);
+    }
+    let opens = |name: &str| json(path, &["show", "--store", &store, "--trust", "new.pub", name]);
+    opens(&three);
+    for id in [&one, &two] {
+        assert!(fails(path, &["show", "--store", &store, "--trust", "new.pub", id]).contains("is not trusted"));
+    }
+    json(path, &["rollback", "--store", &store, "--sign-key", "new", "--to", &two]);
+    assert_eq!(opens("live")["id"], two.as_str());
+    json(path, &["pin", "--store", &store, "--sign-key", "new", "local", "--to", &one]);
+    opens(&one);
+}
+
 /// Nodes that follow a store's pointers, as edges do, and tell what a test has them tell.
 struct Nodes {
     store: Store,
@@ -219,7 +241,7 @@ impl Nodes {
 }
 
 /// Runs something while nodes follow the store.
-fn beside_nodes<T>(path: &Path, fault: Option<&str>, traffic: [Traffic; 2], work: impl FnOnce() -> T) -> T {
+pub fn beside_nodes<T>(path: &Path, fault: Option<&str>, traffic: [Traffic; 2], work: impl FnOnce() -> T) -> T {
     let store = Store::directory(&path.join("store")).expect("a store");
     let board = StatusBoard::new(Store::directory(&path.join("status")).expect("a store"));
     let (started_at, fault) = (Timestamp::now(), fault.map(str::to_owned));

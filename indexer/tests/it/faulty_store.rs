@@ -4,11 +4,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use test_servers::Azurite;
+use test_servers::{Azurite, Moment, Outcome, Passing, Proxy};
 
 use crate::command::build_products;
 use crate::killed::{check_live, publish, succeeds};
-use crate::proxy::{Moment, Outcome, Passing, Proxy};
 
 const FAULTS: [(Moment, Outcome); 5] = [
     (Moment::Before, Outcome::Refused(503)),

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use snapshots::{ChannelName, Pointer, Store};
-use test_servers::Azurite;
+use test_servers::{Azurite, Moment, Passing, Proxy};
 
 use crate::collecting::{AT_ONCE, Publishing, STRICT, block, build, check_whole, present};
 use crate::command::indexer;
-use crate::proxy::{Moment, Passing, Proxy};
 
 /// Azurite, and snapshots to bring to it.
 struct Shop {

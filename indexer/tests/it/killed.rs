@@ -9,10 +9,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use snapshots::{ChannelName, PointerState, Store};
-use test_servers::Azurite;
+use test_servers::{Azurite, Moment, Passing, Proxy};
 
 use crate::command::{build_products, indexer};
-use crate::proxy::{Moment, Passing, Proxy};
 
 pub fn publish(azurite: &Azurite, endpoint: Option<&str>, folder: &Path, prefix: &str, name: &str) -> Command {
     let mut command = indexer();

@@ -1,6 +1,7 @@
 //! Tests of the indexer as a process.
 
 mod building;
+mod canaries;
 mod channels;
 mod checking;
 mod collecting;
@@ -11,8 +12,8 @@ mod faulty_store;
 mod feeds;
 mod interleaving;
 mod killed;
-mod proxy;
 mod publishing;
+mod regions;
 mod sql;
 mod updating;
 mod watching;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use snapshots::{Cache, Snapshot, Store};
 use test_servers::Postgres;
 
+use crate::collecting::present;
 use crate::command::{SETTINGS, fails, indexer, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,6 +95,21 @@ fn files_are_taken_once_in_the_order_of_their_names() {
     assert_eq!(live(path, &store).len(), 20);
     let nothing = fails(path, &["watch", "--store", &store, "--out", "updates", "--once"]);
     assert!(nothing.contains("say what to follow"), "{nothing}");
+}
+
+/// A folder that is followed for weeks must not fill the disk of whoever follows it.
+#[test]
+fn few_updates_are_kept_in_the_folder() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 20);
+    for number in 1..=6 {
+        leave(path, &format!("{number}.jsonl"), &row(number, "another"));
+        assert_eq!(json(path, &watch(&store, &["--once"]))["event"], "published");
+    }
+    let updates = Store::directory(&path.join("updates")).expect("a folder");
+    assert_eq!(present(&updates).len(), 3, "the newest, with their objects and no others");
+    assert_eq!(live(path, &store)["p6"], "another");
 }
 
 fn start(path: &Path, store: &str) -> Child {

@@ -31,11 +31,15 @@ impl Store {
     /// Writes what a running publish relies on, before its first object.
     ///
     /// # Errors
-    /// When a lease of this name is there already, or the store fails.
+    /// When another lease of this name is there already, or the store fails.
     pub async fn put_lease(&self, publish_id: &str, lease: &Lease) -> Result<(), Error> {
         let path = self.lease_path(publish_id);
         let json = serde_json::to_vec(lease).expect("a lease has no map");
-        match self.put_new(&path, json.into()).await? {
+        if self.put_new(&path, json.into()).await? {
+            return Ok(());
+        }
+        // A lost answer makes a client try again, and the second try then finds its own first one in place.
+        match self.get_lease(publish_id).await? == *lease {
             true => Ok(()),
             false => Err(Error::Exists(path.to_string())),
         }

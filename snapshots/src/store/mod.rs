@@ -8,8 +8,10 @@ mod pointers;
 mod retention;
 mod sweeps;
 
+use std::collections::BTreeSet;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -360,27 +362,56 @@ impl Store {
         Ok((self.get_small(&path, GetOptions::new(), MAX_STATUS_BYTES).await?.0, written_at))
     }
 
-    pub(crate) async fn list_statuses(&self) -> Result<Vec<Path>, Error> {
-        self.list_paths("status").await
+    /// The statuses that were written so shortly before the newest one. Those of nodes that died stay for good, and may
+    /// be many more.
+    pub(crate) async fn list_statuses(&self, within: Duration) -> Result<Vec<Path>, Error> {
+        let path = self.path(&["status"]);
+        let (mut newest_ms, mut found) = (i64::MIN, Vec::new());
+        let mut metas = self.objects.list(Some(&path));
+        while let Some(meta) = metas.try_next().await? {
+            let written_ms = meta.last_modified.timestamp_millis();
+            newest_ms = newest_ms.max(written_ms);
+            found.push((meta.location, written_ms));
+            if found.len() > MAX_LISTED {
+                keep_lately(&mut found, newest_ms, within);
+            }
+            if found.len() > MAX_LISTED {
+                return Err(Error::corrupt(path.to_string(), format!("more than {MAX_LISTED} nodes")));
+            }
+        }
+        keep_lately(&mut found, newest_ms, within);
+        Ok(found.into_iter().map(|(path, _)| path).collect())
     }
 
-    /// The names of files directly under this store, behind `after` in the order of their names.
-    pub(crate) async fn list_files(&self, after: Option<&str>, most: usize) -> Result<Vec<String>, Error> {
+    /// The first names of files directly under this store that are `wanted`, behind `after` in the order of their names.
+    pub(crate) async fn list_files(
+        &self,
+        after: Option<&str>,
+        most: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, Error> {
         let offset = after.map(|name| self.path(&[name]));
         let metas = match &offset {
             Some(offset) => self.objects.list_with_offset(Some(&self.prefix), offset),
             None => self.objects.list(Some(&self.prefix)),
         };
-        let names = metas.try_filter_map(async |meta| {
+        let mut names = std::pin::pin!(metas.try_filter_map(async |meta| {
             let mut below = meta.location.prefix_match(&self.prefix).into_iter().flatten();
             let name = below.next().map(|part| part.as_ref().to_owned());
             Ok(name.filter(|_| below.next().is_none()))
-        });
-        // Directories are listed in no order, so that all names are looked at before some are left for the next time.
-        let mut names: Vec<String> = names.take(MAX_LISTED).try_collect().await?;
-        names.sort_unstable();
-        names.truncate(most);
-        Ok(names)
+        }));
+        // Directories are listed in no order, so that all names are looked at before some are left for the next time:
+        // what is passed over now is never asked for again.
+        let mut first = BTreeSet::new();
+        while let Some(name) = names.try_next().await? {
+            if wanted(&name) {
+                first.insert(name);
+            }
+            if first.len() > most {
+                first.pop_last();
+            }
+        }
+        Ok(first.into_iter().collect())
     }
 
     pub(crate) async fn get_file(&self, name: &str, to: &FilePath) -> Result<(), Error> {
@@ -428,4 +459,9 @@ impl Store {
     fn signature_path(&self, id: &SnapshotId, key: &KeyId) -> Path {
         self.path(&["signatures", &format!("{id}.{key}")])
     }
+}
+
+fn keep_lately(written: &mut Vec<(Path, i64)>, newest_ms: i64, within: Duration) {
+    let within_ms = within.as_millis() as i64;
+    written.retain(|(_, written_ms)| newest_ms.saturating_sub(*written_ms) <= within_ms);
 }

@@ -137,7 +137,8 @@ impl Store {
     /// key.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when someone else moved it; otherwise when the store fails.
+    /// [`Error::Conflict`] when someone else moved it; [`Error::Unreadable`] when its reason or its nodes are too long;
+    /// otherwise when the store fails.
     pub async fn move_pointer(
         &self,
         name: impl Into<PointerName>,
@@ -147,6 +148,9 @@ impl Store {
         let name = name.into();
         let path = self.pointer_path(&name);
         let json = pointer.to_json(&name.kind(), self.key.as_ref());
+        if json.len() as u64 > MAX_POINTER_BYTES {
+            return Err(Error::Unreadable { what: name.kind(), limit_bytes: MAX_POINTER_BYTES });
+        }
         let mode = match (expected, &self.directory) {
             (None, _) => PutMode::Create,
             (Some(expected), Some(folder)) => {

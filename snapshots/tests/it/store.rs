@@ -50,6 +50,10 @@ async fn check_contract(store: &Store) {
     nodes_tell_what_they_serve(store).await;
     let lease = Lease::of(&manifest(3));
     store.put_lease("publish-1", &lease).await.expect("a lease");
+    // A client that did not hear of its own success tries again, and that is no conflict.
+    store.put_lease("publish-1", &lease).await.expect("its own lease");
+    let other = store.put_lease("publish-1", &Lease::of(&manifest(4))).await;
+    assert!(matches!(other, Err(Error::Exists(_))), "{other:?}");
     assert_eq!(store.list_leases().await.expect("leases"), ["publish-1"]);
     assert_eq!(store.get_lease("publish-1").await.expect("the lease"), lease);
     store.delete_lease("publish-1").await.expect("no lease");
@@ -197,6 +201,12 @@ async fn pointers_move_by_compare_and_swap(store: &Store) {
         assert!(matches!(&error, Error::Conflict { now, .. } if now == "b (sequence 2)"), "{error}");
         assert!(!error.is_transient());
     }
+    // Nor is anything written that nobody could read: then neither nodes nor publishers would get past it.
+    let long = Pointer { reason: Some("x".repeat(64 * 1024)), ..pointer("c", 3) };
+    let seen = read(store, &live).await;
+    let refused = store.move_pointer(&live, Some(&seen), &long).await;
+    assert!(matches!(refused, Err(Error::Unreadable { .. })), "{refused:?}");
+    assert_eq!(read(store, &live).await.pointer, pointer("b", 2));
     // A client that did not hear of its own success tries again, and that is no conflict.
     store.move_pointer(&live, Some(&first), &pointer("b", 2)).await.expect("its own move");
     assert_eq!(store.list_channels().await.expect("channels"), [live]);
@@ -242,6 +252,10 @@ async fn pins_and_canaries_come_first(store: &Store) {
     check("pinned", Followed::Pin).await;
     assert!(store.unpin(&region).await.expect("no pin"));
     assert!(!store.unpin(&region).await.expect("no pin"));
+    // A pin that was lifted begins anew: lower sequences were taken for old copies, and nothing was followed any more.
+    store.move_pointer(&region, None, &pointer("pinned-again", 1)).await.expect("a pin");
+    check("pinned-again", Followed::Pin).await;
+    assert!(store.unpin(&region).await.expect("no pin"));
     check("tried", Followed::Canary).await;
     let seen = read(store, &canary).await;
     let over = Pointer { until: Some("2026-01-02T00:00:00Z".parse().expect("a time")), ..of(&["n1"], 3) };
@@ -258,6 +272,24 @@ async fn older_copies_are_not_followed(store: &Store) {
     assert!(matches!(watcher.poll().await, Err(Error::Older { seen: 99, .. })));
 }
 
+/// After keys were changed, what is left of the last canary is signed with the old one: nodes followed nothing any more.
+#[tokio::test]
+async fn a_canary_that_cannot_be_read_keeps_no_node_from_its_channel() {
+    let store = Store::open("memory://", &[]).expect("a store");
+    let (private, public) = SigningKey::generate().expect("a key");
+    let key = SigningKey::from_pem(&private).expect("a key");
+    let (live, canary) = (ChannelName::live(), ChannelName::canary());
+    let signing = store.clone().signing(Some(key));
+    signing.move_pointer(&live, None, &pointer("signed", 1)).await.expect("an announcement");
+    let tried = Pointer { nodes: vec!["n1".into()], ..pointer("tried", 1) };
+    store.move_pointer(&canary, None, &tried).await.expect("a canary that nobody signed");
+    let careful = store.trusting(Some(Trust::from_pem(&public).expect("a public key")));
+    let place = Place { region: None, node: Some("n1".into()) };
+    let mut watcher = Watcher::new(careful, live, place, Duration::from_secs(5));
+    let target = watcher.poll().await.expect("a poll").expect("a target");
+    assert_eq!((target.pointer.snapshot.as_str(), target.followed), ("signed", Followed::Channel));
+}
+
 async fn nodes_tell_what_they_serve(store: &Store) {
     let board = StatusBoard::new(store.clone());
     let status = |node: &str| NodeStatus {
@@ -272,6 +304,8 @@ async fn nodes_tell_what_they_serve(store: &Store) {
     for node in ["b", "a", "b"] {
         board.write(&status(node)).await.expect("a status");
     }
+    // Whoever tells more than is read is not heard, and keeps nobody else from being heard.
+    board.write(&NodeStatus { version: "x".repeat(300 * 1024), ..status("c") }).await.expect("a status");
     let names = |nodes: Vec<NodeStatus>| nodes.into_iter().map(|status| status.node).collect::<Vec<_>>();
     assert_eq!(names(board.read_all().await.expect("statuses")), ["a", "b"]);
     board.remove(&status("a").region, "a").await.expect("no status");

@@ -1,4 +1,4 @@
-//! An HTTP proxy that stands between the indexer and Azurite, and does something at a request of one's choosing.
+//! An HTTP proxy that stands between what is tested and Azurite, and does something at a request of one's choosing.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -31,6 +31,8 @@ pub enum Outcome {
     Refused(u16),
     /// The client hears half of the answer.
     Halved,
+    /// The client hears an answer that looks whole, with half of its body.
+    Shortened,
 }
 
 impl From<bool> for Outcome {
@@ -39,12 +41,16 @@ impl From<bool> for Outcome {
     }
 }
 
+/// A running proxy; it lasts as long as the process.
 pub struct Proxy {
     pub address: SocketAddr,
 }
 
 impl Proxy {
     /// Forwards to `server`, one request a connection; calls `hook` before and after each, which says what becomes of it.
+    ///
+    /// # Panics
+    /// When there is no port to listen on.
     pub fn start<O: Into<Outcome>>(server: &str, hook: impl Fn(&Passing) -> O + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -87,7 +93,7 @@ fn forward(client: TcpStream, server: &str, hook: &dyn Fn(&Passing) -> Outcome) 
     match hook(&Passing { line: line.clone(), moment: Moment::Before }) {
         Outcome::Passes => {}
         Outcome::Refused(status) => return refuse(reader.get_mut(), status),
-        Outcome::Cut | Outcome::Halved => return Ok(()),
+        Outcome::Cut | Outcome::Halved | Outcome::Shortened => return Ok(()),
     }
     let mut upstream = TcpStream::connect(server)?;
     upstream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes())?;
@@ -98,6 +104,7 @@ fn forward(client: TcpStream, server: &str, hook: &dyn Fn(&Passing) -> Outcome) 
         Outcome::Passes => reader.get_mut().write_all(&answer),
         Outcome::Refused(status) => refuse(reader.get_mut(), status),
         Outcome::Halved => reader.get_mut().write_all(&answer[..answer.len() / 2]),
+        Outcome::Shortened => reader.get_mut().write_all(&shortened(&answer)),
         Outcome::Cut => Ok(()),
     }
 }
@@ -105,4 +112,16 @@ fn forward(client: TcpStream, server: &str, hook: &dyn Fn(&Passing) -> Outcome) 
 fn refuse(client: &mut TcpStream, status: u16) -> std::io::Result<()> {
     let answer = format!("HTTP/1.1 {status} Refused\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     client.write_all(answer.as_bytes())
+}
+
+/// An answer with half of its body, whose length says so.
+fn shortened(answer: &[u8]) -> Vec<u8> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |start| start + 4);
+    let (head, body) = answer.split_at(end);
+    let body = &body[..body.len() / 2];
+    let head = String::from_utf8_lossy(head);
+    let lines =
+        head.lines().filter(|line| !line.is_empty() && !line.to_ascii_lowercase().starts_with("content-length:"));
+    let lines: String = lines.map(|line| format!("{line}\r\n")).collect();
+    [format!("{lines}content-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }

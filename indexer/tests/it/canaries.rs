@@ -1,0 +1,114 @@
+//! However a canary's publish ends, no node is left to try what nobody will announce.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use indexer::canary::{self, CanaryPlan};
+use indexer::progress::{Output, Progress};
+use indexer::publish::{self, PublishRequest};
+use indexer::regions::Regions;
+use snapshots::{ChannelName, Pointer, StatusBoard, Store, Traffic};
+
+use crate::channels::{beside_nodes, url};
+use crate::collecting::block;
+use crate::command::{build_products, fails, json};
+
+const FINE: Traffic = Traffic { requests: 500, errors: 0, searches: 100, empty: 3, p99_us: 800 };
+
+fn canary_of(store: &Store) -> Option<Pointer> {
+    block(store.pointer(&ChannelName::canary())).expect("an answer").map(|read| read.pointer)
+}
+
+/// A canary that two nodes try, as one that is under way has it.
+fn begin_canary(store: &Store, id: &str) -> Pointer {
+    block(async {
+        let last = store.pointer(&ChannelName::canary()).await.expect("an answer");
+        let pointer = Pointer::after(last.as_ref().map(|last| &last.pointer), id.parse().expect("an id"));
+        let pointer = Pointer { nodes: vec!["n1".into(), "n2".into()], ..pointer };
+        store.move_pointer(&ChannelName::canary(), last.as_ref(), &pointer).await.expect("a canary");
+        pointer
+    })
+}
+
+/// A store with one snapshot live, another that is built, and a folder for what nodes tell.
+fn shop(path: &Path) -> (Store, String) {
+    build_products(path, "one", 3);
+    json(path, &["publish", "--store", &url(path, "store"), "one"]);
+    fs::create_dir(path.join("status")).expect("a folder");
+    (Store::directory(&path.join("store")).expect("a store"), build_products(path, "two", 4))
+}
+
+#[test]
+fn a_canary_ends_when_its_snapshot_cannot_be_announced() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, two) = shop(path);
+    let board = StatusBoard::new(Store::directory(&path.join("status")).expect("a store"));
+    let plan = CanaryPlan { percent: 5, window: Duration::from_secs(1), min_requests: 100 };
+    let request = PublishRequest {
+        from: Store::directory(&path.join("two")).expect("a folder"),
+        snapshot: None,
+        to: Regions::of(home.clone()),
+        channel: ChannelName::live(),
+        reason: None,
+        canary: Some((plan, board)),
+        dry_run: false,
+    };
+    let prepared = block(publish::prepare(&request)).expect("it may be published");
+    // Somebody moves the channel before the canary is over.
+    json(path, &["hold", "--store", &url(path, "store")]);
+    let publish = || block(publish::publish(&request, prepared, &mut Progress::new(Output::Text)));
+    let refused = beside_nodes(path, None, [FINE, FINE], publish).expect_err("a conflict");
+    assert!(format!("{refused:#}").contains("another publish was faster"), "{refused:#}");
+    let canary = canary_of(&home).expect("a canary that was tried");
+    assert_eq!((canary.snapshot.as_str(), canary.nodes.len()), (two.as_str(), 0), "nobody tries it any more");
+}
+
+#[test]
+fn a_canary_ends_when_a_region_cannot_be_told_of_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, two) = shop(path);
+    fs::create_dir(path.join("east")).expect("a folder");
+    fs::write(path.join("east/objects"), "").expect("a region that is down");
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let region = format!("east={}", url(path, "east"));
+    let canary = ["publish", "--store", &store, "--region", &region, "--status-store", &status, "--canary", "5%"];
+    let canary = [&canary[..], &["--canary-window-s", "1", "two"]].concat();
+    let refused = beside_nodes(path, None, [FINE, FINE], || fails(path, &canary));
+    assert!(refused.contains("the canary in region east"), "{refused}");
+    assert_eq!(canary_of(&home).map(|canary| canary.nodes.len()), Some(0), "nobody tries it any more");
+    // So nothing keeps a publish without one from going on.
+    assert_eq!(json(path, &["publish", "--store", &store, "two"])["snapshot"], two.as_str());
+}
+
+#[test]
+fn a_rollback_takes_a_canary_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, two) = shop(path);
+    let store = url(path, "store");
+    json(path, &["publish", "--store", &store, "two"]);
+    begin_canary(&home, &two);
+    json(path, &["rollback", "--store", &store]);
+    let canary = canary_of(&home).expect("a canary");
+    assert_eq!((canary.nodes.len(), canary.reason.as_deref()), (0, Some("rolled back")));
+}
+
+#[test]
+fn only_the_canary_that_is_meant_is_taken_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, two) = shop(path);
+    let (stores, progress) = (Regions::of(home.clone()), Progress::new(Output::Text));
+    let withdraw = |meant: Option<&Pointer>| {
+        block(canary::withdraw(&stores, meant, Some("x".repeat(100_000)), &progress)).expect("an answer")
+    };
+    let first = begin_canary(&home, &two);
+    let second = begin_canary(&home, &two);
+    assert!(!withdraw(Some(&first)), "by now it is another one");
+    assert_eq!(canary_of(&home), Some(second.clone()));
+    assert!(withdraw(Some(&second)), "however long its reason is");
+    assert!(!withdraw(None), "none is under way");
+}

@@ -1,0 +1,139 @@
+//! Several regions on a bad day: what is down, slow or damaged in one of them is no other's fault.
+
+use std::fs;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use snapshots::{ChannelName, SnapshotId, Store};
+use test_servers::{Azurite, Moment, Passing, Proxy};
+
+use crate::channels::url;
+use crate::collecting::{block, build};
+use crate::command::{build_products, indexer, json};
+
+/// How long something may take that must happen; waiting ends as soon as it does.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What is live in a store, and by which sequence.
+fn live(store: &str) -> (String, u64) {
+    let store = Store::open(store, &[]).expect("a store");
+    let read = block(store.pointer(&ChannelName::live())).expect("a pointer").expect("a live channel");
+    (read.pointer.snapshot.to_string(), read.pointer.sequence)
+}
+
+fn fault(told: &Value) -> Option<&str> {
+    told["regions"][0]["fault"].as_str()
+}
+
+#[test]
+fn a_publish_that_died_after_its_announcement_is_finished_by_running_it_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, east) = (url(path, "home"), url(path, "east"));
+    let region = format!("east={east}");
+    let (one, two) = (build_products(path, "one", 3), build_products(path, "two", 4));
+    json(path, &["publish", "--store", &home, "--region", &region, "one"]);
+    // A run that ends before it comes to the regions leaves the home store like this.
+    json(path, &["publish", "--store", &home, "two"]);
+    assert_eq!(live(&east), (one, 1));
+    let again = json(path, &["publish", "--store", &home, "--region", &region, "two"]);
+    assert_eq!((again["event"].as_str(), again["regions"].as_array().map(Vec::len)), (Some("unchanged"), Some(1)));
+    assert_eq!((fault(&again), live(&east)), (None, (two, 2)));
+}
+
+#[test]
+fn what_is_damaged_in_a_region_is_not_taken_for_proved_because_it_is_live_at_home() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, east) = (url(path, "home"), url(path, "east"));
+    let region = format!("east={east}");
+    let one = build(path, "one", "one", None);
+    let two = build(path, "two", "two", None);
+    // Of the same products, with rules of its own.
+    build(path, "three", "two", Some("[[synonyms]]\nwords = [\"thing\", \"item\"]\n"));
+    let publish = |name: &str| json(path, &["publish", "--store", &home, "--region", &region, name]);
+    publish("one");
+    let built = Store::directory(&path.join("two")).expect("a folder");
+    let id: SnapshotId = two.parse().expect("an id");
+    let segment = block(built.get_manifest(&id)).expect("a manifest").segments[0].segment.to_string();
+    let mut bytes = fs::read(path.join("two/objects").join(&segment)).expect("the segment");
+    let whole = bytes.clone();
+    bytes[500] ^= 1;
+    fs::write(path.join("east/objects").join(&segment), bytes).expect("damage");
+    let told = publish("two");
+    assert!(fault(&told).is_some_and(|fault| fault.contains("is damaged")), "{told}");
+    let told = publish("three");
+    assert!(fault(&told).is_some_and(|fault| fault.contains("is damaged")), "{told}");
+    assert_eq!(live(&east), (one, 1), "its edges are told of nothing that they could not open");
+    fs::write(path.join("east/objects").join(&segment), whole).expect("mended");
+    json(path, &["sync", "--store", &home, "--region", &region]);
+    assert_eq!(live(&east), live(&home));
+}
+
+#[test]
+fn a_region_that_does_not_answer_keeps_no_other_waiting_for_a_rollback() {
+    let azurite = Azurite::start();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (one, two) = (build_products(path, "one", 3), build_products(path, "two", 4));
+    let stands_still = Arc::new(AtomicBool::new(false));
+    let hook = {
+        let stands_still = stands_still.clone();
+        move |passing: &Passing| {
+            while passing.moment == Moment::Before && stands_still.load(Ordering::SeqCst) {
+                std::thread::sleep(PAUSE);
+            }
+            true
+        }
+    };
+    let proxy = Proxy::start(azurite.address(), hook);
+    let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
+    let (home, near) = (url(path, "home"), url(path, "near"));
+    let regions = format!("slow={},near={near}", azurite.url("slow"));
+    let call = |args: &[&str]| {
+        let mut command = indexer();
+        let settings = azurite.settings_through(&endpoint);
+        command.envs(settings.into_iter().map(|(name, value)| (format!("SLOW_{name}"), value)));
+        command.current_dir(path).args(args).args(["--store", &home, "--region", &regions]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the indexer runs")
+    };
+    for name in ["one", "two"] {
+        assert!(call(&["publish", name]).wait().expect("it ends").success());
+    }
+    assert_eq!(live(&near), (two, 2));
+    stands_still.store(true, Ordering::SeqCst);
+    let rollback = call(&["rollback"]);
+    let started = Instant::now();
+    while live(&near) != (one.clone(), 3) {
+        assert!(started.elapsed() < PATIENCE, "it waits for the other region");
+        std::thread::sleep(PAUSE);
+    }
+    stands_still.store(false, Ordering::SeqCst);
+    let output = rollback.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let slow = Store::open(&azurite.url("slow"), &azurite.settings()).expect("a store");
+    let there = block(slow.pointer(&ChannelName::live())).expect("a pointer").expect("a live channel");
+    assert_eq!((there.pointer.snapshot.to_string(), there.pointer.sequence), (one, 3), "it follows as well");
+}
+
+#[test]
+fn following_a_source_tells_which_region_is_behind() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, region) = (url(path, "home"), format!("east={}", url(path, "east")));
+    build_products(path, "one", 3);
+    json(path, &["publish", "--store", &home, "one"]);
+    fs::create_dir(path.join("east")).expect("a folder");
+    fs::write(path.join("east/objects"), "").expect("a region that is down");
+    fs::create_dir(path.join("inbox")).expect("a folder");
+    fs::write(path.join("inbox/1.jsonl"), "{\"id\": \"p0\", \"title\": \"another thing\"}\n").expect("a row");
+    let watch = ["watch", "--store", &home, "--region", &region, "--out", "updates", "--inbox", "inbox", "--once"];
+    let told = json(path, &watch);
+    assert_eq!((told["event"].as_str(), live(&home).1), (Some("published"), 2));
+    assert!(fault(&told).is_some(), "{told}");
+}
