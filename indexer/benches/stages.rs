@@ -23,11 +23,17 @@ fn build_shop(runtime: &Runtime, folder: &Path) -> Manifest {
             inputs: vec![Input::File(folder.join("shop/products.jsonl"))],
             format: None,
             mapping: Mapping::default(),
-            rejects: RejectPolicy { file: folder.join("rejects.jsonl"), strict: true, max_rejects: 0 },
+            rejects: RejectPolicy {
+                file: folder.join("rejects.jsonl"),
+                strict: true,
+                max_rejects: 0,
+                keeps_earlier: false,
+            },
         },
         out: folder.join("built"),
         rules: None,
         recorded_queries: None,
+        inbox_read_to: None,
     };
     runtime.block_on(build(&request, &mut Progress::new(Output::Text))).expect("a build").manifest
 }

@@ -17,7 +17,7 @@ use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
 use crate::source::{Format, Input, Mapping, Row, Source};
 use crate::spool::Spool;
-use crate::update::sql_watermark;
+use crate::update::{FILES_MARK, sql_watermark};
 use crate::workshop::{BUILDER, Workshop};
 
 /// What to build from what.
@@ -30,6 +30,8 @@ pub struct BuildRequest {
     pub rules: Option<PathBuf>,
     /// Recorded queries, which are suggested: lines of a query and its count, separated by a tab.
     pub recorded_queries: Option<PathBuf>,
+    /// The last file of an inbox whose rows are among these; who follows the inbox goes on behind it.
+    pub inbox_read_to: Option<String>,
 }
 
 /// Which rows to read, and how.
@@ -113,7 +115,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics,
         validation,
-        source_watermark: sql_watermark(&request.rows),
+        source_watermark: watermark(request),
         parent: None,
         created_at: workshop.created_at().await?,
         builder_version: BUILDER.to_owned(),
@@ -127,6 +129,12 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         rejects_file: reader.rejects.file().map(Path::to_owned),
         products_per_second: f64::from(product_count) / started.elapsed().as_secs_f64(),
     })
+}
+
+/// Where the source stands, as far as the rows or the request say.
+fn watermark(request: &BuildRequest) -> Option<String> {
+    let of_inbox = request.inbox_read_to.as_ref().map(|name| format!("{FILES_MARK}{name}"));
+    of_inbox.or_else(|| sql_watermark(&request.rows))
 }
 
 /// Takes rows, and tells products from rejects.

@@ -54,7 +54,7 @@ pub async fn roll_back(
     }
     // Nothing may hold what is that old, so that it could be removed just now.
     let lease = HeldLease::take(&stores.home, &manifest, progress).await?;
-    let moved = match ensure_opens(&stores.home, &manifest).await {
+    let moved = match make_followable(&stores.home, &manifest).await {
         Ok(()) => finish(stores, channel, before, pointer, false, progress).await,
         Err(error) => Err(error),
     };
@@ -71,6 +71,16 @@ async fn end_canary(stores: &Regions, progress: &Progress) {
     if let Err(error) = canary::withdraw(stores, None, reason, progress).await {
         progress.note(&format!("a canary may be under way still, 'indexer withdraw' takes it back: {error:#}"));
     }
+}
+
+/// That a snapshot of long ago is whole, and is signed with the key of today: nodes may trust no older one any more. Only
+/// what was verified is signed, so that without a key to trust it is left as it is.
+async fn make_followable(store: &Store, manifest: &Manifest) -> Result<()> {
+    ensure_whole(store, manifest).await?;
+    if !store.trusted_keys().is_empty() {
+        store.put_manifest(manifest).await.with_context(|| format!("signing in {}", store.url()))?;
+    }
+    Ok(())
 }
 
 /// Holds a channel where it is.
@@ -139,7 +149,7 @@ pub async fn pin(
 
 async fn pin_leased(stores: &Regions, region: &RegionName, to: &Manifest, reason: Option<String>) -> Result<()> {
     let there = store_of(stores, region);
-    ensure_opens(there, to).await?;
+    make_followable(there, to).await?;
     // At home too, so that whoever looks there sees it.
     for store in distinct(there, &stores.home) {
         let before = store.pointer(region).await?;
@@ -162,14 +172,6 @@ pub async fn unpin(stores: &Regions, region: &RegionName, progress: &Progress) -
     }
     ensure!(lifted, "region '{region}' is not pinned");
     stores.tell(&ChannelName::live(), None, progress).await;
-    Ok(())
-}
-
-/// That a snapshot is whole, and signed with the key of today, where there is one: it may be older than that key, and
-/// nodes that trust no other would not open it.
-async fn ensure_opens(store: &Store, manifest: &Manifest) -> Result<()> {
-    ensure_whole(store, manifest).await?;
-    store.put_manifest(manifest).await.with_context(|| format!("signing in {}", store.url()))?;
     Ok(())
 }
 

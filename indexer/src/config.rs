@@ -96,6 +96,10 @@ pub struct Build {
     /// Recorded queries to suggest: lines of a query and its count, separated by a tab.
     #[arg(long, value_name = "FILE")]
     pub recorded_queries: Option<PathBuf>,
+    /// The last file of a watched inbox whose changes are in these rows already. Without it, 'watch' takes all files of the
+    /// inbox once more on top of this build.
+    #[arg(long, value_name = "NAME", conflicts_with = "updated_at")]
+    pub inbox_read_to: Option<String>,
     #[command(flatten)]
     pub rows: RowArgs,
 }
@@ -194,7 +198,7 @@ pub struct Watch {
     /// The channel to publish to.
     #[arg(long, default_value = "live")]
     pub channel: ChannelName,
-    /// The folder to write updates into; one process uses it at a time.
+    /// The folder to write updates into, of which the ten newest stay; one process uses it at a time.
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
     /// Where files of changed rows arrive: a folder, or az://container/prefix. They are taken in the order of their names.
@@ -531,7 +535,12 @@ impl RowArgs {
             inputs: self.inputs()?,
             format: self.format,
             mapping: self.mapping()?,
-            rejects: RejectPolicy { file: self.rejects.clone(), strict: self.strict, max_rejects: self.max_rejects },
+            rejects: RejectPolicy {
+                file: self.rejects.clone(),
+                strict: self.strict,
+                max_rejects: self.max_rejects,
+                keeps_earlier: false,
+            },
         })
     }
 
@@ -575,6 +584,7 @@ impl Watch {
             self.rows.inputs[0].display()
         );
         rows.inputs.clear();
+        rows.rejects.keeps_earlier = true;
         let source = match (&self.inbox, query) {
             (Some(inbox), _) => {
                 let url = if inbox.contains("://") { inbox.clone() } else { folder_url(std::path::Path::new(inbox))? };

@@ -19,6 +19,7 @@ pub mod gc;
 pub mod golden;
 pub mod keys;
 pub mod lease;
+mod lineage;
 pub mod look;
 mod merging;
 pub mod nodes;

@@ -57,6 +57,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
                 rows: args.rows.request()?,
                 rules: args.rules,
                 recorded_queries: args.recorded_queries,
+                inbox_read_to: args.inbox_read_to,
                 catalogue: args.catalogue,
                 out: args.out,
             };

@@ -93,7 +93,7 @@ pub(crate) async fn locate(name: &str, settings: &[(String, String)]) -> Result<
     let id = match id {
         Some(id) => id,
         None if is_url => live(&store).await?,
-        None => store.list_snapshots().await?.pop().with_context(|| format!("{place} holds no snapshot"))?,
+        None => store.newest_snapshot().await?.with_context(|| format!("{place} holds no snapshot"))?,
     };
     let manifest = store.get_manifest(&id).await.with_context(|| format!("snapshot {id}"))?;
     Ok((store, manifest))

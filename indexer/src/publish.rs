@@ -8,6 +8,7 @@ use snapshots::{ChannelName, Error, Manifest, Pointer, ReadPointer, SnapshotId, 
 use crate::bring::{self, Brought, missing_objects};
 use crate::canary::{self, Canary, CanaryPlan, Tried, Verdict};
 use crate::checks::{self, Checked, Stored, is_damage};
+use crate::lineage;
 use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::Progress;
@@ -176,7 +177,8 @@ pub async fn prepare(request: &PublishRequest) -> Result<Prepared> {
     Ok(Prepared { manifest, before })
 }
 
-/// Compares what is to be published with what is there, and has a policy judge it.
+/// Compares what is to be published with what is there, and has a policy judge it. On the live channel, it must not undo
+/// what it was not made of, either.
 ///
 /// # Errors
 /// As [`checks::before_publish`].
@@ -197,7 +199,11 @@ pub async fn judge(
     };
     let before = live.as_ref().map(|manifest| Stored { store: home, manifest });
     let after = Stored { store: &request.from, manifest: &prepared.manifest };
-    checks::before_publish(after, before, policy, scratch).await
+    let mut checked = checks::before_publish(after, before, policy, scratch).await?;
+    if let Some(before) = before.filter(|_| request.channel == ChannelName::live()) {
+        checked.violations.extend(lineage::undone_by(after, before).await?);
+    }
+    Ok(checked)
 }
 
 /// Every region at once: a slow one delays the announcement, but none of the others.
@@ -262,7 +268,7 @@ async fn chosen_snapshot(request: &PublishRequest) -> Result<SnapshotId> {
     if let Some(id) = &request.snapshot {
         return Ok(id.clone());
     }
-    let newest = request.from.list_snapshots().await?.pop();
+    let newest = request.from.newest_snapshot().await?;
     newest.with_context(|| format!("{} holds no snapshot: run 'indexer build' first", request.from.url()))
 }
 

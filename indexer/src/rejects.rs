@@ -1,8 +1,8 @@
 //! Rows that are no products: counted by field, set aside with their reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use snapshots::ProductError;
 
 use crate::source::SourceRow;
+
+/// A file that rows are added to run after run makes room at this size: one such file stays beside it.
+const MAX_KEPT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How bad rows are treated.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct RejectPolicy {
     pub strict: bool,
     /// Fail when there are more.
     pub max_rejects: u64,
+    /// What earlier runs set aside stays: its rows do not come again.
+    pub keeps_earlier: bool,
 }
 
 /// The bad rows of one build.
@@ -33,9 +38,11 @@ pub struct Rejects {
 }
 
 impl Rejects {
-    /// Begins a build: what an earlier one set aside is out of date.
+    /// Begins a build: what an earlier one set aside is out of date, unless it is to stay.
     pub fn new(policy: RejectPolicy, private: BTreeSet<String>) -> Self {
-        let _ = std::fs::remove_file(&policy.file);
+        if !policy.keeps_earlier {
+            let _ = fs::remove_file(&policy.file);
+        }
         Self { private, policy, out: None, count: 0, by_field: BTreeMap::new() }
     }
 
@@ -51,7 +58,7 @@ impl Rejects {
         let out = match &mut self.out {
             Some(out) => out,
             None => {
-                let file = File::create(path).with_context(|| format!("the rejects file {}", path.display()))?;
+                let file = open(&self.policy).with_context(|| format!("the rejects file {}", path.display()))?;
                 self.out.insert(BufWriter::new(file))
             }
         };
@@ -106,6 +113,17 @@ impl Rejects {
         );
         Ok(self.by_field.clone())
     }
+}
+
+/// Opens the file, to be written anew or behind what is to stay.
+fn open(policy: &RejectPolicy) -> io::Result<File> {
+    let (file, keeps) = (&policy.file, policy.keeps_earlier);
+    if keeps && fs::metadata(file).is_ok_and(|meta| meta.len() > MAX_KEPT_BYTES) {
+        let mut older = file.clone().into_os_string();
+        older.push(".old");
+        fs::rename(file, older)?;
+    }
+    OpenOptions::new().create(true).write(true).append(keeps).truncate(!keeps).open(file)
 }
 
 /// All attributes are one line of the report, however many there are.

@@ -1,6 +1,7 @@
 //! Updating a snapshot: changed products become one small segment, outdated ones are struck out, and everything else is
 //! kept as it is. What comes of it answers as if it had been built anew.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ use crate::workshop::{BUILDER, Workshop};
 const MAX_DELTAS: usize = 3;
 /// Merging more products than this is not done in passing; 'merge' does it when nobody waits.
 const MAX_MERGED: u64 = 50_000;
+
+/// So many products are told that rules name and that are deleted.
+const MAX_TOLD: usize = 10;
 
 /// What to update by what.
 pub struct UpdateRequest {
@@ -99,7 +103,7 @@ pub async fn update(
     let changes = Changes::read(&request.rows, &catalogue, progress)?;
     let mut plan = Plan::new(&base, changes)?;
     let rules = request.rules.clone().or_else(|| base.rules.clone());
-    plan.check_rules(rules.as_deref())?;
+    plan.check_rules(rules.as_deref(), request.rules.is_some(), progress)?;
     let watermark = request.watermark().or_else(|| base.manifest.source_watermark.clone());
     let is_same = plan.is_empty() && rules == base.rules && watermark == base.manifest.source_watermark;
     let manifest = match is_same {
@@ -254,17 +258,26 @@ impl<'a> Plan<'a> {
         self.statistics.product_count
     }
 
-    /// That the rules can be read, and every product that one names is there afterwards.
-    fn check_rules(&self, rules: Option<&str>) -> Result<()> {
+    /// That the rules can be read, and every product that new ones name is there afterwards. What older ones name may be
+    /// deleted, which is told: prices must not wait for rules.
+    fn check_rules(&self, rules: Option<&str>, are_new: bool, progress: &Progress) -> Result<()> {
         let Some(text) = rules else { return Ok(()) };
         let rules = Rules::parse(text, &self.base.catalogue, None)?;
+        let upserts: HashSet<&str> = self.upserts.iter().map(|product| product.id.as_str()).collect();
         let is_there = |id: &str| {
-            self.upserts.iter().any(|product| product.id.as_str() == id)
-                || self.base.find(id).is_some_and(|(place, doc)| self.liveness[place].is_live(doc))
+            upserts.contains(id) || self.base.find(id).is_some_and(|(place, doc)| self.liveness[place].is_live(doc))
         };
         let missing = rules.products().filter(|(_, id)| !is_there(id));
-        let missing: Vec<String> = missing.map(|(at, id)| format!("{at}: there is no product '{id}'")).collect();
-        ensure!(missing.is_empty(), "rules.toml: {}", missing.join("; "));
+        if are_new {
+            let missing: Vec<String> = missing.map(|(at, id)| format!("{at}: there is no product '{id}'")).collect();
+            ensure!(missing.is_empty(), "rules.toml: {}", missing.join("; "));
+            return Ok(());
+        }
+        let deleted = missing.filter(|(_, id)| self.base.find(id).is_some()).take(MAX_TOLD);
+        let deleted: Vec<String> = deleted.map(|(at, id)| format!("{at}: product '{id}' is deleted")).collect();
+        if !deleted.is_empty() {
+            progress.note(&format!("rules.toml: {}", deleted.join("; ")));
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use snapshots::{ChannelName, Inbox, Manifest};
+use snapshots::{ChannelName, Inbox, Manifest, SnapshotId};
 use tokio::time::{Instant, sleep_until};
 
 use crate::build::RowsRequest;
@@ -135,7 +135,8 @@ async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &
     if updated.is_same {
         return Ok(Looked::Nothing);
     }
-    let published = publish(request, &updated, progress).await?;
+    let published = publish(request, &live.pointer.snapshot, &updated, progress).await?;
+    // What matters is live.
     if let Err(error) = tidy(request).await {
         progress.note(&format!("{} keeps what is no longer needed: {error:#}", request.out.display()));
     }
@@ -180,7 +181,13 @@ fn after<'m>(mark: Option<&'m str>, kind: &str) -> Result<Option<&'m str>> {
     Ok(after)
 }
 
-async fn publish(request: &WatchRequest, updated: &Updated, progress: &mut Progress) -> Result<Published> {
+/// Publishes what was made of `base`, if that is still live.
+async fn publish(
+    request: &WatchRequest,
+    base: &SnapshotId,
+    updated: &Updated,
+    progress: &mut Progress,
+) -> Result<Published> {
     let publish = PublishRequest {
         from: snapshots::Store::directory(&request.out)?,
         snapshot: Some(updated.manifest.id.clone()),
@@ -191,6 +198,13 @@ async fn publish(request: &WatchRequest, updated: &Updated, progress: &mut Progr
         dry_run: false,
     };
     let prepared = publish::prepare(&publish).await?;
+    // What someone else has published meanwhile is not in what was made here, and would be undone by it.
+    let now = prepared.before.as_ref().map(|before| &before.pointer.snapshot);
+    ensure!(
+        now == Some(base),
+        "channel '{}' has moved on from {base} while what is new was read: it is read again, on top of what is live by then",
+        request.channel
+    );
     let scratch = Scratch::new(Some(&cache_of(&request.out)))?;
     let checked = publish::judge(&publish, &prepared, &request.policy, &scratch).await?;
     ensure!(

@@ -16,8 +16,8 @@ use crate::opened::Scratch;
 pub(crate) const BUILDER: &str = concat!("indexer ", env!("CARGO_PKG_VERSION"));
 
 const SCRATCH_PREFIX: &str = ".build-";
-/// Who follows a source keeps so many updates in the folder.
-const KEPT_UPDATES: usize = 3;
+/// So many updates stay in a folder that is tidied, whoever made them.
+const KEPT_UPDATES: usize = 10;
 
 /// A folder that one build at a time writes to.
 pub(crate) struct Workshop {
@@ -48,7 +48,7 @@ impl Workshop {
     /// whoever names none means the newest.
     pub(crate) async fn created_at(&self) -> Result<Timestamp> {
         let now = Timestamp::now();
-        let Some(newest) = self.store.list_snapshots().await?.pop() else { return Ok(now) };
+        let Some(newest) = self.store.newest_snapshot().await? else { return Ok(now) };
         let Ok(newest) = self.store.get_manifest(&newest).await else { return Ok(now) };
         Ok(now.max(newest.created_at + SignedDuration::from_millis(1)))
     }

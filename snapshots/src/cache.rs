@@ -86,7 +86,7 @@ impl Cache {
     /// # Errors
     /// When the store fails, the bytes are not those of the digest, their structure is unsound, or the disk is full.
     pub async fn install(&self, store: &Store, object: &ObjectRef) -> Result<Installed, Error> {
-        let path = self.path(&object.blake3);
+        let path = self.path(object);
         // Two markets can share an object; it is downloaded once.
         let lock = self.object_lock(&object.blake3);
         let _guard = lock.lock().await;
@@ -113,7 +113,7 @@ impl Cache {
     /// # Errors
     /// When a copy is there but cannot be read.
     pub fn installed(&self, object: &ObjectRef) -> Result<Option<Installed>, Error> {
-        let path = self.path(&object.blake3);
+        let path = self.path(object);
         let Ok(meta) = std::fs::metadata(&path) else { return Ok(None) };
         if self.verified().contains(&object.blake3) {
             return Ok(Some(Installed { path }));
@@ -165,8 +165,14 @@ impl Cache {
         installing.entry(*digest).or_default().clone()
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.folder.join("objects").join(digest.to_string())
+    /// Segments have names of their own: only what has passed their check is read in place, and the same bytes may have come
+    /// as something else before.
+    fn path(&self, object: &ObjectRef) -> PathBuf {
+        let path = self.folder.join("objects").join(object.blake3.to_string());
+        match object.role {
+            Role::Segment => path,
+            Role::Catalogue | Role::Rules | Role::Liveness => path.with_extension("small"),
+        }
     }
 
     fn verified(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {

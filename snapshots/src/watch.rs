@@ -59,11 +59,13 @@ struct Seen {
     known: Option<(PointerVersion, Pointer)>,
     /// The highest sequence that was ever seen: a copy of a pointer can be behind.
     highest: u64,
+    /// When what was seen last was announced.
+    announced_at: Option<Timestamp>,
 }
 
 impl Seen {
     fn new(name: PointerName) -> Self {
-        Self { name, known: None, highest: 0 }
+        Self { name, known: None, highest: 0, announced_at: None }
     }
 
     async fn poll(&mut self, store: &Store) -> Result<Option<&Pointer>, Error> {
@@ -73,16 +75,21 @@ impl Seen {
             PointerState::Missing => self.known = None,
             PointerState::Moved(read) => {
                 let sequence = read.pointer.sequence;
-                // A pin is no copy, and begins anew each time that it was lifted.
-                let is_copy = matches!(self.name, PointerName::Channel(_));
-                if is_copy && sequence < self.highest {
+                if sequence < self.highest && !self.is_another_pin(&read.pointer) {
                     return Err(Error::Older { announced: sequence, seen: self.highest });
                 }
                 self.highest = sequence;
+                self.announced_at = Some(read.pointer.announced_at);
                 self.known = Some((read.version().clone(), read.pointer));
             }
         }
         Ok(self.known.as_ref().map(|(_, pointer)| pointer))
+    }
+
+    /// Whether this is no older copy, but a pin that was lifted and set again: it begins with the first sequence anew, and
+    /// at a later time.
+    fn is_another_pin(&self, pointer: &Pointer) -> bool {
+        matches!(self.name, PointerName::Pin(_)) && self.announced_at.is_some_and(|seen| pointer.announced_at > seen)
     }
 }
 

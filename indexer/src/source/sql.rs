@@ -10,6 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition};
@@ -27,6 +30,8 @@ const ROWS_AHEAD: usize = 64;
 /// Read-only, so that no query can do harm; and all rows are of one moment. In UTC, the same rows give the same texts.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                      SET LOCAL statement_timeout = '10min'; SET LOCAL TIME ZONE 'UTC'";
+/// No clock on earth is further ahead of UTC.
+const MAX_ZONE_OFFSET: SignedDuration = SignedDuration::from_hours(14);
 const FETCH: &str = "FETCH FORWARD 1000 FROM vitrine_rows";
 
 /// A query, and the database that is asked.
@@ -149,7 +154,7 @@ impl Iterator for SqlRows {
                 self.read_bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
                 let row = serde_json::from_str(&text).map_err(|error| format!("is no JSON object: {error}"));
                 if let (Ok(row), Some(since)) = (&row, &self.since) {
-                    since.take_note(row);
+                    since.take_note(row, Timestamp::now());
                 }
                 let row = row.map(|row| self.mapping.apply(row));
                 Some(Ok(SourceRow { line: self.row, text, row }))
@@ -162,12 +167,24 @@ impl Iterator for SqlRows {
 }
 
 impl Since {
-    /// Rows come in the order of their times.
-    fn take_note(&self, row: &Row) {
-        if let Some(Value::String(time)) = row.get(&self.column) {
+    /// Rows come in the order of their times. A time of the future is passed over: whoever went on from there would miss all
+    /// that changes before it.
+    fn take_note(&self, row: &Row, now: Timestamp) {
+        if let Some(Value::String(time)) = row.get(&self.column)
+            && has_come(time, now)
+        {
             *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(time.clone());
         }
     }
+}
+
+/// Whether a time, as the database writes it in JSON, has come. One without a zone may be that of any zone.
+fn has_come(time: &str, now: Timestamp) -> bool {
+    if let Ok(time) = time.parse::<Timestamp>() {
+        return time <= now;
+    }
+    let in_utc = time.parse::<DateTime>().ok().and_then(|time| Offset::UTC.to_timestamp(time).ok());
+    in_utc.is_some_and(|time| time.duration_since(now) <= MAX_ZONE_OFFSET)
 }
 
 fn options_of(url: &SecretString) -> Result<PgConnectOptions, SourceError> {
@@ -303,6 +320,30 @@ mod tests {
         let query = query(" SELECT 1 ;; \n", "postgres://shop:s3cret@db/catalogue").expect("a query");
         assert_eq!(query.text, "SELECT 1");
         assert!(!format!("{query:?}").contains("s3cret"), "{query:?}");
+    }
+
+    /// A row that says it was changed in 2099, or at infinity, was taken for where the source stood, and what others
+    /// said they were changed at was before that for ever.
+    #[test]
+    fn a_time_of_the_future_is_not_where_the_source_stands() {
+        let query = query("SELECT 1", "postgres://db/x").expect("a query").since("at", Some("before"), 0);
+        let since = query.since.as_ref().expect("a column of times");
+        let check = |time: Value, expected: &str| {
+            let row = Row::from_iter([("at".to_owned(), time.clone())]);
+            since.take_note(&row, "2026-03-01T12:00:00Z".parse().expect("a time"));
+            assert_eq!(query.latest().as_deref(), Some(expected), "{time}");
+        };
+        check("infinity".into(), "before");
+        check("2099-01-01T00:00:00+00:00".into(), "before");
+        check("-infinity".into(), "before");
+        check(Value::Null, "before");
+        check("2026-03-01T11:59:59.123456+00:00".into(), "2026-03-01T11:59:59.123456+00:00");
+        check("2026-03-01T12:00:01+00:00".into(), "2026-03-01T11:59:59.123456+00:00");
+        check("2026-03-01T12:00:00+00:00".into(), "2026-03-01T12:00:00+00:00");
+        // Times without a zone are compared with each other by the database, and may be ahead by one.
+        check("2026-03-02T02:00:00".into(), "2026-03-02T02:00:00");
+        check("2026-03-02T02:00:01".into(), "2026-03-02T02:00:00");
+        check("2026-03-01".into(), "2026-03-01");
     }
 
     #[test]

@@ -45,11 +45,17 @@ async fn serve(name: &str, mapping: &[&str]) -> Served {
             inputs: vec![Input::File(input.clone())],
             format: None,
             mapping: map,
-            rejects: RejectPolicy { file: folder.path().join("rejects.jsonl"), strict: true, max_rejects: 0 },
+            rejects: RejectPolicy {
+                file: folder.path().join("rejects.jsonl"),
+                strict: true,
+                max_rejects: 0,
+                keeps_earlier: false,
+            },
         },
         out: folder.path().join("built"),
         rules: None,
         recorded_queries: None,
+        inbox_read_to: None,
     };
     let mut progress = Progress::new(Output::Text);
     build(&request, &mut progress).await.expect("a build without rejects");

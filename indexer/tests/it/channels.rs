@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,7 +13,7 @@ use snapshots::{
     ChannelName, Followed, MarketStatus, NodeStatus, Pointer, ServedStatus, SnapshotId, StatusBoard, Store, Traffic,
 };
 
-use crate::command::{build_products, fails, json, run};
+use crate::command::{build_products, fails, indexer, json, run};
 
 pub fn url(folder: &Path, name: &str) -> String {
     format!("file://{}/{name}", folder.display())
@@ -165,10 +167,30 @@ fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
     for id in [&one, &two] {
         assert!(fails(path, &["show", "--store", &store, "--trust", "new.pub", id]).contains("is not trusted"));
     }
-    json(path, &["rollback", "--store", &store, "--sign-key", "new", "--to", &two]);
+    json(path, &["rollback", "--store", &store, "--trust", "old.pub,new.pub", "--sign-key", "new", "--to", &two]);
     assert_eq!(opens("live")["id"], two.as_str());
-    json(path, &["pin", "--store", &store, "--sign-key", "new", "local", "--to", &one]);
+    json(path, &["pin", "--store", &store, "--trust", "old.pub,new.pub", "--sign-key", "new", "local", "--to", &one]);
     opens(&one);
+}
+
+/// What was live before a key was changed is signed with the old one, which nodes no longer trust when it is gone back to.
+#[test]
+fn a_rollback_signs_with_the_key_of_today() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    let (one, _two) = (build_products(path, "one", 3), build_products(path, "two", 4));
+    json(path, &["keygen", "old"]);
+    json(path, &["keygen", "new"]);
+    json(path, &["publish", "--store", &store, "--sign-key", "old", "one"]);
+    json(path, &["publish", "--store", &store, "--sign-key", "old", "two"]);
+    json(path, &["sign", "--store", &store, "--trust", "old.pub", "--sign-key", "new"]);
+    let new = ["--store", &store, "--trust", "new.pub", "--sign-key", "new"];
+    let refused = fails(path, &[&["rollback"], &new[..]].concat());
+    assert!(refused.contains("none of the trusted keys has signed it"), "{refused}");
+    let both = ["--store", &store, "--trust", "old.pub,new.pub", "--sign-key", "new"];
+    json(path, &[&["rollback"], &both[..]].concat());
+    assert_eq!(json(path, &["show", "--store", &store, "--trust", "new.pub"])["id"], one.as_str());
 }
 
 /// Nodes that follow a store's pointers, as edges do, and tell what a test has them tell.
@@ -192,7 +214,7 @@ impl Nodes {
                 for name in &self.names {
                     self.tell(name).await;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
     }
@@ -338,4 +360,44 @@ fn a_canary_is_promoted_or_withdrawn() {
     assert!(refused.contains("is under way"), "{refused}");
     json(path, &["withdraw", "--store", &store]);
     json(path, &["publish", "--store", &store, "three"]);
+}
+
+/// Someone holds the channel while a canary is tried: it cannot be announced, and the nodes that try it must not go on
+/// with what nobody else is to see.
+#[test]
+fn a_canary_that_cannot_be_announced_is_taken_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let one = build_products(path, "one", 3);
+    build_products(path, "two", 4);
+    json(path, &["publish", "--store", &store, "one"]);
+    fs::create_dir(path.join("status")).expect("a folder");
+    let home = Store::directory(&path.join("store")).expect("a store");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let pointer = |channel: &ChannelName| runtime.block_on(home.pointer(channel)).expect("a pointer");
+    let is_tried = || pointer(&ChannelName::canary()).is_some_and(|canary| !canary.pointer.nodes.is_empty());
+
+    let fine = Traffic { requests: 500, errors: 0, searches: 100, empty: 3, p99_us: 800 };
+    let output = beside_nodes(path, None, [fine, fine], || {
+        let mut command = indexer();
+        command.current_dir(path).args(["publish", "--store", &store, "--status-store", &status, "--canary", "5%"]);
+        command.args(["--canary-window-s", "5", "--canary-min-requests", "100", "two"]);
+        let publishing = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the indexer runs");
+        let started = Instant::now();
+        while !is_tried() {
+            assert!(started.elapsed() < Duration::from_secs(60), "no node was told to try it");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let before = pointer(&ChannelName::live()).expect("a live channel");
+        let held = Pointer { held: true, ..Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone()) };
+        let moved = runtime.block_on(home.move_pointer(&ChannelName::live(), Some(&before), &held));
+        moved.expect("the channel is held");
+        publishing.wait_with_output().expect("it ends")
+    });
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && told.contains("another publish was faster"), "{told}");
+    assert!(!is_tried(), "no node is to try it any more");
+    let live = pointer(&ChannelName::live()).expect("a live channel").pointer;
+    assert_eq!((live.snapshot.to_string(), live.held), (one, true));
 }

@@ -209,3 +209,42 @@ fn what_goes_away_before_it_is_read_back_is_brought_again() {
     assert!(told.contains("bringing it again"), "{told}");
     shop.check_live("robbed");
 }
+
+#[test]
+fn what_is_published_while_a_watch_reads_is_not_undone() {
+    let shop = Shop::new();
+    shop.prepare("watched");
+    let inbox = shop.folder.path().join("inbox");
+    std::fs::create_dir(&inbox).expect("a folder");
+    std::fs::write(inbox.join("0001.jsonl"), "{\"id\": \"new\", \"title\": \"a new thing\"}\n").expect("rows");
+    let url = shop.azurite.url("watched");
+    let watch = ["watch", "--store", &url, "--out", "updates", "--inbox", "inbox", "--once"];
+    // A watch reads the pointer to begin from what is live, and again before it publishes what it has made of that.
+    let (reads, is_done) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let publish = Mutex::new(shop.publish("watched", None));
+    let done = is_done.clone();
+    let hook = move |passing: &Passing| {
+        let is_read = passing.line.starts_with("GET") && passing.line.contains("/channels/live.json");
+        if passing.moment == Moment::Before && is_read && reads.fetch_add(1, Ordering::SeqCst) == 1 {
+            let output = publish.lock().expect("the publish").output().expect("the indexer runs");
+            done.store(output.status.success(), Ordering::SeqCst);
+        }
+        true
+    };
+    let proxy = Proxy::start(shop.azurite.address(), hook);
+    let output = shop.command(Some(&shop.endpoint(&proxy)), &watch).output().expect("the indexer runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(is_done.load(Ordering::SeqCst), "someone else has published meanwhile");
+    assert!(!output.status.success() && told.contains("has moved on"), "{told}");
+    shop.check_live("watched");
+
+    // The next look takes the same file on top of that.
+    succeeds(shop.command(None, &watch));
+    let store = shop.store("watched");
+    block(async {
+        let live = store.pointer(&ChannelName::live()).await.expect("a pointer").expect("a live channel");
+        let manifest = store.get_manifest(&live.pointer.snapshot).await.expect("its manifest");
+        assert_eq!(manifest.parent.map(|parent| parent.to_string()), Some(shop.next.clone()));
+        assert_eq!(manifest.source_watermark.as_deref(), Some("files:0001.jsonl"));
+    });
+}

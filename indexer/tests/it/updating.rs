@@ -6,7 +6,7 @@ use std::path::Path;
 use search::{Index, RawRequest};
 use snapshots::{Cache, Manifest, Snapshot, Store};
 
-use crate::command::{SETTINGS, fails, json};
+use crate::command::{SETTINGS, fails, json, run};
 
 fn row(id: usize, title: &str, price: u32) -> String {
     format!("{{\"id\": \"p{id}\", \"title\": \"{title}\", \"price\": {price}, \"brand\": \"Acme\"}}\n")
@@ -111,6 +111,27 @@ fn rules_alone_upload_no_segment() {
     assert!(refused.contains("there is no product 'p77'"), "{refused}");
 }
 
+/// One pinned product that was sold out kept every other change away, until someone changed the rules.
+#[test]
+fn what_rules_name_can_be_deleted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    build(path, "shop", &(0..20).map(|id| row(id, "lamp", 10)).collect::<Vec<_>>());
+    let text = "[[rules]]\nname = \"pin\"\nwhen = { query_is = \"lamp\" }\nthen = { pin = [{ id = \"p19\", position = 1 }] }\n";
+    fs::write(path.join("rules.toml"), text).expect("rules");
+    json(path, &["update", "--out", "shop", "--rules", "rules.toml"]);
+    write(path, "changes.jsonl", &[row(1, "lamp", 12), "{\"delete\": \"p19\"}\n".to_owned()]);
+    let told = run(path, &["--json", "update", "--out", "shop", "changes.jsonl"]);
+    let told = String::from_utf8(told.stdout).expect("text");
+    assert!(told.contains("rule 'pin': product 'p19' is deleted"), "{told}");
+    let updated: serde_json::Value = serde_json::from_str(told.lines().last().unwrap_or("null")).expect("JSON lines");
+    assert_eq!((updated["changed"].as_u64(), updated["deleted"].as_u64()), (Some(1), Some(1)), "{updated}");
+    let (_, answers) = answers(path, "shop", updated["snapshot"].as_str().expect("an id"));
+    assert!(answers[1].contains("p1:") && !answers[1].contains("p19:"), "{answers:?}");
+    let refused = fails(path, &["update", "--out", "shop", "--rules", "rules.toml"]);
+    assert!(refused.contains("there is no product 'p19'"), "rules that are given must be right: {refused}");
+}
+
 #[test]
 fn there_are_never_more_than_three_updates_on_top() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -134,6 +155,61 @@ fn there_are_never_more_than_three_updates_on_top() {
         assert_eq!(told, answers(path, &format!("fresh{round}"), &fresh).1, "round {round}");
     }
     assert_eq!(most, 4, "three updates lay on top at some time");
+}
+
+/// A watch that publishes every ten seconds has written so many in a day and a quarter.
+#[test]
+fn a_folder_of_many_snapshots_is_still_written_to() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let first = build(path, "shop", &[row(1, "lamp", 10)]);
+    for number in 0..11_000 {
+        fs::write(path.join(format!("shop/snapshots/20260101T000000000Z-{number:012x}.json")), "{}").expect("a file");
+    }
+    write(path, "changes.jsonl", &[row(2, "table", 20)]);
+    let updated = json(path, &["update", "--out", "shop", "changes.jsonl"]);
+    assert_eq!((updated["event"].as_str(), updated["parent"].as_str()), (Some("updated"), Some(first.as_str())));
+    let store = format!("file://{}/store", path.display());
+    assert_eq!(json(path, &["publish", "--store", &store, "shop"])["snapshot"], updated["snapshot"]);
+}
+
+/// Two people update the same snapshot, and publish one after the other.
+#[test]
+fn an_update_of_something_else_than_what_is_live_is_stopped() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let rows: Vec<String> = (0..20).map(|id| row(id, "lamp", 10)).collect();
+    let first = build(path, "shop", &rows);
+    let store = format!("file://{}/store", path.display());
+    let publish = |from: &str| json(path, &["publish", "--store", &store, from]);
+    publish("shop");
+    write(path, "prices.jsonl", &[row(1, "lamp", 11)]);
+    write(path, "titles.jsonl", &[row(2, "lantern", 10)]);
+    json(path, &["update", "--out", "other", "--base", &format!("shop@{first}"), "titles.jsonl"]);
+    // Updates of updates are made of what is live, too.
+    json(path, &["update", "--out", "shop", "prices.jsonl"]);
+    write(path, "prices.jsonl", &[row(1, "lamp", 12)]);
+    json(path, &["update", "--out", "shop", "prices.jsonl"]);
+    assert_eq!(publish("shop")["event"], "announced");
+
+    let stopped = run(path, &["publish", "--store", &store, "other"]);
+    let told = String::from_utf8_lossy(&stopped.stdout).into_owned();
+    assert!(!stopped.status.success() && told.contains("undone_update") && told.contains(&first), "{told}");
+    let elsewhere = json(path, &["publish", "--store", &store, "--channel", "preview", "other"]);
+    assert_eq!(elsewhere["event"], "announced");
+    json(path, &["update", "--out", "other", "--base", &store, "titles.jsonl"]);
+    assert_eq!(publish("other")["event"], "announced", "it is made of what is live now");
+
+    // With a reason it is let through, and what is made of the same in the folder goes on from that.
+    write(path, "prices.jsonl", &[row(1, "lamp", 13)]);
+    json(path, &["update", "--out", "shop", "prices.jsonl"]);
+    json(path, &["publish", "--store", &store, "--override", "the titles were wrong", "shop"]);
+    write(path, "prices.jsonl", &[row(1, "lamp", 14)]);
+    json(path, &["update", "--out", "shop", "prices.jsonl"]);
+    assert_eq!(publish("shop")["event"], "announced");
+    // A build of everything takes the place of anything.
+    build(path, "shop", &rows);
+    assert_eq!(publish("shop")["event"], "announced");
 }
 
 #[test]

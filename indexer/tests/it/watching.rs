@@ -97,19 +97,62 @@ fn files_are_taken_once_in_the_order_of_their_names() {
     assert!(nothing.contains("say what to follow"), "{nothing}");
 }
 
-/// A folder that is followed for weeks must not fill the disk of whoever follows it.
+/// The next look, seconds later, took away what the one before had set aside, which never comes again.
 #[test]
-fn few_updates_are_kept_in_the_folder() {
+fn what_was_set_aside_stays() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();
     let store = shop(path, 20);
-    for number in 1..=6 {
-        leave(path, &format!("{number}.jsonl"), &row(number, "another"));
-        assert_eq!(json(path, &watch(&store, &["--once"]))["event"], "published");
+    let good: String = (0..20).map(|id| row(id, "lamp")).collect();
+    for (name, bad) in
+        [("0001.jsonl", "{\"id\": \"bad1\"}\n"), ("0002.jsonl", "{\"id\": \"bad2\"}\n"), ("0003.jsonl", "")]
+    {
+        leave(path, name, &(good.clone() + bad));
+        let published = json(path, &watch(&store, &["--once"]));
+        assert_eq!(published["rows_rejected"], u64::from(!bad.is_empty()), "{published}");
     }
+    let rejects = fs::read_to_string(path.join("rejects.jsonl")).expect("the rejects");
+    let rows: Vec<Value> = rejects.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
+    let ids: Vec<_> = rows.iter().map(|reject| reject["row"]["id"].as_str()).collect();
+    assert_eq!(ids, [Some("bad1"), Some("bad2")]);
+}
+
+#[test]
+fn the_folder_of_updates_does_not_grow_without_end() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 20);
+    for round in 0..13 {
+        leave(path, &format!("{round:04}.jsonl"), &row(round, &format!("round {round}")));
+        json(path, &watch(&store, &["--once"]));
+    }
+    // What the updates that went had for themselves went with them, and the others are whole.
     let updates = Store::directory(&path.join("updates")).expect("a folder");
-    assert_eq!(present(&updates).len(), 3, "the newest, with their objects and no others");
-    assert_eq!(live(path, &store)["p6"], "another");
+    assert_eq!(present(&updates).len(), 10);
+    let products = live(path, &store);
+    assert!((0..13).all(|round| products[&format!("p{round}")] == format!("round {round}")), "{products:?}");
+}
+
+/// A build of everything takes the place of what was followed so far. It knows of an inbox what it is told.
+#[test]
+fn a_build_says_how_far_an_inbox_was_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 20);
+    let once = watch(&store, &["--once"]);
+    leave(path, "0001.jsonl", &row(1, "of last month"));
+    assert_eq!(json(path, &once)["watermark"], "files:0001.jsonl");
+    let rows: String = (0..20).map(|id| row(id, "of today")).collect();
+    fs::write(path.join("rows.jsonl"), rows).expect("rows");
+    let build =
+        ["build", "--catalogue", "catalogue.toml", "--out", "shop", "--inbox-read-to", "0001.jsonl", "rows.jsonl"];
+    json(path, &build);
+    json(path, &["publish", "--store", &store, "shop"]);
+    assert_eq!(json(path, &once)["event"], "unchanged", "what is older is not taken once more");
+    leave(path, "0002.jsonl", &row(2, "of tonight"));
+    assert_eq!(json(path, &once)["changed"], 1);
+    let products = live(path, &store);
+    assert_eq!((products["p1"].as_str(), products["p2"].as_str()), ("of today", "of tonight"));
 }
 
 fn start(path: &Path, store: &str) -> Child {

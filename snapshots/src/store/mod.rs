@@ -18,7 +18,7 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
 use url::Url;
 
@@ -316,6 +316,20 @@ impl Store {
         Ok(ids)
     }
 
+    /// The id of the newest manifest, however many there are; None where there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn newest_snapshot(&self) -> Result<Option<SnapshotId>, Error> {
+        let mut metas = self.objects.list(Some(&self.path(&["snapshots"])));
+        let mut newest: Option<SnapshotId> = None;
+        while let Some(meta) = metas.try_next().await? {
+            let name = meta.location.filename().unwrap_or_default();
+            newest = newest.max(name.strip_suffix(".json").and_then(|id| id.parse().ok()));
+        }
+        Ok(newest)
+    }
+
     async fn delete(&self, path: &Path) -> Result<(), Error> {
         match self.objects.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -383,29 +397,26 @@ impl Store {
         Ok(found.into_iter().map(|(path, _)| path).collect())
     }
 
-    /// The first names of files directly under this store that are `wanted`, behind `after` in the order of their names.
+    /// The names of files directly under this store, behind `after` in the order of their names: the first `most` of those
+    /// that are wanted.
     pub(crate) async fn list_files(
         &self,
         after: Option<&str>,
         most: usize,
-        wanted: impl Fn(&str) -> bool,
+        is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, Error> {
-        let offset = after.map(|name| self.path(&[name]));
-        let metas = match &offset {
+        let offset = after.map(|name| self.file_path(name)).transpose()?;
+        let mut metas = match &offset {
             Some(offset) => self.objects.list_with_offset(Some(&self.prefix), offset),
             None => self.objects.list(Some(&self.prefix)),
         };
-        let mut names = std::pin::pin!(metas.try_filter_map(async |meta| {
-            let mut below = meta.location.prefix_match(&self.prefix).into_iter().flatten();
-            let name = below.next().map(|part| part.as_ref().to_owned());
-            Ok(name.filter(|_| below.next().is_none()))
-        }));
-        // Directories are listed in no order, so that all names are looked at before some are left for the next time:
-        // what is passed over now is never asked for again.
+        // Directories are listed in no order: the first name of all may come last. So all are looked at, and few are kept.
         let mut first = BTreeSet::new();
-        while let Some(name) = names.try_next().await? {
-            if wanted(&name) {
-                first.insert(name);
+        while let Some(meta) = metas.try_next().await? {
+            let mut below = meta.location.prefix_match(&self.prefix).into_iter().flatten();
+            let (Some(name), None) = (below.next(), below.next()) else { continue };
+            if is_wanted(name.as_ref()) {
+                first.insert(name.as_ref().to_owned());
             }
             if first.len() > most {
                 first.pop_last();
@@ -415,12 +426,18 @@ impl Store {
     }
 
     pub(crate) async fn get_file(&self, name: &str, to: &FilePath) -> Result<(), Error> {
-        let mut chunks = self.objects.get(&self.path(&[name])).await?.into_stream();
+        let mut chunks = self.objects.get(&self.file_path(name)?).await?.into_stream();
         let mut file = std::fs::File::create(to).map_err(|error| Error::io(to, error))?;
         while let Some(chunk) = chunks.try_next().await? {
             std::io::Write::write_all(&mut file, &chunk).map_err(|error| Error::io(to, error))?;
         }
         Ok(())
+    }
+
+    /// The path of a file that others have named, which is kept as it is: `Path` would escape a `~` or a `[`.
+    fn file_path(&self, name: &str) -> Result<Path, Error> {
+        let part = PathPart::parse(name).map_err(|error| Error::corrupt(self.url(), error))?;
+        Ok(self.prefix.clone().join(part))
     }
 
     async fn list_names(&self, folder: &str) -> Result<Vec<String>, Error> {

@@ -137,8 +137,8 @@ impl Store {
     /// key.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when someone else moved it; [`Error::Unreadable`] when its reason or its nodes are too long;
-    /// otherwise when the store fails.
+    /// [`Error::Conflict`] when someone else moved it; [`Error::Unreadable`] when its reason or its nodes are too long; when
+    /// it would not be signed, and only what is signed is trusted here; otherwise when the store fails.
     pub async fn move_pointer(
         &self,
         name: impl Into<PointerName>,
@@ -146,6 +146,11 @@ impl Store {
         pointer: &Pointer,
     ) -> Result<(), Error> {
         let name = name.into();
+        if self.trust.is_some() && self.key.is_none() {
+            // It would be moved to where no node follows it.
+            let reason = "only what is signed is trusted here: give the key to sign with";
+            return Err(Error::Key(format!("{} is not moved without a signature: {reason}", name.kind())));
+        }
         let path = self.pointer_path(&name);
         let json = pointer.to_json(&name.kind(), self.key.as_ref());
         if json.len() as u64 > MAX_POINTER_BYTES {

@@ -1,4 +1,5 @@
-//! Tests of the store over every kind of storage that it promises.
+//! Tests of the store over every kind of storage that it promises, and of what nodes keep of it.
 
+mod cache;
 mod credentials;
 mod store;

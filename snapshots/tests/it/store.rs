@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use snapshots::{
-    ChannelName, Digest, Error, Followed, Lease, ListedObject, Manifest, Marks, NodeStatus, ObjectRef, Place, Pointer,
-    PointerState, ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard, Store,
-    Sweep, Target, Trust, Watcher,
+    ChannelName, Digest, Error, Followed, Inbox, Lease, ListedObject, Manifest, Marks, NodeStatus, ObjectRef, Place,
+    Pointer, PointerState, ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard,
+    Store, Sweep, Target, Trust, Watcher,
 };
 use test_servers::Azurite;
 
@@ -45,6 +45,7 @@ async fn check_contract(store: &Store) {
     a_watcher_sees_each_move_once(store).await;
     one_of_many_racing_moves_wins(store).await;
     pins_and_canaries_come_first(store).await;
+    a_pin_can_be_lifted_and_set_again(store).await;
     older_copies_are_not_followed(store).await;
     only_the_trusted_are_read(store).await;
     nodes_tell_what_they_serve(store).await;
@@ -253,7 +254,8 @@ async fn pins_and_canaries_come_first(store: &Store) {
     assert!(store.unpin(&region).await.expect("no pin"));
     assert!(!store.unpin(&region).await.expect("no pin"));
     // A pin that was lifted begins anew: lower sequences were taken for old copies, and nothing was followed any more.
-    store.move_pointer(&region, None, &pointer("pinned-again", 1)).await.expect("a pin");
+    let again = Pointer { announced_at: Timestamp::now(), ..pointer("pinned-again", 1) };
+    store.move_pointer(&region, None, &again).await.expect("a pin");
     check("pinned-again", Followed::Pin).await;
     assert!(store.unpin(&region).await.expect("no pin"));
     check("tried", Followed::Canary).await;
@@ -261,6 +263,38 @@ async fn pins_and_canaries_come_first(store: &Store) {
     let over = Pointer { until: Some("2026-01-02T00:00:00Z".parse().expect("a time")), ..of(&["n1"], 3) };
     store.move_pointer(&canary, Some(&seen), &over).await.expect("a canary that is over");
     check(&current, Followed::Channel).await;
+}
+
+/// A pin that is lifted leaves nothing behind, so that the next one has the first sequence again.
+async fn a_pin_can_be_lifted_and_set_again(store: &Store) {
+    let region: RegionName = "eastus".parse().expect("a name");
+    let place = Place { region: Some(region.clone()), node: None };
+    let mut watcher = Watcher::new(store.clone(), ChannelName::live(), place, Duration::from_secs(5));
+    let at = |snapshot: &str, sequence, hour: u32| {
+        let announced_at = format!("2026-01-01T{hour:02}:00:00Z").parse().expect("a time");
+        Pointer { announced_at, ..Pointer::new(snapshot.parse().expect("an id"), sequence) }
+    };
+    let pinned = |target: Option<Target>| target.map(|target| (target.pointer.snapshot.to_string(), target.followed));
+    store.move_pointer(&region, None, &at("first", 1, 1)).await.expect("a pin");
+    let first = store.pointer(&region).await.expect("a pointer").expect("a pin");
+    store.move_pointer(&region, Some(&first), &at("second", 2, 2)).await.expect("another pin");
+    let second = watcher.poll().await.expect("a poll");
+    assert_eq!(pinned(second), Some(("second".to_owned(), Followed::Pin)));
+
+    // Whether the node has seen in between that the region was not pinned makes no difference.
+    assert!(store.unpin(&region).await.expect("no pin"));
+    store.move_pointer(&region, None, &at("third", 1, 3)).await.expect("a pin");
+    let third = watcher.poll().await.expect("a lower sequence that is no older copy");
+    assert_eq!(pinned(third), Some(("third".to_owned(), Followed::Pin)));
+    let third = store.pointer(&region).await.expect("a pointer").expect("a pin");
+    store.move_pointer(&region, Some(&third), &at("fourth", 2, 4)).await.expect("another pin");
+    assert!(watcher.poll().await.is_ok());
+
+    // An older copy is followed no more than one of a channel.
+    assert!(store.unpin(&region).await.expect("no pin"));
+    store.move_pointer(&region, None, &at("third", 1, 3)).await.expect("an old pin, replayed");
+    assert!(matches!(watcher.poll().await, Err(Error::Older { announced: 1, seen: 2 })));
+    assert!(store.unpin(&region).await.expect("no pin"));
 }
 
 /// A copy of a pointer that is behind what was seen is not followed, not even after a restart.
@@ -325,6 +359,8 @@ async fn only_the_trusted_are_read(store: &Store) {
     assert!(matches!(careful.get_manifest(&manifest.id).await, Err(Error::Untrusted { .. })));
     assert!(matches!(careful.read_pointer(&channel, None).await, Err(Error::Untrusted { .. })));
     let seen = read(store, &channel).await;
+    let unsigned = careful.move_pointer(&channel, Some(&seen), &pointer("b", 2)).await;
+    assert!(matches!(unsigned, Err(Error::Key(_))), "whoever trusts keys writes nothing that nobody trusts");
     let signing = store.clone().signing(Some(two));
     signing.put_manifest(&manifest).await.expect("the same manifest, signed now");
     signing.move_pointer(&channel, Some(&seen), &pointer("b", 2)).await.expect("a signed pointer");
@@ -334,6 +370,29 @@ async fn only_the_trusted_are_read(store: &Store) {
     assert_eq!(both.read_pointer(&channel, None).await.map(|_| ()).map_err(|error| error.to_string()), Ok(()));
     store.clone().signing(Some(one)).put_manifest(&manifest).await.expect("signed by both");
     assert_eq!(careful.get_manifest(&manifest.id).await.expect("trusted"), manifest);
+}
+
+/// Someone withdraws a canary without the key that edges trust: they go on following their channel.
+#[tokio::test]
+async fn a_canary_that_is_not_trusted_keeps_no_one_from_the_channel() {
+    let (private, public) = SigningKey::generate().expect("a key");
+    let key = SigningKey::from_pem(&private).expect("a key");
+    let (live, canary) = (ChannelName::live(), ChannelName::canary());
+    let store = Store::open("memory://", &[]).expect("a store");
+    let signing = store.clone().signing(Some(key));
+    signing.move_pointer(&live, None, &pointer("a", 1)).await.expect("a signed pointer");
+    let tried = Pointer { nodes: vec!["n1".to_owned()], ..pointer("tried", 1) };
+    store.move_pointer(&canary, None, &tried).await.expect("a canary that nobody signed");
+
+    let careful = store.clone().trusting(Some(Trust::from_pem(&public).expect("a public key")));
+    let place = Place { region: None, node: Some("n1".into()) };
+    let mut watcher = Watcher::new(careful, live.clone(), place, Duration::from_secs(5));
+    let target = watcher.poll().await.expect("a poll").expect("a target");
+    assert_eq!((target.pointer, target.followed), (pointer("a", 1), Followed::Channel));
+    let seen = read(&store, &live).await;
+    signing.move_pointer(&live, Some(&seen), &pointer("b", 2)).await.expect("a move");
+    let target = watcher.poll().await.expect("a poll").expect("a target");
+    assert_eq!((target.pointer, target.followed), (pointer("b", 2), Followed::Channel));
 }
 
 async fn one_of_many_racing_moves_wins(store: &Store) {
@@ -356,6 +415,42 @@ async fn one_of_many_racing_moves_wins(store: &Store) {
     }
     assert_eq!(winners, 1);
     assert_eq!(read(store, &live).await.pointer.sequence, 4);
+}
+
+/// A directory is listed in no order. Where only some of its names are looked at, the first may not be among them, and
+/// whoever goes on behind the last of those never comes back for it.
+#[tokio::test]
+async fn files_are_taken_in_order_however_many_there_are() {
+    const FILES: usize = 12_000;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let name = |number: usize| format!("{number:05}.jsonl");
+    // Neither in their order nor in its reverse.
+    for number in (0..FILES).map(|number| number * 7_919 % FILES) {
+        std::fs::write(folder.path().join(name(number)), "").expect("a file");
+    }
+    let inbox = Inbox::new(Store::directory(folder.path()).expect("a store"));
+    let names = |from: usize, to: usize| (from..to).map(name).collect::<Vec<_>>();
+    assert_eq!(inbox.names_after(None, 1_000).await.expect("names"), names(0, 1_000));
+    assert_eq!(inbox.names_after(Some(&name(999)), 500).await.expect("names"), names(1_000, 1_500));
+    assert_eq!(inbox.names_after(Some(&name(11_997)), 500).await.expect("names"), names(11_998, FILES));
+}
+
+#[tokio::test]
+async fn files_may_be_called_anything_and_unfinished_ones_keep_no_others_away() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let inbox = Inbox::new(Store::directory(folder.path()).expect("a store"));
+    for name in [".a", "1.tmp", "2.partial", "3 [x] ~#100%.jsonl", "4 é?.jsonl", "5.jsonl"] {
+        std::fs::write(folder.path().join(name), name).expect("a file");
+    }
+    let first = inbox.names_after(None, 2).await.expect("names");
+    assert_eq!(first, ["3 [x] ~#100%.jsonl", "4 é?.jsonl"]);
+    let to = folder.path().join(".fetched");
+    for name in &first {
+        inbox.fetch(name, &to).await.expect("its bytes");
+        assert_eq!(std::fs::read_to_string(&to).expect("text"), *name);
+    }
+    assert_eq!(inbox.names_after(Some(&first[0]), 9).await.expect("names"), ["4 é?.jsonl", "5.jsonl"]);
+    assert_eq!(inbox.names_after(Some(&first[1]), 9).await.expect("names"), ["5.jsonl"]);
 }
 
 #[test]
