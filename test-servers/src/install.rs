@@ -34,8 +34,27 @@ pub(crate) fn from_npm(name: &str, version: &str) -> PathBuf {
     folder
 }
 
+/// Packages of Python in a folder of their own, whose Python is returned.
+pub(crate) fn from_pip(name: &str, packages: &[&str]) -> PathBuf {
+    let folder = tools().join(name);
+    std::fs::create_dir_all(&folder).expect("a folder for tools");
+    let _lock = lock(&folder);
+    let (python, done) = (folder.join("venv/bin/python"), folder.join("installed"));
+    if !done.exists() {
+        run("python3", &["-m", "venv", "--clear", &folder.join("venv").to_string_lossy()]);
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(&python.to_string_lossy(), &[&install[..], packages].concat());
+        File::create(done).expect("a note that it is installed");
+    }
+    python
+}
+
 pub(crate) fn runs(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    runs_with(program, &["--version"])
+}
+
+pub(crate) fn runs_with(program: &str, args: &[&str]) -> bool {
+    Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
 }
 
 pub(crate) fn is_root() -> bool {

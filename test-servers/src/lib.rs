@@ -7,12 +7,14 @@ mod install;
 mod postgres;
 mod process;
 mod proxy;
+mod python;
 mod redis;
 mod token_server;
 
 pub use azurite::{ACCOUNT, Azurite, SECOND_ACCOUNT};
 pub use postgres::Postgres;
 pub use proxy::{Moment, Outcome, Passing, Proxy};
+pub use python::python_with;
 pub use redis::Redis;
 pub use token_server::{TokenKind, TokenServer};
 
