@@ -12,23 +12,18 @@ BENCH_OUT ?= $(abspath $(TARGET))/bench
 BASE_TREE = $(abspath $(TARGET))/base
 PRODUCTS ?= 200000
 ROUNDS ?= 50
-TARGETS ?= manifest pointer liveness rows settings segment
+TARGETS ?= manifest pointer liveness rows settings segment webhook checkout_bodies
 FUZZ_SECONDS ?= 60
+SECONDS ?= 60
 SIZES ?= 10000,30000,100000,300000,1000000
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish fuzz instructions wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish fuzz torture instructions wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: demo ## build, make a demo shop, serve it on http://127.0.0.1:8080
-	@printf '\nTry:\n'
-	@printf '  curl "http://$(LISTEN)/v1/search?q=leather+boots&per_page=3&fields=id,title,price"\n'
-	@printf '  curl "http://$(LISTEN)/v1/search?q=lamp&facets=brand,price&filters=price%%3C100+AND+color:black&per_page=1"\n'
-	@printf '  curl "http://$(LISTEN)/v1/categories/Home/Lighting"\n'
-	@printf 'Shop: http://$(LISTEN)/    Stop: Ctrl-C\n\n'
-	@exec $(RELEASE)/edge --market demo=file://$(abspath $(DEMO))/store --cache-dir $(DEMO)/cache \
-		--pictures $(DEMO)/shop/pictures --listen $(LISTEN) --admin-listen $(ADMIN_LISTEN) --drain-ms 0
+run: demo ## build, make a demo shop, serve it on http://127.0.0.1:8080 with a checkout and a Stripe for tests
+	@exec infra/demo.sh $(abspath $(RELEASE)) $(abspath $(DEMO)) $(LISTEN) $(ADMIN_LISTEN)
 
 demo: ## build the binaries and publish the demo shop
 	$(CARGO) build --release --locked --bins
@@ -95,14 +90,21 @@ fuzz: ## feed random bytes to everything that reads foreign ones: make fuzz TARG
 	@rustup toolchain list | grep -q nightly || { echo "make fuzz: cargo-fuzz needs the nightly toolchain: rustup toolchain install nightly"; exit 1; }
 	$(CARGO) run --locked --bin indexer -- demo-catalogue --products 30 --out $(DEMO)-fuzz/shop
 	$(CARGO) run --locked --bin indexer -- build --catalogue $(DEMO)-fuzz/shop/catalogue.toml --out $(DEMO)-fuzz/built $(DEMO)-fuzz/shop/products.jsonl
-	@set -e; for target in manifest pointer liveness rows settings segment; do mkdir -p fuzz/corpus/$$target; done; \
+	@set -e; for target in manifest pointer liveness rows settings segment webhook checkout_bodies; do mkdir -p fuzz/corpus/$$target; done; \
 	cp $(DEMO)-fuzz/built/objects/* fuzz/corpus/segment/; cp $(DEMO)-fuzz/built/snapshots/*.json fuzz/corpus/manifest/; \
 	{ printf 0; head -3 $(DEMO)-fuzz/shop/products.jsonl; } > fuzz/corpus/rows/jsonl; \
 	printf '3<rss><channel><item><g:id>1</g:id><title>a &amp; b</title></item></channel></rss>' > fuzz/corpus/rows/rss; \
 	cp $(DEMO)-fuzz/shop/catalogue.toml fuzz/corpus/settings/; \
+	printf '&{"id":"pi_1","status":"succeeded","amount_received":5,"currency":"eur","metadata":{}}' > fuzz/corpus/webhook/intent; \
+	printf '1{"id":"evt_1","type":"refund.updated","data":{"object":{"id":"re_1","amount":5}}}' > fuzz/corpus/webhook/event; \
+	printf '40{"lines":[{"product":"boots","quantity":1}],"email":"a@b"}' > fuzz/corpus/checkout_bodies/checkout; \
+	printf '80{"amount":{"amount_minor":5,"currency":"EUR"},"reason":"x"}' > fuzz/corpus/checkout_bodies/refund; \
 	for target in $(TARGETS); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=400000 -rss_limit_mb=4096 -timeout=20; \
 	done
+
+torture: ## mix faults into shopping, then add up the books: make torture SECONDS=60 SEED=1
+	$(CARGO) test --locked -p checkout --test torture -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 instructions: ## count the instructions of each step, and fail where they grew by a tenth; RECORD=1 records them
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }

@@ -9,6 +9,7 @@ mod process;
 mod proxy;
 mod python;
 mod redis;
+mod tcp_proxy;
 mod token_server;
 
 pub use azurite::{ACCOUNT, Azurite, SECOND_ACCOUNT};
@@ -16,6 +17,7 @@ pub use postgres::Postgres;
 pub use proxy::{Moment, Outcome, Passing, Proxy};
 pub use python::python_with;
 pub use redis::Redis;
+pub use tcp_proxy::{Direction, TcpProxy};
 pub use token_server::{TokenKind, TokenServer};
 
 /// Names and values as the environment has them.

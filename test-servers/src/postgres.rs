@@ -1,10 +1,11 @@
-//! PostgreSQL, a cluster of its own, that is in no hurry to keep anything.
+//! PostgreSQL, a cluster of its own, that is in no hurry to keep anything unless it is asked to, with standbys where
+//! they are wanted.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -15,6 +16,11 @@ use crate::process::{START_TRIES, end, free_port, wait_until_ready};
 /// Where Debian keeps the programs of each version, which are in no path.
 const VERSIONS: &str = "/usr/lib/postgresql";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a standby may take to follow, and a setting to be heeded.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+/// Survives a crash of the process, not of the machine: a test has nothing that would have to.
+const HASTY: [&str; 2] = ["fsync=off", "full_page_writes=off"];
 
 /// A running PostgreSQL. Whoever reaches the loopback may do anything in it.
 pub struct Postgres {
@@ -23,6 +29,8 @@ pub struct Postgres {
     port: u16,
     programs: PathBuf,
     databases: AtomicU32,
+    /// What the server is started with, beside where it listens.
+    settings: Vec<String>,
     folder: TempDir,
 }
 
@@ -32,6 +40,105 @@ impl Postgres {
     /// # Panics
     /// When it cannot be installed or started: a test that needs it must fail.
     pub fn start() -> Self {
+        Self::start_with(&HASTY)
+    }
+
+    /// The same, and it writes to the disk what it commits, as one for real use does: for measurements.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    pub fn start_durable() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A primary, and a standby that streams from it. Nothing is committed before the standby has it.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`], and when the standby does not follow.
+    pub fn start_with_standby() -> (Self, Self) {
+        let primary = Self::start();
+        let standby = primary.standby(&[]);
+        primary.set("synchronous_standby_names", "*");
+        primary.wait_for("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'", "1");
+        (primary, standby)
+    }
+
+    /// A standby of this one, with settings such as `recovery_min_apply_delay=1h`.
+    ///
+    /// # Panics
+    /// When it does not start, or does not follow.
+    pub fn standby(&self, settings: &[&str]) -> Self {
+        let mut standby = Self::in_new_folder(&[HASTY.as_slice(), settings].concat());
+        let port = self.port.to_string();
+        let output = standby
+            .server_program("pg_basebackup")
+            .args([
+                "--host=127.0.0.1",
+                "--username=postgres",
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--no-sync",
+            ])
+            .args(["--port", &port, "--pgdata"])
+            .arg(standby.data())
+            .output()
+            .expect("pg_basebackup runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        standby.run_somewhere();
+        self.wait_for("SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'", "t");
+        standby
+    }
+
+    /// Makes a standby a primary, and waits until it is.
+    ///
+    /// # Panics
+    /// When it does not become one.
+    pub fn promote(&self) {
+        assert_eq!(self.execute(&self.url(), "SELECT pg_promote(true, 60)"), "t", "{}", self.log());
+    }
+
+    /// Changes a setting of the running server, and waits until new sessions have it.
+    ///
+    /// # Panics
+    /// When there is no such setting, or it needs a restart.
+    pub fn set(&self, name: &str, value: &str) {
+        self.execute(&self.url(), &format!("ALTER SYSTEM SET {name} = '{value}'"));
+        self.execute(&self.url(), "SELECT pg_reload_conf()");
+        self.wait_for(&format!("SHOW {name}"), value);
+    }
+
+    /// Waits until a query says so.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait_for(&self, sql: &str, expected: &str) {
+        self.wait_for_in(&self.url(), sql, expected);
+    }
+
+    /// The same in a database of one's own. It may fail until then: a standby has tables and databases a moment later.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait_for_in(&self, url: &str, sql: &str, expected: &str) {
+        let started = Instant::now();
+        loop {
+            let said = self.ask(url, sql);
+            if said.as_deref() == Ok(expected) {
+                return;
+            }
+            assert!(started.elapsed() < FOLLOW_TIMEOUT, "{sql}: {said:?} instead of '{expected}'");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn start_with(settings: &[&str]) -> Self {
+        let mut postgres = Self::in_new_folder(settings);
+        postgres.make_cluster();
+        postgres.run_somewhere();
+        postgres
+    }
+
+    fn in_new_folder(settings: &[&str]) -> Self {
         install::from_apt(&["postgresql"], || programs().is_some());
         let programs = programs().expect("the programs of PostgreSQL");
         // A folder that another user can reach too, which the one of TMPDIR may not be.
@@ -39,15 +146,18 @@ impl Postgres {
         if install::is_root() {
             give_away(folder.path());
         }
-        let mut postgres = Self { process: None, port: 0, programs, databases: AtomicU32::new(0), folder };
-        postgres.make_cluster();
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        Self { process: None, port: 0, programs, databases: AtomicU32::new(0), settings, folder }
+    }
+
+    fn run_somewhere(&mut self) {
         for _ in 0..START_TRIES {
-            postgres.port = free_port();
-            if postgres.run() {
-                return postgres;
+            self.port = free_port();
+            if self.run() {
+                return;
             }
         }
-        panic!("PostgreSQL does not start: {}", postgres.log());
+        panic!("PostgreSQL does not start: {}", self.log());
     }
 
     /// The URL of the database that every cluster has.
@@ -65,15 +175,22 @@ impl Postgres {
         self.url_of(&name)
     }
 
+    /// The URL of a database by its name: a standby has those of its primary.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Host and port, for what stands in between.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Runs statements; returns what they say, without headings, columns divided by bars.
     ///
     /// # Panics
     /// When one fails.
     pub fn execute(&self, url: &str, sql: &str) -> String {
-        let flags = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"];
-        let output = self.program("psql").args(flags).args(["--command", sql, url]).output().expect("psql runs");
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        self.ask(url, sql).unwrap_or_else(|fault| panic!("{sql}: {fault}"))
     }
 
     /// Ends it at once, as a crash would: connections break, and what was committed is kept.
@@ -95,8 +212,14 @@ impl Postgres {
         assert!(self.run(), "PostgreSQL does not start again: {}", self.log());
     }
 
-    fn url_of(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    /// What statements say, or why one failed.
+    fn ask(&self, url: &str, sql: &str) -> Result<String, String> {
+        let flags = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"];
+        let output = self.program("psql").args(flags).args(["--command", sql, url]).output().expect("psql runs");
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
     }
 
     fn make_cluster(&self) {
@@ -111,7 +234,8 @@ impl Postgres {
         let log = File::create(self.folder.path().join("log")).expect("a log");
         let mut command = self.server_program("postgres");
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
-        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "full_page_writes=off"] {
+        let always = ["listen_addresses=127.0.0.1", "unix_socket_directories="];
+        for setting in always.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -170,7 +294,10 @@ fn programs() -> Option<PathBuf> {
     let entries = std::fs::read_dir(VERSIONS).into_iter().flatten().flatten();
     let versions = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let folder = Path::new(VERSIONS).join(versions.max()?.to_string()).join("bin");
-    ["initdb", "postgres", "psql", "pg_isready"].iter().all(|name| folder.join(name).is_file()).then_some(folder)
+    ["initdb", "postgres", "psql", "pg_isready", "pg_basebackup"]
+        .iter()
+        .all(|name| folder.join(name).is_file())
+        .then_some(folder)
 }
 
 fn give_away(folder: &Path) {

@@ -174,13 +174,13 @@ impl Order {
             News::Intent { intent, client_secret, failure, .. } => {
                 payment.intent.get_or_insert_with(|| intent.clone());
                 payment.client_secret = client_secret.clone().or(payment.client_secret.take());
-                payment.failure = failure.clone().or(payment.failure.take());
+                payment.note_failure(failure.as_deref());
             }
             News::Session { session, hosted_url, .. } => {
                 payment.session.get_or_insert_with(|| session.clone());
                 payment.hosted_url = hosted_url.clone().or(payment.hosted_url.take());
             }
-            News::PaymentDead { failure, .. } => payment.failure = Some(failure.clone()),
+            News::PaymentDead { failure, .. } => payment.note_failure(Some(failure)),
             _ => {}
         }
         // A session that is told again says nothing of an intent that went further.
@@ -296,7 +296,7 @@ impl Order {
         }
         // Counted whatever its state is; the change to Failed takes it back.
         payment.refunded_minor += amount.amount_minor();
-        let mut refund = Refund::new(RefundId::new(), payment, *amount, None, now_ms);
+        let mut refund = Refund::new(RefundId::named(stripe_refund, now_ms), payment, *amount, None, now_ms);
         refund.stripe_refund = Some(stripe_refund.clone());
         self.refunds.push(refund);
         Some(self.refunds.len() - 1)
@@ -331,7 +331,7 @@ impl Order {
     }
 
     /// Whether a charge was sent back because the order did not want it.
-    fn is_unwanted(&self, payment: PaymentId) -> bool {
+    pub(super) fn is_unwanted(&self, payment: PaymentId) -> bool {
         self.refunds.iter().any(|refund| refund.id == RefundId::like(payment))
     }
 

@@ -5,6 +5,8 @@ mod decide;
 mod order;
 mod payment;
 mod refund;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 pub use checkout::{Checkout, CheckoutState, Line, MAX_LINES, MAX_QUANTITY, Price};

@@ -213,13 +213,16 @@ impl Order {
         reason: Option<String>,
         now_ms: i64,
     ) -> Result<(), Refusal> {
-        let captured = self.payments.iter_mut().find(|payment| payment.state == PaymentState::Succeeded);
-        let (true, Some(payment)) = (self.state.is_paid(), captured) else {
+        // A charge that was not wanted goes back by itself; what staff give back is of the one that paid the order.
+        let is_own = |one: &Payment| one.state == PaymentState::Succeeded && !self.is_unwanted(one.id);
+        let own = self.payments.iter().position(is_own);
+        let (true, Some(place)) = (self.state.is_paid(), own) else {
             return Err(Refusal::OrderIs(self.state));
         };
         if self.refunds.len() >= MAX_REFUNDS {
             return Err(Refusal::TooMany("refunds"));
         }
+        let payment = &mut self.payments[place];
         let left = Money::from_minor(payment.captured_minor - payment.refunded_minor, self.currency);
         let amount = amount.unwrap_or(left);
         if amount.currency() != self.currency || amount.amount_minor() <= 0 {

@@ -57,6 +57,8 @@ impl PaymentState {
             // Money that came all the same is money: what was thought dead was not.
             (Self::Failed, next) => next == Self::Succeeded,
             (Self::Succeeded, _) => false,
+            // A request that may have been done stays one, though a later try of it was certainly not done.
+            (Self::Unknown, Self::Prepared | Self::Requesting) => false,
             (Self::RequiresAction | Self::Processing, next) => !next.is_unanswered(),
             (_, _) => true,
         }
@@ -108,6 +110,13 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// Keeps why the last card was refused, which says nothing any more once the money is there.
+    pub(super) fn note_failure(&mut self, failure: Option<&str>) {
+        if let (Some(failure), true) = (failure, self.state != PaymentState::Succeeded) {
+            self.failure = Some(failure.to_owned());
+        }
+    }
+
     /// Says when recovery looks next, later each time that nothing changed; for one that waits for the shopper, at the
     /// end of the hold at the latest.
     pub fn schedule(&mut self, held_until_ms: i64, now_ms: i64) {

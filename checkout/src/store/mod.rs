@@ -3,20 +3,27 @@
 
 mod claim;
 mod error;
+pub mod migrations;
+mod postgres;
 mod queues;
 mod rows;
-#[cfg_attr(not(test), expect(dead_code, reason = "the stores that use it follow"))]
+mod settings;
+mod sqlite;
 mod text;
 
 use async_trait::async_trait;
 
 pub use claim::{Answer, Claim, ClaimUse, Claimed, FINGERPRINT_BYTES, Render};
 pub use error::StoreError;
+pub use migrations::Migration;
+pub use postgres::PostgresStore;
 pub use queues::{Backlog, DeadLetter, InboxEvent, NewInboxEvent, OutboxEvent};
 pub use rows::{
     Audit, Cart, CartLine, CheckoutChange, FoundBreak, OrderFilter, OrderRow, PaymentRef, PaymentRow, StockChange,
     StockLevel, Violation,
 };
+pub use settings::StoreSettings;
+pub use sqlite::SqliteStore;
 
 use crate::domain::{Checkout, Effects, Order, Refusal};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};

@@ -1,8 +1,9 @@
-//! That servers go away and come back where they were.
+//! That servers go away and come back where they were, and that what stands in between breaks off when it is told to.
 
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 
-use test_servers::{Postgres, Redis};
+use test_servers::{Direction, Postgres, Redis, TcpProxy};
 
 #[test]
 fn redis_comes_back_where_it_was() {
@@ -29,4 +30,66 @@ fn postgres_keeps_what_was_committed() {
     assert!(TcpStream::connect(address).is_err());
     postgres.restart();
     assert_eq!(postgres.execute(&first, "SELECT sum(n) FROM numbers"), "6");
+}
+
+#[test]
+fn a_standby_follows_and_takes_over() {
+    let (mut primary, standby) = Postgres::start_with_standby();
+    let url = primary.database();
+    primary.execute(&url, "CREATE TABLE numbers AS SELECT n FROM generate_series(1, 3) n");
+    let name = url.rsplit('/').next().expect("a name");
+    standby.wait_for_in(&standby.url_of(name), "SELECT sum(n) FROM numbers", "6");
+    assert_eq!(standby.execute(&standby.url(), "SELECT pg_is_in_recovery()"), "t");
+    primary.kill();
+    standby.promote();
+    standby.execute(&standby.url_of(name), "INSERT INTO numbers VALUES (4)");
+    assert_eq!(standby.execute(&standby.url_of(name), "SELECT sum(n) FROM numbers"), "10");
+}
+
+#[test]
+fn a_proxy_passes_on_and_breaks_off() {
+    let proxy = TcpProxy::start(&echo());
+    let say = |words: &[u8]| {
+        let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
+        let sent = stream.write_all(words);
+        let mut heard = vec![0; words.len()];
+        sent.and_then(|()| stream.read_exact(&mut heard)).map(|()| heard)
+    };
+    assert_eq!(say(b"hello").expect("an answer"), b"hello");
+    proxy.swallow_answer_to(b"COMMIT");
+    assert_eq!(say(b"begin").expect("an answer"), b"begin");
+    assert!(say(b"then COMMIT").is_err());
+    assert_eq!(proxy.cuts(), 1);
+    assert_eq!(say(b"COMMIT").expect("an answer"), b"COMMIT");
+    proxy.cut_after(Direction::ToClient, 2);
+    assert!(say(b"hello").is_err());
+    assert_eq!(say(b"hello").expect("an answer"), b"hello");
+    proxy.refuse(true);
+    assert!(say(b"hello").is_err());
+    proxy.refuse(false);
+    assert_eq!(say(b"hello").expect("an answer"), b"hello");
+    let mut open = TcpStream::connect(proxy.address()).expect("a connection");
+    open.write_all(b"x").expect("it is passed on");
+    open.read_exact(&mut [0]).expect("an answer");
+    proxy.cut();
+    assert!(open.read_exact(&mut [0]).is_err());
+}
+
+/// Says what it hears.
+fn echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address").to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut chunk = [0; 1024];
+                while let Ok(length @ 1..) = stream.read(&mut chunk) {
+                    if stream.write_all(&chunk[..length]).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
 }

@@ -1,0 +1,86 @@
+//! What an operator does from a shell. Output is for people, or JSON for programs.
+
+mod dead_letters;
+mod import;
+mod reconcile;
+mod status;
+mod stock;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::config::{Action, Database};
+use crate::database::Opened;
+use crate::tokens::NewToken;
+
+/// Does what is asked with the database.
+///
+/// # Errors
+/// When it cannot be done.
+pub async fn run(database: &Database, is_json: bool, action: Action) -> anyhow::Result<ExitCode> {
+    match action {
+        Action::Migrate { dry_run } => migrate(database, dry_run).await,
+        Action::Status => status::tell(database, is_json).await,
+        Action::Verify => {
+            let opened = Opened::open_ready(database).await.context("the database")?;
+            verify(&opened, is_json).await
+        }
+        Action::Reconcile { stripe, from_ms, to_ms } => {
+            let opened = Opened::open_ready(database).await.context("the database")?;
+            reconcile::run(&opened, &stripe, from_ms, to_ms, is_json).await
+        }
+        Action::DeadLetters(task) => {
+            let opened = Opened::open_ready(database).await.context("the database")?;
+            dead_letters::run(&opened, task, is_json).await
+        }
+        Action::Stock { actor, task } => {
+            let opened = Opened::open_ready(database).await.context("the database")?;
+            stock::run(&opened, actor, task).await
+        }
+    }
+}
+
+/// Makes a token for one of the staff.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn new_token(name: &str) -> anyhow::Result<ExitCode> {
+    let token = NewToken::staff().context("random bytes")?;
+    println!("token: {}", token.text());
+    println!("line for the file of --staff-tokens:");
+    println!("{name} {}", token.hash().to_hex());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn migrate(database: &Database, dry_run: bool) -> anyhow::Result<ExitCode> {
+    let opened = Opened::open(database).await.context("the database")?;
+    let migrations = opened.migrate(dry_run).await.context("migrating")?;
+    for migration in &migrations {
+        match dry_run {
+            true => println!("-- {} {}\n{}", migration.version, migration.name, migration.sql),
+            false => println!("applied {} {}", migration.version, migration.name),
+        }
+    }
+    if migrations.is_empty() {
+        println!("{}there is nothing to apply", if dry_run { "-- " } else { "" });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn verify(opened: &Opened, is_json: bool) -> anyhow::Result<ExitCode> {
+    let violations = opened.store().violations().await?;
+    let told: Vec<Value> = violations.iter().map(|one| json!({ "rule": one.rule, "detail": one.detail })).collect();
+    match is_json {
+        true => println!("{}", json!({ "violations": told })),
+        false => violations.iter().for_each(|one| println!("{}: {}", one.rule, one.detail)),
+    }
+    if violations.is_empty() {
+        if !is_json {
+            println!("nothing is wrong");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
+}

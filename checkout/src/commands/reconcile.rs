@@ -1,0 +1,67 @@
+//! Compares the books with Stripe's.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::config::Stripe;
+use crate::database::Opened;
+use crate::stripe;
+use crate::work::{Settings, Work};
+
+const WEBHOOK_TOLERANCE_S: i64 = 300;
+
+/// Exits with 1 where the books differ.
+pub(super) async fn run(
+    opened: &Opened,
+    stripe: &Stripe,
+    from_ms: i64,
+    to_ms: i64,
+    is_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let client = stripe::Client::new(stripe::Settings {
+        base_url: stripe.api_url.clone(),
+        secret_key: stripe.secret_key.clone(),
+        timeout_ms: stripe.timeout_ms,
+        requests_per_s: stripe.requests_per_s,
+    });
+    // Its loops are not started: nothing but the comparison runs here.
+    let settings = Settings {
+        webhook_secrets: Vec::new(),
+        webhook_tolerance_s: WEBHOOK_TOLERANCE_S,
+        events: None,
+        outbox_max_tries: 1,
+        reconcile_at: None,
+        poll_ms: 1_000,
+    };
+    let work = Work::new(opened.store(), client.context("Stripe")?, settings);
+    let done = work.reconcile(from_ms, to_ms).await.context("comparing with Stripe")?;
+    let breaks: Vec<Value> = done
+        .breaks
+        .iter()
+        .map(|found| json!({ "kind": found.kind, "reference": found.reference, "detail": found.detail }))
+        .collect();
+    match is_json {
+        true => println!(
+            "{}",
+            json!({
+                "payments": done.payments,
+                "intents": done.intents,
+                "refunds": done.refunds,
+                "breaks": breaks,
+            })
+        ),
+        false => {
+            println!(
+                "compared {} payments with {} of Stripe's, and {} refunds",
+                done.payments, done.intents, done.refunds
+            );
+            for found in &breaks {
+                let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+                println!("{} {}: {}", text("kind"), text("reference"), text("detail"));
+            }
+        }
+    }
+    Ok(if done.breaks.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,109 @@
+//! Carts over HTTP: the whole cart every time.
+
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use super::call::{Answered, Call};
+use super::fields::Fields;
+use super::problem::{Code, Problem};
+use super::reply::{Reply, answer};
+use super::{answers, idempotency};
+use crate::carts::CartError;
+use crate::domain::{MAX_LINES, MAX_QUANTITY, Refusal};
+use crate::ids::CartId;
+use crate::store::{Cart, CartLine, StoreError};
+use crate::tokens::{hex, sha256};
+
+pub(super) const MAX_PRODUCT_BYTES: usize = 256;
+pub(super) const MAX_MARKET_BYTES: usize = 64;
+
+/// A cart's id follows from its key, so that the same request again finds the same cart wherever carts are kept.
+pub(super) async fn create(call: Call) -> Answered {
+    let body = call.json()?;
+    let key = idempotency::key(&call)?;
+    let mut fields = Fields::of(&body)?;
+    let (market, lines) = contents(&mut fields)?;
+    fields.finish()?;
+    let scope = format!("{}\n{}\n{key}", call.caller()?.key_scope(), idempotency::endpoint(&call));
+    let digest = sha256(scope.as_bytes());
+    let id: CartId = format!("crt_{}", hex(&digest[..16])).parse().map_err(Problem::internal)?;
+    let cart = Cart { id, version: 1, market, lines, expires_ms: call.now_ms + call.app.cart_ttl_ms };
+    match call.app.carts.put(&cart, call.now_ms).await {
+        Ok(()) => Ok(Reply::json(StatusCode::CREATED, &answers::cart(&cart))),
+        Err(CartError::Store(StoreError::Refused(Refusal::VersionConflict { .. }))) => created(&call, &cart).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The answer to a key that a cart was made with before.
+async fn created(call: &Call, wanted: &Cart) -> Answered {
+    let cart = call.app.carts.get(wanted.id, call.now_ms).await?.ok_or_else(|| Problem::not_found("cart"))?;
+    // What became of it since then says nothing of how it began.
+    if cart.version == 1 && (&cart.lines, &cart.market) != (&wanted.lines, &wanted.market) {
+        let detail = "this key was used for another cart: take a new one";
+        return Err(Problem::new(Code::IdempotencyKeyReused, detail));
+    }
+    Ok(Reply::replayed(answer(StatusCode::CREATED, &answers::cart(&cart))))
+}
+
+pub(super) async fn get(call: Call) -> Answered {
+    let id: CartId = call.id("cart")?;
+    let cart = call.app.carts.get(id, call.now_ms).await?.ok_or_else(|| Problem::not_found("cart"))?;
+    Ok(Reply::ok(&answers::cart(&cart)))
+}
+
+pub(super) async fn put(call: Call) -> Answered {
+    let id: CartId = call.id("cart")?;
+    let body = call.json()?;
+    let mut fields = Fields::of(&body)?;
+    let version = fields.integer("version", 1, i64::from(u32::MAX) - 1)?;
+    let version = fields.required("version", version)?;
+    let (market, lines) = contents(&mut fields)?;
+    fields.finish()?;
+    // Within the bounds above.
+    let version = version as u32 + 1;
+    let cart = Cart { id, version, market, lines, expires_ms: call.now_ms + call.app.cart_ttl_ms };
+    call.app.carts.put(&cart, call.now_ms).await?;
+    Ok(Reply::ok(&answers::cart(&cart)))
+}
+
+pub(super) async fn delete(call: Call) -> Answered {
+    let id: CartId = call.id("cart")?;
+    match call.app.carts.delete(id).await? {
+        true => Ok(Reply::json(StatusCode::NO_CONTENT, &Value::Null)),
+        false => Err(Problem::not_found("cart")),
+    }
+}
+
+/// The market and the lines of a cart.
+fn contents(fields: &mut Fields<'_>) -> Result<(String, Vec<CartLine>), Problem> {
+    let market = fields.text("market", MAX_MARKET_BYTES)?.unwrap_or_default();
+    let lines = lines(fields)?.unwrap_or_default();
+    Ok((market, lines))
+}
+
+/// `"lines": [{"product": "p1", "quantity": 2}]`, as they are given.
+pub(super) fn lines(fields: &mut Fields<'_>) -> Result<Option<Vec<CartLine>>, Problem> {
+    let Some(list) = fields.list("lines", MAX_LINES)? else { return Ok(None) };
+    let mut lines = Vec::with_capacity(list.len());
+    for mut line in list {
+        let product = line.text("product", MAX_PRODUCT_BYTES)?;
+        let product = line.required("product", product)?;
+        let quantity = line.integer("quantity", 1, i64::from(MAX_QUANTITY))?;
+        let quantity = line.required("quantity", quantity)?;
+        line.finish()?;
+        // Within the bounds above.
+        lines.push(CartLine { product, quantity: quantity as u32 });
+    }
+    Ok(Some(lines))
+}
+
+impl From<CartError> for Problem {
+    fn from(error: CartError) -> Self {
+        match error {
+            CartError::Store(error) => error.into(),
+            CartError::Away(cause) => Self::later(Code::CartsUnavailable, "carts are away").because(cause),
+            CartError::Damaged(_) => Self::internal(error),
+        }
+    }
+}

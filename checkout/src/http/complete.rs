@@ -1,0 +1,190 @@
+//! Completing and cancelling a checkout. What is to be done is committed first; only then is Stripe asked.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::call::{Answered, Call};
+use super::checkouts::order_of;
+use super::fields::Fields;
+use super::idempotency::{self, Outcome};
+use super::problem::{Code, Problem};
+use super::reply::{Reply, answer};
+use super::{App, answers};
+use crate::domain::{Checkout, CheckoutState, Effects, News, Order, PaymentMethod, Refusal};
+use crate::fail_points;
+use crate::ids::{CheckoutId, OrderId, PaymentId};
+use crate::store::{Answer, Claim, ClaimUse, Claimed, PaymentRef, StoreError};
+
+/// Stripe takes no longer address.
+const MAX_URL_BYTES: usize = 2_048;
+
+pub(super) async fn complete(call: Call) -> Answered {
+    let caller = call.caller()?;
+    caller.owner()?;
+    let body = call.json()?;
+    let payment = PaymentId::new();
+    let claim = idempotency::claim(&call, &caller, &body, payment.to_string())?;
+    let (method, return_url) = payment_of(&body)?;
+    let checkout = call.checkout(&caller).await?.id;
+    let app = &*call.app;
+    let now_ms = call.now_ms;
+    let begin = |order: &mut Order| -> Result<Effects, Refusal> {
+        order.begin_payment(payment, method, return_url.clone(), now_ms)?;
+        Ok(Effects::default())
+    };
+    let opened = app.store.open_order(checkout, OrderId::new(), &begin, &ClaimUse::Begin(&claim), now_ms).await;
+    match opened {
+        // Another request began to pay; whoever asks is told of that.
+        Err(StoreError::Refused(Refusal::PaymentInProgress)) => live_payment(&call, checkout).await,
+        Err(error) => Err(error.into()),
+        Ok(claimed) => match idempotency::outcome(claimed)? {
+            Outcome::Done(order, _) => {
+                fail_points::reach(fail_points::ORDER_COMMITTED);
+                pay(app, order.id, payment, &claim).await
+            }
+            Outcome::Known(reply) => Ok(reply),
+            Outcome::Resumed(subject) => {
+                let payment: PaymentId = subject.parse().map_err(Problem::internal)?;
+                let found = app.store.find_payment(&PaymentRef::Id(payment)).await?;
+                let (order, payment) = found.ok_or_else(|| Problem::internal("a key without its payment"))?;
+                pay(app, order, payment, &claim).await
+            }
+        },
+    }
+}
+
+/// Asks Stripe for what the shopper needs, and answers that.
+async fn pay(app: &App, order: OrderId, payment: PaymentId, claim: &Claim) -> Answered {
+    let render = |order: &Order| paid(app, order, Some(payment));
+    let finish: ClaimUse<'_, Order> = ClaimUse::Finish(claim, &render);
+    finished(app.work.pay(order, payment, &finish).await, render)
+}
+
+async fn live_payment(call: &Call, checkout: CheckoutId) -> Answered {
+    let order = order_of(call, checkout).await?.ok_or_else(|| Problem::not_found("order"))?;
+    Ok(Reply::of(Answer { status: StatusCode::OK.as_u16(), ..paid(&call.app, &order, None) }))
+}
+
+/// What a shopper needs to pay: 200 where Stripe has answered, 202 where the client is to ask again.
+fn paid(app: &App, order: &Order, payment: Option<PaymentId>) -> Answer {
+    let asked = payment.and_then(|id| order.payments.iter().find(|payment| payment.id == id));
+    let is_open = asked.is_some_and(|payment| payment.state.is_unanswered());
+    let status = if is_open { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let key = app.publishable_key.as_deref();
+    let body = json!({ "order": answers::order(order), "payment": answers::current_payment_json(order, key) });
+    answer(status, &body)
+}
+
+pub(super) async fn cancel(call: Call) -> Answered {
+    let caller = call.caller()?;
+    caller.owner()?;
+    let body = call.json()?;
+    Fields::of(&body)?.finish()?;
+    let id: CheckoutId = call.id("checkout")?;
+    // No work has this id: it tells one request from another.
+    let claim = idempotency::claim(&call, &caller, &body, OrderId::new().to_string())?;
+    call.checkout(&caller).await?;
+    let render = |checkout: &Checkout| {
+        let body = json!({
+            "checkout": { "id": checkout.id, "state": checkout.state },
+            "order": Value::Null,
+            "payment": Value::Null,
+        });
+        answer(StatusCode::OK, &body)
+    };
+    let whole: ClaimUse<'_, Checkout> = ClaimUse::Whole(&claim, &render);
+    match call.app.store.cancel_checkout(id, &whole, call.now_ms).await {
+        Err(StoreError::Refused(Refusal::PaymentInProgress)) => cancel_order_of(&call, id, &claim).await,
+        Err(error) => Err(error.into()),
+        Ok(claimed) => match idempotency::outcome(claimed)? {
+            Outcome::Done(_, Some(answer)) => Ok(Reply::of(answer)),
+            Outcome::Done(checkout, None) => Ok(Reply::of(render(&checkout))),
+            Outcome::Known(reply) => Ok(reply),
+            Outcome::Resumed(_) => {
+                let order = order_of(&call, id).await?.ok_or_else(|| Problem::internal("a key without its order"))?;
+                cancel_at_stripe(&call.app, order.id, &claim).await
+            }
+        },
+    }
+}
+
+/// Cancels a checkout that has an order: it is noted that somebody wants it, and then Stripe is asked.
+async fn cancel_order_of(call: &Call, checkout: CheckoutId, claim: &Claim) -> Answered {
+    let order = call.app.store.order_of_checkout(checkout).await?.ok_or_else(|| Problem::not_found("order"))?;
+    let now_ms = call.now_ms;
+    let request = |order: &mut Order| order.apply(&News::CancelRequested, now_ms);
+    let begin = ClaimUse::Begin(claim);
+    let claimed = call.app.store.change_order(order, &request, &begin, None, None, now_ms).await?;
+    match idempotency::outcome(claimed)? {
+        Outcome::Known(reply) => Ok(reply),
+        Outcome::Done(..) | Outcome::Resumed(_) => cancel_at_stripe(&call.app, order, claim).await,
+    }
+}
+
+/// Cancels what may still be paid, and answers what came of it: 202 where Stripe has not confirmed yet.
+pub(super) async fn cancel_at_stripe(app: &App, order: OrderId, claim: &Claim) -> Answered {
+    let render = |order: &Order| {
+        let status = match order.checkout_state {
+            CheckoutState::Completing => StatusCode::ACCEPTED,
+            _ => StatusCode::OK,
+        };
+        let body = json!({
+            "checkout": { "id": order.checkout, "state": order.checkout_state },
+            "order": answers::order(order),
+            "payment": answers::current_payment_json(order, app.publishable_key.as_deref()),
+        });
+        answer(status, &body)
+    };
+    let finish: ClaimUse<'_, Order> = ClaimUse::Finish(claim, &render);
+    finished(app.work.cancel(order, &finish).await, render)
+}
+
+/// The answer to work that Stripe was asked for.
+pub(super) fn finished(claimed: Result<Claimed<Order>, StoreError>, render: impl Fn(&Order) -> Answer) -> Answered {
+    match idempotency::outcome(claimed?)? {
+        Outcome::Done(_, Some(answer)) => Ok(Reply::of(answer)),
+        Outcome::Done(order, None) => Ok(Reply::of(render(&order))),
+        Outcome::Known(reply) => Ok(reply),
+        Outcome::Resumed(_) => {
+            Err(Problem::new(Code::IdempotencyKeyInFlight, "another request works on it").after_s(1))
+        }
+    }
+}
+
+/// `{"method": "payment_intent" | "hosted_page", "return_url": "https://..."}`
+fn payment_of(body: &Value) -> Result<(PaymentMethod, Option<String>), Problem> {
+    let mut fields = Fields::of(body)?;
+    let method = match fields.text("method", 32)?.as_deref() {
+        None | Some("payment_intent") => PaymentMethod::PaymentIntent,
+        Some("hosted_page") => PaymentMethod::HostedPage,
+        Some(_) => return Err(Problem::field("/method", "is neither payment_intent nor hosted_page")),
+    };
+    let return_url = fields.text("return_url", MAX_URL_BYTES)?;
+    fields.finish()?;
+    let is_web = |text: &String| url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    match &return_url {
+        Some(text) if !is_web(text) => Err(Problem::field("/return_url", "is no http or https address")),
+        _ => Ok((method, return_url)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_and_addresses_are_read() {
+        let read = |text: &str| payment_of(&serde_json::from_str(text).expect("JSON"));
+        assert_eq!(read("{}").expect("a method"), (PaymentMethod::PaymentIntent, None));
+        let page = read(r#"{"method": "hosted_page", "return_url": "https://shop.example/done"}"#).expect("a method");
+        assert_eq!(page, (PaymentMethod::HostedPage, Some("https://shop.example/done".to_owned())));
+        for text in [
+            r#"{"method": "cash"}"#,
+            r#"{"return_url": "javascript:alert(1)"}"#,
+            r#"{"return_url": "/done"}"#,
+            r#"{"amount": 1}"#,
+        ] {
+            assert_eq!(read(text).expect_err(text).status(), 400, "{text}");
+        }
+    }
+}

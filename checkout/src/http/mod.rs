@@ -1,0 +1,228 @@
+//! The service's API over HTTP: which path does what, and what holds for every request.
+
+pub(crate) mod answers;
+mod call;
+mod caller;
+mod carts;
+mod checkouts;
+mod complete;
+pub(crate) mod cors;
+mod fields;
+mod idempotency;
+mod openapi;
+mod orders;
+mod problem;
+mod refunds;
+mod reply;
+mod routes;
+pub(crate) mod stock;
+mod webhooks;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::http::Method;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::MethodRouter;
+use bytes::Bytes;
+use futures::FutureExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
+use tracing::info;
+
+use self::call::{Answered, Call};
+use self::cors::Cors;
+use self::problem::{Code, Problem};
+use self::routes::Route;
+use crate::carts::Carts;
+use crate::metrics::Metrics;
+use crate::pricing::EdgeClient;
+use crate::staff::Staff;
+use crate::store::Store;
+use crate::work::{Work, now_ms};
+
+/// How long a client waits at the most. What writes goes on behind it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take for its request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What every request needs.
+pub(crate) struct App {
+    pub store: Arc<dyn Store>,
+    pub work: Arc<Work>,
+    pub edge: EdgeClient,
+    pub carts: Carts,
+    pub staff: Staff,
+    pub cors: Cors,
+    pub metrics: Arc<Metrics>,
+    pub hold_ms: i64,
+    pub cart_ttl_ms: i64,
+    /// What a shop's page gives to Stripe's script; it is no secret.
+    pub publishable_key: Option<String>,
+    pub max_in_flight: usize,
+    pub in_flight: Arc<AtomicUsize>,
+    pub connections: Arc<AtomicUsize>,
+    pub draining: AtomicBool,
+}
+
+/// The path's parameters, where they are UTF-8.
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
+/// All paths, with what holds for each of them.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let mut router: Router<Arc<App>> = Router::new();
+    for route in routes::all() {
+        let (filter, path) = (route.filter(), route.path);
+        let handler = move |State(app): State<Arc<App>>, params: Params, request: Request| {
+            handle(app, route.clone(), params, request)
+        };
+        router = router.route(path, MethodRouter::new().on(filter, handler));
+    }
+    router
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .with_state(app)
+}
+
+async fn unknown() -> Response {
+    reply::problem(&Problem::new(Code::NotFound, "there is no such path; see /checkout/openapi.json"))
+}
+
+/// The router tells which methods there are.
+async fn not_allowed() -> Response {
+    reply::problem(&Problem::new(Code::MethodNotAllowed, "this path does not take this method"))
+}
+
+/// What caused an answer, on its way to the log.
+#[derive(Clone)]
+struct Cause(String);
+
+/// What holds for every request: browsers of other origins, the time that it took, and its line in the log.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", |path| routes::name(path.as_str()));
+    let mut response = match app.cors.preflight(&method, &headers) {
+        Some(preflight) => preflight,
+        None => next.run(request).await,
+    };
+    app.cors.finish(&headers, &mut response);
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    app.metrics.answered(route, status, took);
+    let cause = response.extensions_mut().remove::<Cause>().map(|cause| cause.0);
+    info!(
+        http.method = %method,
+        http.path = %path,
+        http.route = route,
+        http.status = status,
+        took_us = took.as_micros() as u64,
+        bytes = response.body().size_hint().lower(),
+        cause = cause.as_deref(),
+        "request"
+    );
+    response
+}
+
+async fn handle(app: Arc<App>, route: Route, params: Params, request: Request) -> Response {
+    let answered = match read(app, &route, params, request).await {
+        Ok(call) => work(route, call).await,
+        Err(problem) => Err(problem),
+    };
+    match answered {
+        Ok(reply) => reply.into_response(),
+        Err(problem) => {
+            let mut response = reply::problem(&problem);
+            if let Some(cause) = problem.cause() {
+                response.extensions_mut().insert(Cause(cause.to_owned()));
+            }
+            response
+        }
+    }
+}
+
+/// Reads a request to its end.
+async fn read(app: Arc<App>, route: &Route, params: Params, request: Request) -> Result<Call, Problem> {
+    let params = params.map_err(|_| Problem::new(Code::NotFound, "the path is not UTF-8"))?;
+    let (parts, body) = request.into_parts();
+    let body = read_body(body, route.max_body_bytes).await?;
+    Ok(Call {
+        app,
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or("").to_owned(),
+        headers: parts.headers,
+        params: params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        body,
+        now_ms: now_ms(),
+    })
+}
+
+async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("the body is larger than {max_bytes} bytes"));
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(too_large());
+    }
+    match timeout(BODY_TIMEOUT, Limited::new(body, max_bytes).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(Problem::new(Code::BadRequest, "the body did not arrive").because(error)),
+        Err(_) => Err(Problem::new(Code::BodyTimeout, "the body did not arrive in time")),
+    }
+}
+
+/// Answers, unless there is too much to do already. What writes runs to its end, even where its client has left.
+async fn work(route: Route, call: Call) -> Answered {
+    let app = call.app.clone();
+    // Probes must hear from a busy service, or it is taken for a dead one.
+    let counted = Counted::new(&app.in_flight);
+    if !route.is_probe && app.in_flight.load(Ordering::Relaxed) > app.max_in_flight {
+        return Err(Problem::later(Code::Overloaded, "too many requests at once"));
+    }
+    let is_read = call.method == Method::GET || call.method == Method::HEAD;
+    let working = async move {
+        let _counted = counted;
+        // A panic is this request's misfortune, and is told; the service goes on.
+        let done = AssertUnwindSafe((route.work)(call)).catch_unwind().await;
+        done.unwrap_or_else(|panic| Err(Problem::internal(panic_text(&*panic))))
+    };
+    let too_long = |_| Err(Problem::later(Code::Timeout, "the answer takes too long; ask again with the same key"));
+    if is_read {
+        return timeout(REQUEST_TIMEOUT, working).await.unwrap_or_else(too_long);
+    }
+    match timeout(REQUEST_TIMEOUT, tokio::spawn(working)).await {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(error)) => Err(Problem::internal(error)),
+        Err(late) => too_long(late),
+    }
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+/// One more of something, until it is dropped.
+pub(crate) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    pub fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

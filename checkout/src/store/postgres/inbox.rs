@@ -1,0 +1,72 @@
+//! Webhooks that wait to be applied.
+
+use sqlx::{PgConnection, Row};
+
+use super::failure::Failure;
+use crate::store::{InboxEvent, NewInboxEvent};
+
+const RECEIVE: &str = "
+INSERT INTO webhook_inbox (id, kind, body, received_ms, tries, next_ms) VALUES ($1, $2, $3, $4, 0, $4)
+ON CONFLICT DO NOTHING";
+
+const DUE: &str = "
+WITH due AS MATERIALIZED (
+    SELECT id FROM webhook_inbox WHERE applied_ms IS NULL AND next_ms <= $1
+    ORDER BY received_ms LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE webhook_inbox i SET next_ms = $1 + $3, tries = i.tries + 1 FROM due WHERE i.id = due.id
+RETURNING i.id, i.kind, i.body, i.tries, i.received_ms";
+
+const SETTLE: &str = "UPDATE webhook_inbox SET applied_ms = $2, why = NULL WHERE id = $1 AND applied_ms IS NULL";
+
+pub(super) async fn receive(connection: &mut PgConnection, event: &NewInboxEvent<'_>) -> Result<bool, Failure> {
+    let received = sqlx::query(RECEIVE)
+        .bind(event.id)
+        .bind(event.kind)
+        .bind(event.body)
+        .bind(event.received_ms)
+        .execute(&mut *connection)
+        .await?;
+    Ok(received.rows_affected() > 0)
+}
+
+pub(super) async fn due(
+    connection: &mut PgConnection,
+    limit: u32,
+    lease_ms: i64,
+    now_ms: i64,
+) -> Result<Vec<InboxEvent>, Failure> {
+    let rows = sqlx::query(DUE).bind(now_ms).bind(i64::from(limit)).bind(lease_ms).fetch_all(&mut *connection).await?;
+    let mut events: Vec<(i64, InboxEvent)> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let event = InboxEvent {
+            id: row.try_get("id")?,
+            kind: row.try_get("kind")?,
+            body: row.try_get("body")?,
+            tries: count(row.try_get("tries")?),
+        };
+        events.push((row.try_get("received_ms")?, event));
+    }
+    // An update returns its rows in any order.
+    events.sort_by(|(one, left), (other, right)| (one, &left.id).cmp(&(other, &right.id)));
+    Ok(events.into_iter().map(|(_, event)| event).collect())
+}
+
+pub(super) async fn settle(connection: &mut PgConnection, id: &str, now_ms: i64) -> Result<(), Failure> {
+    sqlx::query(SETTLE).bind(id).bind(now_ms).execute(&mut *connection).await?;
+    Ok(())
+}
+
+pub(super) async fn fail(connection: &mut PgConnection, id: &str, why: &str) -> Result<(), Failure> {
+    sqlx::query("UPDATE webhook_inbox SET why = $2 WHERE id = $1 AND applied_ms IS NULL")
+        .bind(id)
+        .bind(why)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
+/// Counts are small; one that is not is as good as the largest.
+pub(super) fn count(number: i64) -> u32 {
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,94 @@
+//! Events that wait to be delivered, in order for each subject.
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::failure::Failure;
+use super::inbox::count;
+use super::reading::id_of;
+use super::records::from_json;
+use crate::ids::OutboxId;
+use crate::store::{DeadLetter, OutboxEvent};
+
+/// The oldest of each subject alone. While it is being delivered, and when it is dead, it holds back those after it.
+const DUE: &str = "
+WITH due AS MATERIALIZED (
+    SELECT o.id FROM outbox o
+    WHERE o.delivered_ms IS NULL AND NOT o.is_dead AND o.next_ms <= $1 AND NOT EXISTS (
+        SELECT FROM outbox e WHERE e.subject = o.subject AND e.version < o.version AND e.delivered_ms IS NULL)
+    ORDER BY o.next_ms, o.id LIMIT $2 FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE outbox o SET next_ms = $1 + $3, tries = o.tries + 1 FROM due WHERE o.id = due.id
+RETURNING o.id, o.kind, o.subject, o.version, o.data, o.created_ms, o.tries";
+
+const DELIVERED: &str = "
+UPDATE outbox SET delivered_ms = $2, is_dead = false, why = NULL WHERE id = ANY ($1::text[]) AND delivered_ms IS NULL";
+
+const UNDELIVERED: &str = "
+UPDATE outbox SET why = $2, next_ms = coalesce($3::bigint, next_ms), is_dead = $3::bigint IS NULL
+WHERE id = $1 AND delivered_ms IS NULL";
+
+const DEAD: &str = "
+SELECT id, kind, subject, version, data, created_ms, tries, coalesce(why, '') AS why
+FROM outbox WHERE delivered_ms IS NULL AND is_dead ORDER BY id LIMIT $1";
+
+const REPLAY: &str = "
+UPDATE outbox SET is_dead = false, tries = 0, next_ms = $2
+WHERE delivered_ms IS NULL AND is_dead AND (cardinality($1::text[]) = 0 OR id = ANY ($1::text[]))";
+
+pub(super) async fn due(
+    connection: &mut PgConnection,
+    limit: u32,
+    lease_ms: i64,
+    now_ms: i64,
+) -> Result<Vec<OutboxEvent>, Failure> {
+    let rows = sqlx::query(DUE).bind(now_ms).bind(i64::from(limit)).bind(lease_ms).fetch_all(&mut *connection).await?;
+    let mut events = rows.iter().map(read).collect::<Result<Vec<OutboxEvent>, Failure>>()?;
+    events.sort_by_key(|event| event.id);
+    Ok(events)
+}
+
+pub(super) async fn delivered(connection: &mut PgConnection, ids: &[OutboxId], now_ms: i64) -> Result<(), Failure> {
+    sqlx::query(DELIVERED).bind(texts(ids)).bind(now_ms).execute(&mut *connection).await?;
+    Ok(())
+}
+
+pub(super) async fn undelivered(
+    connection: &mut PgConnection,
+    id: OutboxId,
+    why: &str,
+    next_ms: Option<i64>,
+) -> Result<(), Failure> {
+    sqlx::query(UNDELIVERED).bind(id.to_string()).bind(why).bind(next_ms).execute(&mut *connection).await?;
+    Ok(())
+}
+
+pub(super) async fn dead(connection: &mut PgConnection, limit: u32) -> Result<Vec<DeadLetter>, Failure> {
+    let rows = sqlx::query(DEAD).bind(i64::from(limit)).fetch_all(&mut *connection).await?;
+    let mut letters = Vec::with_capacity(rows.len());
+    for row in &rows {
+        letters.push(DeadLetter { event: read(row)?, why: row.try_get("why")? });
+    }
+    Ok(letters)
+}
+
+pub(super) async fn replay(connection: &mut PgConnection, ids: &[OutboxId], now_ms: i64) -> Result<u64, Failure> {
+    let replayed = sqlx::query(REPLAY).bind(texts(ids)).bind(now_ms).execute(&mut *connection).await?;
+    Ok(replayed.rows_affected())
+}
+
+fn read(row: &PgRow) -> Result<OutboxEvent, Failure> {
+    Ok(OutboxEvent {
+        id: id_of(row.try_get("id")?)?,
+        kind: row.try_get("kind")?,
+        subject: row.try_get("subject")?,
+        version: count(row.try_get("version")?),
+        data: from_json(row.try_get("data")?)?,
+        created_ms: row.try_get("created_ms")?,
+        tries: count(row.try_get("tries")?),
+    })
+}
+
+fn texts(ids: &[OutboxId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}

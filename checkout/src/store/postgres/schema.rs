@@ -1,0 +1,101 @@
+//! Makes the schema, and says whether it is the one that this version runs on.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+
+use super::connections::Lease;
+use super::failure::Failure;
+use crate::store::StoreError;
+use crate::store::migrations::{Applied, Migration, checksum, pending, postgres};
+
+/// Whoever migrates holds this lock of PostgreSQL's; the number is ours alone ("vitrine" in ASCII).
+const LOCK: i64 = 0x0076_6974_7269_6e65;
+const TABLE: &str = "
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version BIGINT PRIMARY KEY,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    is_compatible BOOLEAN NOT NULL,
+    applied_ms BIGINT NOT NULL
+)";
+
+/// Applies what is missing, each step in a transaction of its own. The connection is not used for anything else, since
+/// its limits are lifted.
+pub(super) async fn migrate(mut lease: Lease, is_dry_run: bool) -> Result<Vec<&'static Migration>, Failure> {
+    if is_dry_run {
+        return Ok(pending(postgres(), &applied(&mut lease).await?)?);
+    }
+    // A step may take long, and so may the other migrator.
+    sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut *lease).await?;
+    // Of the session: it is let go when the connection closes.
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut *lease).await?;
+    let mut done = Vec::new();
+    for migration in pending(postgres(), &applied(&mut lease).await?)? {
+        apply(&mut lease, migration).await?;
+        tracing::info!(sql.migration = migration.name, sql.version = migration.version, "a migration was applied");
+        done.push(migration);
+    }
+    Ok(done)
+}
+
+pub(super) async fn check(mut lease: Lease) -> Result<(), Failure> {
+    let outcome = applied(&mut lease).await;
+    let missing = pending(postgres(), &lease.end(outcome).await?)?;
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::Final(StoreError::Broken(format!(
+            "{} migrations are pending, from {} ({}) on: run 'checkout migrate'",
+            missing.len(),
+            first.version,
+            first.name
+        )))),
+    }
+}
+
+async fn apply(connection: &mut PgConnection, migration: &Migration) -> Result<(), Failure> {
+    sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+    sqlx::raw_sql(TABLE).execute(&mut *connection).await?;
+    sqlx::raw_sql(migration.sql).execute(&mut *connection).await?;
+    sqlx::query(
+        "INSERT INTO schema_migrations (version, name, sha256, is_compatible, applied_ms) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(i64::from(migration.version))
+    .bind(migration.name)
+    .bind(checksum(migration))
+    .bind(migration.is_compatible)
+    .bind(now_ms())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// What was applied; nothing where there is not even the table for it.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, Failure> {
+    let is_there: bool =
+        sqlx::query_scalar("SELECT to_regclass('schema_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    if !is_there {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query("SELECT version, sha256, is_compatible FROM schema_migrations ORDER BY version")
+        .fetch_all(&mut *connection)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &PgRow) -> Result<Applied, Failure> {
+    let version: i64 = row.try_get("version")?;
+    Ok(Applied {
+        version: u32::try_from(version).map_err(|_| Failure::broken(format!("migration {version} is none")))?,
+        sha256: row.try_get("sha256")?,
+        is_compatible: row.try_get("is_compatible")?,
+    })
+}
+
+/// When a migration was applied is for people to read, so that the clock of this machine will do.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,137 @@
+//! The outbox: events that others are told of, each subject's in order.
+
+use serde_json::Value;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::fault::Fault;
+use super::rows::{from_json, get, id};
+use crate::ids::OutboxId;
+use crate::store::{DeadLetter, OutboxEvent};
+
+pub(super) async fn write(
+    conn: &mut SqliteConnection,
+    kind: &str,
+    subject: &str,
+    version: u32,
+    data: &Value,
+    now_ms: i64,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO outbox (id, kind, subject, version, data, created_ms, next_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+    )
+    .bind(OutboxId::new().to_string())
+    .bind(kind)
+    .bind(subject)
+    .bind(version)
+    .bind(data.to_string())
+    .bind(now_ms)
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// The tries that are told count this one.
+pub(super) async fn due(
+    conn: &mut SqliteConnection,
+    limit: u32,
+    lease_ms: i64,
+    now_ms: i64,
+) -> Result<Vec<OutboxEvent>, Fault> {
+    let rows = sqlx::query(
+        "SELECT * FROM outbox
+         WHERE delivered_ms IS NULL AND is_dead = 0 AND next_ms <= ?1 AND NOT EXISTS (
+             SELECT 1 FROM outbox AS earlier
+             WHERE earlier.subject = outbox.subject AND earlier.version < outbox.version
+                 AND earlier.delivered_ms IS NULL)
+         ORDER BY next_ms, sequence LIMIT ?2",
+    )
+    .bind(now_ms)
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut events = rows.iter().map(event).collect::<Result<Vec<_>, Fault>>()?;
+    events.sort_by_key(|event| event.id);
+    for event in &mut events {
+        event.tries += 1;
+        sqlx::query("UPDATE outbox SET tries = ?2, next_ms = ?3 WHERE id = ?1")
+            .bind(event.id.to_string())
+            .bind(event.tries)
+            .bind(now_ms.saturating_add(lease_ms))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(events)
+}
+
+pub(super) async fn delivered(conn: &mut SqliteConnection, ids: &[OutboxId], now_ms: i64) -> Result<(), Fault> {
+    for id in ids {
+        sqlx::query(
+            "UPDATE outbox SET delivered_ms = ?2, is_dead = 0, why = NULL WHERE id = ?1 AND delivered_ms IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(now_ms)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn undelivered(
+    conn: &mut SqliteConnection,
+    id: OutboxId,
+    why: &str,
+    next_ms: Option<i64>,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE outbox SET why = ?2, next_ms = coalesce(?3, next_ms), is_dead = ?3 IS NULL
+         WHERE id = ?1 AND delivered_ms IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(why)
+    .bind(next_ms)
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn dead_letters(conn: &mut SqliteConnection, limit: u32) -> Result<Vec<DeadLetter>, Fault> {
+    let rows = sqlx::query("SELECT * FROM outbox WHERE is_dead = 1 ORDER BY sequence LIMIT ?1")
+        .bind(limit)
+        .fetch_all(&mut *conn)
+        .await?;
+    rows.iter().map(dead_letter).collect()
+}
+
+pub(super) async fn replay(conn: &mut SqliteConnection, ids: &[OutboxId], now_ms: i64) -> Result<u64, Fault> {
+    const ONE_AGAIN: &str =
+        "UPDATE outbox SET is_dead = 0, tries = 0, next_ms = ?1, why = NULL WHERE is_dead = 1 AND id = ?2";
+    const ALL_AGAIN: &str = "UPDATE outbox SET is_dead = 0, tries = 0, next_ms = ?1, why = NULL WHERE is_dead = 1";
+    if ids.is_empty() {
+        let replayed = sqlx::query(ALL_AGAIN).bind(now_ms).execute(&mut *conn).await?;
+        return Ok(replayed.rows_affected());
+    }
+    let mut count = 0;
+    for id in ids {
+        let replayed = sqlx::query(ONE_AGAIN).bind(now_ms).bind(id.to_string()).execute(&mut *conn).await?;
+        count += replayed.rows_affected();
+    }
+    Ok(count)
+}
+
+fn dead_letter(row: &SqliteRow) -> Result<DeadLetter, Fault> {
+    Ok(DeadLetter { event: event(row)?, why: get::<Option<String>>(row, "why")?.unwrap_or_default() })
+}
+
+fn event(row: &SqliteRow) -> Result<OutboxEvent, Fault> {
+    Ok(OutboxEvent {
+        id: id(row, "id")?,
+        kind: get(row, "kind")?,
+        subject: get(row, "subject")?,
+        version: get(row, "version")?,
+        data: from_json(get(row, "data")?)?,
+        created_ms: get(row, "created_ms")?,
+        tries: get(row, "tries")?,
+    })
+}

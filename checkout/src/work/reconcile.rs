@@ -1,0 +1,333 @@
+//! Compares the books with Stripe's. What the books merely missed is applied as the news that it is; what remains is a break,
+//! for a person to look at.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use super::asking::Found;
+use super::crew::stopped;
+use super::events::{EventError, unknown_charge};
+use super::{Work, now_ms};
+use crate::domain::{BreakKind, IntentStatus, Order, PaymentState, RefundState};
+use crate::ids::PaymentId;
+use crate::store::{ClaimUse, Claimed, FoundBreak, PaymentRef, PaymentRow, StoreError};
+use crate::stripe::{Client, IntentView, RefundView, StripeError, Window};
+
+/// Intents or refunds of one comparison, whose ids are kept meanwhile.
+const MAX_OBJECTS: usize = 500_000;
+const ROWS_AT_ONCE: u32 = 500;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// The last hour is left to recovery. With two days, every payment is compared twice.
+const DAILY_FROM_MS: i64 = 49 * HOUR_MS;
+const DAILY_TO_MS: i64 = HOUR_MS;
+
+/// What a comparison saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconciliation {
+    pub payments: u64,
+    pub intents: u64,
+    pub refunds: u64,
+    /// All of them are recorded as well.
+    pub breaks: Vec<FoundBreak>,
+}
+
+#[derive(Debug, Error)]
+pub enum ReconcileError {
+    #[error(transparent)]
+    Stripe(#[from] StripeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("more than {MAX_OBJECTS} objects were made in that time: compare a shorter one")]
+    TooMany,
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl From<EventError> for ReconcileError {
+    fn from(error: EventError) -> Self {
+        match error {
+            EventError::Stripe(error) => Self::Stripe(error),
+            EventError::Store(error) => Self::Store(error),
+            EventError::Drifted(why) => Self::Unreadable(why),
+        }
+    }
+}
+
+/// A comparison that is under way.
+struct Comparison<'a> {
+    work: &'a Work,
+    /// Leaves most of the allowance to those who wait.
+    stripe: Client,
+    window: Window,
+    intents: HashSet<String>,
+    refunds: HashSet<String>,
+    result: Reconciliation,
+}
+
+impl Work {
+    /// Compares payments, intents and refunds that were made from one moment to another.
+    ///
+    /// # Errors
+    /// When Stripe or the store does not answer; what was found before is recorded.
+    pub async fn reconcile(&self, from_ms: i64, to_ms: i64) -> Result<Reconciliation, ReconcileError> {
+        let mut comparison = Comparison {
+            work: self,
+            stripe: self.stripe.patient(),
+            window: Window { from_ms, to_ms },
+            intents: HashSet::new(),
+            refunds: HashSet::new(),
+            result: Reconciliation::default(),
+        };
+        comparison.compare_intents().await?;
+        comparison.compare_refunds().await?;
+        comparison.compare_payments().await?;
+        let result = comparison.result;
+        info!(
+            compared.payments = result.payments,
+            compared.intents = result.intents,
+            compared.refunds = result.refunds,
+            compared.breaks = result.breaks.len(),
+            "the books were compared with Stripe's"
+        );
+        Ok(result)
+    }
+
+    /// Compares once a day.
+    pub(super) async fn run_reconciliation(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        let Some(at) = self.settings.reconcile_at else {
+            return stopped(&mut shutdown).await;
+        };
+        let at_ms = i64::from(at.hour()) * HOUR_MS + i64::from(at.minute()) * 60_000 + i64::from(at.second()) * 1_000;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait_ms(at_ms, now_ms()))) => {}
+                () = stopped(&mut shutdown) => return,
+            }
+            let now = now_ms();
+            // Whatever it is at, each of its writes is a transaction of its own, so that it can end anywhere.
+            tokio::select! {
+                done = self.reconcile(now - DAILY_FROM_MS, now - DAILY_TO_MS) => {
+                    if let Err(error) = done {
+                        error!(error = %error, "the books could not be compared with Stripe's");
+                    }
+                }
+                () = stopped(&mut shutdown) => return,
+            }
+        }
+    }
+}
+
+impl Comparison<'_> {
+    async fn compare_intents(&mut self) -> Result<(), ReconcileError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.stripe.intents(self.window, after.as_deref()).await?;
+            after = page.data.last().map(|last| last.id.clone());
+            for view in &page.data {
+                self.result.intents += 1;
+                self.compare_intent(view).await?;
+                remember(&mut self.intents, &view.id)?;
+            }
+            if !page.has_more || after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn compare_intent(&mut self, view: &IntentView) -> Result<(), ReconcileError> {
+        let owner = self.work.owner(view.metadata().payment(), &[PaymentRef::Intent(&view.id)]).await?;
+        let Some((order, payment)) = owner else {
+            return match (view.status(), view.metadata().order()) {
+                (IntentStatus::Succeeded, Some(order)) => self.note(unknown_charge(view, order)).await,
+                _ => Ok(()),
+            };
+        };
+        let mut order = self.work.load(order).await?;
+        let state = state_of(&order, payment);
+        let is_missed = view.status() == IntentStatus::Succeeded && state != Some(PaymentState::Succeeded);
+        let can_be_paid = view.status() == IntentStatus::RequiresAction && state == Some(PaymentState::Failed);
+        if is_missed || can_be_paid {
+            order = self.catch_up(order, payment, view).await?;
+        }
+        if view.status() != IntentStatus::Succeeded {
+            return Ok(());
+        }
+        match order.payments.iter().find(|one| one.id == payment) {
+            Some(payment) if payment.state == PaymentState::Succeeded => {
+                let is_same = view.received().currency() == payment.amount.currency()
+                    && view.received().amount_minor() == payment.captured_minor;
+                match is_same {
+                    true => Ok(()),
+                    false => self.note(differs(payment.id, payment.captured_minor, view)).await,
+                }
+            }
+            _ => self.note(unknown_charge(view, order.id)).await,
+        }
+    }
+
+    /// Applies what an intent says, as if its webhook had come.
+    async fn catch_up(&self, order: Order, payment: PaymentId, view: &IntentView) -> Result<Order, ReconcileError> {
+        let Some(found) = order.payments.iter().find(|one| one.id == payment) else {
+            return Ok(order);
+        };
+        let news = self.work.asker.follow(&order, found, Found::Intent(view.clone()), now_ms()).await?;
+        match self.work.apply(order.id, &news, &ClaimUse::None, None).await? {
+            Claimed::Done(after, _) => Ok(after),
+            _ => Ok(order),
+        }
+    }
+
+    async fn compare_refunds(&mut self) -> Result<(), ReconcileError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.stripe.refunds(self.window, after.as_deref()).await?;
+            after = page.data.last().map(|last| last.id.clone());
+            for view in &page.data {
+                self.result.refunds += 1;
+                self.compare_refund(view).await?;
+                remember(&mut self.refunds, &view.id)?;
+            }
+            if !page.has_more || after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn compare_refund(&mut self, view: &RefundView) -> Result<(), ReconcileError> {
+        let Some(owner) = self.work.owner_of_refund(view).await? else {
+            return Ok(());
+        };
+        if has_refund(&self.work.load(owner.0).await?, view) {
+            return Ok(());
+        }
+        let done = self.work.apply_refunds(owner, std::slice::from_ref(view), None).await?;
+        if matches!(&done, Claimed::Done(after, _) if has_refund(after, view)) {
+            return Ok(());
+        }
+        let detail = format!("{} of payment {} is {:?} at Stripe and not here", view.amount(), owner.1, view.status.0);
+        self.note(FoundBreak { kind: BreakKind::RefundDiffers, reference: view.id.clone(), detail }).await
+    }
+
+    async fn compare_payments(&mut self) -> Result<(), ReconcileError> {
+        let mut after = None;
+        loop {
+            let Window { from_ms, to_ms } = self.window;
+            let rows = self.work.store.payments_between(from_ms, to_ms, after, ROWS_AT_ONCE).await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(last.id);
+            for row in &rows {
+                self.result.payments += 1;
+                if row.state == PaymentState::Succeeded {
+                    self.compare_payment(row).await?;
+                }
+                self.compare_refunds_of(row).await?;
+            }
+        }
+    }
+
+    /// Looks for a charge of ours at Stripe, where the list of the window did not show it.
+    async fn compare_payment(&mut self, row: &PaymentRow) -> Result<(), ReconcileError> {
+        let Some(intent) = &row.intent else {
+            return self.note(missing(row, "it has no intent")).await;
+        };
+        if self.intents.contains(intent) {
+            return Ok(());
+        }
+        match self.stripe.intent(intent).await {
+            Ok(view) if view.status() != IntentStatus::Succeeded => {
+                self.note(missing(row, "its intent did not succeed at Stripe")).await
+            }
+            Ok(view) if view.received().amount_minor() != row.captured_minor => {
+                self.note(differs(row.id, row.captured_minor, &view)).await
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.is_missing() => self.note(missing(row, "Stripe does not know its intent")).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn compare_refunds_of(&mut self, row: &PaymentRow) -> Result<(), ReconcileError> {
+        for (id, state, amount_minor) in &row.refunds {
+            let (Some(id), RefundState::Pending | RefundState::Succeeded) = (id, *state) else {
+                continue;
+            };
+            if self.refunds.contains(id) {
+                continue;
+            }
+            match self.stripe.refund(id).await {
+                Ok(_) => {}
+                Err(error) if error.is_missing() => {
+                    let detail = format!("{amount_minor} minor units of payment {} are not at Stripe", row.id);
+                    let kind = BreakKind::RefundDiffers;
+                    self.note(FoundBreak { kind, reference: id.clone(), detail }).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, found: FoundBreak) -> Result<(), ReconcileError> {
+        error!(found.kind = ?found.kind, found.reference = found.reference, "the books differ from Stripe's");
+        self.work.store.record_break(&found, now_ms()).await?;
+        self.result.breaks.push(found);
+        Ok(())
+    }
+}
+
+fn state_of(order: &Order, payment: PaymentId) -> Option<PaymentState> {
+    order.payments.iter().find(|one| one.id == payment).map(|one| one.state)
+}
+
+fn has_refund(order: &Order, view: &RefundView) -> bool {
+    let is_it = |refund: &crate::domain::Refund| refund.stripe_refund.as_deref() == Some(view.id.as_str());
+    order.refunds.iter().any(|one| is_it(one) && one.state == view.status.0 && one.amount == view.amount())
+}
+
+fn differs(payment: PaymentId, captured_minor: i64, view: &IntentView) -> FoundBreak {
+    let detail = format!("{captured_minor} minor units are in the books, {} was received", view.received());
+    FoundBreak { kind: BreakKind::AmountDiffers, reference: payment.to_string(), detail }
+}
+
+fn missing(row: &PaymentRow, why: &str) -> FoundBreak {
+    let detail = format!("{} of order {}: {why}", row.amount, row.order);
+    FoundBreak { kind: BreakKind::MissingCharge, reference: row.id.to_string(), detail }
+}
+
+fn remember(ids: &mut HashSet<String>, id: &str) -> Result<(), ReconcileError> {
+    if ids.len() >= MAX_OBJECTS {
+        return Err(ReconcileError::TooMany);
+    }
+    ids.insert(id.to_owned());
+    Ok(())
+}
+
+/// How long it is until that time of the day, in UTC; a whole day where it is now.
+fn wait_ms(at_ms: i64, now_ms: i64) -> u64 {
+    let left_ms = (at_ms - now_ms).rem_euclid(DAY_MS);
+    if left_ms == 0 { DAY_MS.unsigned_abs() } else { left_ms.unsigned_abs() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_waits_for_the_next_time_of_day() {
+        let three = 3 * HOUR_MS;
+        let day = 20_000 * DAY_MS;
+        assert_eq!(wait_ms(three, day), three.unsigned_abs());
+        assert_eq!(wait_ms(three, day + three), DAY_MS.unsigned_abs());
+        assert_eq!(wait_ms(three, day + three - 1), 1);
+        assert_eq!(wait_ms(three, day + three + 1), DAY_MS.unsigned_abs() - 1);
+        assert_eq!(wait_ms(0, day + 23 * HOUR_MS), HOUR_MS.unsigned_abs());
+    }
+}

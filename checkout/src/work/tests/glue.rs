@@ -1,0 +1,271 @@
+//! What the working parts write into a store.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::memory::Memory;
+use super::*;
+use crate::domain::{BreakKind, DisputeState, OrderState, PaymentState, RefundState};
+use crate::ids::OutboxId;
+use crate::store::{InboxEvent, OutboxEvent};
+use crate::work::{self, EventGrid, Receipt, WebhookError, Work};
+
+const SECRET: &str = "whsec_test";
+
+/// The working parts on a store with one order.
+fn work(order: &Order, stripe_url: String, events: Option<EventGrid>) -> (Arc<Work>, Arc<Memory>) {
+    let store = Arc::new(Memory::with(order.clone()));
+    let settings = work::Settings {
+        webhook_secrets: vec![SecretString::from(SECRET)],
+        webhook_tolerance_s: 300,
+        events,
+        outbox_max_tries: 3,
+        reconcile_at: None,
+        poll_ms: 10,
+    };
+    (Work::new(Arc::clone(&store) as Arc<dyn crate::store::Store>, client(stripe_url), settings), store)
+}
+
+fn event(kind: &str, object: &Value) -> InboxEvent {
+    let body = json!({"id": "evt_1", "type": kind, "data": {"object": object}}).to_string();
+    InboxEvent { id: "evt_1".into(), kind: kind.into(), body: body.into_bytes(), tries: 1 }
+}
+
+fn signature(body: &[u8], time_s: i64) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
+    mac.update(format!("{time_s}.").as_bytes());
+    mac.update(body);
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={time_s},v1={hex}")
+}
+
+#[tokio::test]
+async fn a_webhook_is_stored_once_and_only_when_it_is_right() {
+    let order = order(PaymentMethod::PaymentIntent, 0);
+    let (work, store) = work(&order, Fake::url_of_nobody().await, None);
+    let (body, now) = (br#"{"id":"evt_9","type":"payment_intent.succeeded"}"#.as_slice(), now_ms());
+    let right = signature(body, now / 1_000);
+    let received = work.receive(Some(&right), body, now).await;
+    assert!(matches!(received, Ok(Receipt::New)), "{received:?}");
+    let received = work.receive(Some(&right), body, now).await;
+    assert!(matches!(received, Ok(Receipt::Known)), "{received:?}");
+    let late = work.receive(Some(&right), body, now + 301_000).await;
+    assert!(matches!(late, Err(WebhookError::Stale)), "{late:?}");
+    let bare = work.receive(None, body, now).await;
+    assert!(matches!(bare, Err(WebhookError::MissingSignature)), "{bare:?}");
+    let other = work.receive(Some(&right), b"{}", now).await;
+    assert!(matches!(other, Err(WebhookError::BadSignature)), "{other:?}");
+    let empty = work.receive(Some(&signature(b"{}", now / 1_000)), b"{}", now).await;
+    assert!(matches!(empty, Err(WebhookError::NotAnEvent)), "{empty:?}");
+    assert_eq!(store.books().events.len(), 1);
+}
+
+#[tokio::test]
+async fn a_final_event_is_applied_as_it_is_even_before_the_answer_came() {
+    let order = order(PaymentMethod::PaymentIntent, 0);
+    let (work, store) = work(&order, Fake::url_of_nobody().await, None);
+    work.deal_with(&event("payment_intent.succeeded", &intent(&order.payments[0], "succeeded"))).await;
+    assert_eq!(store.only().state, OrderState::Paid);
+    assert_eq!(store.books().applied, ["evt_1"]);
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_final_is_asked_after() {
+    let order = order(PaymentMethod::PaymentIntent, 0);
+    let answer = intent(&order.payments[0], "succeeded");
+    let fake = Fake::start(move |_| ok(&answer)).await;
+    let (work, store) = work(&order, fake.url(), None);
+    work.deal_with(&event("payment_intent.payment_failed", &intent(&order.payments[0], "requires_payment_method")))
+        .await;
+    assert_eq!(store.only().state, OrderState::Paid);
+    assert_eq!(lines_of(&fake), ["GET /v1/payment_intents/pi_1"]);
+}
+
+#[tokio::test]
+async fn a_dead_payment_that_can_still_be_paid_is_cancelled_at_stripe() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    order.payments[0].state = PaymentState::Failed;
+    let [waiting, closed] = ["requires_action", "canceled"].map(|status| intent(&order.payments[0], status));
+    let told = waiting.clone();
+    let fake = Fake::start(move |seen| match line_of(seen).ends_with("/cancel") {
+        true => ok(&closed),
+        false => ok(&waiting),
+    })
+    .await;
+    let (work, _store) = work(&order, fake.url(), None);
+    work.deal_with(&event("payment_intent.requires_action", &told)).await;
+    assert_eq!(lines_of(&fake), ["GET /v1/payment_intents/pi_1", "POST /v1/payment_intents/pi_1/cancel"]);
+}
+
+#[tokio::test]
+async fn a_refund_that_comes_before_its_charge_brings_the_charge_along() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    order.payments[0].intent = Some("pi_1".into());
+    let paid = intent(&order.payments[0], "succeeded");
+    let refund =
+        json!({"id": "re_1", "status": "succeeded", "amount": 250, "currency": "eur", "payment_intent": "pi_1"});
+    let listed = list(vec![refund]);
+    let fake = Fake::start(move |seen| match line_of(seen).as_str() {
+        "GET /v1/refunds" => ok(&listed),
+        _ => ok(&paid),
+    })
+    .await;
+    let (work, store) = work(&order, fake.url(), None);
+    work.deal_with(&event("charge.refunded", &json!({"id": "ch_1", "payment_intent": "pi_1"}))).await;
+    let after = store.only();
+    assert_eq!((after.state, after.refunds[0].state), (OrderState::PartiallyRefunded, RefundState::Succeeded));
+    assert!(store.books().breaks.is_empty());
+}
+
+#[tokio::test]
+async fn disputes_are_found_by_their_intent_and_others_mean_nothing() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    order.payments[0].intent = Some("pi_1".into());
+    let (work, store) = work(&order, Fake::url_of_nobody().await, None);
+    let dispute = json!({"id": "du_1", "payment_intent": "pi_1", "status": "needs_response"});
+    work.deal_with(&event("charge.dispute.created", &dispute)).await;
+    assert_eq!(store.only().dispute, DisputeState::Open);
+    let before = store.only();
+    let foreign = json!({"id": "du_2", "payment_intent": "pi_2", "status": "lost"});
+    work.deal_with(&event("charge.dispute.closed", &foreign)).await;
+    work.deal_with(&event("customer.created", &json!({}))).await;
+    assert_eq!(store.only(), before);
+    assert_eq!(store.books().applied.len(), 3, "all are marked");
+}
+
+fn failed_and_applied(store: &Memory) -> (usize, usize) {
+    let books = store.books();
+    (books.failed.len(), books.applied.len())
+}
+
+#[tokio::test]
+async fn what_cannot_be_applied_is_noted_and_given_up_after_many_tries() {
+    let order = order(PaymentMethod::PaymentIntent, 0);
+    let (work, store) = work(&order, Fake::url_of_nobody().await, None);
+    let mut drifted = event("payment_intent.succeeded", &json!({"id": "pi_1"}));
+    work.deal_with(&drifted).await;
+    assert_eq!(failed_and_applied(&store), (1, 0));
+    drifted.tries = 10;
+    work.deal_with(&drifted).await;
+    assert_eq!(failed_and_applied(&store), (2, 1));
+    // Stripe being away is no reason to give up.
+    let mut waiting = event("payment_intent.processing", &intent(&order.payments[0], "processing"));
+    waiting.tries = 1_000;
+    work.deal_with(&waiting).await;
+    assert_eq!(failed_and_applied(&store), (3, 1));
+}
+
+#[tokio::test]
+async fn recovery_looks_later_each_time_that_it_hears_nothing_new() {
+    let order = order(PaymentMethod::PaymentIntent, 0);
+    let (work, store) = work(&order, Fake::url_of_nobody().await, None);
+    let mut last = 0;
+    for checks in 0..2 {
+        work.resolve(order.id).await.expect("a step");
+        let payment = store.only().payments[0].clone();
+        assert_eq!((payment.state, payment.checks), (PaymentState::Prepared, checks));
+        let next = payment.next_check_ms.expect("a next check");
+        assert!(next > last, "{next} after {last}");
+        last = next;
+    }
+}
+
+fn outbox_event(tries: u32) -> OutboxEvent {
+    let id = OutboxId::new();
+    let (kind, subject) = ("order.paid".to_owned(), format!("orders/{id}"));
+    OutboxEvent { id, kind, subject, version: 2, data: json!({"n": tries}), created_ms: 0, tries }
+}
+
+async fn deliver(events: Vec<OutboxEvent>, grid: Option<&Fake>) -> Arc<Memory> {
+    let grid = grid.map(|fake| EventGrid {
+        url: fake.url(),
+        key: SecretString::from("topic-key"),
+        source: "/vitrine/checkout".to_owned(),
+    });
+    let (work, store) = work(&order(PaymentMethod::PaymentIntent, 0), Fake::url_of_nobody().await, grid);
+    store.books().outbox = events;
+    work.deliver_due().await.expect("a delivery");
+    store
+}
+
+#[tokio::test]
+async fn one_event_that_is_refused_does_not_hold_back_its_batch() {
+    let (good, bad) = (outbox_event(1), outbox_event(2));
+    let fake = Fake::start(|seen| match seen.body.contains(r#""n":2"#) {
+        true => Act::answer(400, ""),
+        false => Act::answer(200, ""),
+    })
+    .await;
+    let store = deliver(vec![good.clone(), bad.clone()], Some(&fake)).await;
+    assert_eq!(store.books().delivered, [good.id]);
+    assert_eq!(store.books().undelivered, [(bad.id, None)], "it failed before, went alone, and is at fault");
+}
+
+#[tokio::test]
+async fn of_a_batch_that_is_refused_each_event_is_tried_again_alone() {
+    let (good, bad) = (outbox_event(0), outbox_event(1));
+    let fake = Fake::start(|_| Act::answer(400, "")).await;
+    let store = deliver(vec![good.clone(), bad.clone()], Some(&fake)).await;
+    let undelivered = store.books().undelivered.clone();
+    assert!(undelivered.len() == 2 && undelivered.iter().all(|(_, next_ms)| next_ms.is_some()), "{undelivered:?}");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_fails_gets_it_later_until_it_is_dead() {
+    let (fresh, last) = (outbox_event(0), outbox_event(2));
+    let fake = Fake::start(|_| Act::answer(503, "")).await;
+    let store = deliver(vec![fresh.clone(), last.clone()], Some(&fake)).await;
+    let undelivered = store.books().undelivered.clone();
+    assert!(matches!(undelivered[0], (id, Some(_)) if id == fresh.id), "{undelivered:?}");
+    assert_eq!(undelivered[1], (last.id, None), "three tries are allowed");
+}
+
+#[tokio::test]
+async fn without_a_topic_events_do_not_pile_up() {
+    let event = outbox_event(0);
+    assert_eq!(deliver(vec![event.clone()], None).await.books().delivered, [event.id]);
+}
+
+#[tokio::test]
+async fn what_the_books_missed_is_applied_and_what_they_lack_is_a_break() {
+    let order = order(PaymentMethod::PaymentIntent, 0);
+    let missed = intent(&order.payments[0], "succeeded");
+    let mut unknown = missed.clone();
+    unknown["id"] = json!("pi_2");
+    unknown["metadata"] = json!({"payment_id": PaymentId::new(), "order_id": OrderId::new()});
+    let mut foreign = missed.clone();
+    foreign["id"] = json!("pi_3");
+    foreign["metadata"] = json!({});
+    let (intents, refunds) = (list(vec![missed, unknown, foreign]), list(Vec::new()));
+    let fake = Fake::start(move |seen| match line_of(seen).as_str() {
+        "GET /v1/payment_intents" => ok(&intents),
+        _ => ok(&refunds),
+    })
+    .await;
+    let (work, store) = work(&order, fake.url(), None);
+    let result = work.reconcile(now_ms() - HOUR_MS, now_ms()).await.expect("a comparison");
+    assert_eq!((result.payments, result.intents, result.refunds), (1, 3, 0));
+    let breaks: Vec<_> = result.breaks.iter().map(|found| (found.kind, found.reference.as_str())).collect();
+    assert_eq!(breaks, [(BreakKind::UnknownCharge, "pi_2")]);
+    assert_eq!(store.only().state, OrderState::Paid);
+}
+
+#[tokio::test]
+async fn a_charge_that_stripe_does_not_know_is_a_break() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    order.payments[0].intent = Some("pi_1".into());
+    order.payments[0].state = PaymentState::Succeeded;
+    let payment = order.payments[0].id.to_string();
+    let nothing = list(Vec::new());
+    let fake = Fake::start(move |seen| match line_of(seen).ends_with("/pi_1") {
+        true => Act::answer(404, r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#),
+        false => ok(&nothing),
+    })
+    .await;
+    let (work, _store) = work(&order, fake.url(), None);
+    let result = work.reconcile(now_ms() - HOUR_MS, now_ms()).await.expect("a comparison");
+    let breaks: Vec<_> = result.breaks.iter().map(|found| (found.kind, found.reference.clone())).collect();
+    assert_eq!(breaks, [(BreakKind::MissingCharge, payment)]);
+}

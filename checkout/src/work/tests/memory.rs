@@ -1,0 +1,293 @@
+//! A store that keeps everything in memory, with the methods that the tests of the working parts reach.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use crate::domain::{Checkout, Order, Payment, Refusal};
+use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
+use crate::store::*;
+
+#[derive(Default)]
+pub(super) struct Memory {
+    orders: Mutex<BTreeMap<OrderId, Order>>,
+    books: Mutex<Books>,
+}
+
+/// What was written beside orders.
+#[derive(Default)]
+pub(super) struct Books {
+    pub(super) events: Vec<InboxEvent>,
+    /// Events that were applied, or settled.
+    pub(super) applied: Vec<String>,
+    pub(super) failed: Vec<(String, String)>,
+    pub(super) breaks: Vec<FoundBreak>,
+    /// What is due next.
+    pub(super) outbox: Vec<OutboxEvent>,
+    pub(super) delivered: Vec<OutboxId>,
+    /// With the time of the next try; none where it is dead.
+    pub(super) undelivered: Vec<(OutboxId, Option<i64>)>,
+}
+
+impl Memory {
+    pub(super) fn with(order: Order) -> Self {
+        Self { orders: Mutex::new(BTreeMap::from([(order.id, order)])), books: Mutex::default() }
+    }
+
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().expect("the books")
+    }
+
+    /// The only order.
+    pub(super) fn only(&self) -> Order {
+        self.kept().values().next().expect("an order").clone()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<OrderId, Order>> {
+        self.orders.lock().expect("the orders")
+    }
+}
+
+fn never_asked<T>() -> T {
+    unreachable!("the tests of the working parts ask for nothing else")
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn place_checkout(
+        &self,
+        _new: &Checkout,
+        _claim: &ClaimUse<'_, Checkout>,
+    ) -> Result<Claimed<Checkout>, StoreError> {
+        never_asked()
+    }
+
+    async fn checkout(&self, _id: CheckoutId) -> Result<Option<Checkout>, StoreError> {
+        never_asked()
+    }
+
+    async fn change_checkout(
+        &self,
+        _id: CheckoutId,
+        _version: u32,
+        _change: &CheckoutChange,
+        _now_ms: i64,
+    ) -> Result<Checkout, StoreError> {
+        never_asked()
+    }
+
+    async fn cancel_checkout(
+        &self,
+        _id: CheckoutId,
+        _claim: &ClaimUse<'_, Checkout>,
+        _now_ms: i64,
+    ) -> Result<Claimed<Checkout>, StoreError> {
+        never_asked()
+    }
+
+    async fn open_order(
+        &self,
+        _checkout: CheckoutId,
+        _new_order: OrderId,
+        _change: OrderChange<'_>,
+        _claim: &ClaimUse<'_, Order>,
+        _now_ms: i64,
+    ) -> Result<Claimed<Order>, StoreError> {
+        never_asked()
+    }
+
+    async fn change_order(
+        &self,
+        order: OrderId,
+        change: OrderChange<'_>,
+        _claim: &ClaimUse<'_, Order>,
+        _audit: Option<&Audit>,
+        inbox: Option<&str>,
+        _now_ms: i64,
+    ) -> Result<Claimed<Order>, StoreError> {
+        let mut orders = self.kept();
+        let stored = orders.get_mut(&order).ok_or(Refusal::NotFound("order"))?;
+        let mut changed = stored.clone();
+        let effects = change(&mut changed)?;
+        *stored = changed.clone();
+        let mut books = self.books();
+        books.applied.extend(inbox.map(str::to_owned));
+        books.breaks.extend(effects.breaks.iter().map(|found| FoundBreak {
+            kind: found.kind,
+            reference: found.payment.to_string(),
+            detail: found.detail.clone(),
+        }));
+        Ok(Claimed::Done(changed, None))
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        Ok(self.kept().get(&id).cloned())
+    }
+
+    async fn order_of_checkout(&self, _id: CheckoutId) -> Result<Option<OrderId>, StoreError> {
+        never_asked()
+    }
+
+    async fn find_payment(&self, reference: &PaymentRef<'_>) -> Result<Option<(OrderId, PaymentId)>, StoreError> {
+        let orders = self.kept();
+        let owner = |order: &Order| {
+            let is_it = |one: &Payment| match reference {
+                PaymentRef::Id(id) => one.id == *id,
+                PaymentRef::Intent(intent) => one.intent.as_deref() == Some(*intent),
+                PaymentRef::Session(session) => one.session.as_deref() == Some(*session),
+                _ => false,
+            };
+            let of_refund = order.refunds.iter().find(|one| match reference {
+                PaymentRef::Refund(id) => one.id == *id,
+                PaymentRef::StripeRefund(id) => one.stripe_refund.as_deref() == Some(*id),
+                _ => false,
+            });
+            let payment = order.payments.iter().find(|one| is_it(one)).map(|one| one.id);
+            payment.or(of_refund.map(|one| one.payment)).map(|payment| (order.id, payment))
+        };
+        Ok(orders.values().find_map(owner))
+    }
+
+    async fn orders(&self, _filter: &OrderFilter) -> Result<Vec<OrderRow>, StoreError> {
+        never_asked()
+    }
+
+    async fn forget_answers(&self, _before_ms: i64, _limit: u32) -> Result<u64, StoreError> {
+        never_asked()
+    }
+
+    async fn cart(&self, _id: CartId, _now_ms: i64) -> Result<Option<Cart>, StoreError> {
+        never_asked()
+    }
+
+    async fn put_cart(&self, _cart: &Cart) -> Result<(), StoreError> {
+        never_asked()
+    }
+
+    async fn delete_cart(&self, _id: CartId) -> Result<bool, StoreError> {
+        never_asked()
+    }
+
+    async fn change_stock(
+        &self,
+        _changes: &[StockChange],
+        _audit: &Audit,
+        _now_ms: i64,
+    ) -> Result<Vec<StockLevel>, StoreError> {
+        never_asked()
+    }
+
+    async fn stock(&self, _product: &str) -> Result<Option<StockLevel>, StoreError> {
+        never_asked()
+    }
+
+    async fn tell_availability(&self, _limit: u32, _now_ms: i64) -> Result<u64, StoreError> {
+        never_asked()
+    }
+
+    async fn expire_checkouts(&self, _limit: u32, _now_ms: i64) -> Result<u64, StoreError> {
+        never_asked()
+    }
+
+    async fn due_orders(&self, _limit: u32, _lease_ms: i64, _now_ms: i64) -> Result<Vec<OrderId>, StoreError> {
+        never_asked()
+    }
+
+    async fn sweep(&self, _before_ms: i64, _limit: u32, _now_ms: i64) -> Result<u64, StoreError> {
+        never_asked()
+    }
+
+    async fn receive(&self, event: &NewInboxEvent<'_>) -> Result<bool, StoreError> {
+        let mut books = self.books();
+        let is_new = !books.events.iter().any(|known| known.id == event.id);
+        if is_new {
+            let (id, kind, body) = (event.id.to_owned(), event.kind.to_owned(), event.body.to_owned());
+            books.events.push(InboxEvent { id, kind, body, tries: 0 });
+        }
+        Ok(is_new)
+    }
+
+    async fn due_events(&self, _limit: u32, _lease_ms: i64, _now_ms: i64) -> Result<Vec<InboxEvent>, StoreError> {
+        never_asked()
+    }
+
+    async fn settle_event(&self, id: &str, _now_ms: i64) -> Result<(), StoreError> {
+        self.books().applied.push(id.to_owned());
+        Ok(())
+    }
+
+    async fn fail_event(&self, id: &str, why: &str) -> Result<(), StoreError> {
+        self.books().failed.push((id.to_owned(), why.to_owned()));
+        Ok(())
+    }
+
+    async fn due_outbox(&self, _limit: u32, _lease_ms: i64, _now_ms: i64) -> Result<Vec<OutboxEvent>, StoreError> {
+        Ok(std::mem::take(&mut self.books().outbox))
+    }
+
+    async fn delivered(&self, ids: &[OutboxId], _now_ms: i64) -> Result<(), StoreError> {
+        self.books().delivered.extend_from_slice(ids);
+        Ok(())
+    }
+
+    async fn undelivered(&self, id: OutboxId, _why: &str, next_ms: Option<i64>) -> Result<(), StoreError> {
+        self.books().undelivered.push((id, next_ms));
+        Ok(())
+    }
+
+    async fn dead_letters(&self, _limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
+        never_asked()
+    }
+
+    async fn replay_dead_letters(&self, _ids: &[OutboxId], _now_ms: i64) -> Result<u64, StoreError> {
+        never_asked()
+    }
+
+    async fn payments_between(
+        &self,
+        _from_ms: i64,
+        _to_ms: i64,
+        after: Option<PaymentId>,
+        _limit: u32,
+    ) -> Result<Vec<PaymentRow>, StoreError> {
+        let orders = self.kept();
+        let payments = orders.values().flat_map(|order| order.payments.iter().map(move |payment| (order, payment)));
+        let row = |(order, payment): (&Order, &Payment)| PaymentRow {
+            id: payment.id,
+            order: order.id,
+            state: payment.state,
+            intent: payment.intent.clone(),
+            amount: payment.amount,
+            captured_minor: payment.captured_minor,
+            refunds: order
+                .refunds
+                .iter()
+                .filter(|refund| refund.payment == payment.id)
+                .map(|refund| (refund.stripe_refund.clone(), refund.state, refund.amount.amount_minor()))
+                .collect(),
+        };
+        Ok(payments.map(row).filter(|row| after.is_none_or(|after| row.id > after)).collect())
+    }
+
+    async fn record_break(&self, found: &FoundBreak, _now_ms: i64) -> Result<(), StoreError> {
+        self.books().breaks.push(found.clone());
+        Ok(())
+    }
+
+    async fn breaks(&self, _limit: u32) -> Result<Vec<FoundBreak>, StoreError> {
+        never_asked()
+    }
+
+    async fn backlog(&self, _now_ms: i64) -> Result<Backlog, StoreError> {
+        never_asked()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        never_asked()
+    }
+
+    async fn violations(&self) -> Result<Vec<Violation>, StoreError> {
+        never_asked()
+    }
+}

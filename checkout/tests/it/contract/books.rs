@@ -1,0 +1,84 @@
+//! Whoever breaks the books is found out.
+
+use super::shop::{checkout, open_order, paid_order, place};
+use super::{Bench, Case};
+
+pub const CASES: &[Case] = &[
+    ("a second charge is found", |bench| Box::pin(second_charge(bench))),
+    ("an order that nobody paid is found", |bench| Box::pin(unpaid(bench))),
+    ("a refund that is not there is found", |bench| Box::pin(refund_missing(bench))),
+    ("stock from nowhere is found", |bench| Box::pin(stock_from_nowhere(bench))),
+    ("a hold that is gone is found", |bench| Box::pin(hold_gone(bench))),
+    ("a hold of a checkout that is over is found", |bench| Box::pin(hold_left(bench))),
+    ("an event that is missing is found", |bench| Box::pin(event_missing(bench))),
+    ("a total that is wrong is found", |bench| Box::pin(wrong_total(bench))),
+];
+
+/// A shop in order: one order that is paid, one that is not, and a checkout.
+async fn shop(bench: &Bench) {
+    let store = bench.store.as_ref();
+    paid_order(store, 1_000).await;
+    let pending = place(store, &checkout(&[("boots", 1, 500)])).await;
+    open_order(store, pending.id).await;
+    place(store, &checkout(&[("boots", 2, 300)])).await;
+    let violations = store.violations().await.expect("the books are read");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+async fn is_found(bench: &Bench) {
+    let violations = bench.store.violations().await.expect("the books are read");
+    assert!(!violations.is_empty(), "nothing is found");
+    assert!(violations.iter().all(|one| !one.rule.is_empty() && !one.detail.is_empty()), "{violations:?}");
+}
+
+async fn second_charge(bench: Bench) {
+    shop(&bench).await;
+    bench
+        .break_by("UPDATE payments SET state = 'succeeded', captured_minor = amount_minor WHERE state <> 'succeeded'")
+        .await;
+    is_found(&bench).await;
+}
+
+async fn unpaid(bench: Bench) {
+    shop(&bench).await;
+    bench.break_by("UPDATE payments SET state = 'failed', captured_minor = 0 WHERE state = 'succeeded'").await;
+    is_found(&bench).await;
+}
+
+async fn refund_missing(bench: Bench) {
+    shop(&bench).await;
+    bench.break_by("UPDATE payments SET refunded_minor = 10 WHERE state = 'succeeded'").await;
+    is_found(&bench).await;
+}
+
+async fn stock_from_nowhere(bench: Bench) {
+    shop(&bench).await;
+    let postgres = "UPDATE stock_units SET quantity = quantity + 1 WHERE unit = 0";
+    bench.break_stock_by(postgres, "UPDATE stock SET available = available + 1").await;
+    is_found(&bench).await;
+}
+
+async fn hold_gone(bench: Bench) {
+    shop(&bench).await;
+    bench.break_by("DELETE FROM stock_holds WHERE quantity = 2").await;
+    is_found(&bench).await;
+}
+
+async fn hold_left(bench: Bench) {
+    shop(&bench).await;
+    let postgres = "UPDATE checkouts SET state = 'expired', look_ms = NULL WHERE state = 'open'";
+    bench.break_stock_by(postgres, "UPDATE checkouts SET state = 'expired' WHERE state = 'open'").await;
+    is_found(&bench).await;
+}
+
+async fn event_missing(bench: Bench) {
+    shop(&bench).await;
+    bench.break_by("DELETE FROM outbox WHERE kind = 'order.paid'").await;
+    is_found(&bench).await;
+}
+
+async fn wrong_total(bench: Bench) {
+    shop(&bench).await;
+    bench.break_by("UPDATE orders SET total_minor = total_minor + 1").await;
+    is_found(&bench).await;
+}

@@ -1,0 +1,197 @@
+//! Money and stock follow what Stripe says, and go back when it has to.
+
+use checkout::domain::{
+    BreakKind, CheckoutState, DisputeState, IntentStatus, News, OrderState, PaymentState, RefundState, Refusal,
+};
+use checkout::ids::{OrderId, PaymentId, RefundId};
+use checkout::store::{ClaimUse, NewInboxEvent};
+use futures::future::join_all;
+use snapshots::Money;
+
+use super::shop::{
+    ALL, HOLD_MS, LEASE_MS, NOW, begin_refund, checkout, deliver_all, done, eur, hear, intent, kinds, named,
+    open_order, paid_order, place, refused, set_stock, stock, tell, tell_at,
+};
+use super::{Bench, Case};
+
+pub const CASES: &[Case] = &[
+    ("an order is paid by its intent", |bench| Box::pin(paid(bench))),
+    ("late and repeated news change nothing more", |bench| Box::pin(late_news(bench))),
+    ("an order that is cancelled gives its stock back", |bench| Box::pin(cancelled(bench))),
+    ("an order whose hold is over gives its stock back", |bench| Box::pin(over(bench))),
+    ("a charge after the end goes back", |bench| Box::pin(charged_after_cancel(bench))),
+    ("refunds never exceed what was captured", |bench| Box::pin(refund_race(bench))),
+    ("refunds move the order, and back when they fail", |bench| Box::pin(refunds_move_the_order(bench))),
+    ("a refund of the dashboard is taken in once", |bench| Box::pin(foreign_refund(bench))),
+    ("a dispute is noted", |bench| Box::pin(disputed(bench))),
+];
+
+fn refund_news(refund: Option<RefundId>, payment: PaymentId, id: &str, state: RefundState, amount: Money) -> News {
+    News::Refund { refund, payment, stripe_refund: id.to_owned(), state, amount, failure: None }
+}
+
+async fn paid(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let placed = place(store, &checkout(&[("boots", 2, 100)])).await;
+    let (order, payment) = open_order(store, placed.id).await;
+    tell(store, order.id, intent(payment, IntentStatus::RequiresAction, eur(0))).await;
+    tell(store, order.id, intent(payment, IntentStatus::Processing, eur(0))).await;
+    assert_eq!(stock(store, "boots").await, (3, 2));
+    let event = NewInboxEvent { id: "evt_1", kind: "payment_intent.succeeded", body: b"{}", received_ms: NOW };
+    store.receive(&event).await.expect("it is received");
+    let news = hear(intent(payment, IntentStatus::Succeeded, eur(200)), NOW + 1);
+    let changed = store.change_order(order.id, &news, &ClaimUse::None, None, Some("evt_1"), NOW + 1).await;
+    let paid = done(changed);
+    assert_eq!((paid.state, paid.checkout_state, paid.version), (OrderState::Paid, CheckoutState::Completed, 2));
+    assert_eq!((paid.payments[0].state, paid.payments[0].captured_minor), (PaymentState::Succeeded, 200));
+    assert_eq!(store.order(order.id).await.expect("it is read"), Some(paid));
+    assert_eq!(stock(store, "boots").await, (3, 0));
+    assert!(store.due_events(ALL, LEASE_MS, NOW + 10).await.expect("events").is_empty());
+    let subject = format!("orders/{}", order.id);
+    let expected = named(&[("order.created", 1), ("order.paid", 2)]);
+    assert_eq!(kinds(&deliver_all(store, NOW + 10).await, &subject), expected);
+    let checkout = store.checkout(placed.id).await.expect("it is read").expect("it is there");
+    assert_eq!(checkout.state, CheckoutState::Completed);
+}
+
+async fn late_news(bench: Bench) {
+    let store = bench.store.as_ref();
+    let (order, payment) = paid_order(store, 100).await;
+    for news in [
+        intent(payment, IntentStatus::Succeeded, eur(100)),
+        intent(payment, IntentStatus::Processing, eur(0)),
+        News::PaymentUnanswered { payment },
+        News::PaymentDead { payment, failure: "late".to_owned() },
+        News::HoldOver,
+    ] {
+        let after = tell_at(store, order.id, news, NOW + 72 * 3_600_000).await;
+        assert_eq!((after.state, after.version), (OrderState::Paid, 2));
+    }
+    assert_eq!(deliver_all(store, NOW).await.iter().filter(|event| event.kind == "order.paid").count(), 1);
+    assert!(store.breaks(ALL).await.expect("breaks").is_empty());
+    assert_eq!(stock(store, "boots").await, (99, 0));
+}
+
+async fn cancelled(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let placed = place(store, &checkout(&[("boots", 2, 100)])).await;
+    let (order, payment) = open_order(store, placed.id).await;
+    let asked = tell(store, order.id, News::CancelRequested).await;
+    // Stripe has to confirm it: until then, the money may come.
+    assert_eq!((asked.state, asked.cancel_requested), (OrderState::PendingPayment, true));
+    assert_eq!(stock(store, "boots").await, (3, 2));
+    let ended = tell(store, order.id, intent(payment, IntentStatus::Canceled, eur(0))).await;
+    assert_eq!((ended.state, ended.checkout_state), (OrderState::Cancelled, CheckoutState::Cancelled));
+    assert_eq!(stock(store, "boots").await, (5, 0));
+    let expected = named(&[("order.created", 1), ("order.cancelled", 2)]);
+    assert_eq!(kinds(&deliver_all(store, NOW).await, &format!("orders/{}", order.id)), expected);
+}
+
+async fn over(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let placed = place(store, &checkout(&[("boots", 2, 100)])).await;
+    let (order, payment) = open_order(store, placed.id).await;
+    let waiting = tell_at(store, order.id, News::HoldOver, NOW + HOLD_MS).await;
+    assert_eq!(waiting.state, OrderState::PendingPayment);
+    let dead = News::PaymentDead { payment, failure: "abandoned".to_owned() };
+    let ended = tell_at(store, order.id, dead, NOW + HOLD_MS).await;
+    assert_eq!((ended.state, ended.checkout_state), (OrderState::Cancelled, CheckoutState::Expired));
+    assert_eq!(stock(store, "boots").await, (5, 0));
+}
+
+async fn charged_after_cancel(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let placed = place(store, &checkout(&[("boots", 2, 100)])).await;
+    let (order, payment) = open_order(store, placed.id).await;
+    tell(store, order.id, News::CancelRequested).await;
+    tell(store, order.id, News::PaymentDead { payment, failure: "cancelled".to_owned() }).await;
+    let charged = tell(store, order.id, intent(payment, IntentStatus::Succeeded, eur(200))).await;
+    assert_eq!(charged.state, OrderState::Cancelled);
+    let back: Vec<_> = charged.refunds.iter().map(|refund| (refund.id, refund.amount)).collect();
+    assert_eq!(back, [(RefundId::like(payment), eur(200))]);
+    assert_eq!(store.order(order.id).await.expect("it is read"), Some(charged));
+    let breaks = store.breaks(ALL).await.expect("breaks");
+    let noted: Vec<_> = breaks.iter().map(|found| (found.kind, found.reference.clone())).collect();
+    assert_eq!(noted, [(BreakKind::ChargedAfterCancel, payment.to_string())]);
+    assert_eq!(stock(store, "boots").await, (5, 0));
+}
+
+async fn refund_race(bench: Bench) {
+    let (order, _) = paid_order(bench.store.as_ref(), 1_000).await;
+    let tries = (0..10).map(|_| {
+        let store = bench.store.clone();
+        tokio::spawn(async move {
+            let change = begin_refund(RefundId::new(), Some(eur(600)));
+            store.change_order(order.id, &change, &ClaimUse::None, None, None, NOW).await
+        })
+    });
+    let outcomes: Vec<_> = join_all(tries).await.into_iter().map(|outcome| outcome.expect("it ends")).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    for outcome in outcomes.into_iter().filter(Result::is_err) {
+        assert_eq!(refused(outcome), Refusal::RefundTooLarge { left: eur(400) });
+    }
+    let order = bench.store.order(order.id).await.expect("it is read").expect("it is there");
+    assert_eq!((order.refunds.len(), order.payments[0].refunded_minor), (1, 600));
+}
+
+async fn refunds_move_the_order(bench: Bench) {
+    let store = bench.store.as_ref();
+    let (order, payment) = paid_order(store, 1_000).await;
+    let (first, second) = (RefundId::new(), RefundId::new());
+    for (refund, amount) in [(first, Some(eur(300))), (second, None)] {
+        let change = begin_refund(refund, amount);
+        done(store.change_order(order.id, &change, &ClaimUse::None, None, None, NOW).await);
+    }
+    let partly =
+        tell(store, order.id, refund_news(Some(first), payment, "re_1", RefundState::Succeeded, eur(300))).await;
+    assert_eq!(partly.state, OrderState::PartiallyRefunded);
+    let wholly =
+        tell(store, order.id, refund_news(Some(second), payment, "re_2", RefundState::Succeeded, eur(700))).await;
+    assert_eq!((wholly.state, wholly.payments[0].refunded_minor), (OrderState::Refunded, 1_000));
+    // The bank may send it back days later.
+    let failed = tell(store, order.id, refund_news(Some(second), payment, "re_2", RefundState::Failed, eur(700))).await;
+    assert_eq!((failed.state, failed.payments[0].refunded_minor), (OrderState::PartiallyRefunded, 300));
+    assert_eq!(store.order(order.id).await.expect("it is read"), Some(failed));
+    let expected = named(&[
+        ("order.created", 1),
+        ("order.paid", 2),
+        ("order.partially_refunded", 3),
+        ("order.refunded", 4),
+        ("order.refund_failed", 5),
+    ]);
+    assert_eq!(kinds(&deliver_all(store, NOW).await, &format!("orders/{}", order.id)), expected);
+}
+
+async fn foreign_refund(bench: Bench) {
+    let store = bench.store.as_ref();
+    let (order, payment) = paid_order(store, 1_000).await;
+    for _ in 0..2 {
+        let news = refund_news(None, payment, "re_9", RefundState::Succeeded, eur(250));
+        let after = tell(store, order.id, news).await;
+        assert_eq!((after.refunds.len(), after.payments[0].refunded_minor), (1, 250));
+    }
+    let too_much = refund_news(None, payment, "re_10", RefundState::Succeeded, eur(900));
+    for _ in 0..2 {
+        tell(store, order.id, too_much.clone()).await;
+    }
+    let breaks = store.breaks(ALL).await.expect("breaks");
+    assert_eq!(breaks.iter().map(|found| found.kind).collect::<Vec<_>>(), [BreakKind::RefundedTooMuch]);
+}
+
+async fn disputed(bench: Bench) {
+    let store = bench.store.as_ref();
+    let (order, payment) = paid_order(store, 1_000).await;
+    for state in [DisputeState::Open, DisputeState::Open, DisputeState::Lost] {
+        tell(store, order.id, News::Dispute { payment, state }).await;
+    }
+    let order = store.order(order.id).await.expect("it is read").expect("it is there");
+    assert_eq!((order.dispute, order.version), (DisputeState::Lost, 4));
+    // Of an order that there is not, nobody is told.
+    let unknown =
+        store.change_order(OrderId::new(), &hear(News::HoldOver, NOW), &ClaimUse::None, None, None, NOW).await;
+    assert!(matches!(refused(unknown), Refusal::NotFound(_)));
+}

@@ -1,0 +1,104 @@
+//! The inbox: each event once, for one worker at a time, until it is applied.
+
+use std::collections::HashSet;
+
+use checkout::store::{InboxEvent, NewInboxEvent, Store};
+
+use super::shop::{ALL, LEASE_MS, NOW};
+use super::{Bench, Case};
+
+pub const CASES: &[Case] = &[
+    ("an event is received once", |bench| Box::pin(received_once(bench))),
+    ("an event is leased to one worker until it is settled", |bench| Box::pin(leased(bench))),
+    ("an event that failed comes again", |bench| Box::pin(failed(bench))),
+    ("two workers never have the same event", |bench| Box::pin(two_workers(bench))),
+    ("events that were applied are swept", |bench| Box::pin(swept(bench))),
+];
+
+async fn receive(store: &dyn Store, id: &str, received_ms: i64) -> bool {
+    let event = NewInboxEvent { id, kind: "charge.refunded", body: b"{\"raw\": \"\xff\"}", received_ms };
+    store.receive(&event).await.expect("it is received")
+}
+
+async fn due(store: &dyn Store, limit: u32, now_ms: i64) -> Vec<InboxEvent> {
+    store.due_events(limit, LEASE_MS, now_ms).await.expect("events")
+}
+
+fn ids(events: &[InboxEvent]) -> Vec<&str> {
+    events.iter().map(|event| event.id.as_str()).collect()
+}
+
+async fn received_once(bench: Bench) {
+    let store = bench.store.as_ref();
+    assert!(receive(store, "evt_1", NOW).await);
+    assert!(!receive(store, "evt_1", NOW + 1).await);
+    let events = due(store, ALL, NOW + 1).await;
+    assert_eq!(ids(&events), ["evt_1"]);
+    // The body is kept as it came, byte by byte.
+    assert_eq!((events[0].kind.as_str(), events[0].body.as_slice()), ("charge.refunded", &b"{\"raw\": \"\xff\"}"[..]));
+    store.settle_event("evt_1", NOW + 2).await.expect("it is settled");
+    assert!(!receive(store, "evt_1", NOW + 3).await);
+    assert!(due(store, ALL, NOW + 10 * LEASE_MS).await.is_empty());
+}
+
+async fn leased(bench: Bench) {
+    let store = bench.store.as_ref();
+    for number in 0..3 {
+        receive(store, &format!("evt_{number}"), NOW + number).await;
+    }
+    assert_eq!(ids(&due(store, 2, NOW + 5).await), ["evt_0", "evt_1"]);
+    assert_eq!(ids(&due(store, 2, NOW + 5).await), ["evt_2"]);
+    assert!(due(store, 2, NOW + LEASE_MS).await.is_empty());
+    store.settle_event("evt_1", NOW + 6).await.expect("it is settled");
+    let again = due(store, ALL, NOW + 5 + LEASE_MS).await;
+    assert_eq!(ids(&again), ["evt_0", "evt_2"]);
+    let backlog = store.backlog(NOW + 100).await.expect("a backlog");
+    assert_eq!((backlog.inbox, backlog.oldest_inbox_ms), (2, 100));
+}
+
+async fn failed(bench: Bench) {
+    let store = bench.store.as_ref();
+    receive(store, "evt_1", NOW).await;
+    let first = due(store, ALL, NOW).await;
+    store.fail_event("evt_1", "the order is locked").await.expect("it is noted");
+    let second = due(store, ALL, NOW + LEASE_MS).await;
+    assert_eq!((first[0].tries, second[0].tries), (1, 2));
+    store.settle_event("evt_1", NOW + LEASE_MS).await.expect("it is settled");
+    assert!(due(store, ALL, NOW + 10 * LEASE_MS).await.is_empty());
+}
+
+async fn two_workers(bench: Bench) {
+    let store = bench.store.as_ref();
+    for number in 0..60 {
+        receive(store, &format!("evt_{number:02}"), NOW + number).await;
+    }
+    let worker = || {
+        let store = bench.store.clone();
+        tokio::spawn(async move {
+            let mut mine = Vec::new();
+            // One that finds nothing while the other one has rows in hand asks again.
+            for _ in 0..40 {
+                let events = due(store.as_ref(), 5, NOW + 100).await;
+                mine.extend(events.into_iter().map(|event| event.id));
+            }
+            mine
+        })
+    };
+    let (one, other) = (worker(), worker());
+    let (one, other) = (one.await.expect("it ends"), other.await.expect("it ends"));
+    let all: HashSet<&String> = one.iter().chain(&other).collect();
+    assert_eq!((all.len(), one.len() + other.len()), (60, 60));
+}
+
+async fn swept(bench: Bench) {
+    let store = bench.store.as_ref();
+    for number in 0..3 {
+        receive(store, &format!("evt_{number}"), NOW).await;
+    }
+    store.settle_event("evt_0", NOW + 1).await.expect("it is settled");
+    store.settle_event("evt_1", NOW + 10).await.expect("it is settled");
+    assert_eq!(store.sweep(NOW + 5, ALL, NOW + 20).await.expect("it sweeps"), 1);
+    assert_eq!(store.sweep(NOW + 5, ALL, NOW + 20).await.expect("it sweeps"), 0);
+    assert!(!receive(store, "evt_1", NOW).await);
+    assert_eq!(ids(&due(store, ALL, NOW + 20).await), ["evt_2"]);
+}

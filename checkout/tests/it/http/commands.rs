@@ -1,0 +1,126 @@
+//! The binary: its commands, its exit codes, and its end.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use super::shop::{Shop, wait_until};
+
+fn checkout(data: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_checkout"));
+    command.args(args).env("CHECKOUT_DATA_DIR", data).env("CHECKOUT_LOG", "warn");
+    for name in ["PRIMARY_SQL_URL", "READ_SQL_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "REDIS_URL"] {
+        command.env_remove(name);
+    }
+    command.output().expect("checkout runs")
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+#[test]
+fn settings_at_fault_are_told_all_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = checkout(folder.path(), &["serve", "--listen", "nowhere", "--hold-ms", "5"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    for flag in ["--listen", "--hold-ms", "--stripe-secret-key", "--stripe-webhook-secret"] {
+        assert!(text.contains(flag), "{text}");
+    }
+    assert_eq!(checkout(folder.path(), &[]).status.code(), Some(64));
+    assert_eq!(checkout(folder.path(), &["--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_new_database_is_migrated_and_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dry = told(&checkout(folder.path(), &["migrate", "--dry-run"]));
+    assert!(dry.contains("CREATE TABLE") && dry.starts_with("-- 1 "), "{dry}");
+    let before = checkout(folder.path(), &["status", "--json"]);
+    assert_eq!(before.status.code(), Some(1), "{before:?}");
+    assert!(json(&before)["fault"].is_string());
+    assert!(told(&checkout(folder.path(), &["migrate"])).starts_with("applied 1 "));
+    assert_eq!(told(&checkout(folder.path(), &["migrate"])), "there is nothing to apply\n");
+    let status = checkout(folder.path(), &["status", "--json"]);
+    assert_eq!(status.status.code(), Some(0), "{status:?}");
+    let status = json(&status);
+    assert_eq!((&status["fault"], status["waiting"]["dead_letters"].as_u64()), (&Value::Null, Some(0)));
+    let verified = checkout(folder.path(), &["verify", "--json"]);
+    assert_eq!((verified.status.code(), json(&verified)["violations"].as_array().map(Vec::len)), (Some(0), Some(0)));
+    let letters = checkout(folder.path(), &["dead-letters", "list", "--json"]);
+    assert_eq!(json(&letters)["dead_letters"].as_array().map(Vec::len), Some(0), "{letters:?}");
+    let replayed = checkout(folder.path(), &["dead-letters", "replay", "--json"]);
+    assert_eq!(json(&replayed)["replayed"].as_u64(), Some(0), "{replayed:?}");
+}
+
+#[test]
+fn a_token_is_told_once_and_kept_as_a_hash() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = told(&checkout(folder.path(), &["token", "new", "anna"]));
+    let token = output.lines().find_map(|line| line.strip_prefix("token: ")).expect("a token");
+    let hash = checkout::tokens::TokenHash::of(token).to_hex();
+    assert!(output.lines().any(|line| line == format!("anna {hash}")), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_is_imported_whole_or_not_at_all() {
+    let shop = Shop::open().await;
+    let data = shop.folder.path().join("data");
+    let file = shop.folder.path().join("stock.csv");
+    let path = file.to_str().expect("a plain path").to_owned();
+    let run = |args: &[&str]| checkout(&data, args);
+    std::fs::write(&file, "product,quantity,reason\np1,7,counted\np2,many,counted\n").expect("a file");
+    let output = run(&["stock", "import", &path]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && text.contains("line 3: 'many'"), "{text}");
+    assert_eq!(shop.available("p1").await, 10);
+    std::fs::write(&file, "quantity,product,reason\n7,p1,counted\n0,p2,counted\n").expect("a file");
+    assert_eq!(told(&run(&["stock", "import", "--dry-run", &path])), "2 products would be set\n");
+    assert_eq!(shop.available("p1").await, 10);
+    assert_eq!(told(&run(&["stock", "import", &path])), "2 products were set\n");
+    assert_eq!((shop.available("p1").await, shop.available("p2").await), (7, 0));
+    assert_eq!(told(&run(&["stock", "adjust", "p1", "-3", "--reason", "broken"])), "p1: 4 can be sold, 0 are held\n");
+    assert_eq!(told(&run(&["stock", "set", "p1", "9", "--reason", "counted"])), "p1: 9 can be sold, 0 are held\n");
+    assert_eq!(run(&["stock", "adjust", "p1", "-10", "--reason", "broken"]).status.code(), Some(1));
+    assert_eq!(shop.available("p1").await, 9);
+    // A whole catalogue is more than one transaction takes.
+    let rows: String = (0..1_203).map(|number| format!("c{number},{number},counted\n")).collect();
+    std::fs::write(&file, format!("product,quantity,reason\n{rows}")).expect("a file");
+    assert_eq!(told(&run(&["stock", "import", &path])), "1203 products were set\n");
+    assert_eq!((shop.available("c0").await, shop.available("c1202").await), (0, 1_202));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_the_process_in_order() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_checkout"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-ms", "0"])
+        .env("CHECKOUT_DATA_DIR", folder.path())
+        .env_remove("PRIMARY_SQL_URL")
+        .env("STRIPE_SECRET_KEY", "sk_test_tests")
+        .env("STRIPE_WEBHOOK_SECRET", "whsec_tests")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("checkout starts");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line).expect("JSON lines"));
+    let listening = lines.find(|line| line["message"] == "listening").expect("it says where it listens");
+    let url = format!("http://{}/checkout/healthz", listening["public"].as_str().expect("an address"));
+    assert_eq!(reqwest::get(&url).await.expect("an answer").status().as_u16(), 200);
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+    let rest: Vec<Value> = lines.collect();
+    assert!(rest.iter().any(|line| line["http.route"] == "healthz" && line["http.status"] == 200), "{rest:?}");
+    assert_eq!(rest.last().map(|line| line["message"].clone()), Some("ended".into()));
+    wait_until("the process is gone", async || child.try_wait().expect("its state").is_some()).await;
+    assert!(child.wait().expect("its status").success());
+}

@@ -1,0 +1,13 @@
+//! The API over real sockets, on the embedded database, beside an edge that says what tests want it to.
+
+mod bodies;
+mod carts;
+mod checkouts;
+mod commands;
+mod edge;
+mod keys;
+mod paying;
+mod service;
+mod shop;
+mod stock;
+mod tokens;

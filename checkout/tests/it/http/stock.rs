@@ -1,0 +1,55 @@
+//! Stock, as staff sets it.
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Row};
+
+use super::shop::{Answer, Shop};
+
+async fn put(shop: &Shop, product: &str, body: Value) -> Answer {
+    shop.ask("PUT", &format!("/checkout/v1/stock/{product}")).token(&shop.staff).json(&body).send().await
+}
+
+/// Who did what, as the books have it.
+async fn audit(shop: &Shop) -> Vec<(String, String, String)> {
+    let options = SqliteConnectOptions::new().filename(shop.database_file()).read_only(true);
+    let mut connection = options.connect().await.expect("the database");
+    let rows = sqlx::query("SELECT actor, action, subject FROM audit ORDER BY id").fetch_all(&mut connection).await;
+    let row = |row: sqlx::sqlite::SqliteRow| (row.get("actor"), row.get("action"), row.get("subject"));
+    rows.expect("the audit").into_iter().map(row).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_is_set_and_adjusted_with_a_reason() {
+    let shop = Shop::open().await;
+    shop.checkout(2).await;
+    let body = put(&shop, "p1", json!({ "set": 5, "reason": "counted" })).await.expect(200);
+    assert_eq!(body["stock"], json!({ "product": "p1", "available": 5, "held": 2 }));
+    let body = put(&shop, "p1", json!({ "adjust": -5, "reason": "broken" })).await.expect(200);
+    assert_eq!(body["stock"]["available"], 0);
+    put(&shop, "p1", json!({ "adjust": -1, "reason": "broken" })).await.problem(422, "stock_out_of_bounds");
+    put(&shop, "lamp%20%2F7", json!({ "set": 1, "reason": "new" })).await.expect(200);
+    assert_eq!(shop.available("lamp%20%2F7").await, 1);
+    let told = audit(&shop).await;
+    let [.., set, adjusted, new] = &told[..] else { panic!("{told:?}") };
+    let entry = |action: &str, subject: &str| ("anna".to_owned(), action.to_owned(), subject.to_owned());
+    assert_eq!(*set, entry("stock.set", "p1"));
+    assert_eq!(*adjusted, entry("stock.adjust", "p1"));
+    assert_eq!(*new, entry("stock.set", "lamp /7"));
+    assert_eq!(told.len(), 5, "two of the shop's own, three of these, and none that was refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_stock_have_a_form() {
+    let shop = Shop::open().await;
+    let check = async |body: Value, pointer: &str| {
+        assert_eq!(put(&shop, "p1", body).await.problem(400, "invalid_field")["pointer"], pointer);
+    };
+    check(json!({ "set": 1 }), "/reason").await;
+    check(json!({ "reason": "x" }), "/set").await;
+    check(json!({ "set": 1, "adjust": 1, "reason": "x" }), "/adjust").await;
+    check(json!({ "set": -1, "reason": "x" }), "/set").await;
+    check(json!({ "set": 1, "reason": "x", "held": 1 }), "/held").await;
+    let unknown = shop.ask("GET", "/checkout/v1/stock/p9").token(&shop.staff).send().await;
+    unknown.problem(404, "not_found");
+}

@@ -1,0 +1,6 @@
+//! Tests of checkout as its clients, its operators and its databases see it.
+
+mod contract;
+mod faults;
+mod http;
+mod postgres;

@@ -1,0 +1,152 @@
+//! Servers that die, connections that break, and acknowledgements that are lost.
+
+use std::sync::Arc;
+
+use checkout::ids::{OrderId, PaymentId};
+use checkout::store::{CheckoutChange, ClaimUse, Claimed, PostgresStore, StockChange, Store, StoreError};
+use test_servers::{Direction, Postgres, TcpProxy};
+
+use super::load::Load;
+use super::{connect, migrated};
+use crate::contract::shop::{
+    NOW, answer_with_checkout, audit, begin_payment, checkout, claim, done, open_order, place, set_stock, stock,
+};
+
+/// How many shoppers are served before and after a fault.
+const SERVED: usize = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_killed_under_load_loses_nothing_that_was_acknowledged() {
+    let mut postgres = Postgres::start();
+    let load = Load::start(Arc::new(migrated(&postgres.database()).await)).await;
+    for _ in 0..2 {
+        load.wait_for(SERVED).await;
+        postgres.kill();
+        postgres.restart();
+    }
+    load.wait_for(SERVED).await;
+    load.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_under_load() {
+    let (mut primary, standby) = Postgres::start_with_standby();
+    let url = primary.database();
+    let name = url.rsplit('/').next().expect("a name").to_owned();
+    // The standby stands first: it is passed over as long as it is one.
+    let urls = format!("{}, {url}", standby.url_of(&name));
+    standby.wait_for("SELECT count(*) FROM pg_database WHERE datname = 'test_0'", "1");
+    let load = Load::start(Arc::new(migrated(&urls).await)).await;
+    load.wait_for(SERVED).await;
+    primary.kill();
+    standby.promote();
+    load.wait_for(SERVED).await;
+    load.settle().await;
+    assert_ne!(standby.execute(&standby.url_of(&name), "SELECT count(*) FROM checkouts"), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_may_be_down_when_the_store_begins() {
+    let mut postgres = Postgres::start();
+    let url = postgres.database();
+    postgres.kill();
+    let store = connect(&url).await;
+    let down = store.ping().await.expect_err("it is down");
+    assert!(down.is_transient(), "{down}");
+    postgres.restart();
+    store.ping().await.expect("it is back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_were_ended_are_opened_anew() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let store = migrated(&url).await;
+    for _ in 0..3 {
+        store.ping().await.expect("it answers");
+        let end_all = "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity \
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        assert_eq!(postgres.execute(&url, end_all), "t");
+    }
+    store.ping().await.expect("it answers");
+}
+
+/// A store whose connections can be broken.
+async fn through_proxy(postgres: &Postgres) -> (PostgresStore, TcpProxy) {
+    let url = postgres.database();
+    migrated(&url).await;
+    let proxy = TcpProxy::start(&postgres.address());
+    let name = url.rsplit('/').next().expect("a name");
+    let store = connect(&format!("postgres://postgres@{}/{name}?sslmode=disable", proxy.address())).await;
+    (store, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkout_whose_acknowledgement_is_lost_is_placed_once() {
+    let postgres = Postgres::start();
+    let (store, proxy) = through_proxy(&postgres).await;
+    set_stock(&store, "boots", 5).await;
+    let new = checkout(&[("boots", 2, 100)]);
+    proxy.swallow_answer_to(new.id.to_string().as_bytes());
+    assert_eq!(place(&store, &new).await, new);
+    assert_eq!((proxy.cuts(), stock(&store, "boots").await), (1, (3, 2)));
+    let new = checkout(&[("boots", 1, 100)]);
+    let key = claim("key", &new.id.to_string(), NOW);
+    proxy.swallow_answer_to(new.id.to_string().as_bytes());
+    let whole = ClaimUse::Whole(&key, &answer_with_checkout);
+    match store.place_checkout(&new, &whole).await {
+        Ok(Claimed::Done(placed, answer)) => {
+            assert_eq!((answer, &placed), (Some(answer_with_checkout(&new)), &new));
+        }
+        other => panic!("it is not done: {other:?}"),
+    }
+    assert_eq!((proxy.cuts(), stock(&store, "boots").await), (2, (2, 3)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_without_an_acknowledgement_is_done_once() {
+    let postgres = Postgres::start();
+    let (store, proxy) = through_proxy(&postgres).await;
+    set_stock(&store, "boots", 5).await;
+    let placed = place(&store, &checkout(&[("boots", 1, 100)])).await;
+    let email = CheckoutChange { email: Some("ada@example.com".to_owned()), shipping_address: None };
+    proxy.swallow_answer_to(b"COMMIT");
+    let changed = store.change_checkout(placed.id, 1, &email, NOW).await.expect("it is changed");
+    assert_eq!((changed.version, proxy.cuts()), (2, 1));
+    // The work goes on after it: it must not be told that somebody is at it already.
+    let key = claim("key", "work", NOW);
+    let change = begin_payment(PaymentId::new(), NOW);
+    proxy.swallow_answer_to(b"COMMIT");
+    let order = done(store.open_order(placed.id, OrderId::new(), &change, &ClaimUse::Begin(&key), NOW).await);
+    assert_eq!((order.payments.len(), proxy.cuts()), (1, 2));
+    assert_eq!(store.order(order.id).await.expect("it is read"), Some(order));
+    // An adjustment has no id: it is found by its transaction.
+    let adjust = StockChange::Adjust { product: "boots".to_owned(), by: 10, reason: "delivered".to_owned() };
+    proxy.swallow_answer_to(b"COMMIT");
+    let levels = store.change_stock(&[adjust], &audit(), NOW).await.expect("it is adjusted");
+    assert_eq!((levels[0].available, levels[0].held, proxy.cuts()), (14, 1, 3));
+    let violations = store.violations().await.expect("the books are read");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_break_are_no_errors() {
+    let postgres = Postgres::start();
+    let (store, proxy) = through_proxy(&postgres).await;
+    set_stock(&store, "boots", 1_000).await;
+    for bytes in [1, 40, 200, 700, 1_500, 3_000] {
+        proxy.cut_after(Direction::ToServer, bytes);
+        let placed = place(&store, &checkout(&[("boots", 1, 100)])).await;
+        proxy.cut_after(Direction::ToClient, bytes);
+        open_order(&store, placed.id).await;
+    }
+    assert!(proxy.cuts() > 0);
+    let violations = store.violations().await.expect("the books are read");
+    assert!(violations.is_empty(), "{violations:?}");
+    proxy.refuse(true);
+    proxy.cut();
+    let away = store.ping().await;
+    assert!(matches!(away, Err(StoreError::Unavailable(_))), "{away:?}");
+    proxy.refuse(false);
+    store.ping().await.expect("it is back");
+}

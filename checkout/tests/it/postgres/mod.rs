@@ -1,0 +1,20 @@
+//! What PostgreSQL alone can do, and what can be done to it.
+
+mod faults;
+mod load;
+mod replica;
+mod schema;
+
+use checkout::store::{PostgresStore, StoreSettings};
+use secrecy::SecretString;
+
+/// A store on these URLs, with its schema.
+async fn migrated(urls: &str) -> PostgresStore {
+    let store = connect(urls).await;
+    store.migrate(false).await.expect("migrations");
+    store
+}
+
+async fn connect(urls: &str) -> PostgresStore {
+    PostgresStore::connect(&SecretString::from(urls), None, StoreSettings::default()).await.expect("a store")
+}

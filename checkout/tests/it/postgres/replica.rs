@@ -1,0 +1,61 @@
+//! Listings are read from a replica, as long as it keeps up.
+
+use std::time::{Duration, Instant};
+
+use checkout::ids::OrderId;
+use checkout::store::{OrderFilter, PostgresStore, Store, StoreSettings};
+use secrecy::SecretString;
+use test_servers::{Postgres, TcpProxy};
+
+use super::migrated;
+use crate::contract::shop::{ALL, paid_order};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+
+async fn with_replica(primary: &str, replica: &str, replica_lag_max_ms: u64) -> PostgresStore {
+    let settings = StoreSettings { replica_lag_max_ms, ..StoreSettings::default() };
+    let (primary, replica) = (SecretString::from(primary), SecretString::from(replica));
+    PostgresStore::connect(&primary, Some(&replica), settings).await.expect("a store")
+}
+
+async fn listed(store: &PostgresStore) -> Vec<OrderId> {
+    let filter = OrderFilter { limit: ALL, ..OrderFilter::default() };
+    store.orders(&filter).await.expect("orders").into_iter().map(|row| row.id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_keeps_up_is_read_even_when_the_primary_is_away() {
+    let primary = Postgres::start();
+    let url = primary.database();
+    let (order, _) = paid_order(&migrated(&url).await, 100).await;
+    let standby = primary.standby(&[]);
+    let name = url.rsplit('/').next().expect("a name");
+    standby.wait_for_in(&standby.url_of(name), "SELECT count(*) FROM orders", "1");
+    let proxy = TcpProxy::start(&primary.address());
+    let through = format!("postgres://postgres@{}/{name}?sslmode=disable", proxy.address());
+    let store = with_replica(&through, &standby.url_of(name), 60_000).await;
+    proxy.refuse(true);
+    assert_eq!(listed(&store).await, [order.id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_lags_or_is_away_is_not_read() {
+    let primary = Postgres::start();
+    let url = primary.database();
+    let (first, _) = paid_order(&migrated(&url).await, 100).await;
+    let mut standby = primary.standby(&["recovery_min_apply_delay=1h"]);
+    let name = url.rsplit('/').next().expect("a name").to_owned();
+    let store = with_replica(&url, &standby.url_of(&name), 0).await;
+    let (second, _) = paid_order(&store, 200).await;
+    let started = Instant::now();
+    // What was not sent yet is not known to lag, for a moment.
+    while listed(&store).await != [second.id, first.id] {
+        assert!(started.elapsed() < DEADLINE, "the replica is read though it lags");
+        tokio::time::sleep(PAUSE).await;
+    }
+    assert_eq!(standby.execute(&standby.url_of(&name), "SELECT count(*) FROM orders"), "1");
+    standby.kill();
+    let (third, _) = paid_order(&store, 300).await;
+    assert_eq!(listed(&store).await, [third.id, second.id, first.id]);
+}
