@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tracing::warn;
 
 use crate::http::Counted;
@@ -17,6 +17,9 @@ use crate::http::Counted;
 /// How long a connection may stay without a request's head. Longer than a balancer keeps one idle (Front Door: 90 s),
 /// or its next request meets a connection that is being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a client may leave answers unread before its connection is cut: otherwise those who ask and never read would
+/// take all connections there may be, for ever.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 const FAULT_PAUSE: Duration = Duration::from_millis(50);
@@ -47,7 +50,7 @@ impl Door {
                     continue;
                 }
             };
-            let _ = stream.set_nodelay(true);
+            prepare(&stream);
             let guard = Counted::new(&self.open);
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
@@ -59,5 +62,30 @@ impl Door {
                 drop(guard);
             });
         }
+    }
+}
+
+/// A system that refuses either serves nevertheless.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, UNREAD_TIMEOUT.as_millis() as u32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that asked again and again and never read kept its connection for ever.
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut_by_the_system() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let _client = client.expect("a connection");
+        let (stream, _) = accepted.expect("the same at its other end");
+        prepare(&stream);
+        let timeout_ms = rustix::net::sockopt::tcp_user_timeout(&stream).expect("what was set");
+        assert_eq!(timeout_ms, 30_000);
+        assert!(stream.nodelay().expect("what was set"));
     }
 }

@@ -3,14 +3,15 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
 /// So many lines wait to be written; beyond them they are counted and dropped.
 const MAX_WAITING_LINES: usize = 16_384;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const FULL_PAUSE: Duration = Duration::from_millis(5);
 
 static LOST: AtomicU64 = AtomicU64::new(0);
 
@@ -62,13 +63,20 @@ pub(crate) fn lost_lines() -> u64 {
 }
 
 impl Log {
-    /// Waits until what was logged is written.
+    /// Waits until what was logged is written; 2 seconds at the most, since nobody may be reading.
     pub fn flush(&self) {
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
         let (done, written) = sync_channel(1);
-        // A thread that is gone has nothing to write.
-        if self.0.send(Message::Flushed(done)).is_ok() {
-            let _ = written.recv_timeout(CLOSE_TIMEOUT);
+        let mut message = Message::Flushed(done);
+        while let Err(TrySendError::Full(back)) = self.0.try_send(message) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            message = back;
+            std::thread::sleep(FULL_PAUSE);
         }
+        // A thread that is gone has nothing to write.
+        let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -106,5 +114,24 @@ fn write_lines(receiver: &Receiver<Message>) {
                 flushed
             }
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a full queue and nobody who reads standard output, the process never ended.
+    #[test]
+    fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+        let (sender, receiver) = sync_channel(1);
+        sender.send(Message::Line(b"a line".to_vec())).expect("room for one");
+        let (ended, end) = sync_channel(1);
+        std::thread::spawn(move || {
+            Log(sender).flush();
+            ended.send(()).expect("the test waits");
+        });
+        end.recv_timeout(Duration::from_secs(60)).expect("it ends");
+        drop(receiver);
     }
 }

@@ -110,7 +110,7 @@ fn ask(method: &str, path: &str, token: Option<&str>, body: &[u8]) -> std::io::R
         let number = PLACE.number.fetch_add(1, Ordering::Relaxed);
         let token = token.map_or_else(String::new, |token| format!("authorization: Bearer {token}\r\n"));
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: fuzz\r\n{token}idempotency-key: fuzz-{number}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: fuzz\r\n{token}idempotency-key: fuzz-{number:016}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );

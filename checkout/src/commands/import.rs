@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use crate::http::stock::{MAX_REASON_BYTES, MAX_STOCK, is_product};
+use crate::http::stock::{MAX_REASON_BYTES, MAX_STOCK, is_product, is_reason};
 use crate::store::StockChange;
 
 pub(super) const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -54,12 +54,16 @@ pub(super) fn read(text: &[u8]) -> Result<Vec<StockChange>, Vec<String>> {
 /// Where the columns stand.
 fn places(headers: &StringRecord) -> Result<[usize; 3], Vec<String>> {
     let mut faults = Vec::new();
-    let places = COLUMNS.map(|column| match headers.iter().position(|header| header == column) {
-        Some(place) => place,
-        None => {
+    let places = COLUMNS.map(|column| {
+        let mut found = headers.iter().enumerate().filter(|(_, header)| *header == column).map(|(place, _)| place);
+        let (place, other) = (found.next(), found.next());
+        if place.is_none() {
             faults.push(format!("line 1: there is no column '{column}'"));
-            0
         }
+        if other.is_some() {
+            faults.push(format!("line 1: there are several columns '{column}'"));
+        }
+        place.unwrap_or_default()
     });
     if faults.is_empty() { Ok(places) } else { Err(faults) }
 }
@@ -72,8 +76,8 @@ fn change(record: &StringRecord, [product, quantity, reason]: [usize; 3]) -> Res
     }
     let available = quantity.parse::<i64>().ok().filter(|number| (0..=MAX_STOCK).contains(number));
     let available = available.ok_or_else(|| format!("'{quantity}' is not a whole number from 0 to {MAX_STOCK}"))?;
-    if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
-        return Err(format!("the reason is not 1 to {MAX_REASON_BYTES} bytes long"));
+    if !is_reason(reason) {
+        return Err(format!("the reason is not 1 to {MAX_REASON_BYTES} bytes long, or has control characters"));
     }
     Ok(StockChange::Set { product: product.to_owned(), available, reason: reason.to_owned() })
 }
@@ -95,6 +99,13 @@ mod tests {
     }
 
     #[test]
+    fn what_spreadsheets_write_is_read() {
+        let changes = read(b"\xef\xbb\xbfproduct,quantity,reason\r\n\"p1\",5,\"a, b\"\r\n").expect("changes");
+        let wanted = StockChange::Set { product: "p1".into(), available: 5, reason: "a, b".into() };
+        assert_eq!(changes, [wanted]);
+    }
+
+    #[test]
     fn every_fault_names_its_line() {
         let text = "product,quantity,reason\np1,5,a\np2,-1,a\n,1,a\np3,1,\np1,6,a\np4,1\np5,1.5,a\n";
         let faults = read(text.as_bytes()).expect_err("faults");
@@ -103,6 +114,11 @@ mod tests {
         assert!(faults[3].contains("line 2"), "{faults:#?}");
         let faults = read(b"id,quantity\np1,5\n").expect_err("faults");
         assert_eq!(faults.len(), 2, "{faults:?}");
+        // Which of two was meant nobody knows, and the database takes no zero byte.
+        let faults = read(b"product,quantity,reason,quantity\np1,5,a,6\n").expect_err("faults");
+        assert!(faults.len() == 1 && faults[0].contains("several columns 'quantity'"), "{faults:?}");
+        let faults = read(b"product,quantity,reason\np1,5,a\0b\n").expect_err("faults");
+        assert!(faults[0].starts_with("line 2"), "{faults:?}");
         let faults = read(b"product,quantity,reason\n\xff,5,a\n").expect_err("faults");
         assert!(faults[0].starts_with("line 2"), "{faults:?}");
     }

@@ -1,6 +1,7 @@
 //! What can be sold, set from a shell.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -42,11 +43,13 @@ const CHUNK: usize = 500;
 /// Writes nothing when a line is at fault. What is written is written in parts, so that shoppers need not wait for all of
 /// it; since each line says how many there are, an import that was broken off is run again.
 async fn import(opened: &Opened, actor: String, path: &Path, dry_run: bool) -> anyhow::Result<ExitCode> {
-    let size_bytes = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
-    if size_bytes > MAX_FILE_BYTES {
+    let mut text = Vec::new();
+    // A pipe does not say how long it is.
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text));
+    read.with_context(|| path.display().to_string())?;
+    if text.len() as u64 > MAX_FILE_BYTES {
         bail!("{} is larger than {MAX_FILE_BYTES} bytes", path.display());
     }
-    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
     let changes = match import::read(&text) {
         Ok(changes) => changes,
         Err(faults) => {

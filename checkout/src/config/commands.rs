@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::database::{Database, DatabaseFlags};
 use super::reading::Faults;
 use super::service::{Config, ServiceFlags, Stripe, StripeFlags};
-use crate::http::stock::{MAX_REASON_BYTES, MAX_STOCK, is_product};
+use crate::http::stock::{MAX_REASON_BYTES, MAX_STOCK, is_product, is_reason};
 use crate::ids::OutboxId;
 use crate::staff::is_name;
 use crate::work::now_ms;
@@ -287,8 +287,8 @@ impl StockFlags {
         if !(least..=MAX_STOCK).contains(&self.number) {
             faults.add("NUMBER", format!("{} is not from {least} to {MAX_STOCK}", self.number));
         }
-        if self.reason.is_empty() || self.reason.len() > MAX_REASON_BYTES {
-            faults.add("--reason", format!("is not 1 to {MAX_REASON_BYTES} bytes long"));
+        if !is_reason(&self.reason) {
+            faults.add("--reason", format!("is not 1 to {MAX_REASON_BYTES} bytes long, or has control characters"));
         }
     }
 }
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn a_live_key_is_only_sent_over_tls() {
         let fault = "only sent over https";
-        for key in ["sk_live_1", "rk_live_1"] {
+        for key in ["sk_live_1", "rk_live_1", "sk_org_live_1"] {
             let key = format!("--stripe-secret-key={key}");
             let faults = resolve(&[
                 "checkout",
@@ -407,6 +407,30 @@ mod tests {
         check(&["--redis-url=http://cache"], "--redis-url");
         check(&["--event-grid-key=k"], "--event-grid-url: is missing");
         check(&["--read-sql-url=postgres://replica/shop"], "without --primary-sql-url");
+    }
+
+    /// Each of them was taken without a word, and every webhook refused, every event put off, or a secret told to pages.
+    #[test]
+    fn secrets_that_cannot_be_used_are_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("long");
+        std::fs::write(&path, "whsec_1,".repeat(3_000)).expect("a file");
+        let file = format!("--stripe-webhook-secret-file={}", path.display());
+        let (key, none) = ("--stripe-secret-key=sk_test_1", "--stripe-webhook-secret=");
+        for (flags, told) in [
+            (&[key, none][..], "--stripe-webhook-secret: is missing"),
+            (&[key, "--stripe-webhook-secret=,"][..], "--stripe-webhook-secret: is missing"),
+            (&[key, "--stripe-webhook-secret=whsec_1\nwhsec_2"][..], "separate several by commas"),
+            (&[key, none, &file][..], "is larger than 16384 bytes"),
+            (&["--stripe-secret-key=sk_test_1\n", "--stripe-webhook-secret=whsec_1"][..], "visible ASCII"),
+        ] {
+            let faults = resolve(&[&["checkout", "serve"][..], flags].concat()).expect_err(told);
+            assert!(faults.len() == 1 && faults[0].contains(told), "{faults:?}");
+        }
+        check(&["--stripe-publishable-key=sk_live_1"], "--stripe-publishable-key: does not begin with pk_");
+        let grid = "--event-grid-url=https://grid.example";
+        check(&[grid, "--event-grid-key=k\n"], "--event-grid-key");
+        check(&[grid, "--event-grid-key=k", "--event-source="], "--event-source");
     }
 
     #[test]

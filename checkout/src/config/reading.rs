@@ -66,8 +66,11 @@ fn secret(flag: &str, given: Option<SecretString>, file: Option<&Path>) -> Resul
     }
     let mut text = String::new();
     let opened = File::open(path);
-    let read = opened.and_then(|file| file.take(MAX_SECRET_BYTES).read_to_string(&mut text));
+    let read = opened.and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
     read.map_err(|error| format!("{flag}-file: {}: {error}", path.display()))?;
+    if text.len() as u64 > MAX_SECRET_BYTES {
+        return Err(format!("{flag}-file: {} is larger than {MAX_SECRET_BYTES} bytes", path.display()));
+    }
     match text.trim() {
         "" => Err(format!("{flag}-file: {} is empty", path.display())),
         secret => Ok(Some(secret.into())),

@@ -12,7 +12,7 @@ use url::Url;
 use super::database::{Database, DatabaseFlags};
 use super::reading::{Faults, filled};
 use crate::http::cors::Cors;
-use crate::stripe::KeySource;
+use crate::stripe::{KeySource, is_for_tests};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -152,6 +152,9 @@ impl StripeFlags {
         let url = faults.url("--stripe-api-url", &self.stripe_api_url);
         let requests_per_s = faults.number("--stripe-requests-per-s", &self.stripe_requests_per_s, 1, 10_000) as u32;
         let timeout_ms = faults.number("--stripe-timeout-ms", &self.stripe_timeout_ms, 100, 25_000);
+        if key.as_ref().is_some_and(|key| !is_visible(key.expose_secret())) {
+            faults.add("--stripe-secret-key", "is not one line of visible ASCII characters");
+        }
         let Some(key) = key else {
             if file.is_none() {
                 faults.add("--stripe-secret-key", "is missing");
@@ -159,8 +162,8 @@ impl StripeFlags {
             return None;
         };
         let url = url?;
-        if is_live(key.expose_secret()) && url.scheme() != "https" {
-            faults.add("--stripe-api-url", "a live key is only sent over https://");
+        if !is_for_tests(key.expose_secret()) && url.scheme() != "https" {
+            faults.add("--stripe-api-url", "a key that is not for tests is only sent over https://");
         }
         let secret_key = file.map_or(KeySource::Fixed(key), KeySource::File);
         let api_url = self.stripe_api_url.trim_end_matches('/').to_owned();
@@ -172,14 +175,11 @@ impl ServiceFlags {
     pub(super) fn resolve(self, faults: &mut Faults) -> Option<Config> {
         let database = self.database.resolve(faults);
         let stripe = self.stripe.resolve(faults);
-        let has_webhook_secret = self.stripe_webhook_secret.is_some() || self.stripe_webhook_secret_file.is_some();
-        let webhook_secret = faults.secret(
-            "--stripe-webhook-secret",
-            self.stripe_webhook_secret,
-            self.stripe_webhook_secret_file.as_deref(),
-        );
-        if !has_webhook_secret {
-            faults.add("--stripe-webhook-secret", "is missing: Stripe's events could not be told from forged ones");
+        let webhook_secrets =
+            webhook_secrets(self.stripe_webhook_secret, self.stripe_webhook_secret_file.as_deref(), faults);
+        let publishable_key = filled(self.stripe_publishable_key);
+        if publishable_key.as_ref().is_some_and(|key| !key.starts_with("pk_")) {
+            faults.add("--stripe-publishable-key", "does not begin with pk_, and would be told to every page");
         }
         let redis_url = faults.secret("--redis-url", self.redis_url, self.redis_url_file.as_deref());
         if let Some(Err(error)) = redis_url.as_ref().map(Hints::new) {
@@ -205,8 +205,8 @@ impl ServiceFlags {
         Some(Config {
             database,
             stripe: stripe?,
-            webhook_secrets: webhook_secret.map(|secrets| several(&secrets)).unwrap_or_default(),
-            publishable_key: filled(self.stripe_publishable_key),
+            webhook_secrets,
+            publishable_key,
             redis_url,
             events,
             edge_url: edge_url?,
@@ -224,9 +224,23 @@ impl ServiceFlags {
     }
 }
 
-/// Where a test key would do no harm, a live one moves money.
-fn is_live(key: &str) -> bool {
-    key.starts_with("sk_live_") || key.starts_with("rk_live_")
+fn webhook_secrets(given: Option<SecretString>, file: Option<&Path>, faults: &mut Faults) -> Vec<SecretString> {
+    let known = faults.0.len();
+    let secret = faults.secret("--stripe-webhook-secret", given, file);
+    let secrets = secret.map(|secrets| several(&secrets)).unwrap_or_default();
+    // An empty one is none, and a file at fault was told already.
+    if secrets.is_empty() && faults.0.len() == known {
+        faults.add("--stripe-webhook-secret", "is missing: Stripe's events could not be told from forged ones");
+    }
+    if secrets.iter().any(|secret| !is_visible(secret.expose_secret())) {
+        faults.add("--stripe-webhook-secret", "has other than visible ASCII characters; separate several by commas");
+    }
+    secrets
+}
+
+/// Whether a text can stand in a header as it is.
+fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Secrets that are separated by commas.
@@ -238,6 +252,12 @@ fn several(secrets: &SecretString) -> Vec<SecretString> {
 fn events(url: Option<String>, key: Option<SecretString>, source: String, faults: &mut Faults) -> Option<EventGrid> {
     match (url, key) {
         (Some(url), Some(key)) => {
+            if !is_visible(key.expose_secret()) {
+                faults.add("--event-grid-key", "is not one line of visible ASCII characters");
+            }
+            if !is_visible(&source) {
+                faults.add("--event-source", "is empty, or has other than visible ASCII characters");
+            }
             faults.url("--event-grid-url", &url)?;
             Some(EventGrid { url, key, source })
         }

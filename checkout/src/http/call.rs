@@ -20,6 +20,7 @@ pub(crate) type Answered = Result<Reply, Problem>;
 pub(crate) struct Call {
     pub app: Arc<App>,
     pub method: Method,
+    /// With its parameters decoded.
     pub path: String,
     pub query: String,
     pub headers: HeaderMap,

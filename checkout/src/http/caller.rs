@@ -28,9 +28,12 @@ impl Caller {
     /// # Errors
     /// When a token is shown that is none of ours.
     pub fn of(headers: &HeaderMap, staff: &Staff) -> Result<Self, Problem> {
-        let Some(header) = headers.get(AUTHORIZATION) else { return Ok(Self::Guest) };
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let Some(header) = given.next() else { return Ok(Self::Guest) };
+        // Of two, somebody before us may have looked at the other.
+        let is_one = given.next().is_none();
         let invalid = || Problem::new(Code::TokenInvalid, "this token opens nothing");
-        let text = header.to_str().ok().and_then(|text| text.split_once(' '));
+        let text = header.to_str().ok().filter(|_| is_one).and_then(|text| text.split_once(' '));
         let (_, token) = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).ok_or_else(invalid)?;
         let token = token.trim();
         let hash = TokenHash::of(token);
@@ -139,6 +142,18 @@ mod tests {
         assert_eq!(owner.staff().expect_err("no staff").status(), 403);
         assert_eq!(Caller::Guest.staff().expect_err("no staff").status(), 401);
         assert!(matches!(Caller::of(&HeaderMap::new(), &Staff::read(None).expect("staff")), Ok(Caller::Guest)));
+    }
+
+    #[test]
+    fn two_tokens_are_none() {
+        let (first, second) = (NewToken::owner().expect("a token"), NewToken::owner().expect("a token"));
+        let mut headers = HeaderMap::new();
+        for token in [&first, &second] {
+            let value = format!("Bearer {}", token.text());
+            headers.append(AUTHORIZATION, HeaderValue::from_str(&value).expect("a header"));
+        }
+        let problem = Caller::of(&headers, &Staff::read(None).expect("staff")).expect_err("no caller");
+        assert_eq!(problem.status(), 401);
     }
 
     #[test]

@@ -145,11 +145,11 @@ fn details(fields: &mut Fields<'_>) -> Result<CheckoutChange, Problem> {
     Ok(CheckoutChange { email, shipping_address })
 }
 
-/// Whether a text looks like an address. Only a message to it can tell whether it is one.
+/// Whether a text looks like one address, and not like a list of them. Only a message to it can tell whether it is one.
 fn is_email(text: &str) -> bool {
     let parts = text.rsplit_once('@');
     let is_whole = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-    is_whole && !text.contains(char::is_whitespace)
+    is_whole && !text.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>'))
 }
 
 /// Quantities by product, in the order that stock is taken in; lines of one product are one.
@@ -266,6 +266,8 @@ mod tests {
     fn addresses_are_looked_at_and_not_judged() {
         assert!(is_email("a@b") && is_email("\"a@b\"@c.example") && is_email("ä@ö.example"));
         assert!(!is_email("a") && !is_email("@b") && !is_email("a@") && !is_email("a b@c"));
+        // Whoever sends confirmations would have sent them to all.
+        assert!(!is_email("a@b,c@d") && !is_email("a@b;c@d") && !is_email("<a@b>"));
     }
 
     #[test]

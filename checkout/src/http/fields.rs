@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use snapshots::{Currency, Money};
 
 use super::problem::{Code, Problem};
+use super::unique;
 
 /// An object of a body. What was not asked for when it is finished is a fault.
 pub(crate) struct Fields<'a> {
@@ -15,7 +16,7 @@ pub(crate) struct Fields<'a> {
 /// Parses a body. An empty one says nothing, as `{}` does.
 ///
 /// # Errors
-/// Says where it is no JSON, or not UTF-8.
+/// Says where it is no JSON, has a field twice, or is not UTF-8.
 pub(crate) fn parse(body: &[u8]) -> Result<Value, Problem> {
     if body.is_empty() {
         return Ok(Value::Object(Map::new()));
@@ -24,10 +25,13 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value, Problem> {
         let detail = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
         Problem::new(Code::MalformedBody, detail)
     })?;
-    serde_json::from_str(text).map_err(|error| {
-        let problem = Problem::new(Code::MalformedBody, format!("the body is no JSON: {error}"));
+    let fault = |error: serde_json::Error| {
+        let problem = Problem::new(Code::MalformedBody, format!("the body is no JSON that can be read: {error}"));
         problem.with("line", error.line().into()).with("column", error.column().into())
-    })
+    };
+    let body = serde_json::from_str(text).map_err(fault)?;
+    unique::check(text).map_err(fault)?;
+    Ok(body)
 }
 
 impl<'a> Fields<'a> {
@@ -155,6 +159,9 @@ mod tests {
         let problem = told(&parse(b"{\"a\": \"\xff\"}").expect_err("a fault"));
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("byte 7")), "{problem}");
         assert_eq!(parse(b"").expect("nothing"), serde_json::json!({}));
+        // The last one was taken without a word.
+        let problem = told(&parse(b"{\"quantity\": 1,\n \"quantity\": 9}").expect_err("a fault"));
+        assert_eq!((problem["code"].as_str(), problem["line"].as_u64()), (Some("malformed_body"), Some(2)));
         let deep = [b"[".repeat(50_000), b"]".repeat(50_000)].concat();
         assert!(parse(&deep).is_err(), "depth has a bound");
     }

@@ -1,6 +1,7 @@
 //! Keys that make a request safe to send again.
 
 use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -14,6 +15,9 @@ use crate::store::{Answer, Claim, ClaimUse, Claimed, Store, StoreError};
 
 const HEADER: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
+/// All who show no token share their keys, and are told what was answered to them, tokens too: such a key must be none
+/// that somebody else hits upon.
+const MIN_GUEST_KEY_BYTES: usize = 16;
 /// How long a request may work before another one with its key goes on with it.
 const LEASE_MS: i64 = 30_000;
 
@@ -37,13 +41,14 @@ pub(crate) fn key(call: &Call) -> Result<&str, Problem> {
         let detail = "this request needs a header Idempotency-Key: a random text, and the same when it is sent again";
         return Err(Problem::new(Code::IdempotencyKeyMissing, detail));
     };
+    let least = if call.headers.contains_key(AUTHORIZATION) { 1 } else { MIN_GUEST_KEY_BYTES };
     let fault = || {
-        let detail = format!("Idempotency-Key is not one text of 1 to {MAX_KEY_BYTES} visible ASCII characters");
+        let detail = format!("Idempotency-Key is not one text of {least} to {MAX_KEY_BYTES} visible ASCII characters");
         Problem::new(Code::IdempotencyKeyInvalid, detail)
     };
     let text = value.to_str().map_err(|_| fault())?;
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-    match is_plain && (1..=MAX_KEY_BYTES).contains(&text.len()) && given.next().is_none() {
+    match is_plain && (least..=MAX_KEY_BYTES).contains(&text.len()) && given.next().is_none() {
         true => Ok(text),
         false => Err(fault()),
     }

@@ -16,6 +16,7 @@ mod refunds;
 mod reply;
 mod routes;
 pub(crate) mod stock;
+mod unique;
 mod webhooks;
 
 use std::panic::AssertUnwindSafe;
@@ -52,6 +53,9 @@ use crate::work::{Work, now_ms};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take for its request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the log is told of a path: whoever asks for long ones shall not fill it.
+const MAX_LOGGED_PATH_BYTES: usize = 256;
 
 /// What every request needs.
 pub(crate) struct App {
@@ -121,7 +125,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let cause = response.extensions_mut().remove::<Cause>().map(|cause| cause.0);
     info!(
         http.method = %method,
-        http.path = %path,
+        http.path = shown(&path),
         http.route = route,
         http.status = status,
         took_us = took.as_micros() as u64,
@@ -130,6 +134,14 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         "request"
     );
     response
+}
+
+/// What the log is told of a path: not the id of a cart, which opens it as a token would, and no more than a line holds.
+fn shown(path: &str) -> &str {
+    match path.starts_with(routes::CARTS) {
+        true => routes::CARTS,
+        false => &path[..path.floor_char_boundary(MAX_LOGGED_PATH_BYTES)],
+    }
 }
 
 async fn handle(app: Arc<App>, route: Route, params: Params, request: Request) -> Response {
@@ -154,16 +166,23 @@ async fn read(app: Arc<App>, route: &Route, params: Params, request: Request) ->
     let params = params.map_err(|_| Problem::new(Code::NotFound, "the path is not UTF-8"))?;
     let (parts, body) = request.into_parts();
     let body = read_body(body, route.max_body_bytes).await?;
+    let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>();
     Ok(Call {
         app,
         method: parts.method,
-        path: parts.uri.path().to_owned(),
+        path: decoded(route.path, &params),
         query: parts.uri.query().unwrap_or("").to_owned(),
         headers: parts.headers,
-        params: params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        params,
         body,
         now_ms: now_ms(),
     })
+}
+
+/// A route's path with what its parameters are. A path can be written in many ways (`%6frd_1` is `ord_1`), and an
+/// idempotency key must hold for all of them.
+fn decoded(path: &str, params: &[(String, String)]) -> String {
+    params.iter().fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value))
 }
 
 async fn read_body(body: Body, max_bytes: usize) -> Result<Bytes, Problem> {
@@ -224,5 +243,18 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The id of a cart opens it, and stood in the log; so did paths of 32 KiB.
+    #[test]
+    fn the_log_is_told_no_id_that_opens_something_and_no_long_path() {
+        assert_eq!(shown("/checkout/v1/carts/crt_0123456789abcdef0123456789abcdef"), "/checkout/v1/carts");
+        assert_eq!(shown("/checkout/v1/orders/ord_1"), "/checkout/v1/orders/ord_1");
+        assert_eq!(shown(&format!("/{}", "\u{e4}".repeat(1_000))).len(), 255);
     }
 }

@@ -61,3 +61,8 @@ fn product(call: &Call) -> Result<String, Problem> {
 pub(crate) fn is_product(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_PRODUCT_BYTES && !text.chars().any(char::is_control)
 }
+
+/// Whether a text can be the reason of a change.
+pub(crate) fn is_reason(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_REASON_BYTES && !text.chars().any(char::is_control)
+}

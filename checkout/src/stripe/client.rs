@@ -17,7 +17,7 @@ use stripe_client_core::{
 };
 use tracing::warn;
 
-use super::key::{Key, KeySource};
+use super::key::{Key, KeySource, is_for_tests};
 use super::limits::{Breaker, BreakerState, TokenBucket};
 use super::{StripeError, views};
 
@@ -61,6 +61,8 @@ pub struct Client {
 struct Shared {
     http: reqwest::Client,
     base_url: String,
+    /// Whoever is on the way can read what is sent.
+    is_readable: bool,
     key: Key,
     limits: Mutex<Limits>,
     counters: Counters,
@@ -76,13 +78,16 @@ impl Client {
     /// When the URL is none, or TLS cannot be set up.
     pub fn new(settings: Settings) -> Result<Self, StripeError> {
         let base_url = settings.base_url.trim_end_matches('/').to_owned();
-        url::Url::parse(&base_url).map_err(|error| StripeError::Settings(format!("{base_url}: {error}")))?;
+        let url = url::Url::parse(&base_url).map_err(|error| StripeError::Settings(format!("{base_url}: {error}")))?;
+        let is_readable = url.scheme() != "https";
         let timeout_ms = settings.timeout_ms.max(1);
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_millis(MAX_CONNECT_MS.min(timeout_ms.div_ceil(2))))
             .timeout(Duration::from_millis(timeout_ms))
             .pool_idle_timeout(Duration::from_millis(KEPT_IDLE_MS))
             .redirect(Policy::none())
+            // Of the environment only `config` reads: a proxy that is named there would be shown keys.
+            .no_proxy()
             .user_agent(concat!("vitrine-checkout/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| StripeError::Settings(reason(&error)))?;
@@ -91,7 +96,8 @@ impl Client {
             breaker: Breaker::new(BREAKER_FAILURES, Duration::from_millis(BREAKER_REST_MS)),
         };
         let key = Key::new(settings.secret_key);
-        let shared = Shared { http, base_url, key, limits: Mutex::new(limits), counters: Counters::default() };
+        let (limits, counters) = (Mutex::new(limits), Counters::default());
+        let shared = Shared { http, base_url, is_readable, key, limits, counters };
         Ok(Self { shared: Arc::new(shared), is_patient: false })
     }
 
@@ -193,6 +199,10 @@ impl Shared {
 
     async fn exchange(&self, request: RequestBuilder, key: Option<&str>) -> Result<Bytes, StripeError> {
         let secret = self.key.read()?;
+        // Looked at each time: a file may hold another key by now.
+        if self.is_readable && !is_for_tests(secret.expose_secret()) {
+            return Err(StripeError::NotSent("a key that is not for tests is only sent over https://".to_owned()));
+        }
         let method = match request.method {
             StripeMethod::Get => Method::GET,
             StripeMethod::Post => Method::POST,

@@ -21,6 +21,11 @@ pub enum KeySource {
     File(PathBuf),
 }
 
+/// Whether no money moves by this key. What is of no form that is known may be live.
+pub(crate) fn is_for_tests(key: &str) -> bool {
+    key.starts_with("sk_test_") || key.starts_with("rk_test_")
+}
+
 /// A key that was read, and when its file was changed.
 type ReadKey = (SystemTime, u64, SecretString);
 

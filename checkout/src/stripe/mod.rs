@@ -17,6 +17,7 @@ mod views;
 pub use client::{Client, Counters, Settings};
 pub use error::StripeError;
 pub use key::KeySource;
+pub(crate) use key::is_for_tests;
 pub use limits::BreakerState;
 pub(crate) use requests::Window;
 pub use signature::{MAX_SIGNATURE_BYTES, SignatureError, verify};

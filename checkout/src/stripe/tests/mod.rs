@@ -188,3 +188,20 @@ async fn a_key_s_file_is_read_again() {
     assert!(heads[0].contains("Bearer sk_test_old\r\n"), "{}", heads[0]);
     assert!(heads[1].contains("Bearer sk_test_newer\r\n"), "{}", heads[1]);
 }
+
+/// Only the key at the start was looked at, so that a file's next one went out for all to read.
+#[tokio::test]
+async fn a_live_key_that_comes_later_is_not_sent_in_clear_text_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("key");
+    fs::write(&path, "sk_test_1").expect("a file");
+    let fake = Fake::start(|_| Act::answer(200, INTENT)).await;
+    let client = client_of(fake.url(), KeySource::File(path.clone()));
+    client.intent("pi_1").await.expect("an intent");
+    for key in ["sk_live_twenty", "rk_live_twenty_one", "sk_org_live_twenty_two"] {
+        fs::write(&path, key).expect("a file");
+        let outcome = client.intent("pi_1").await;
+        assert!(matches!(&outcome, Err(StripeError::NotSent(why)) if why.contains("https")), "{key}: {outcome:?}");
+    }
+    assert_eq!(fake.seen().len(), 1);
+}

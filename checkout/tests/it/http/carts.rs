@@ -38,7 +38,7 @@ async fn carts_are_replaced_whole(shop: &Shop) {
 /// The same request with the same key makes one cart.
 async fn carts_are_made_once(shop: &Shop) {
     let ask = |key: &str, product: &str| shop.ask("POST", "/checkout/v1/carts").key(key).json(&cart_of(product)).send();
-    let key = format!("cart-{}", shop.public.port());
+    let key = format!("a-cart-at-port-{}", shop.public.port());
     let first = ask(&key, "p1").await;
     assert_eq!(first.header("idempotent-replayed"), "");
     let again = ask(&key, "p1").await;

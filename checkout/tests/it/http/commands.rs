@@ -1,5 +1,7 @@
 //! The binary: its commands, its exit codes, and its end.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -57,6 +59,31 @@ fn a_new_database_is_migrated_and_told() {
     assert_eq!(json(&letters)["dead_letters"].as_array().map(Vec::len), Some(0), "{letters:?}");
     let replayed = checkout(folder.path(), &["dead-letters", "replay", "--json"]);
     assert_eq!(json(&replayed)["replayed"].as_u64(), Some(0), "{replayed:?}");
+}
+
+/// Proxies that the environment names were asked, and shown the key of Stripe's API.
+#[test]
+fn no_proxy_of_the_environment_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", proxy.local_addr().expect("its address"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_checkout"));
+    command
+        .args(["reconcile", "--stripe-api-url", "http://127.0.0.1:9", "--stripe-timeout-ms", "500"])
+        .env("CHECKOUT_DATA_DIR", folder.path())
+        .env("CHECKOUT_LOG", "warn")
+        .env("STRIPE_SECRET_KEY", "sk_test_tests");
+    for name in ["PRIMARY_SQL_URL", "READ_SQL_URL", "NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, &url);
+    }
+    let output = command.output().expect("checkout runs");
+    assert_eq!(output.status.code(), Some(1), "nobody listens where Stripe should be: {output:?}");
+    proxy.set_nonblocking(true).expect("a listener that does not wait");
+    let asked = proxy.accept().expect_err("the proxy was asked");
+    assert_eq!(asked.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -107,7 +107,8 @@ async fn what_writes_goes_on_where_its_client_has_left() {
     let mut stream = TcpStream::connect(shop.public).await.expect("a connection");
     let body = json!({ "lines": [{ "product": "p1", "quantity": 4 }] }).to_string();
     let head = format!(
-        "POST /checkout/v1/checkouts HTTP/1.1\r\nhost: t\r\nidempotency-key: gone\r\ncontent-length: {}\r\n\r\n",
+        "POST /checkout/v1/checkouts HTTP/1.1\r\nhost: t\r\nidempotency-key: a-key-of-a-guest\r\n\
+         content-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(format!("{head}{body}").as_bytes()).await.expect("a request");
@@ -120,7 +121,8 @@ async fn what_writes_goes_on_where_its_client_has_left() {
 async fn the_end_is_announced_and_open_requests_are_finished() {
     let mut shop = Shop::open_with(|config| config.drain = Duration::from_secs(3)).await;
     let mut open = TcpStream::connect(shop.public).await.expect("a connection");
-    let half = b"POST /checkout/v1/carts HTTP/1.1\r\nhost: t\r\nidempotency-key: k\r\ncontent-length: 2\r\n\r\n{";
+    let half = b"POST /checkout/v1/carts HTTP/1.1\r\nhost: t\r\nidempotency-key: a-key-of-a-guest\r\n\
+        content-length: 2\r\n\r\n{";
     open.write_all(half).await.expect("half a request");
     shop.begin_to_stop();
     wait_until("the balancer is told", async || shop.ask("GET", "/checkout/healthz").send().await.status == 503).await;
