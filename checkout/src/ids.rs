@@ -53,6 +53,9 @@ impl Kind for OutboxKind {
     const PREFIX: &'static str = "evn_";
 }
 
+/// Of a UUID of version 7, below its milliseconds.
+const RANDOM_BITS: u32 = 80;
+
 /// A prefix and 32 hexadecimal digits. Ids of one kind sort by the time that they were made at.
 pub struct Id<K>(Uuid, PhantomData<fn() -> K>);
 
@@ -75,6 +78,12 @@ impl<K> Id<K> {
         digest.copy_from_slice(&Sha256::digest(name.as_bytes())[..10]);
         let at_ms = u64::try_from(at_ms).unwrap_or_default();
         Self(Builder::from_unix_timestamp_millis(at_ms, &digest).into_uuid(), PhantomData)
+    }
+
+    /// An id that none has, below all that are made from a moment on.
+    pub fn least(at_ms: i64) -> Self {
+        let at_ms = u128::try_from(at_ms).unwrap_or_default();
+        Self(Uuid::from_u128(at_ms << RANDOM_BITS), PhantomData)
     }
 
     /// The id that follows from another one: whoever derives it twice gets the same.
@@ -180,6 +189,17 @@ mod tests {
         assert_ne!(id, RefundId::named("re_2", 1_700_000_000_000));
         assert!(id < RefundId::named("re_0", 1_700_000_000_001));
         assert_eq!(id.to_string().parse::<RefundId>().expect("an id"), id);
+    }
+
+    #[test]
+    fn the_least_id_is_below_all_of_its_moment() {
+        let at_ms = 1_700_000_000_000;
+        let (least, text) = (OutboxId::least(at_ms), OutboxId::least(at_ms).to_string());
+        for name in ["a", "b", "c"] {
+            let (before, id) = (OutboxId::named(name, at_ms - 1), OutboxId::named(name, at_ms));
+            assert!(before < least && least < id);
+            assert!(before.to_string() < text && text < id.to_string());
+        }
     }
 
     #[test]

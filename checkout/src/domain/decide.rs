@@ -5,7 +5,7 @@ use snapshots::Money;
 
 use super::checkout::CheckoutState;
 use super::order::{DisputeState, Order, OrderEvent, OrderState, Refusal};
-use super::payment::{IntentStatus, PaymentState};
+use super::payment::{IntentStatus, Payment, PaymentState};
 use super::refund::{Refund, RefundState};
 use crate::ids::{PaymentId, RefundId};
 
@@ -101,7 +101,7 @@ pub enum BreakKind {
     AmountDiffers,
     /// More was refunded at Stripe than was captured by our books.
     RefundedTooMuch,
-    /// Found by comparing with Stripe: money that no payment of ours stands for.
+    /// Money that no payment of ours stands for.
     UnknownCharge,
     /// Found by comparing with Stripe: a payment of ours that Stripe does not know.
     MissingCharge,
@@ -170,6 +170,9 @@ impl Order {
         let Some(payment) = self.payments.iter_mut().find(|payment| payment.id == id) else {
             return;
         };
+        if is_of_other_intent(payment, news, effects) {
+            return;
+        }
         match news {
             News::Intent { intent, client_secret, failure, .. } => {
                 payment.intent.get_or_insert_with(|| intent.clone());
@@ -228,34 +231,22 @@ impl Order {
     }
 
     fn take_refund(&mut self, news: &News, now_ms: i64, effects: &mut Effects) {
-        let (place, next) = match news {
-            News::Refund { refund, stripe_refund, state, .. } => {
-                let is_it = |one: &Refund| {
-                    Some(one.id) == *refund || one.stripe_refund.as_deref() == Some(stripe_refund.as_str())
-                };
-                (self.refunds.iter().position(is_it), *state)
-            }
-            News::RefundUnanswered { refund } => {
-                (self.refunds.iter().position(|one| one.id == *refund), RefundState::Unknown)
-            }
-            News::RefundRefused { refund, .. } => {
-                (self.refunds.iter().position(|one| one.id == *refund), RefundState::Failed)
-            }
+        let next = match news {
+            News::Refund { state, .. } => *state,
+            News::RefundUnanswered { .. } => RefundState::Unknown,
+            News::RefundRefused { .. } => RefundState::Failed,
             _ => return,
         };
-        let place = match (place, news) {
-            (Some(place), _) => place,
-            (None, News::Refund { .. }) => match self.add_foreign_refund(news, now_ms, effects) {
-                Some(place) => place,
-                None => return,
-            },
-            (None, _) => return,
+        let known = self.place_of_refund(news);
+        let Some(place) = known.or_else(|| self.add_foreign_refund(news, now_ms, effects)) else {
+            return;
         };
         let refund = &mut self.refunds[place];
         // Stripe refuses to make twice what it made already.
         if matches!(news, News::RefundRefused { .. }) && refund.stripe_refund.is_some() {
             return;
         }
+        let was_given_up = refund.state == RefundState::Failed && refund.stripe_refund.is_none();
         match news {
             News::Refund { stripe_refund, failure, .. } => {
                 refund.stripe_refund.get_or_insert_with(|| stripe_refund.clone());
@@ -264,9 +255,16 @@ impl Order {
             News::RefundRefused { failure, .. } => refund.failure = Some(failure.clone()),
             _ => {}
         }
-        if !refund.state.may_become(next) {
+        // That it was never made was concluded; one that Stripe tells of was made all the same.
+        let is_made_after_all = was_given_up && matches!(news, News::Refund { .. }) && next.counts();
+        let goes_on = match is_made_after_all {
+            true => self.count_again(place, effects),
+            false => self.refunds[place].state.may_become(next),
+        };
+        if !goes_on {
             return;
         }
+        let refund = &mut self.refunds[place];
         refund.state = next;
         refund.checks = 0;
         refund.schedule(now_ms);
@@ -278,6 +276,40 @@ impl Order {
             self.tell(OrderEvent::RefundFailed, effects);
         }
         self.follow_refunds(effects);
+    }
+
+    /// Which refund news is about: the one with Stripe's id, or the one that it names, unless that has another id of
+    /// Stripe's. Then it was made twice, and this is one of its own.
+    fn place_of_refund(&self, news: &News) -> Option<usize> {
+        match news {
+            News::Refund { refund, stripe_refund, .. } => {
+                let has_id = |one: &Refund| one.stripe_refund.as_deref() == Some(stripe_refund.as_str());
+                let is_named = |one: &Refund| Some(one.id) == *refund && one.stripe_refund.is_none();
+                self.refunds.iter().position(has_id).or_else(|| self.refunds.iter().position(is_named))
+            }
+            News::RefundUnanswered { refund } | News::RefundRefused { refund, .. } => {
+                self.refunds.iter().position(|one| one.id == *refund)
+            }
+            _ => None,
+        }
+    }
+
+    /// Counts a refund that had been given up as money that goes back; false where less is left, which a person has to see.
+    fn count_again(&mut self, place: usize, effects: &mut Effects) -> bool {
+        let refund = &mut self.refunds[place];
+        let Some(payment) = self.payments.iter_mut().find(|one| one.id == refund.payment) else {
+            return false;
+        };
+        let left = payment.captured_minor - payment.refunded_minor;
+        if refund.amount.amount_minor() > left {
+            let detail =
+                format!("{} was made after all, for {}, and {left} minor units were left", refund.id, refund.amount);
+            effects.breaks.push(RecordedBreak { kind: BreakKind::RefundedTooMuch, payment: payment.id, detail });
+            return false;
+        }
+        payment.refunded_minor += refund.amount.amount_minor();
+        refund.failure = None;
+        true
     }
 
     /// A refund that was made at Stripe and not here.
@@ -373,4 +405,20 @@ impl Order {
         self.version += 1;
         effects.events.push(event);
     }
+}
+
+/// Whether news is about an intent that has the name of a payment, and is not its own: somebody made a copy, or a key was
+/// used for longer than Stripe keeps it. What becomes of it decides nothing; money that it brings is for a person to see.
+fn is_of_other_intent(payment: &Payment, news: &News, effects: &mut Effects) -> bool {
+    let (News::Intent { intent, status, received, .. }, Some(own)) = (news, &payment.intent) else {
+        return false;
+    };
+    if intent == own {
+        return false;
+    }
+    if *status == IntentStatus::Succeeded {
+        let detail = format!("{intent} received {received} in the name of this payment, whose own is {own}");
+        effects.breaks.push(RecordedBreak { kind: BreakKind::UnknownCharge, payment: payment.id, detail });
+    }
+    true
 }

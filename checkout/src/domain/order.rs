@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::checkout::{Checkout, CheckoutState, Line};
 use super::payment::{Payment, PaymentMethod, PaymentState};
 use super::refund::{Refund, RefundState};
+use super::totals::chargeable;
 use crate::ids::{CheckoutId, OrderId, PaymentId, RefundId};
 
 /// Attempts to pay one order: whoever needs more is guessing cards.
@@ -105,7 +106,7 @@ pub enum Refusal {
     OrderIs(OrderState),
     #[error("at most {left} can be refunded")]
     RefundTooLarge { left: Money },
-    #[error("an amount to refund is above zero, in the order's currency")]
+    #[error("an amount to refund is above zero, in the order's currency, and one that can be paid in it")]
     RefundAmount,
     #[error("there are too many {0}")]
     TooMany(&'static str),
@@ -213,10 +214,16 @@ impl Order {
         reason: Option<String>,
         now_ms: i64,
     ) -> Result<(), Refusal> {
-        // A charge that was not wanted goes back by itself; what staff give back is of the one that paid the order.
-        let is_own = |one: &Payment| one.state == PaymentState::Succeeded && !self.is_unwanted(one.id);
-        let own = self.payments.iter().position(is_own);
-        let (true, Some(place)) = (self.state.is_paid(), own) else {
+        // A charge that was not wanted goes back by itself; what staff give back is of the one that paid the order. Where
+        // Stripe refused to give it back, nobody but staff can.
+        let has_succeeded = |one: &Payment| one.state == PaymentState::Succeeded;
+        let is_own = |one: &Payment| has_succeeded(one) && !self.is_unwanted(one.id);
+        let is_left_over = |one: &Payment| has_succeeded(one) && one.captured_minor > one.refunded_minor;
+        let place = match self.state.is_paid() {
+            true => self.payments.iter().position(is_own),
+            false => self.payments.iter().position(is_left_over),
+        };
+        let Some(place) = place else {
             return Err(Refusal::OrderIs(self.state));
         };
         if self.refunds.len() >= MAX_REFUNDS {
@@ -224,8 +231,10 @@ impl Order {
         }
         let payment = &mut self.payments[place];
         let left = Money::from_minor(payment.captured_minor - payment.refunded_minor, self.currency);
+        // Stripe takes no finer amounts.
+        let is_payable = amount.is_none_or(|amount| chargeable(amount).is_ok_and(|nearest| nearest == amount));
         let amount = amount.unwrap_or(left);
-        if amount.currency() != self.currency || amount.amount_minor() <= 0 {
+        if amount.currency() != self.currency || amount.amount_minor() <= 0 || !is_payable {
             return Err(if left.amount_minor() == 0 {
                 Refusal::RefundTooLarge { left }
             } else {

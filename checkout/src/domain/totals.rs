@@ -2,6 +2,9 @@
 //!
 //! Rounding happens once, when a product's price is frozen: [`chargeable`] rounds the unit price half up to what can be
 //! charged. Everything after is a product or a sum of whole numbers, so that totals equal the sum of their lines.
+//!
+//! Stripe does not count every currency in the minor units of ISO 4217
+//! (<https://docs.stripe.com/currencies#special-cases>).
 
 use snapshots::{Currency, Money, MoneyError};
 use thiserror::Error;
@@ -10,8 +13,10 @@ use super::checkout::Line;
 
 /// Stripe takes at most eight digits of most currencies; twelve leave room for those of small units.
 pub const MAX_TOTAL_MINOR: i64 = 999_999_999_999;
-/// Whole units that Stripe still counts in hundredths (<https://docs.stripe.com/currencies#special-cases>).
+/// Whole units that Stripe still counts in hundredths.
 const COUNTED_IN_HUNDREDTHS: [&str; 2] = ["ISK", "UGX"];
+/// Hundredths that Stripe counts in whole units: taken for hundredths, a price would be charged a hundredfold.
+const COUNTED_IN_WHOLE_UNITS: [&str; 1] = ["MGA"];
 
 #[derive(Debug, Error)]
 pub enum TotalError {
@@ -21,7 +26,8 @@ pub enum TotalError {
     OutOfBounds(Money),
 }
 
-/// The nearest price that can be charged: Stripe takes the last digit of three-decimal currencies as zero only.
+/// The nearest price that can be charged: Stripe takes the last digit of three-decimal currencies as zero only, and of some
+/// currencies whole units only.
 ///
 /// # Errors
 /// When the price is negative or too large.
@@ -30,7 +36,11 @@ pub fn chargeable(price: Money) -> Result<Money, TotalError> {
     if !(0..=MAX_TOTAL_MINOR).contains(&amount) {
         return Err(TotalError::OutOfBounds(price));
     }
-    let step = if price.currency().exponent() == 3 { 10 } else { 1 };
+    let step = match price.currency() {
+        currency if is_counted_whole(currency) => 100,
+        currency if currency.exponent() == 3 => 10,
+        _ => 1,
+    };
     Ok(Money::from_minor((amount + step / 2) / step * step, price.currency()))
 }
 
@@ -48,19 +58,29 @@ pub fn total(currency: Currency, lines: &[Line]) -> Result<Money, TotalError> {
     }
 }
 
-/// The number that Stripe counts an amount as.
+/// The number that Stripe counts an amount as, which is one that can be charged.
 pub fn stripe_amount(money: Money) -> i64 {
-    money.amount_minor() * stripe_factor(money.currency())
+    match is_counted_whole(money.currency()) {
+        true => money.amount_minor() / 100,
+        false => money.amount_minor() * stripe_factor(money.currency()),
+    }
 }
 
 /// The amount that a number of Stripe's stands for; None where it is no whole minor unit.
 pub fn from_stripe_amount(amount: i64, currency: Currency) -> Option<Money> {
+    if is_counted_whole(currency) {
+        return Some(Money::from_minor(amount.checked_mul(100)?, currency));
+    }
     let factor = stripe_factor(currency);
     (amount % factor == 0).then(|| Money::from_minor(amount / factor, currency))
 }
 
 fn stripe_factor(currency: Currency) -> i64 {
     if COUNTED_IN_HUNDREDTHS.contains(&currency.as_str()) { 100 } else { 1 }
+}
+
+fn is_counted_whole(currency: Currency) -> bool {
+    COUNTED_IN_WHOLE_UNITS.contains(&currency.as_str())
 }
 
 #[cfg(test)]
@@ -95,6 +115,17 @@ mod tests {
         assert_eq!(from_stripe_amount(50_001, currency("ISK")), None);
     }
 
+    /// 5,000 ariary were charged as 500,000.
+    #[test]
+    fn stripe_counts_some_hundredths_in_whole_units() {
+        let ariary = currency("MGA");
+        let price = chargeable(Money::from_minor(500_050, ariary)).expect("a price");
+        assert_eq!(price, Money::from_minor(500_100, ariary));
+        assert_eq!(stripe_amount(price), 5_001);
+        assert_eq!(from_stripe_amount(5_001, ariary), Some(price));
+        assert_eq!(from_stripe_amount(i64::MAX, ariary), None);
+    }
+
     #[test]
     fn currencies_do_not_mix_and_sums_have_a_bound() {
         let (eur, usd) = (Money::from_minor(1, currency("EUR")), Money::from_minor(1, currency("USD")));
@@ -109,7 +140,7 @@ mod tests {
         #[test]
         fn a_total_is_the_sum_of_its_lines_and_can_be_charged(
             lines in prop::collection::vec((0_i64..10_000_000, 1_u32..10_000), 0..100),
-            code in prop::sample::select(vec!["EUR", "JPY", "KWD", "ISK", "UGX", "CLF"]),
+            code in prop::sample::select(vec!["EUR", "JPY", "KWD", "ISK", "UGX", "CLF", "MGA"]),
         ) {
             let currency = currency(code);
             let lines: Vec<_> = lines

@@ -25,12 +25,20 @@ pub(crate) struct Applied {
     pub(crate) is_compatible: bool,
 }
 
-static POSTGRES: [Migration; 1] = [Migration {
-    version: 1,
-    name: "orders",
-    sql: include_str!("../../migrations/postgres/0001_orders.sql"),
-    is_compatible: true,
-}];
+static POSTGRES: [Migration; 2] = [
+    Migration {
+        version: 1,
+        name: "orders",
+        sql: include_str!("../../migrations/postgres/0001_orders.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 2,
+        name: "sweeping",
+        sql: include_str!("../../migrations/postgres/0002_sweeping.sql"),
+        is_compatible: true,
+    },
+];
 
 static SQLITE: [Migration; 1] = [Migration {
     version: 1,

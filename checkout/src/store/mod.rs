@@ -150,7 +150,7 @@ pub trait Store: Send + Sync {
     /// Expires open checkouts without an order whose hold is over, and releases their stock.
     async fn expire_checkouts(&self, limit: u32, now_ms: i64) -> Result<u64, StoreError>;
     /// Orders that have a payment or a refund whose `next_check_ms` is over (put off by `lease_ms`), or that are pending without
-    /// a live payment though their hold is over.
+    /// a live payment though their hold is over. Those that have been due for longest come first.
     async fn due_orders(&self, limit: u32, lease_ms: i64, now_ms: i64) -> Result<Vec<OrderId>, StoreError>;
     /// Deletes carts that are over, answers of the inbox and the outbox that were dealt with before that.
     async fn sweep(&self, before_ms: i64, limit: u32, now_ms: i64) -> Result<u64, StoreError>;
@@ -159,6 +159,7 @@ pub trait Store: Send + Sync {
 
     /// False where the event is there already.
     async fn receive(&self, event: &NewInboxEvent<'_>) -> Result<bool, StoreError>;
+    /// Oldest first. An event that is handed out again is put off for twice as long each time, up to eight leases.
     async fn due_events(&self, limit: u32, lease_ms: i64, now_ms: i64) -> Result<Vec<InboxEvent>, StoreError>;
     /// Marks an event as applied that changes no order.
     async fn settle_event(&self, id: &str, now_ms: i64) -> Result<(), StoreError>;

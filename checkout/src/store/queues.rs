@@ -2,6 +2,10 @@
 
 use crate::ids::OutboxId;
 
+/// How often the lease of an event of the inbox doubles, with each time that it is handed out: events that fail again and
+/// again leave time for those that came after them.
+pub(crate) const MAX_LEASE_DOUBLINGS: u32 = 3;
+
 /// A webhook whose signature was right.
 #[derive(Clone, Copy, Debug)]
 pub struct NewInboxEvent<'a> {

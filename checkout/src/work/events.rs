@@ -13,7 +13,7 @@ use tracing::{debug, error};
 use super::asking::Found;
 use super::news::{of_intent, of_refund};
 use super::{Work, now_ms};
-use crate::domain::{BreakKind, DisputeState, IntentStatus, News, Order, PaymentState};
+use crate::domain::{BreakKind, DisputeState, IntentStatus, News, Order, Payment, PaymentState};
 use crate::ids::{OrderId, PaymentId};
 use crate::store::{ClaimUse, Claimed, FoundBreak, InboxEvent, PaymentRef, StoreError};
 use crate::stripe::{ChargeView, DisputeView, IntentView, RefundView, SessionView, StripeError};
@@ -119,6 +119,19 @@ impl Work {
         Ok(self.apply(owner.0, &news, &ClaimUse::None, event).await?)
     }
 
+    /// Whose an intent is of which only the id is told. What tells us that id may come later, or be lost: then Stripe is
+    /// asked for the name on it.
+    async fn owner_of_intent(&self, intent: &str) -> Result<Option<Owner>, EventError> {
+        if let Some(owner) = self.owner(None, &[PaymentRef::Intent(intent)]).await? {
+            return Ok(Some(owner));
+        }
+        match self.stripe.intent(intent).await {
+            Ok(view) => Ok(self.owner(view.metadata().payment(), &[]).await?),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn take_intent(&self, event: &InboxEvent, view: &IntentView) -> Result<(), EventError> {
         let owner = self.owner(view.metadata().payment(), &[PaymentRef::Intent(&view.id)]).await?;
         let Some(owner) = owner else {
@@ -139,6 +152,8 @@ impl Work {
     async fn take_found(&self, event: &InboxEvent, owner: Owner, found: Found) -> Result<(), EventError> {
         let order = self.load(owner.0).await?;
         let news = match order.payments.iter().find(|one| one.id == owner.1) {
+            // Another page with its name decides nothing: the shopper was sent to the payment's own.
+            Some(payment) if is_other_page(payment, &found) => Vec::new(),
             // Where a payment that is over can still be paid, this closes it.
             Some(payment) => self.asker.follow(&order, payment, found, now_ms()).await?,
             None => Vec::new(),
@@ -160,7 +175,7 @@ impl Work {
         let Some(intent) = charge.payment_intent.as_deref() else {
             return self.settle(event).await;
         };
-        let Some(owner) = self.owner(None, &[PaymentRef::Intent(intent)]).await? else {
+        let Some(owner) = self.owner_of_intent(intent).await? else {
             return self.settle(event).await;
         };
         // The event tells sums; which refunds they are of is asked.
@@ -170,7 +185,11 @@ impl Work {
     }
 
     async fn take_refund(&self, event: &InboxEvent, view: RefundView) -> Result<(), EventError> {
-        match self.owner_of_refund(&view).await? {
+        let owner = match (self.owner_of_refund(&view).await?, view.payment_intent.as_deref()) {
+            (None, Some(intent)) => self.owner_of_intent(intent).await?,
+            (owner, _) => owner,
+        };
+        match owner {
             Some(owner) => {
                 self.apply_refunds(owner, &[view], Some(&event.id)).await?;
                 Ok(())
@@ -183,7 +202,7 @@ impl Work {
         let Some(intent) = view.payment_intent.as_deref() else {
             return self.settle(event).await;
         };
-        let Some((order, payment)) = self.owner(None, &[PaymentRef::Intent(intent)]).await? else {
+        let Some((order, payment)) = self.owner_of_intent(intent).await? else {
             return self.settle(event).await;
         };
         let state = match view.status.as_str() {
@@ -199,6 +218,10 @@ impl Work {
         debug!(event.id = event.id, event.kind = event.kind, "a webhook means nothing here");
         Ok(self.store.settle_event(&event.id, now_ms()).await?)
     }
+}
+
+fn is_other_page(payment: &Payment, found: &Found) -> bool {
+    matches!((found, &payment.session), (Found::Session(view), Some(own)) if view.id != *own)
 }
 
 pub(super) fn unknown_charge(view: &IntentView, order: OrderId) -> FoundBreak {

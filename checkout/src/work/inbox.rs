@@ -17,11 +17,11 @@ use crate::stripe::{SignatureError, verify};
 
 /// Events that are applied side by side.
 const MAX_EVENTS_AT_ONCE: usize = 8;
-/// How long an event is left to the worker that took it. Short, so that those of a process that was killed go on soon; an
-/// event that is applied twice changes nothing the second time.
+/// How long an event is left to the worker that took it first. Short, so that those of a process that was killed go on
+/// soon; an event that is applied twice changes nothing the second time.
 const LEASE_MS: i64 = 4_000;
 /// An event that cannot be read, or whose object Stripe does not know, is given up after so many tries.
-const MAX_TRIES_IN_VAIN: u32 = 10;
+const MAX_TRIES_IN_VAIN: u32 = 6;
 /// Stripe's ids and kinds of events are shorter.
 const MAX_NAME_BYTES: usize = 255;
 

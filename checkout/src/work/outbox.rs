@@ -24,10 +24,9 @@ use crate::fail_points;
 use crate::ids::OutboxId;
 use crate::store::{OutboxEvent, StoreError};
 
-/// Events of one request, each of another subject.
+/// Events of one request, each of another subject; and requests at once for events that failed before. All that are taken
+/// are tried: taking one counts as a try.
 const MAX_BATCH: u32 = 32;
-/// Requests at once for events that failed before.
-const MAX_ALONE: usize = 8;
 /// Longer than a delivery takes, and short, so that the events of a process that was killed go on soon.
 const LEASE_MS: i64 = 5_000;
 const TIMEOUT_MS: u64 = 4_000;
@@ -79,10 +78,15 @@ impl Work {
             return Ok(true);
         };
         let (fresh, failed): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.tries <= 1);
-        // One that failed before may be what spoils a batch, so that it goes alone. Those that are left out come again.
-        let alone = failed.iter().take(MAX_ALONE).map(|event| self.deliver_alone(grid, event));
-        let (fresh, alone) = futures::join!(self.deliver_batch(grid, &fresh), futures::future::join_all(alone));
-        alone.into_iter().try_fold(fresh?, |delivered, one| Ok(one? || delivered))
+        // One that failed before may be what spoils a batch, so that it goes alone.
+        let alone = failed.iter().map(|event| post(self.stripe.http(), grid, std::slice::from_ref(event)));
+        let (fresh, answers) = futures::join!(self.deliver_batch(grid, &fresh), futures::future::join_all(alone));
+        // One after the other, so that many failures do not use all connections to the database.
+        let mut delivered = false;
+        for (event, answer) in failed.iter().zip(answers) {
+            delivered |= self.note_alone(event, answer).await?;
+        }
+        Ok(fresh? || delivered)
     }
 
     async fn deliver_batch(&self, grid: &EventGrid, events: &[OutboxEvent]) -> Result<bool, StoreError> {
@@ -105,8 +109,8 @@ impl Work {
         }
     }
 
-    async fn deliver_alone(&self, grid: &EventGrid, event: &OutboxEvent) -> Result<bool, StoreError> {
-        match post(self.stripe.http(), grid, std::slice::from_ref(event)).await {
+    async fn note_alone(&self, event: &OutboxEvent, answer: Delivery) -> Result<bool, StoreError> {
+        match answer {
             Delivery::Done => self.mark_delivered(std::slice::from_ref(event)).await.map(|()| true),
             Delivery::Later(why) => self.put_off(event, &why).await.map(|()| false),
             Delivery::Refused(why) => self.give_up(event, &why).await.map(|()| false),
@@ -122,7 +126,8 @@ impl Work {
     }
 
     async fn put_off(&self, event: &OutboxEvent, why: &str) -> Result<(), StoreError> {
-        if event.tries.saturating_add(1) >= self.settings.outbox_max_tries {
+        // This one is counted.
+        if event.tries >= self.settings.outbox_max_tries {
             return self.give_up(event, why).await;
         }
         count(&self.counters.outbox_failed);

@@ -159,7 +159,10 @@ impl Comparison<'_> {
             return Ok(());
         }
         match order.payments.iter().find(|one| one.id == payment) {
-            Some(payment) if payment.state == PaymentState::Succeeded => {
+            // A second intent with the name of one payment is a second charge.
+            Some(payment)
+                if payment.state == PaymentState::Succeeded && payment.intent.as_deref() == Some(view.id.as_str()) =>
+            {
                 let is_same = view.received().currency() == payment.amount.currency()
                     && view.received().amount_minor() == payment.captured_minor;
                 match is_same {

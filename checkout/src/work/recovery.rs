@@ -22,12 +22,20 @@ const MAX_ORDERS_AT_ONCE: usize = 4;
 const LEASE_MS: i64 = 4_000;
 const KEEPING_LIMIT: u32 = 100;
 const SWEEP_EVERY_MS: i64 = 60_000;
+/// Rows that are deleted in one transaction. As long as there are so many, the next follows with the next look.
 const SWEEP_LIMIT: u32 = 1_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Promised are 24 hours.
 const KEEP_ANSWERS_MS: i64 = 48 * HOUR_MS;
 /// Stripe repeats an event for three days, by whose id it is known.
 const KEEP_QUEUES_MS: i64 = 7 * 24 * HOUR_MS;
+
+/// Whether there was more to put away than one transaction may.
+#[derive(Default)]
+struct Kept {
+    has_more: bool,
+    has_more_to_sweep: bool,
+}
 
 /// What a step looked at, and what Stripe said.
 struct Step {
@@ -72,11 +80,15 @@ impl Work {
         while !is_stopped(&shutdown) {
             let now = now_ms();
             let is_time_to_sweep = now - swept_ms >= SWEEP_EVERY_MS;
-            if let Err(error) = self.keep(now, is_time_to_sweep).await {
+            let kept = self.keep(now, is_time_to_sweep).await.unwrap_or_else(|error| {
                 warn!(error = %error, "what is over cannot be put away");
-            }
-            if is_time_to_sweep {
+                Kept::default()
+            });
+            if is_time_to_sweep && !kept.has_more_to_sweep {
                 swept_ms = now;
+            }
+            if kept.has_more {
+                continue;
             }
             tokio::select! {
                 () = tokio::time::sleep(poll) => {}
@@ -145,18 +157,20 @@ impl Work {
         }
     }
 
-    async fn keep(&self, now_ms: i64, sweeps: bool) -> Result<(), StoreError> {
+    async fn keep(&self, now_ms: i64, sweeps: bool) -> Result<Kept, StoreError> {
         let expired = self.store.expire_checkouts(KEEPING_LIMIT, now_ms).await?;
         let told = self.store.tell_availability(KEEPING_LIMIT, now_ms).await?;
         if expired + told > 0 {
             self.outbox_filled.notify_one();
         }
+        let mut kept = Kept { has_more: expired.max(told) >= u64::from(KEEPING_LIMIT), ..Kept::default() };
         if sweeps {
             let answers = self.store.forget_answers(now_ms - KEEP_ANSWERS_MS, SWEEP_LIMIT).await?;
             let rows = self.store.sweep(now_ms - KEEP_QUEUES_MS, SWEEP_LIMIT, now_ms).await?;
             info!(swept.answers = answers, swept.rows = rows, checkouts.expired = expired, "old rows were put away");
+            kept.has_more_to_sweep = answers.max(rows) >= u64::from(SWEEP_LIMIT);
         }
-        Ok(())
+        Ok(kept)
     }
 }
 

@@ -3,6 +3,7 @@
 use sqlx::{PgConnection, Row};
 
 use super::failure::Failure;
+use crate::store::queues::MAX_LEASE_DOUBLINGS;
 use crate::store::{InboxEvent, NewInboxEvent};
 
 const RECEIVE: &str = "
@@ -14,7 +15,8 @@ WITH due AS MATERIALIZED (
     SELECT id FROM webhook_inbox WHERE applied_ms IS NULL AND next_ms <= $1
     ORDER BY received_ms LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-UPDATE webhook_inbox i SET next_ms = $1 + $3, tries = i.tries + 1 FROM due WHERE i.id = due.id
+UPDATE webhook_inbox i SET next_ms = $1 + $3 * (1::bigint << least(i.tries, $4)::int), tries = i.tries + 1
+FROM due WHERE i.id = due.id
 RETURNING i.id, i.kind, i.body, i.tries, i.received_ms";
 
 const SETTLE: &str = "UPDATE webhook_inbox SET applied_ms = $2, why = NULL WHERE id = $1 AND applied_ms IS NULL";
@@ -36,7 +38,13 @@ pub(super) async fn due(
     lease_ms: i64,
     now_ms: i64,
 ) -> Result<Vec<InboxEvent>, Failure> {
-    let rows = sqlx::query(DUE).bind(now_ms).bind(i64::from(limit)).bind(lease_ms).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(DUE)
+        .bind(now_ms)
+        .bind(i64::from(limit))
+        .bind(lease_ms)
+        .bind(i64::from(MAX_LEASE_DOUBLINGS))
+        .fetch_all(&mut *connection)
+        .await?;
     let mut events: Vec<(i64, InboxEvent)> = Vec::with_capacity(rows.len());
     for row in &rows {
         let event = InboxEvent {

@@ -20,8 +20,11 @@ mod stock;
 mod transactions;
 mod violations;
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
+use tokio::time::timeout;
 
 use self::connections::Lease;
 use self::failure::Failure;
@@ -70,16 +73,24 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
-    /// None where the replica is missing, away, or too far behind.
+    /// None where the replica is missing, away, or too far behind. One that hangs tells no limit, so that the limit of a
+    /// statement counts by our clock.
     async fn orders_of_replica(&self, filter: &OrderFilter) -> Option<Vec<OrderRow>> {
         let replica = self.replica.as_ref()?;
-        match listed(replica.lease().await?, filter).await {
-            Ok(orders) => Some(orders),
-            Err(failure) => {
-                replica.failed(&failure);
-                None
+        let listing = async {
+            match replica.lease().await {
+                Some(lease) => Some(listed(lease, filter).await),
+                None => None,
             }
-        }
+        };
+        let failure = match timeout(Duration::from_millis(self.settings.statement_timeout_ms), listing).await {
+            Ok(Some(Ok(orders))) => return Some(orders),
+            Ok(None) => return None,
+            Ok(Some(Err(failure))) => failure,
+            Err(_) => Failure::Lost("it did not answer in time".to_owned()),
+        };
+        replica.failed(&failure);
+        None
     }
 }
 

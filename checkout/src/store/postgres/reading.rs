@@ -12,19 +12,22 @@ use crate::ids::{Id, IdError, Kind, OrderId, PaymentId};
 use crate::store::text::{from_text, to_text};
 use crate::store::{Backlog, FoundBreak, OrderFilter, OrderRow, PaymentRef, PaymentRow};
 
+/// Every id is below '~', and the index by id is what the next page is found by, whatever plan is kept.
 const ORDERS: &str = "
 SELECT id, state, market, currency, total_minor, created_ms FROM orders
 WHERE ($1::text IS NULL OR state = $1) AND ($2::bigint IS NULL OR created_ms >= $2)
-    AND ($3::bigint IS NULL OR created_ms < $3) AND ($4::text IS NULL OR id < $4)
+    AND ($3::bigint IS NULL OR created_ms < $3) AND id < coalesce($4::text, '~')
 ORDER BY id DESC LIMIT $5";
 
+/// The time comes first: by ids alone, the first page would read all payments that were ever made before.
 const PAYMENTS: &str = "
+WITH made AS MATERIALIZED (SELECT id FROM payments WHERE created_ms >= $1 AND created_ms < $2),
+page AS MATERIALIZED (SELECT id FROM made WHERE id > coalesce($3::text, '') ORDER BY id LIMIT $4)
 SELECT json_build_object('id', p.id, 'order', p.order_id, 'state', p.state, 'intent', p.intent, 'currency', p.currency,
     'amount_minor', p.amount_minor, 'captured_minor', p.captured_minor, 'refunds', coalesce((
         SELECT json_agg(json_build_array(r.stripe_refund, r.state, r.amount_minor) ORDER BY r.created_ms, r.id)
         FROM refunds r WHERE r.payment_id = p.id AND r.order_id = p.order_id), '[]'))::text
-FROM payments p
-WHERE p.created_ms >= $1 AND p.created_ms < $2 AND ($3::text IS NULL OR p.id > $3) ORDER BY p.id LIMIT $4";
+FROM page JOIN payments p ON p.id = page.id ORDER BY p.id";
 
 const BACKLOG: &str = "
 SELECT

@@ -33,11 +33,17 @@ WITH moved AS (
 )
 INSERT INTO stock_dirty (product) SELECT DISTINCT product FROM unnest($1::text[]) AS m (product)";
 
+/// What is held is read once for all products: there is no index by product, which would cost every hold.
 const READ: &str = "
-SELECT p.product,
-    coalesce((SELECT sum(u.quantity)::bigint FROM stock_units u WHERE u.product = p.product), 0) AS available,
-    coalesce((SELECT sum(h.quantity)::bigint FROM stock_holds h WHERE h.product = p.product), 0) AS held
-FROM stock_products p WHERE p.product = ANY ($1::text[]) ORDER BY p.product";
+SELECT p.product, coalesce(u.quantity, 0) AS available, coalesce(h.quantity, 0) AS held
+FROM stock_products p
+LEFT JOIN (
+    SELECT product, sum(quantity)::bigint AS quantity FROM stock_units WHERE product = ANY ($1::text[]) GROUP BY product
+) u ON u.product = p.product
+LEFT JOIN (
+    SELECT product, sum(quantity)::bigint AS quantity FROM stock_holds WHERE product = ANY ($1::text[]) GROUP BY product
+) h ON h.product = p.product
+WHERE p.product = ANY ($1::text[]) ORDER BY p.product";
 
 const TAKE_MARKS: &str = "
 DELETE FROM stock_dirty WHERE id IN (SELECT id FROM stock_dirty ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
@@ -116,6 +122,8 @@ pub(super) async fn tell_availability(connection: &mut PgConnection, limit: u32,
     for row in &rows {
         marked.insert(row.try_get("product")?);
     }
+    // All marks count, of which a product may have several: as long as there are as many as asked for, there may be more.
+    let rows_marked = rows.len() as u64;
     let marked: Vec<String> = marked.into_iter().collect();
     if marked.is_empty() {
         return Ok(0);
@@ -152,7 +160,7 @@ pub(super) async fn tell_availability(connection: &mut PgConnection, limit: u32,
             .execute(&mut *connection)
             .await?;
     }
-    Ok(marked.len() as u64)
+    Ok(rows_marked)
 }
 
 /// From here on, nobody else changes or tells of these products.

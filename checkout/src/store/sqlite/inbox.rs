@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::fault::Fault;
 use super::rows::get;
+use crate::store::queues::MAX_LEASE_DOUBLINGS;
 use crate::store::{InboxEvent, NewInboxEvent};
 
 pub(super) async fn receive(conn: &mut SqliteConnection, event: &NewInboxEvent<'_>) -> Result<bool, Fault> {
@@ -38,11 +39,12 @@ pub(super) async fn due(
     .await?;
     let mut events = rows.iter().map(event).collect::<Result<Vec<_>, Fault>>()?;
     for event in &mut events {
+        let put_off_ms = lease_ms.saturating_mul(1 << event.tries.min(MAX_LEASE_DOUBLINGS));
         event.tries += 1;
         sqlx::query("UPDATE webhook_inbox SET tries = ?2, next_ms = ?3 WHERE id = ?1")
             .bind(&event.id)
             .bind(event.tries)
-            .bind(now_ms.saturating_add(lease_ms))
+            .bind(now_ms.saturating_add(put_off_ms))
             .execute(&mut *conn)
             .await?;
     }

@@ -1,9 +1,11 @@
 //! What the working parts write into a store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tokio::sync::watch;
 
 use super::memory::Memory;
 use super::*;
@@ -119,11 +121,44 @@ async fn a_refund_that_comes_before_its_charge_brings_the_charge_along() {
     assert!(store.books().breaks.is_empty());
 }
 
+/// The event that tells the intent of a hosted page came later: the refund and the dispute were taken for somebody else's.
+#[tokio::test]
+async fn events_of_an_intent_that_is_not_known_yet_are_ours_by_its_name() {
+    let refund =
+        json!({"id": "re_1", "status": "succeeded", "amount": 250, "currency": "eur", "payment_intent": "pi_1"});
+    let dispute = json!({"id": "du_1", "payment_intent": "pi_1", "status": "needs_response"});
+    for (kind, object) in [
+        ("charge.refunded", json!({"id": "ch_1", "payment_intent": "pi_1"})),
+        ("refund.created", refund.clone()),
+        ("charge.dispute.created", dispute),
+    ] {
+        let mut order = order(PaymentMethod::HostedPage, 0);
+        order.payments[0].session = Some("cs_1".into());
+        order.payments[0].state = PaymentState::RequiresAction;
+        let (paid, listed) = (intent(&order.payments[0], "succeeded"), list(vec![refund.clone()]));
+        let fake = Fake::start(move |seen| match line_of(seen).as_str() {
+            "GET /v1/refunds" => ok(&listed),
+            _ => ok(&paid),
+        })
+        .await;
+        let (work, store) = work(&order, fake.url(), None);
+        work.deal_with(&event(kind, &object)).await;
+        let after = store.only();
+        match kind {
+            "charge.dispute.created" => assert_eq!(after.dispute, DisputeState::Open),
+            _ => assert_eq!(after.state, OrderState::PartiallyRefunded, "{kind}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn disputes_are_found_by_their_intent_and_others_mean_nothing() {
     let mut order = order(PaymentMethod::PaymentIntent, 0);
     order.payments[0].intent = Some("pi_1".into());
-    let (work, store) = work(&order, Fake::url_of_nobody().await, None);
+    let mut of_others = intent(&order.payments[0], "succeeded");
+    of_others["metadata"] = json!({"payment_id": PaymentId::new()});
+    let fake = Fake::start(move |_| ok(&of_others)).await;
+    let (work, store) = work(&order, fake.url(), None);
     let dispute = json!({"id": "du_1", "payment_intent": "pi_1", "status": "needs_response"});
     work.deal_with(&event("charge.dispute.created", &dispute)).await;
     assert_eq!(store.only().dispute, DisputeState::Open);
@@ -133,6 +168,23 @@ async fn disputes_are_found_by_their_intent_and_others_mean_nothing() {
     work.deal_with(&event("customer.created", &json!({}))).await;
     assert_eq!(store.only(), before);
     assert_eq!(store.books().applied.len(), 3, "all are marked");
+}
+
+/// A copy of a hosted page that expired ended the payment, whose own page was open.
+#[tokio::test]
+async fn a_page_decides_about_its_own_payment_alone() {
+    let mut order = order(PaymentMethod::HostedPage, 0);
+    order.payments[0].session = Some("cs_1".into());
+    order.payments[0].state = PaymentState::RequiresAction;
+    let own = session(&order.payments[0], "expired", None);
+    let mut copy = own.clone();
+    copy["id"] = json!("cs_copy");
+    let (work, store) = work(&order, Fake::url_of_nobody().await, None);
+    work.deal_with(&event("checkout.session.expired", &copy)).await;
+    assert_eq!(store.only().payments[0].state, PaymentState::RequiresAction);
+    work.deal_with(&event("checkout.session.expired", &own)).await;
+    assert_eq!(store.only().payments[0].state, PaymentState::Failed);
+    assert_eq!(store.books().applied.len(), 2);
 }
 
 fn failed_and_applied(store: &Memory) -> (usize, usize) {
@@ -147,7 +199,7 @@ async fn what_cannot_be_applied_is_noted_and_given_up_after_many_tries() {
     let mut drifted = event("payment_intent.succeeded", &json!({"id": "pi_1"}));
     work.deal_with(&drifted).await;
     assert_eq!(failed_and_applied(&store), (1, 0));
-    drifted.tries = 10;
+    drifted.tries = 6;
     work.deal_with(&drifted).await;
     assert_eq!(failed_and_applied(&store), (2, 1));
     // Stripe being away is no reason to give up.
@@ -214,12 +266,22 @@ async fn of_a_batch_that_is_refused_each_event_is_tried_again_alone() {
 
 #[tokio::test]
 async fn a_subscriber_that_fails_gets_it_later_until_it_is_dead() {
-    let (fresh, last) = (outbox_event(0), outbox_event(2));
+    let (second, last) = (outbox_event(2), outbox_event(3));
     let fake = Fake::start(|_| Act::answer(503, "")).await;
-    let store = deliver(vec![fresh.clone(), last.clone()], Some(&fake)).await;
-    let undelivered = store.books().undelivered.clone();
-    assert!(matches!(undelivered[0], (id, Some(_)) if id == fresh.id), "{undelivered:?}");
+    let store = deliver(vec![second.clone(), last.clone()], Some(&fake)).await;
+    let mut undelivered = store.books().undelivered.clone();
+    undelivered.sort_by_key(|(id, _)| *id);
+    assert!(matches!(undelivered[0], (id, Some(_)) if id == second.id), "{undelivered:?}");
     assert_eq!(undelivered[1], (last.id, None), "three tries are allowed");
+}
+
+/// Of many that had failed before, a few were tried and all were counted: the others died without having been sent.
+#[tokio::test]
+async fn all_events_that_are_taken_are_tried() {
+    let events: Vec<_> = (0..32).map(|_| outbox_event(2)).collect();
+    let fake = Fake::start(|_| Act::answer(503, "")).await;
+    let store = deliver(events, Some(&fake)).await;
+    assert_eq!((fake.seen().len(), store.books().undelivered.len()), (32, 32));
 }
 
 #[tokio::test]
@@ -268,4 +330,44 @@ async fn a_charge_that_stripe_does_not_know_is_a_break() {
     let result = work.reconcile(now_ms() - HOUR_MS, now_ms()).await.expect("a comparison");
     let breaks: Vec<_> = result.breaks.iter().map(|found| (found.kind, found.reference.clone())).collect();
     assert_eq!(breaks, [(BreakKind::MissingCharge, payment)]);
+}
+
+/// Both have the name of the payment, so that the second charge was taken for the first one.
+#[tokio::test]
+async fn a_second_charge_in_the_name_of_one_payment_is_a_break() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    order.payments[0].intent = Some("pi_1".into());
+    order.payments[0].state = PaymentState::Succeeded;
+    order.payments[0].captured_minor = 1_250;
+    let own = intent(&order.payments[0], "succeeded");
+    let mut second = own.clone();
+    second["id"] = json!("pi_2");
+    let (intents, refunds) = (list(vec![own, second]), list(Vec::new()));
+    let fake = Fake::start(move |seen| match line_of(seen).as_str() {
+        "GET /v1/payment_intents" => ok(&intents),
+        _ => ok(&refunds),
+    })
+    .await;
+    let (work, _store) = work(&order, fake.url(), None);
+    let result = work.reconcile(now_ms() - HOUR_MS, now_ms()).await.expect("a comparison");
+    let breaks: Vec<_> = result.breaks.iter().map(|found| (found.kind, found.reference.as_str())).collect();
+    assert_eq!(breaks, [(BreakKind::UnknownCharge, "pi_2")]);
+}
+
+/// A thousand rows went each minute, however many came: tables grew without a bound.
+#[tokio::test]
+async fn old_rows_are_swept_until_none_are_left() {
+    let (work, store) = work(&order(PaymentMethod::PaymentIntent, 0), Fake::url_of_nobody().await, None);
+    store.books().old_rows = 2_500;
+    let (stop, shutdown) = watch::channel(false);
+    let keeping = tokio::spawn(work.run_keeping(shutdown));
+    let swept = async {
+        while store.books().old_rows > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let is_swept = tokio::time::timeout(Duration::from_secs(30), swept).await.is_ok();
+    stop.send(true).expect("it keeps on");
+    keeping.await.expect("it ends");
+    assert!(is_swept, "{} rows are left", store.books().old_rows);
 }

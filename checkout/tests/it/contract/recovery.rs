@@ -1,6 +1,8 @@
 //! What is due is handed out once, and what is over ends.
 
-use checkout::domain::{BreakKind, CheckoutState, IntentStatus, News, PaymentState, RefundState, Refusal};
+use checkout::domain::{
+    BreakKind, Checkout, CheckoutState, Effects, IntentStatus, News, Order, PaymentState, RefundState, Refusal,
+};
 use checkout::ids::{OrderId, RefundId};
 use checkout::store::{ClaimUse, FoundBreak, StockChange, Store, StoreSettings};
 
@@ -16,6 +18,8 @@ pub const CASES: &[Case] = &[
     ("orders are due when their refunds are", |bench| Box::pin(due_by_refund(bench))),
     ("orders are due when nobody pays any more", |bench| Box::pin(due_by_hold(bench))),
     ("no more are handed out than asked for", |bench| Box::pin(due_in_parts(bench))),
+    ("whoever waits longest is handed out first", |bench| Box::pin(longest_first(bench))),
+    ("money that is under way holds nobody up", |bench| Box::pin(late_money(bench))),
     ("payments are compared page by page", |bench| Box::pin(compared(bench))),
     ("a break is noted once", |bench| Box::pin(breaks_once(bench))),
     ("stock is set, adjusted and bounded", |bench| Box::pin(stock_changes(bench))),
@@ -123,6 +127,43 @@ async fn due_in_parts(bench: Bench) {
     }
     handed_out.sort();
     assert_eq!(handed_out, expected);
+}
+
+/// An order whose payment is in this state, and is to be looked at then.
+async fn order_due_at(store: &dyn Store, held_until_ms: i64, state: PaymentState, check_ms: Option<i64>) -> OrderId {
+    let new = Checkout { held_until_ms, ..checkout(&[("boots", 1, 100)]) };
+    let (order, _) = open_order(store, place(store, &new).await.id).await;
+    let change = |order: &mut Order| -> Result<Effects, Refusal> {
+        order.payments[0].state = state;
+        order.payments[0].next_check_ms = check_ms;
+        Ok(Effects::default())
+    };
+    done(store.change_order(order.id, &change, &ClaimUse::None, None, None, NOW).await).id
+}
+
+/// Payments came first, so that many of them kept refunds and ends of holds waiting for ever.
+async fn longest_first(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 10).await;
+    let over_ms = NOW + HOLD_MS;
+    let later = order_due_at(store, over_ms + LEASE_MS, PaymentState::Unknown, Some(over_ms + 1)).await;
+    let ended = order_due_at(store, over_ms, PaymentState::Failed, None).await;
+    for expected in [vec![ended], vec![later], vec![]] {
+        assert_eq!(store.due_orders(1, LEASE_MS, over_ms + 2).await.expect("orders"), expected);
+    }
+}
+
+/// Orders whose late method took days were looked at every few seconds, before those whose hold ended after theirs.
+async fn late_money(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 10).await;
+    let (over_ms, far_ms) = (NOW + HOLD_MS, NOW + 1_000 * HOLD_MS);
+    let late = order_due_at(store, over_ms, PaymentState::Processing, Some(far_ms)).await;
+    let next_ms = over_ms + LEASE_MS + 1;
+    let ended = order_due_at(store, next_ms, PaymentState::Failed, None).await;
+    assert!(store.due_orders(1, LEASE_MS, over_ms).await.expect("orders").is_empty());
+    assert_eq!(store.due_orders(1, LEASE_MS, next_ms).await.expect("orders"), [ended]);
+    assert!(due(store, far_ms).await.contains(&late));
 }
 
 async fn compared(bench: Bench) {

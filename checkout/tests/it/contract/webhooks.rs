@@ -11,6 +11,7 @@ pub const CASES: &[Case] = &[
     ("an event is received once", |bench| Box::pin(received_once(bench))),
     ("an event is leased to one worker until it is settled", |bench| Box::pin(leased(bench))),
     ("an event that failed comes again", |bench| Box::pin(failed(bench))),
+    ("an event that fails again and again comes later each time", |bench| Box::pin(later_each_time(bench))),
     ("two workers never have the same event", |bench| Box::pin(two_workers(bench))),
     ("events that were applied are swept", |bench| Box::pin(swept(bench))),
 ];
@@ -65,6 +66,19 @@ async fn failed(bench: Bench) {
     assert_eq!((first[0].tries, second[0].tries), (1, 2));
     store.settle_event("evt_1", NOW + LEASE_MS).await.expect("it is settled");
     assert!(due(store, ALL, NOW + 10 * LEASE_MS).await.is_empty());
+}
+
+/// Events that could not be applied came back with every lease, oldest first: enough of them kept new ones out for ever.
+async fn later_each_time(bench: Bench) {
+    let store = bench.store.as_ref();
+    receive(store, "evt_1", NOW).await;
+    let mut due_ms = NOW;
+    for leases in [1, 2, 4, 8, 8] {
+        assert_eq!(ids(&due(store, ALL, due_ms).await), ["evt_1"]);
+        due_ms += leases * LEASE_MS;
+        assert!(due(store, ALL, due_ms - 1).await.is_empty(), "{leases} leases");
+    }
+    assert_eq!(ids(&due(store, ALL, due_ms).await), ["evt_1"]);
 }
 
 async fn two_workers(bench: Bench) {

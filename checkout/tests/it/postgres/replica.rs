@@ -59,3 +59,25 @@ async fn a_replica_that_lags_or_is_away_is_not_read() {
     let (third, _) = paid_order(&store, 300).await;
     assert_eq!(listed(&store).await, [third.id, second.id, first.id]);
 }
+
+/// Whoever listed orders waited for it for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_hangs_is_not_waited_for() {
+    let primary = Postgres::start();
+    let url = primary.database();
+    let (order, _) = paid_order(&migrated(&url).await, 100).await;
+    let standby = primary.standby(&[]);
+    let name = url.rsplit('/').next().expect("a name");
+    standby.wait_for_in(&standby.url_of(name), "SELECT count(*) FROM orders", "1");
+    let proxy = TcpProxy::start(&standby.address());
+    let through = format!("postgres://postgres@{}/{name}?sslmode=disable", proxy.address());
+    let settings = StoreSettings { statement_timeout_ms: 1_000, ..StoreSettings::default() };
+    let (primary_url, replica_url) = (SecretString::from(url.as_str()), SecretString::from(through.as_str()));
+    let store = PostgresStore::connect(&primary_url, Some(&replica_url), settings).await.expect("a store");
+    assert_eq!(listed(&store).await, [order.id]);
+    proxy.delay(Duration::from_secs(3_600));
+    for _ in 0..2 {
+        let orders = tokio::time::timeout(DEADLINE, listed(&store)).await.expect("it does not hang as well");
+        assert_eq!(orders, [order.id]);
+    }
+}

@@ -21,10 +21,10 @@ async fn what_is_missing_is_told_and_then_applied_once() {
     assert!(why.contains("checkout migrate") && why.contains("orders"), "{why}");
     for _ in 0..2 {
         let planned = store.migrate(true).await.expect("a plan");
-        assert_eq!(planned.iter().map(|step| step.name).collect::<Vec<_>>(), ["orders"]);
+        assert_eq!(planned.iter().map(|step| step.name).collect::<Vec<_>>(), ["orders", "sweeping"]);
     }
     fault(&store).await;
-    assert_eq!(store.migrate(false).await.expect("migrations").len(), 1);
+    assert_eq!(store.migrate(false).await.expect("migrations").len(), 2);
     assert!(store.migrate(false).await.expect("nothing is left").is_empty());
     assert!(store.migrate(true).await.expect("nothing is left").is_empty());
     store.check_schema().await.expect("the schema is right");
@@ -39,8 +39,8 @@ async fn of_several_migrators_one_applies() {
         tokio::spawn(async move { connect(&url).await.migrate(false).await.expect("migrations").len() })
     });
     let applied: usize = join_all(migrators).await.into_iter().map(|applied| applied.expect("it ends")).sum();
-    assert_eq!(applied, 1);
-    assert_eq!(postgres.execute(&url, "SELECT count(*) FROM schema_migrations"), "1");
+    assert_eq!(applied, 2);
+    assert_eq!(postgres.execute(&url, "SELECT count(*) FROM schema_migrations"), "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,15 +52,15 @@ async fn a_database_of_another_version_is_told() {
         let row = format!("INSERT INTO schema_migrations VALUES ({version}, 'later', 'sum', {is_compatible}, 0)");
         postgres.execute(&url, &row);
     };
-    add(2, true);
+    add(3, true);
     store.check_schema().await.expect("it runs on a database that was expanded");
-    add(3, false);
+    add(4, false);
     let why = fault(&store).await;
-    assert!(why.contains("migration 3"), "{why}");
+    assert!(why.contains("migration 4"), "{why}");
     let refused = store.migrate(false).await.expect_err("it does not migrate either").to_string();
-    assert!(refused.contains("migration 3"), "{refused}");
+    assert!(refused.contains("migration 4"), "{refused}");
     postgres
-        .execute(&url, "DELETE FROM schema_migrations WHERE version > 1; UPDATE schema_migrations SET sha256 = 'x'");
+        .execute(&url, "DELETE FROM schema_migrations WHERE version > 2; UPDATE schema_migrations SET sha256 = 'x'");
     let why = fault(&store).await;
     assert!(why.contains("another text"), "{why}");
 }
@@ -75,5 +75,21 @@ async fn a_migration_that_fails_leaves_nothing() {
     assert!(matches!(store.migrate(false).await, Err(StoreError::Broken(_))));
     assert_eq!(postgres.execute(&url, "SELECT to_regclass('orders') IS NULL"), "t");
     postgres.execute(&url, "DROP TABLE carts");
-    assert_eq!(store.migrate(false).await.expect("migrations").len(), 1);
+    assert_eq!(store.migrate(false).await.expect("migrations").len(), 2);
+}
+
+/// Old rows were found by block ranges, which forget nothing: after a few days every look read the whole table.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_rows_are_found_by_an_index_that_forgets_them() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    migrated(&url).await;
+    for (table, column) in
+        [("idempotency_keys", "created_ms"), ("webhook_inbox", "received_ms"), ("carts", "expires_ms")]
+    {
+        let count = format!(
+            "SELECT count(*) FROM pg_indexes WHERE tablename = '{table}' AND indexdef LIKE '%btree ({column})'"
+        );
+        assert_eq!(postgres.execute(&url, &count), "1", "{table}");
+    }
 }
