@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 60
 SECONDS ?= 60
 SIZES ?= 10000,30000,100000,300000,1000000
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish fuzz torture instructions wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish bench-checkout fuzz torture instructions wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-publish: ## measure updates: bytes, time until served, rollbacks, failures
 	$(CARGO) bench --workspace --locked --bench publishing -- --indexer $(abspath $(RELEASE))/indexer \
 		--products $(PRODUCTS) --rounds $(ROUNDS) --out $(BENCH_OUT)/publish \
 		--catalogue "$(if $(CATALOGUE),$(abspath $(CATALOGUE)))" --rows "$(if $(ROWS),$(abspath $(ROWS)))"
+
+bench-checkout: ## measure orders and holds beside pgbench with the same statements, waits, recovery, Stripe's limit
+	$(CARGO) bench --locked -p checkout --bench orders -- --out $(BENCH_OUT)/checkout
 
 fuzz: ## feed random bytes to everything that reads foreign ones: make fuzz TARGETS="segment rows" FUZZ_SECONDS=60
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz

@@ -185,6 +185,16 @@ impl Postgres {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The process that all others of it descend from, for whoever counts what they cost. None while it is down.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// A program of the same version: psql, pgbench.
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.join(name))
+    }
+
     /// Runs statements; returns what they say, without headings, columns divided by bars.
     ///
     /// # Panics
@@ -259,10 +269,6 @@ impl Postgres {
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-
-    fn program(&self, name: &str) -> Command {
-        Command::new(self.programs.join(name))
     }
 
     /// As a user without rights: PostgreSQL refuses to run as root.

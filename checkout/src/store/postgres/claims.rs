@@ -97,9 +97,17 @@ pub(super) async fn answer<T>(
     if stored.rows_affected() > 0 {
         return Ok(Some(answer));
     }
-    // A key that was forgotten meanwhile has no other answer.
+    Ok(Some(first_answer(connection, claim, answer).await?))
+}
+
+/// The answer that holds where another one was stored first. A key that was forgotten meanwhile has no other.
+pub(super) async fn first_answer(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    answer: Answer,
+) -> Result<Answer, Failure> {
     let first = lock(connection, claim).await?.and_then(|stored| stored.answer);
-    Ok(Some(first.unwrap_or(answer)))
+    Ok(first.unwrap_or(answer))
 }
 
 fn standing(stored: &Stored, claim: &Claim, is_whole: bool) -> Standing {

@@ -10,16 +10,24 @@ const RECEIVE: &str = "
 INSERT INTO webhook_inbox (id, kind, body, received_ms, tries, next_ms) VALUES ($1, $2, $3, $4, 0, $4)
 ON CONFLICT DO NOTHING";
 
+/// Nobody waits for the disk: a lease that a crash of the server loses is over sooner, and an event that is applied twice
+/// changes nothing.
 const DUE: &str = "
 WITH due AS MATERIALIZED (
     SELECT id FROM webhook_inbox WHERE applied_ms IS NULL AND next_ms <= $1
     ORDER BY received_ms LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 UPDATE webhook_inbox i SET next_ms = $1 + $3 * (1::bigint << least(i.tries, $4)::int), tries = i.tries + 1
-FROM due WHERE i.id = due.id
+FROM due, set_config('synchronous_commit', 'off', true) WHERE i.id = due.id
 RETURNING i.id, i.kind, i.body, i.tries, i.received_ms";
 
+/// With what the event changed, in one transaction.
 const SETTLE: &str = "UPDATE webhook_inbox SET applied_ms = $2, why = NULL WHERE id = $1 AND applied_ms IS NULL";
+
+/// An event that changed nothing, for which nobody waits for the disk either.
+const SETTLE_ALONE: &str = "
+UPDATE webhook_inbox SET applied_ms = $2, why = NULL
+FROM set_config('synchronous_commit', 'off', true) WHERE id = $1 AND applied_ms IS NULL";
 
 pub(super) async fn receive(connection: &mut PgConnection, event: &NewInboxEvent<'_>) -> Result<bool, Failure> {
     let received = sqlx::query(RECEIVE)
@@ -62,6 +70,12 @@ pub(super) async fn due(
 
 pub(super) async fn settle(connection: &mut PgConnection, id: &str, now_ms: i64) -> Result<(), Failure> {
     sqlx::query(SETTLE).bind(id).bind(now_ms).execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Never inside of a transaction that does something else: that one would not wait for the disk.
+pub(super) async fn settle_alone(connection: &mut PgConnection, id: &str, now_ms: i64) -> Result<(), Failure> {
+    sqlx::query(SETTLE_ALONE).bind(id).bind(now_ms).execute(&mut *connection).await?;
     Ok(())
 }
 

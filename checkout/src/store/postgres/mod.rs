@@ -1,5 +1,6 @@
 //! The store for real use: PostgreSQL, with money and stock on the primary and listings on a replica.
 
+mod at_once;
 mod audit;
 mod carts;
 mod checkouts;

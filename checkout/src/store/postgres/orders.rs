@@ -80,9 +80,19 @@ FROM json_populate_recordset(NULL::reconciliation_breaks, $9::text::json) b
 ON CONFLICT DO NOTHING";
 
 /// An order, and the transaction that changed it last.
-struct Stored {
-    order: Order,
-    changed_by: String,
+pub(super) struct Stored {
+    pub(super) order: Order,
+    pub(super) changed_by: String,
+}
+
+/// What of an order is to be written, as statements take it: JSON of records.
+pub(super) struct Texts {
+    pub(super) order: String,
+    /// Payments and refunds that are new or changed.
+    pub(super) payments: String,
+    pub(super) refunds: String,
+    pub(super) told: String,
+    pub(super) breaks: String,
 }
 
 /// A row of the outbox that is to be written.
@@ -111,7 +121,7 @@ pub(super) struct Notes<'a> {
 }
 
 pub(super) async fn read(connection: &mut PgConnection, id: OrderId) -> Result<Option<Order>, Failure> {
-    Ok(read_text(connection, &id.to_string()).await?.map(|stored| stored.order))
+    Ok(read_stored(connection, &id.to_string()).await?.map(|stored| stored.order))
 }
 
 pub(super) async fn of_checkout(connection: &mut PgConnection, id: CheckoutId) -> Result<Option<String>, Failure> {
@@ -137,7 +147,7 @@ pub(super) async fn open(
     let before = match checkout.state {
         CheckoutState::Open => None,
         _ => match of_checkout(connection, checkout.id).await? {
-            Some(id) => read_text(connection, &id).await?,
+            Some(id) => read_stored(connection, &id).await?,
             None => None,
         },
     };
@@ -173,7 +183,7 @@ pub(super) async fn change(
     };
     let locked = sqlx::query(LOCK).bind(id.to_string()).fetch_optional(&mut *connection).await?;
     let stored = match locked {
-        Some(_) => read_text(connection, &id.to_string()).await?,
+        Some(_) => read_stored(connection, &id.to_string()).await?,
         None => None,
     };
     let Stored { order: before, changed_by } = stored.ok_or(Refusal::NotFound("order"))?;
@@ -195,6 +205,45 @@ pub(super) async fn change(
     done(connection, order, claim).await
 }
 
+/// Whether nothing was changed but the time, which is put back then.
+pub(super) fn is_unchanged(before: &Order, order: &mut Order, effects: &Effects) -> bool {
+    let changed_ms = std::mem::replace(&mut order.updated_ms, before.updated_ms);
+    if *before == *order && *effects == Effects::default() {
+        return true;
+    }
+    order.updated_ms = changed_ms;
+    false
+}
+
+pub(super) async fn read_stored(connection: &mut PgConnection, id: &str) -> Result<Option<Stored>, Failure> {
+    let row = sqlx::query(READ).bind(id).fetch_optional(&mut *connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut whole: WholeOrder = from_json(row.try_get(0)?)?;
+    let changed_by = std::mem::take(&mut whole.order.changed_by);
+    Ok(Some(Stored { order: whole.into_order()?, changed_by }))
+}
+
+impl Texts {
+    pub(super) fn of(
+        transaction: &str,
+        before: Option<&Order>,
+        order: &Order,
+        effects: &Effects,
+    ) -> Result<Self, Failure> {
+        let payments = order.payments.iter().filter(|one| before.is_none_or(|before| !before.payments.contains(one)));
+        let payments: Vec<PaymentRecord> = payments.map(PaymentRecord::of).collect();
+        let refunds = order.refunds.iter().filter(|one| before.is_none_or(|before| !before.refunds.contains(one)));
+        let refunds: Vec<RefundRecord> = refunds.map(RefundRecord::of).collect();
+        Ok(Self {
+            order: to_json(&OrderRecord::of(order, transaction))?,
+            payments: to_json(&payments)?,
+            refunds: to_json(&refunds)?,
+            told: to_json(&told(order, &effects.events))?,
+            breaks: to_json(&breaks(effects))?,
+        })
+    }
+}
+
 async fn done(
     connection: &mut PgConnection,
     order: Order,
@@ -213,12 +262,8 @@ async fn store(
     effects: &Effects,
     now_ms: i64,
 ) -> Result<(), Failure> {
-    if let Some(before) = before {
-        let changed_ms = std::mem::replace(&mut order.updated_ms, before.updated_ms);
-        if *before == *order && *effects == Effects::default() {
-            return Ok(());
-        }
-        order.updated_ms = changed_ms;
+    if before.is_some_and(|before| is_unchanged(before, order, effects)) {
+        return Ok(());
     }
     write(connection, transaction, before, order, effects, now_ms).await?;
     match effects.stock {
@@ -236,20 +281,17 @@ async fn write(
     effects: &Effects,
     now_ms: i64,
 ) -> Result<(), Failure> {
-    let payments = order.payments.iter().filter(|one| before.is_none_or(|before| !before.payments.contains(one)));
-    let payments: Vec<PaymentRecord> = payments.map(PaymentRecord::of).collect();
-    let refunds = order.refunds.iter().filter(|one| before.is_none_or(|before| !before.refunds.contains(one)));
-    let refunds: Vec<RefundRecord> = refunds.map(RefundRecord::of).collect();
+    let texts = Texts::of(transaction, before, order, effects)?;
     sqlx::query(WRITE)
-        .bind(to_json(&OrderRecord::of(order, transaction))?)
+        .bind(texts.order)
         .bind(before.is_none())
         .bind(order.checkout.to_string())
         .bind(to_text(&order.checkout_state))
-        .bind(to_json(&payments)?)
-        .bind(to_json(&refunds)?)
-        .bind(to_json(&told(order, &effects.events))?)
+        .bind(texts.payments)
+        .bind(texts.refunds)
+        .bind(texts.told)
         .bind(now_ms)
-        .bind(to_json(&breaks(effects))?)
+        .bind(texts.breaks)
         .execute(&mut *connection)
         .await?;
     Ok(())
@@ -272,12 +314,4 @@ fn told(order: &Order, events: &[OrderEvent]) -> Vec<Told> {
 /// The same kind for the same payment is one break.
 fn breaks(effects: &Effects) -> Vec<Break<'_>> {
     effects.breaks.iter().map(|one| Break { kind: one.kind, reference: one.payment, detail: &one.detail }).collect()
-}
-
-async fn read_text(connection: &mut PgConnection, id: &str) -> Result<Option<Stored>, Failure> {
-    let row = sqlx::query(READ).bind(id).fetch_optional(&mut *connection).await?;
-    let Some(row) = row else { return Ok(None) };
-    let mut whole: WholeOrder = from_json(row.try_get(0)?)?;
-    let changed_by = std::mem::take(&mut whole.order.changed_by);
-    Ok(Some(Stored { order: whole.into_order()?, changed_by }))
 }

@@ -11,6 +11,9 @@ use crate::ids::OutboxId;
 use crate::store::{DeadLetter, OutboxEvent};
 
 /// The oldest of each subject alone. While it is being delivered, and when it is dead, it holds back those after it.
+///
+/// Nobody waits for the disk, here and when it is delivered: what a crash of the server loses of that is delivered again,
+/// which subscribers are ready for.
 const DUE: &str = "
 WITH due AS MATERIALIZED (
     SELECT o.id FROM outbox o
@@ -18,11 +21,13 @@ WITH due AS MATERIALIZED (
         SELECT FROM outbox e WHERE e.subject = o.subject AND e.version < o.version AND e.delivered_ms IS NULL)
     ORDER BY o.next_ms, o.id LIMIT $2 FOR UPDATE OF o SKIP LOCKED
 )
-UPDATE outbox o SET next_ms = $1 + $3, tries = o.tries + 1 FROM due WHERE o.id = due.id
+UPDATE outbox o SET next_ms = $1 + $3, tries = o.tries + 1
+FROM due, set_config('synchronous_commit', 'off', true) WHERE o.id = due.id
 RETURNING o.id, o.kind, o.subject, o.version, o.data, o.created_ms, o.tries";
 
 const DELIVERED: &str = "
-UPDATE outbox SET delivered_ms = $2, is_dead = false, why = NULL WHERE id = ANY ($1::text[]) AND delivered_ms IS NULL";
+UPDATE outbox SET delivered_ms = $2, is_dead = false, why = NULL
+FROM set_config('synchronous_commit', 'off', true) WHERE id = ANY ($1::text[]) AND delivered_ms IS NULL";
 
 const UNDELIVERED: &str = "
 UPDATE outbox SET why = $2, next_ms = coalesce($3::bigint, next_ms), is_dead = $3::bigint IS NULL

@@ -6,7 +6,8 @@ use sqlx::PgConnection;
 
 use super::failure::Failure;
 use super::{
-    PostgresStore, audit, carts, checkouts, inbox, listed, orders, outbox, reading, recovery, stock, violations,
+    PostgresStore, at_once, audit, carts, checkouts, inbox, listed, orders, outbox, reading, recovery, stock,
+    violations,
 };
 use crate::domain::{Checkout, Order};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
@@ -78,7 +79,15 @@ impl Store for PostgresStore {
         let transaction = audit::transaction_id();
         let transaction = transaction.as_str();
         self.primary
-            .run(move |mut lease, _| async move {
+            .run(move |mut lease, is_rerun| async move {
+                // Whoever runs again has to find out first what was written before.
+                let at_once = match is_rerun {
+                    false => at_once::open(&mut lease, transaction, checkout, new_order, change, claim, now_ms).await,
+                    true => Ok(None),
+                };
+                if let Some(outcome) = at_once.transpose() {
+                    return lease.end(outcome).await;
+                }
                 lease.begin().await?;
                 let outcome = orders::open(&mut lease, transaction, checkout, new_order, change, claim, now_ms).await;
                 lease.end(outcome).await
@@ -98,7 +107,14 @@ impl Store for PostgresStore {
         let transaction = audit::transaction_id();
         let notes = &orders::Notes { transaction: &transaction, audit, inbox };
         self.primary
-            .run(move |mut lease, _| async move {
+            .run(move |mut lease, is_rerun| async move {
+                let at_once = match is_rerun {
+                    false => at_once::change(&mut lease, order, change, claim, notes, now_ms).await,
+                    true => Ok(None),
+                };
+                if let Some(outcome) = at_once.transpose() {
+                    return lease.end(outcome).await;
+                }
                 lease.begin().await?;
                 let outcome = orders::change(&mut lease, order, change, claim, notes, now_ms).await;
                 lease.end(outcome).await
@@ -261,7 +277,7 @@ impl Store for PostgresStore {
     async fn settle_event(&self, id: &str, now_ms: i64) -> Result<(), StoreError> {
         self.primary
             .run(move |mut lease, _| async move {
-                let outcome = inbox::settle(&mut lease, id, now_ms).await;
+                let outcome = inbox::settle_alone(&mut lease, id, now_ms).await;
                 lease.end(outcome).await
             })
             .await

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use checkout::domain::News;
 use checkout::ids::{OrderId, PaymentId};
 use checkout::store::{CheckoutChange, ClaimUse, Claimed, PostgresStore, StockChange, Store, StoreError};
 use test_servers::{Direction, Postgres, TcpProxy};
@@ -9,7 +10,8 @@ use test_servers::{Direction, Postgres, TcpProxy};
 use super::load::Load;
 use super::{connect, migrated};
 use crate::contract::shop::{
-    NOW, answer_with_checkout, audit, begin_payment, checkout, claim, done, open_order, place, set_stock, stock,
+    NOW, answer_with_checkout, answer_with_order, audit, begin_payment, checkout, claim, done, hear, open_order, place,
+    set_stock, stock,
 };
 
 /// How many shoppers are served before and after a fault.
@@ -115,16 +117,29 @@ async fn what_was_committed_without_an_acknowledgement_is_done_once() {
     assert_eq!((changed.version, proxy.cuts()), (2, 1));
     // The work goes on after it: it must not be told that somebody is at it already.
     let key = claim("key", "work", NOW);
-    let change = begin_payment(PaymentId::new(), NOW);
-    proxy.swallow_answer_to(b"COMMIT");
-    let order = done(store.open_order(placed.id, OrderId::new(), &change, &ClaimUse::Begin(&key), NOW).await);
-    assert_eq!((order.payments.len(), proxy.cuts()), (1, 2));
+    let (id, payment) = (OrderId::new(), PaymentId::new());
+    let change = begin_payment(payment, NOW);
+    // It is written by one statement, which commits by itself.
+    proxy.swallow_answer_to(id.to_string().as_bytes());
+    let order = done(store.open_order(placed.id, id, &change, &ClaimUse::Begin(&key), NOW).await);
+    assert_eq!((order.id, order.payments.len(), proxy.cuts()), (id, 1, 2));
     assert_eq!(store.order(order.id).await.expect("it is read"), Some(order));
+    // So is a change, and its answer.
+    let dead = hear(News::PaymentDead { payment, failure: "expired_card".to_owned() }, NOW);
+    proxy.swallow_answer_to(b"expired_card");
+    let finish = ClaimUse::Finish(&key, &answer_with_order);
+    match store.change_order(id, &dead, &finish, None, None, NOW).await {
+        Ok(Claimed::Done(order, answer)) => {
+            assert_eq!((answer, proxy.cuts()), (Some(answer_with_order(&order)), 3));
+            assert_eq!(store.order(id).await.expect("it is read"), Some(order));
+        }
+        other => panic!("it is not done: {other:?}"),
+    }
     // An adjustment has no id: it is found by its transaction.
     let adjust = StockChange::Adjust { product: "boots".to_owned(), by: 10, reason: "delivered".to_owned() };
     proxy.swallow_answer_to(b"COMMIT");
     let levels = store.change_stock(&[adjust], &audit(), NOW).await.expect("it is adjusted");
-    assert_eq!((levels[0].available, levels[0].held, proxy.cuts()), (14, 1, 3));
+    assert_eq!((levels[0].available, levels[0].held, proxy.cuts()), (14, 1, 4));
     let violations = store.violations().await.expect("the books are read");
     assert!(violations.is_empty(), "{violations:?}");
 }
