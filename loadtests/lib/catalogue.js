@@ -1,5 +1,7 @@
 // What the shop sells, asked of the shop itself before a run: no word and no id of a catalogue stands in a script.
 
+import { edgeOf } from "./edge.js";
+
 const MAX_PRODUCTS = 1000;
 const ASKED_QUERIES = 30;
 const FACET_LIMIT = 5;
@@ -24,17 +26,19 @@ export const refinements = (answer) => {
   return all;
 };
 
-/** Ids, refinements and sort orders. Fails where there is nothing to shop for. */
-export const learn = (edge, queries) => {
+/** Ids, refinements, sort orders, and a query that finds something. Fails where there is nothing to shop for. */
+export const learn = (config, queries) => {
+  const edge = edgeOf(config, { isCounted: false });
   const served = edge.snapshot();
   const market = served?.markets?.find(({ id }) => id);
   if (!market) throw new Error("TARGET serves no snapshot: is it an edge, and has anything been published?");
-  const [ids, refined] = [new Set(), []];
+  const [ids, refined, finding] = [new Set(), [], []];
   for (const q of queries.top(ASKED_QUERIES)) {
     const answer = edge.search(pageParams(q, { per_page: 100 }));
+    if (answer?.found > 0) finding.push(q);
     for (const { id } of answer?.hits ?? []) if (ids.size < MAX_PRODUCTS) ids.add(id);
     for (const filters of refinements(answer ?? {}).slice(0, 2 * FACET_LIMIT)) refined.push({ q, filters });
   }
   if (!ids.size) throw new Error("none of the first queries finds a product: give QUERIES that fit the catalogue");
-  return { snapshot: market.id, sorts: market.sorts ?? [], ids: [...ids], refined };
+  return { snapshot: market.id, sorts: market.sorts ?? [], ids: [...ids], refined, query: finding[0] };
 };

@@ -20,7 +20,7 @@ export const queryOf = (params) =>
 /** Counts one question's end, after whatever tries it took. */
 export const judge = (tags, isAnswered) => {
   unavailable.add(!isAnswered, tags);
-  if (!isAnswered) unavailableAtS.add((Date.now() - exec.scenario.startTime) / 1000, tags);
+  if (!isAnswered) unavailableAtS.add(exec.instance.currentTestRunDuration / 1000, tags);
 };
 
 const parsed = (response) => {
@@ -34,10 +34,10 @@ const parsed = (response) => {
 const hasFailed = (response) => response.status === 0 || response.status >= 500;
 
 /**
- * The edge of a run. With several addresses each virtual user has one of its own, and asks another once where that does
+ * The edge of a run. What is asked with `isCounted: false` is told apart and judges nothing: it prepares a run. With several addresses each virtual user has one of its own, and asks another once where that does
  * not answer: what a balancer before several regions does with a GET.
  */
-export const edgeOf = (config) => {
+export const edgeOf = (config, { isCounted = true } = {}) => {
   const avoidedUntil = config.targets.map(() => 0);
   const ordered = () => {
     const own = exec.vu.idInTest % config.targets.length;
@@ -47,12 +47,13 @@ export const edgeOf = (config) => {
   };
   const send = (place, path, endpoint, isRead) =>
     http.get(config.targets[place] + path, {
-      tags: { endpoint, service: "edge", name: endpoint },
+      tags: { endpoint, name: endpoint },
       responseType: isRead ? "text" : "none",
       timeout: config.timeoutMs,
     });
   /** The answer's JSON (`true` where it is not read), or null. */
-  const ask = (endpoint, path, params = {}, { isRead = true } = {}) => {
+  const ask = (name, path, params = {}, { isRead = true } = {}) => {
+    const endpoint = isCounted ? name : "preparing";
     const query = queryOf({ ...params, market: config.market });
     const address = query ? `${path}?${query}` : path;
     const places = ordered();
@@ -63,7 +64,7 @@ export const edgeOf = (config) => {
       response = send(places[1], address, endpoint, isRead);
     }
     const answer = response.status === 200 ? (isRead ? parsed(response) : true) : null;
-    judge({ endpoint, service: "edge" }, answer !== null);
+    if (isCounted) judge({ endpoint, service: "edge" }, answer !== null);
     return answer;
   };
   const id = (product) => encodeURIComponent(product);

@@ -38,7 +38,7 @@ const call = (config, method, path, endpoint, { body = null, token = null } = {}
   if (token) headers.Authorization = `Bearer ${token}`;
   const params = {
     headers,
-    tags: { endpoint, service: "checkout", name: endpoint },
+    tags: { endpoint, name: endpoint },
     timeout: config.timeoutMs,
     responseType: "text",
     responseCallback: http.expectedStatuses({ min: 200, max: 299 }, 409),
@@ -60,7 +60,7 @@ const pay = (config, clientSecret, method) => {
   const response = http.post(
     `${config.stripeSim}/sim/payment_intents/${intent}/pay`,
     JSON.stringify({ payment_method: method }),
-    { tags: { endpoint: "stripe-sim", service: "stripe-sim", name: "stripe-sim" }, timeout: config.timeoutMs,
+    { tags: { endpoint: "stripe-sim", name: "stripe-sim" }, timeout: config.timeoutMs,
       responseCallback: http.expectedStatuses(200, 402) },
   );
   return response.status === 200;

@@ -26,6 +26,6 @@ export const options = {
   thresholds: thresholds(config, SESSION_ENDPOINTS),
 };
 
-export const setup = () => learn(edge, queries);
+export const setup = () => learn(config, queries);
 
 export const session = (learned) => shop(learned);

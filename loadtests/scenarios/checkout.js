@@ -37,7 +37,7 @@ export const options = {
   },
 };
 
-export const setup = () => learn(edge, queries);
+export const setup = () => learn(config, queries);
 
 const wanted = () => {
   const hits = edge.search(pageParams(queries.pick()))?.hits ?? [];

@@ -24,6 +24,6 @@ export const options = {
   thresholds: { ...thresholds(config, MIX_ENDPOINTS, { availability: failoverAvailability }), ...failover() },
 };
 
-export const setup = () => learn(edge, queries);
+export const setup = () => learn(config, queries);
 
 export const single = (learned) => ask(learned);

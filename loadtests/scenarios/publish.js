@@ -27,7 +27,7 @@ export const options = {
   thresholds: { ...thresholds(config, [...MIX_ENDPOINTS, "snapshot"]), ...freshness() },
 };
 
-export const setup = () => learn(edge, queries);
+export const setup = () => learn(config, queries);
 
 export const single = (learned) => ask(learned);
 

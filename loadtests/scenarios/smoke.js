@@ -1,7 +1,6 @@
 // Does everything answer? Each endpoint once with a look at what it says, then a little of everything.
 
-import { check } from "k6";
-import { randomSeed } from "k6";
+import { check, randomSeed } from "k6";
 
 import { common, steady } from "../lib/arrivals.js";
 import { learn, pageParams } from "../lib/catalogue.js";
@@ -26,16 +25,16 @@ export const options = {
   thresholds: { ...thresholds(config, [...MIX_ENDPOINTS, "products", "snapshot"]), checks: ["rate==1"] },
 };
 
-export const setup = () => learn(edge, queries);
+export const setup = () => learn(config, queries);
 
-export const contract = ({ ids }) => {
+export const contract = ({ ids, query }) => {
   const [first] = ids;
-  const found = edge.search(pageParams(queries.top(1)[0]));
+  const found = edge.search(pageParams(query));
   check(found, {
     "search: has hits, a total and facets": (answer) => answer?.hits?.length > 0 && answer.found > 0 && !!answer.facets,
     "search: names its snapshot": (answer) => !!answer?.snapshot?.id,
   });
-  check(edge.suggest(queries.top(1)[0].slice(0, 3)), {
+  check(edge.suggest(query.slice(0, 3)), {
     "suggest: is a list": (answer) => Array.isArray(answer?.suggestions),
   });
   check(edge.product(first), { "product: is the one asked for": (product) => product?.id === first });

@@ -36,7 +36,7 @@ export const options = {
   },
 };
 
-export const setup = () => learn(edge, queries);
+export const setup = () => learn(config, queries);
 
 export const session = (learned) => {
   exec.vu.metrics.tags.third = String(Math.min(3, 1 + Math.floor(exec.scenario.progress * 3)));

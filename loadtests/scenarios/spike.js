@@ -35,6 +35,6 @@ export const options = {
   },
 };
 
-export const setup = () => learn(edge, queries);
+export const setup = () => learn(config, queries);
 
 export const single = (learned) => ask(learned);

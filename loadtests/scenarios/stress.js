@@ -45,6 +45,6 @@ export const options = {
   },
 };
 
-export const setup = () => learn(edge, queries);
+export const setup = () => learn(config, queries);
 
 export const single = (learned) => ask(learned);

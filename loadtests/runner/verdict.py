@@ -1,0 +1,160 @@
+"""Reads k6's summary, and tells in a few lines what came of a run."""
+
+import re
+
+SOAK_BEGINS = 0.25
+SOAK_ENDS = 0.9
+
+
+class Verdict:
+    """What is wrong, and the tables that show it."""
+
+    def __init__(self, summary, slo, judges_latency):
+        self.metrics = summary["metrics"]
+        self.slo = slo
+        self.judges_latency = judges_latency
+        self.faults = []
+        self.lines = []
+
+    def judge(self, scenario):
+        self._endpoints(scenario)
+        self._phases()
+        self._thresholds()
+
+    def metric(self, name):
+        return self.metrics.get(name, {})
+
+    def _tagged(self, metric):
+        """Values of a metric by the tags in its name, each as {tag: value}."""
+        for name, values in self.metrics.items():
+            found = re.fullmatch(re.escape(metric) + r"\{(.*)\}", name)
+            if found:
+                yield dict(pair.split(":", 1) for pair in found[1].split(",")), values
+
+    def _endpoints(self, scenario):
+        rows = []
+        for tags, latency in self._tagged("http_req_duration"):
+            if list(tags) != ["endpoint"]:
+                continue
+            endpoint = tags["endpoint"]
+            lost = self.metric(f"unavailable{{endpoint:{endpoint}}}")
+            asked = lost.get("passes", 0) + lost.get("fails", 0)
+            promised = self.slo["endpoints"][endpoint]
+            if not asked and scenario == "smoke":
+                self.faults.append(f"{endpoint} was never asked")
+            rows.append([
+                endpoint, f"{asked:,}", ms(latency.get("med")),
+                f"{ms(latency.get('p(95)'))} ({promised['p95_ms']})", f"{ms(latency.get('p(99)'))} ({promised['p99_ms']})",
+                percent(lost.get("value", 0)),
+            ])
+        for tags, lost in self._tagged("unavailable"):
+            if "service" in tags and not lost.get("passes", 0) + lost.get("fails", 0):
+                self.faults.append(f"{tags['service']} was never asked")
+        self.lines += table(["endpoint", "requests", "p50 ms", "p95 ms (promised)", "p99 ms (promised)", "unavailable"], rows)
+
+    def _phases(self):
+        rows = []
+        for tags, latency in self._tagged("http_req_duration"):
+            if list(tags) not in (["scenario"], ["third"]):
+                continue
+            [(kind, name)] = tags.items()
+            lost = self.metric(f"unavailable{{{kind}:{name}}}")
+            dropped = self.metric(f"dropped_iterations{{{kind}:{name}}}").get("count", 0)
+            shown = f"{kind} {name}" if kind == "third" else name
+            row = [shown, f"{latency.get('count', 0):,.0f}", f"{dropped:,.0f}"]
+            rows.append(row + [ms(latency.get(name)) for name in ("med", "p(95)", "p(99)")] + [percent(lost.get("value", 0))])
+        if rows:
+            rows.sort(key=lambda row: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", row[0].replace("after", "~"))])
+            self.lines += ["", *table(["phase", "requests", "not begun", "p50 ms", "p95 ms", "p99 ms", "unavailable"], rows)]
+
+    def _thresholds(self):
+        for name, values in sorted(self.metrics.items()):
+            for condition, is_broken in values.get("thresholds", {}).items():
+                if is_broken:
+                    self.faults.append(f"{name}: {condition} is broken: {value_of(values, condition)}")
+
+    def purchases(self):
+        outcomes = {tags["outcome"]: values.get("count", 0) for tags, values in self._tagged("purchases") if "outcome" in tags}
+        if outcomes:
+            told = ", ".join(f"{count:,.0f} {outcome}" for outcome, count in outcomes.items() if count) or "none"
+            paid = self.metric("order_paid_s")
+            self.lines.append(f"purchases: {told}; paid after {paid.get('med', 0):.2f} s (p50), {paid.get('p(99)', 0):.2f} s (p99)")
+
+    def publishes(self, publisher):
+        seen = self.metric("snapshots_seen").get("count", 0)
+        fresh = self.metric("freshness_s")
+        if seen:
+            self.lines.append(f"snapshots seen: {seen:.0f}, at an age of {fresh.get('med', 0):.0f} s (p50), {fresh.get('max', 0):.0f} s (at most)")
+        if publisher:
+            self.lines.append(f"published: {publisher.count} times")
+            self.faults += [f"a publish failed: {fault}" for fault in publisher.faults]
+            if not publisher.count or not seen:
+                self.faults.append("no publish was seen: make DURATION longer, or PUBLISH_EVERY_S shorter")
+
+    def failover(self, loss):
+        """Failures of a lost region must end soon after they began."""
+        lost, retried = self.metric("unavailable_at_s"), self.metric("retried").get("count", 0)
+        count = lost.get("count", 0)
+        if not count:
+            self.lines.append(f"no request was lost; {retried:,.0f} were answered by the other region")
+        else:
+            lasted = lost["max"] - lost["min"]
+            self.lines.append(f"{count:,.0f} requests were lost, within {lasted:.1f} s; {retried:,.0f} were tried in the other region")
+            if lasted > self.slo["failover"]["recovery_s"]:
+                self.faults.append(f"requests were lost for {lasted:.1f} s, more than {self.slo['failover']['recovery_s']}")
+        if loss:
+            if loss.fault:
+                self.faults.append(loss.fault)
+            if not count and not retried:
+                self.faults.append("nothing noticed that a region was lost: make DURATION or RATE larger")
+
+    def resources(self, servers, judges_growth):
+        for server in servers:
+            if len(server.samples) < 2:
+                continue
+            first, last = server.samples[0], server.samples[-1]
+            cores = (last["cpu_s"] - first["cpu_s"]) / (last["at_s"] - first["at_s"])
+            memory = [sample["memory_kib"] / 1024 for sample in server.samples]
+            self.lines.append(
+                f"{server.name}: {max(cores, 0):.2f} cores, {max(memory):.0f} MiB and {max(s['files'] for s in server.samples)} files at most"
+            )
+            if judges_growth:
+                self._growth(server)
+
+    def _growth(self, server):
+        """From after a quarter of the time on, when caches are full, to the end."""
+        samples, end_s = server.samples, server.samples[-1]["at_s"]
+        early = [s for s in samples if SOAK_BEGINS <= s["at_s"] / end_s < SOAK_BEGINS + 0.1]
+        late = [s for s in samples if s["at_s"] / end_s >= SOAK_ENDS]
+        for name, bound in (("memory_kib", "max_memory_growth"), ("files", "max_files_growth")):
+            before, after = (sum(s[name] for s in part) / max(len(part), 1) for part in (early, late))
+            self.lines.append(f"{server.name}: {name} {before:,.0f} -> {after:,.0f}")
+            if before and after / before - 1 > self.slo["soak"][bound]:
+                self.faults.append(f"{server.name}: {name} grew from {before:,.0f} to {after:,.0f}")
+
+    def thirds(self):
+        first, last = (self.metric(f"http_req_duration{{third:{third}}}").get("p(99)", 0) for third in (1, 3))
+        if self.judges_latency and first and last / first - 1 > self.slo["soak"]["max_p99_growth"]:
+            self.faults.append(f"p99 went from {ms(first)} to {ms(last)} ms over the run")
+
+
+def value_of(values, condition):
+    """What a threshold was compared with."""
+    name = re.split(r"[<>=]", condition)[0]
+    value = values.get({"rate": "value"}.get(name, name), values.get("value"))
+    return "no value" if value is None else f"{value:.6g}"
+
+
+def ms(value):
+    return "-" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def percent(share):
+    return f"{share * 100:.3f}%"
+
+
+def table(headers, rows):
+    """Columns, the first to the left and numbers to the right."""
+    widths = [max(len(row[place]) for row in [headers, *rows]) for place in range(len(headers))]
+    pad = lambda place, cell: cell.ljust(widths[place]) if place == 0 else cell.rjust(widths[place])  # noqa: E731
+    return ["  ".join(pad(place, cell) for place, cell in enumerate(row)).rstrip() for row in [headers, *rows]]
