@@ -4,6 +4,8 @@ const MAX_RATE = 100000;
 const MAX_VUS_LIMIT = 20000;
 const DURATION_UNITS_S = { ms: 0.001, s: 1, m: 60, h: 3600 };
 
+const defaults = JSON.parse(open("../defaults.json"));
+
 const faults = [];
 
 const text = (name, fallback) => (__ENV[name] === undefined || __ENV[name] === "" ? fallback : __ENV[name]);
@@ -40,8 +42,9 @@ const seconds = (name, fallback) => {
   return Math.max(sum, 1);
 };
 
-/** The settings of a scenario, which says what RATE and DURATION are where nobody does. */
-export const configure = ({ rate, duration }) => {
+/** The settings of a scenario. */
+export const configure = (scenario) => {
+  const { rate, duration } = defaults[scenario];
   const targets = urls("TARGET", "http://127.0.0.1:8080");
   const config = {
     targets,

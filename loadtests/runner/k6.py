@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from .processes import Measured
+
 VERSION = "1.1.0"
 BROKEN_THRESHOLDS = 99
 
@@ -18,7 +20,7 @@ def install(folder):
     return program
 
 
-def run(program, script, out, environment):
+def run(program, script, out, environment, sampler):
     """Runs a scenario; its exit code. Summary, report and log are left in a folder."""
     dashboard = {
         "K6_WEB_DASHBOARD": "true",
@@ -33,6 +35,7 @@ def run(program, script, out, environment):
         process = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env={**environment, **dashboard}
         )
+        sampler.add(Measured("k6", process))
         try:
             return process.wait()
         finally:

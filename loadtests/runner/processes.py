@@ -19,16 +19,40 @@ class StartError(Exception):
     """A server that did not come up, with what it said."""
 
 
-class Server:
+class Measured:
+    """A process whose costs are sampled."""
+
+    def __init__(self, name, process=None):
+        self.name = name
+        self.process = process
+        self.samples = []
+
+    def sample(self, at_s):
+        """Remembers processor time, resident memory and open files, while the process lives."""
+        pid = self.process.pid
+        try:
+            with open(f"/proc/{pid}/status", encoding="ascii") as status:
+                memory = next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+            files = len(os.listdir(f"/proc/{pid}/fd"))
+            self.samples.append({"at_s": at_s, "cpu_s": process_cpu_s(pid), "memory_kib": memory, "files": files})
+        except (OSError, StopIteration):
+            pass
+
+    def cores(self):
+        """How many cores it kept busy. A process that was started again counts from zero."""
+        pairs = list(zip(self.samples, self.samples[1:]))
+        spent = sum(max(0, after["cpu_s"] - before["cpu_s"]) for before, after in pairs)
+        return spent / (self.samples[-1]["at_s"] - self.samples[0]["at_s"]) if pairs else 0
+
+
+class Server(Measured):
     """A process whose log tells the addresses that it got, for it is free to choose its ports."""
 
     def __init__(self, name, command, log_path, environment=None):
-        self.name = name
+        super().__init__(name)
         self.command = command
         self.log_path = log_path
         self.environment = {**os.environ, **(environment or {})}
-        self.process = None
-        self.samples = []
         self.addresses = {}
 
     def start(self):
@@ -55,7 +79,7 @@ class Server:
                 except ValueError:
                     continue
                 if event.get("message") == "listening":
-                    return {name: event[name] for name in ("public", "admin") if name in event}
+                    return {"public": event.get("public") or event.get("address"), "admin": event.get("admin")}
         return None
 
     def _wait_for(self, what, condition):
@@ -68,21 +92,6 @@ class Server:
                 raise StartError(f"{self.name} ended with {self.process.returncode}:\n{tail(self.log_path)}")
             time.sleep(0.05)
         raise StartError(f"{self.name}: {what} did not come within {START_TIMEOUT_S} s:\n{tail(self.log_path)}")
-
-    def cpu_s(self):
-        """User and system time so far (fields 14 and 15 of /proc/PID/stat, as proc(5) counts them)."""
-        return process_cpu_s(self.process.pid)
-
-    def sample(self, at_s):
-        """Remembers processor time, resident memory and open files, while the process lives."""
-        pid = self.process.pid
-        try:
-            with open(f"/proc/{pid}/status", encoding="ascii") as status:
-                memory = next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
-            files = len(os.listdir(f"/proc/{pid}/fd"))
-            self.samples.append({"at_s": at_s, "cpu_s": self.cpu_s(), "memory_kib": memory, "files": files})
-        except (OSError, StopIteration):
-            pass
 
     def kill(self):
         self.process.kill()
@@ -99,18 +108,22 @@ class Server:
 
 
 class Sampler:
-    """Samples servers once a second, on a thread of its own."""
+    """Samples processes once a second, on a thread of its own, and what all others on the machine take."""
 
-    def __init__(self, servers):
-        self.servers = servers
+    def __init__(self, measured):
+        self.measured = list(measured)
         self.began = time.monotonic()
+        self.busy_s = machine_busy_s()
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
+    def add(self, measured):
+        self.measured.append(measured)
+
     def _run(self):
         while not self.ended.wait(SAMPLE_EVERY_S):
-            for server in self.servers:
-                server.sample(time.monotonic() - self.began)
+            for one in list(self.measured):
+                one.sample(time.monotonic() - self.began)
 
     def __enter__(self):
         self.thread.start()
@@ -119,6 +132,14 @@ class Sampler:
     def __exit__(self, *_):
         self.ended.set()
         self.thread.join()
+        self.busy_cores = (machine_busy_s() - self.busy_s) / (time.monotonic() - self.began)
+
+
+def machine_busy_s():
+    """What all cores worked so far: everything in the first line of /proc/stat but idle and waiting for disks."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        ticks = [int(field) for field in stat.readline().split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / TICKS_PER_S
 
 
 def process_cpu_s(pid):

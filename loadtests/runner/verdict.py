@@ -1,7 +1,9 @@
 """Reads k6's summary, and tells in a few lines what came of a run."""
 
+import os
 import re
 
+SOAK_SAMPLES = 20
 SOAK_BEGINS = 0.25
 SOAK_ENDS = 0.9
 
@@ -108,18 +110,35 @@ class Verdict:
             if not count and not retried:
                 self.faults.append("nothing noticed that a region was lost: make DURATION or RATE larger")
 
-    def resources(self, servers, judges_growth):
+    def resources(self, sampler):
+        for one in sampler.measured:
+            if one.samples:
+                memory = max(sample["memory_kib"] for sample in one.samples) / 1024
+                files = max(sample["files"] for sample in one.samples)
+                self.lines.append(f"{one.name}: {one.cores():.2f} cores, at most {memory:.0f} MiB and {files} files")
+        others = sampler.busy_cores - sum(one.cores() for one in sampler.measured)
+        self.lines.append(f"this machine: {os.cpu_count()} cores, of which all other processes took {max(others, 0):.2f}")
+
+    def growth(self, servers):
         for server in servers:
-            if len(server.samples) < 2:
-                continue
-            first, last = server.samples[0], server.samples[-1]
-            cores = (last["cpu_s"] - first["cpu_s"]) / (last["at_s"] - first["at_s"])
-            memory = [sample["memory_kib"] / 1024 for sample in server.samples]
-            self.lines.append(
-                f"{server.name}: {max(cores, 0):.2f} cores, {max(memory):.0f} MiB and {max(s['files'] for s in server.samples)} files at most"
-            )
-            if judges_growth:
+            if len(server.samples) >= SOAK_SAMPLES:
                 self._growth(server)
+
+    def knee(self, rate):
+        """The last step of a ramp before one that broke a promise. Steps are equal parts of the highest rate."""
+        steps = [name for name in self.metrics if re.fullmatch(r"unavailable\{scenario:step_\d+\}", name)]
+        at_most = self.slo["endpoints"]["search"]["p99_ms"]
+        held = 0
+        for number in range(1, len(steps) + 1):
+            tag = f"{{scenario:step_{number}}}"
+            latency, lost = self.metric("http_req_duration" + tag), self.metric("unavailable" + tag)
+            late = self.metric("dropped_iterations" + tag).get("count", 0) / max(latency.get("count", 0), 1)
+            if latency.get("p(99)", 0) > at_most or lost.get("value", 0) > 0.001 or late > 0.01:
+                break
+            held = number
+        at = rate * held / max(len(steps), 1)
+        said = "the highest asked for" if held == len(steps) else "the last step before a promise or the generator broke"
+        self.lines.append(f"knee: {at:,.0f} requests/s ({said}; p99 up to {at_most} ms, all but 0.1% answered, 1% begun late)")
 
     def _growth(self, server):
         """From after a quarter of the time on, when caches are full, to the end."""

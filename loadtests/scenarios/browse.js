@@ -10,7 +10,7 @@ import { loadQueries } from "../lib/sampling.js";
 import { SESSION_ENDPOINTS, SESSION_S, sessionOf } from "../lib/sessions.js";
 import { thresholds } from "../lib/slo.js";
 
-const config = configure({ rate: 5, duration: "2m" });
+const config = configure("browse");
 const queries = loadQueries(config);
 const edge = edgeOf(config);
 const shop = sessionOf(config, edge, queries);

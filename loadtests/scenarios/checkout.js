@@ -15,7 +15,7 @@ const THINK_S = 2;
 const PURCHASE_S = 5;
 const BUYS_TWO = 0.3;
 
-const config = configure({ rate: 2, duration: "30s" });
+const config = configure("checkout");
 if (!config.mayOrder) throw new Error("the settings are at fault:\n  this places orders: ALLOW_ORDERS=yes, and Stripe in test mode");
 const queries = loadQueries(config);
 const edge = edgeOf(config);

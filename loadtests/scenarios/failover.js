@@ -12,7 +12,7 @@ import { MIX_ENDPOINTS, mixOf } from "../lib/mix.js";
 import { loadQueries } from "../lib/sampling.js";
 import { failover, failoverAvailability, thresholds } from "../lib/slo.js";
 
-const config = configure({ rate: 200, duration: "1m" });
+const config = configure("failover");
 const queries = loadQueries(config);
 const edge = edgeOf(config);
 const ask = mixOf(edge, queries);
@@ -20,7 +20,7 @@ randomSeed(config.seed + __VU);
 
 export const options = {
   ...common(),
-  scenarios: { mix: steady(config, { exec: "single", rate: config.rate, durationS: config.durationS, lastsS: 0.2 }) },
+  scenarios: { mix: steady(config, { exec: "single", rate: config.rate, durationS: config.durationS }) },
   thresholds: { ...thresholds(config, MIX_ENDPOINTS, { availability: failoverAvailability }), ...failover() },
 };
 

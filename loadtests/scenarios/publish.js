@@ -12,7 +12,7 @@ import { loadQueries } from "../lib/sampling.js";
 import { freshness, thresholds } from "../lib/slo.js";
 import { watch, watcher } from "../lib/watch.js";
 
-const config = configure({ rate: 200, duration: "1m" });
+const config = configure("publish");
 const queries = loadQueries(config);
 const edge = edgeOf(config);
 const ask = mixOf(edge, queries);

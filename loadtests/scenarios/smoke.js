@@ -10,7 +10,7 @@ import { MIX_ENDPOINTS, mixOf } from "../lib/mix.js";
 import { loadQueries } from "../lib/sampling.js";
 import { thresholds } from "../lib/slo.js";
 
-const config = configure({ rate: 20, duration: "10s" });
+const config = configure("smoke");
 const queries = loadQueries(config);
 const edge = edgeOf(config);
 const ask = mixOf(edge, queries);
@@ -34,6 +34,7 @@ export const contract = ({ ids, query }) => {
     "search: has hits, a total and facets": (answer) => answer?.hits?.length > 0 && answer.found > 0 && !!answer.facets,
     "search: names its snapshot": (answer) => !!answer?.snapshot?.id,
   });
+  check(edge.snapshot(), { "snapshot: counts products": (answer) => answer?.markets?.some(({ product_count }) => product_count > 0) });
   check(edge.suggest(query.slice(0, 3)), {
     "suggest: is a list": (answer) => Array.isArray(answer?.suggestions),
   });

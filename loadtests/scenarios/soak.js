@@ -13,7 +13,7 @@ import { SESSION_ENDPOINTS, SESSION_S, sessionOf } from "../lib/sessions.js";
 import { freshness, thresholds } from "../lib/slo.js";
 import { watch, watcher } from "../lib/watch.js";
 
-const config = configure({ rate: 5, duration: "20m" });
+const config = configure("soak");
 const queries = loadQueries(config);
 const edge = edgeOf(config);
 const shop = sessionOf(config, edge, queries);

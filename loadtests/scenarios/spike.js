@@ -13,7 +13,7 @@ import { thresholds, told } from "../lib/slo.js";
 
 const CALM = 0.1;
 
-const config = configure({ rate: 1000, duration: "45s" });
+const config = configure("spike");
 const queries = loadQueries(config);
 const edge = edgeOf(config);
 const ask = mixOf(edge, queries);

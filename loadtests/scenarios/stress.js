@@ -15,7 +15,7 @@ const STEPS = 8;
 /** Between the last step and the one after, queues may empty. */
 const PAUSE_S = 3;
 
-const config = configure({ rate: 2000, duration: "90s" });
+const config = configure("stress");
 const queries = loadQueries(config);
 const edge = edgeOf(config);
 const ask = mixOf(edge, queries);
