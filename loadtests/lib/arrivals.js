@@ -11,7 +11,7 @@ const arrivals = (rate) => Math.max(1, Math.round(rate * 60));
  * `rate` arrivals a second for some seconds. `lastsS` is how long one may take without a new virtual user being made,
  * which takes time in the middle of a run.
  */
-export const steady = (config, { exec, rate, durationS, startS = 0, lastsS = 0.25, gracefulStop = "10s" }) => ({
+export const steady = (config, { exec, rate, durationS, startS = 0, lastsS = 0.1, gracefulStop = "10s" }) => ({
   executor: "constant-arrival-rate",
   exec,
   rate: arrivals(rate),

@@ -57,7 +57,7 @@ export const configure = (scenario) => {
     queries: text("QUERIES", import.meta.resolve("../queries/demo.txt")),
     zipf: number("ZIPF", 1, 0, 5),
     think: number("THINK", 1, 0, 10),
-    maxVus: number("MAX_VUS", 1000, 1, MAX_VUS_LIMIT),
+    maxVus: number("MAX_VUS", 500, 1, MAX_VUS_LIMIT),
     timeoutMs: number("TIMEOUT_MS", 5000, 10, 120000),
     seed: number("SEED", 1, 0, 2 ** 31),
     judgesLatency: choice("JUDGE", "all", ["all", "errors"]) === "all",

@@ -32,9 +32,9 @@ const weigh = (rows, exponent) => {
   });
 };
 
-/** The queries of a file, shared by all virtual users. */
-export const loadQueries = ({ queries, zipf }) => {
-  const weighed = new SharedArray("queries", () => weigh(read(queries), zipf));
+/** The queries of a file, shared by all virtual users under a name. */
+export const loadQueries = ({ queries, zipf }, name = "queries") => {
+  const weighed = new SharedArray(name, () => weigh(read(queries), zipf));
   const { length } = weighed;
   const total = weighed[length - 1].upTo;
   const pick = () => {
