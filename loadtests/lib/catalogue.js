@@ -3,7 +3,7 @@
 import { edgeOf } from "./edge.js";
 
 const MAX_PRODUCTS = 1000;
-const ASKED_QUERIES = 30;
+const ASKED_QUERIES = 20;
 const FACET_LIMIT = 5;
 
 /** The parameters that a storefront's result page asks with. */
@@ -34,7 +34,7 @@ export const learn = (config, queries) => {
   if (!market) throw new Error("TARGET serves no snapshot: is it an edge, and has anything been published?");
   const [ids, refined, finding] = [new Set(), [], []];
   for (const q of queries.top(ASKED_QUERIES)) {
-    const answer = edge.search(pageParams(q, { per_page: 100 }));
+    const answer = edge.search(pageParams(q, { per_page: 50, fields: "id" }));
     if (answer?.found > 0) finding.push(q);
     for (const { id } of answer?.hits ?? []) if (ids.size < MAX_PRODUCTS) ids.add(id);
     for (const filters of refinements(answer ?? {}).slice(0, 2 * FACET_LIMIT)) refined.push({ q, filters });

@@ -6,6 +6,8 @@ import asyncio
 import threading
 
 CHUNK_BYTES = 64 * 1024
+# What is held up of one connection, at the most.
+MAX_CHUNKS = 1024
 
 
 class DelayProxy:
@@ -16,6 +18,7 @@ class DelayProxy:
         self.port = int(port)
         self.delay_s = delay_ms / 1000
         self.loop = asyncio.new_event_loop()
+        self.server = None
         self.address = None
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -24,16 +27,29 @@ class DelayProxy:
         self.loop.run_forever()
 
     async def _hand_on(self, reader, writer, delay_s):
+        """Everything arrives as fast as without, only later."""
+        late = asyncio.Queue(MAX_CHUNKS)
+        writing = asyncio.ensure_future(self._write(late, writer))
         try:
             while chunk := await reader.read(CHUNK_BYTES):
-                if delay_s:
-                    await asyncio.sleep(delay_s)
-                writer.write(chunk)
-                await writer.drain()
+                await late.put((self.loop.time() + delay_s, chunk))
         except ConnectionError:
             pass
-        finally:
-            writer.close()
+        await late.put((0, None))
+        await writing
+
+    async def _write(self, late, writer):
+        while True:
+            due_s, chunk = await late.get()
+            if chunk is None:
+                break
+            await asyncio.sleep(max(0, due_s - self.loop.time()))
+            try:
+                writer.write(chunk)
+                await writer.drain()
+            except ConnectionError:
+                pass
+        writer.close()
 
     async def _connected(self, reader, writer):
         try:
@@ -44,8 +60,8 @@ class DelayProxy:
         await asyncio.gather(self._hand_on(reader, to_server, 0), self._hand_on(from_server, writer, self.delay_s))
 
     async def _listen(self):
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        return "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        self.server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return "127.0.0.1:%d" % self.server.sockets[0].getsockname()[1]
 
     def __enter__(self):
         self.thread.start()
@@ -53,8 +69,17 @@ class DelayProxy:
         return self
 
     def __exit__(self, *_):
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
+        self.loop.close()
+
+    async def _end(self):
+        self.server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def main():

@@ -76,7 +76,7 @@ class AgainstAnEdge(WithFolder):
 
     def _kill_when_asked(self):
         """Once suggestions were asked for, the run is under way."""
-        wait_until(lambda: "suggest" in open(self.edge.log_path, encoding="utf-8").read())
+        wait_until(lambda: "suggest" in text_of(self.edge.log_path))
         self.edge.kill()
 
 
@@ -94,7 +94,7 @@ class OfItsOwn(WithFolder):
             self.command("smoke"), env=self.environment({"DURATION": "10m"}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         log = os.path.join(self.out, "smoke", "edge-1.log")
-        port = wait_until(lambda: os.path.exists(log) and re.search(r'"public":"127.0.0.1:(\d+)"', open(log, encoding="utf-8").read()))
+        port = wait_until(lambda: re.search(r'"public":"127.0.0.1:(\d+)"', text_of(log)))
         wait_until(lambda: os.path.exists(os.path.join(self.out, "smoke", "k6.log")))
         run.send_signal(signal.SIGTERM)
         run.communicate(timeout=DEADLINE_S)
@@ -147,6 +147,13 @@ class Verdicts(unittest.TestCase):
             verdict = self.verdict({f"http_req_duration{{third:{third}}}": {"p(99)": p99} for third, p99 in ((1, 10), (3, last_ms))})
             verdict.thirds()
             self.assertEqual(len(verdict.faults), faults)
+
+
+def text_of(path):
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def wait_until(condition):
