@@ -5,19 +5,23 @@ DEMO ?= .demo
 DEMO_PRODUCTS ?= 50000
 LISTEN ?= 127.0.0.1:8080
 ADMIN_LISTEN ?= 127.0.0.1:8081
-TARGET := $(or $(CARGO_TARGET_DIR),target)
-RELEASE := $(TARGET)/release
+# Not TARGET: that is where load tests go.
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(BUILT)/release
 DEMO_STORE = file://$(abspath $(DEMO))/store
-BENCH_OUT ?= $(abspath $(TARGET))/bench
-BASE_TREE = $(abspath $(TARGET))/base
+BENCH_OUT ?= $(abspath $(BUILT))/bench
+BASE_TREE = $(abspath $(BUILT))/base
 PRODUCTS ?= 200000
 ROUNDS ?= 50
 TARGETS ?= manifest pointer liveness rows settings segment webhook checkout_bodies
 FUZZ_SECONDS ?= 60
 SECONDS ?= 60
 SIZES ?= 10000,30000,100000,300000,1000000
+SCENARIO ?= smoke
+LOAD_OUT ?= $(abspath $(BUILT))/load
+LOAD_FOLDERS = --binaries $(abspath $(RELEASE)) --demo $(abspath $(DEMO)) --out $(LOAD_OUT)
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish bench-checkout fuzz torture instructions wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish bench-checkout fuzz torture instructions load test-load capacity wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +118,17 @@ instructions: ## count the instructions of each step, and fail where they grew b
 	$(MAKE) demo DEMO=$(DEMO)-10k DEMO_PRODUCTS=10000
 	$(CARGO) bench --workspace --locked --bench requests -- --store file://$(abspath $(DEMO)-10k)/store \
 		--instructions $(abspath edge/benches/instructions.json) $(if $(RECORD),--record)
+
+# What is given on the command line is in the environment of commands, where loadtests/run looks for it.
+load: $(if $(TARGET),,demo) ## drive a shop with k6 and judge it: make load SCENARIO=smoke, and TARGET=https://... RATE=20 DURATION=1m
+	loadtests/run $(SCENARIO) $(LOAD_FOLDERS)
+
+test-load: demo ## see load tests fail where they must
+	VITRINE_BINARIES=$(abspath $(RELEASE)) VITRINE_DEMO=$(abspath $(DEMO)) python3 -B -m unittest discover --start-directory loadtests/tests
+
+capacity: demo wrk ## find what one edge can do, who is the bottleneck, and what that means in nodes
+	loadtests/capacity $(LOAD_FOLDERS)
+	@echo; loadtests/capacity-model.py --measured $(LOAD_OUT)/capacity.json
 
 wrk:
 	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }

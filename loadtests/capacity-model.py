@@ -6,8 +6,8 @@
     a region's nodes  = requests, with those of a region that is lost, / a node's requests, + spare
 
 Where a region is lost the others share its requests: each region is made for peak x regions / (regions - 1). Beside it
-stands what the searches among the same requests need in Azure AI Search, one partition wide, for as many replicas as they
-take. All inputs are in capacity-inputs.json.
+stands what the same searches need in Azure AI Search, one partition wide, behind a cache of one's own that answers as many
+again. All inputs are in capacity-inputs.json.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def nodes(requests_per_s, request_us, edge):
 
 
 def search_service(requests_per_s, service):
-    """The cheapest tier: its name, its units, and what they cost. Several services where one has not enough replicas."""
+    """The cheapest tier: its price a month, and how many services and units. Several where one has not enough replicas."""
     offers = []
     for tier in service["tiers"]:
         needed = requests_per_s * service["asked_share"] / (tier["queries_per_s_per_replica"] * service["target_utilisation"])
@@ -53,7 +53,8 @@ def rows(measured, inputs):
     for peak in inputs["traffic"]["peak_requests_per_s_per_region"]:
         made_for = peak * surge
         count = nodes(made_for, request_us, edge)
-        price, services, units, tier = search_service(made_for, inputs["azure_ai_search"])
+        missed = made_for * (1 - inputs["traffic"]["cache_hit_share"])
+        price, services, units, tier = search_service(missed, inputs["azure_ai_search"])
         yield [
             f"{peak:,}", f"{made_for:,.0f}", str(count),
             f"{count * edge['node_price_usd_per_month'] + edge['storage_usd_per_month']:,}",
@@ -77,7 +78,7 @@ def report(measured, inputs):
         f"{edge['target_utilisation']:.0%} busy at the peak; {edge['reserved_vcpus']} vCPUs of a node for {edge['reserved_for']}; "
         f"{edge['spare_nodes']} spare; one of {traffic['regions']} regions lost. A node answers "
         f"{node_requests_per_s(request_us, edge):,.0f} requests/s and costs {edge['node_price_usd_per_month']} USD a month. "
-        f"Azure AI Search: {service['asked_share']:.0%} of the requests, {service['target_utilisation']:.0%} busy, "
+        f"Azure AI Search: {service['asked_share']:.0%} of the requests, {hits} of them answered by a cache before it, {service['target_utilisation']:.0%} busy, "
         + ", ".join(f"{t['name']} {t['queries_per_s_per_replica']} queries/s a replica at {t['price_usd_per_unit_month']} USD" for t in service["tiers"])
         + ": rules of thumb, for no throughput is published.",
     ]
