@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """How many nodes a region needs and what they cost a month, from measured processor time: prints a Markdown table.
 
-    CPU of a request  = hits x cached + (1 - hits) x uncached + extra                 measured by 'make capacity', and inputs
+    CPU of a request  = hits x cached + (1 - hits) x uncached + extra                 measured by 'make capacity'
     a node's requests = (vCPUs - reserved) x utilisation / (CPU x slowdown)           one vCPU is a thread, not a core
     a region's nodes  = requests, with those of a region that is lost, / a node's requests, + spare
 
 Where a region is lost the others share its requests: each region is made for peak x regions / (regions - 1). Beside it
-stands what the same searches need in Azure AI Search, one partition wide, behind a cache of one's own that answers as many
-again. All inputs are in capacity-inputs.json.
+stands what the same searches need in Azure AI Search, one partition wide, behind a cache of one's own that answers as
+many. All inputs are in capacity-inputs.json.
 """
 
 import argparse
@@ -33,14 +33,20 @@ def node_requests_per_s(request_us, edge):
 
 
 def nodes(requests_per_s, request_us, edge):
-    return max(edge["least_nodes"], math.ceil(requests_per_s / node_requests_per_s(request_us, edge)) + edge["spare_nodes"])
+    return max(
+        edge["least_nodes"], math.ceil(requests_per_s / node_requests_per_s(request_us, edge)) + edge["spare_nodes"]
+    )
 
 
 def search_service(requests_per_s, service):
-    """The cheapest tier: its price a month, and how many services and units. Several where one has not enough replicas."""
+    """The cheapest tier: its price a month, how many services (where one has not enough replicas) and units, its name."""
     offers = []
     for tier in service["tiers"]:
-        needed = requests_per_s * service["asked_share"] / (tier["queries_per_s_per_replica"] * service["target_utilisation"])
+        needed = (
+            requests_per_s
+            * service["asked_share"]
+            / (tier["queries_per_s_per_replica"] * service["target_utilisation"])
+        )
         units = max(service["replicas_for_sla"], math.ceil(needed))
         services = math.ceil(units / service["replicas_per_service"])
         offers.append((units * tier["price_usd_per_unit_month"], services, units, tier["name"]))
@@ -56,9 +62,12 @@ def rows(measured, inputs):
         missed = made_for * (1 - inputs["traffic"]["cache_hit_share"])
         price, services, units, tier = search_service(missed, inputs["azure_ai_search"])
         yield [
-            f"{peak:,}", f"{made_for:,.0f}", str(count),
+            f"{peak:,}",
+            f"{made_for:,.0f}",
+            str(count),
             f"{count * edge['node_price_usd_per_month'] + edge['storage_usd_per_month']:,}",
-            f"{units} x {tier}" + (f" in {services} services" if services > 1 else ""), f"{price:,}",
+            f"{units} x {tier}" + (f" in {services} services" if services > 1 else ""),
+            f"{price:,}",
         ]
 
 
@@ -66,28 +75,39 @@ def report(measured, inputs):
     edge, service, traffic = inputs["edge"], inputs["azure_ai_search"], inputs["traffic"]
     request_us = cpu_us(measured, inputs)
     headers = [
-        "peak requests/s of a region", "made for", f"nodes ({edge['node']})", "USD a month", "Azure AI Search units", "USD a month",
+        "peak requests/s of a region",
+        "made for",
+        f"nodes ({edge['node']})",
+        "USD a month",
+        "Azure AI Search units",
+        "USD a month",
     ]
     lines = ["| " + " | ".join(headers) + " |", "| " + " | ".join(["---"] * len(headers)) + " |"]
     lines += ["| " + " | ".join(row) + " |" for row in rows(measured, inputs)]
     hits = f"{traffic['cache_hit_share']:.0%}"
+    tiers = ", ".join(
+        f"{tier['name']} {tier['queries_per_s_per_replica']} queries/s a replica at {tier['price_usd_per_unit_month']} USD"
+        for tier in service["tiers"]
+    )
     lines += [
         "",
-        f"Measured {measured['measured_on']}; assumed {inputs['assumed_on']}: {hits} answered before, {edge['extra_us_per_request']} us for "
-        f"{edge['extra_is'].split(':')[0]}, so that a request takes {request_us:.0f} us; a vCPU {edge['vcpu_slowdown']} times as slow; "
-        f"{edge['target_utilisation']:.0%} busy at the peak; {edge['reserved_vcpus']} vCPUs of a node for {edge['reserved_for']}; "
-        f"{edge['spare_nodes']} spare; one of {traffic['regions']} regions lost. A node answers "
-        f"{node_requests_per_s(request_us, edge):,.0f} requests/s and costs {edge['node_price_usd_per_month']} USD a month. "
-        f"Azure AI Search: {service['asked_share']:.0%} of the requests, {hits} of them answered by a cache before it, {service['target_utilisation']:.0%} busy, "
-        + ", ".join(f"{t['name']} {t['queries_per_s_per_replica']} queries/s a replica at {t['price_usd_per_unit_month']} USD" for t in service["tiers"])
-        + ": rules of thumb, for no throughput is published.",
+        f"Measured {measured['measured_on']}; assumed {inputs['assumed_on']}: {hits} answered before; "
+        f"{edge['extra_us_per_request']} us for {edge['extra_is'].split(':')[0]}, so that a request takes "
+        f"{request_us:.0f} us; a vCPU {edge['vcpu_slowdown']} times as slow; {edge['target_utilisation']:.0%} busy at the "
+        f"peak; {edge['reserved_vcpus']} vCPUs of a node for {edge['reserved_for']}; {edge['spare_nodes']} spare; one of "
+        f"{traffic['regions']} regions lost. A node answers {node_requests_per_s(request_us, edge):,.0f} requests/s and "
+        f"costs {edge['node_price_usd_per_month']} USD a month. Azure AI Search: {service['asked_share']:.0%} of the "
+        f"requests, {hits} of them answered by a cache before it, {service['target_utilisation']:.0%} busy; {tiers}: rules "
+        "of thumb, for no throughput is published.",
     ]
     return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measured", default=os.path.join(HERE, "..", "target", "load", "capacity.json"), metavar="FILE")
+    parser.add_argument(
+        "--measured", default=os.path.join(HERE, "..", "target", "load", "capacity.json"), metavar="FILE"
+    )
     parser.add_argument("--inputs", default=os.path.join(HERE, "capacity-inputs.json"), metavar="FILE")
     options = parser.parse_args()
     with open(options.measured, encoding="utf-8") as measured, open(options.inputs, encoding="utf-8") as inputs:

@@ -8,7 +8,13 @@ const FACET_LIMIT = 5;
 
 /** The parameters that a storefront's result page asks with. */
 export const pageParams = (q, more = {}) => ({
-  q, per_page: 24, facets: "*", facet_limit: 12, highlight: "title", distinct: true, ...more,
+  q,
+  per_page: 24,
+  facets: "*",
+  facet_limit: 12,
+  highlight: "title",
+  distinct: true,
+  ...more,
 });
 
 const quoted = (value) => `"${value.replace(/["\\]/g, "\\$&")}"`;

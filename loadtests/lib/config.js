@@ -27,7 +27,10 @@ const choice = (name, fallback, choices) => {
 const isUrl = (value) => /^https?:\/\/[^/\s]+(\/\S*)?$/.test(value);
 
 const urls = (name, fallback) => {
-  const values = text(name, fallback).split(",").map((value) => value.trim().replace(/\/+$/, "")).filter(Boolean);
+  const values = text(name, fallback)
+    .split(",")
+    .map((value) => value.trim().replace(/\/+$/, ""))
+    .filter(Boolean);
   const wrong = values.filter((value) => !isUrl(value));
   if (wrong.length) faults.push(`${name}: '${wrong.join("', '")}' is no address such as https://shop.example.com`);
   return values;

@@ -34,8 +34,9 @@ const parsed = (response) => {
 const hasFailed = (response) => response.status === 0 || response.status >= 500;
 
 /**
- * The edge of a run. What is asked with `isCounted: false` is told apart and judges nothing: it prepares a run. With several addresses each virtual user has one of its own, and asks another once where that does
- * not answer: what a balancer before several regions does with a GET.
+ * The edge of a run. What is asked with `isCounted: false` prepares a run, and is told apart. With several addresses each
+ * virtual user has one of its own, and asks another once where that does not answer: what a balancer before several
+ * regions does with a GET.
  */
 export const edgeOf = (config, { isCounted = true } = {}) => {
   const avoidedUntil = config.targets.map(() => 0);
@@ -43,7 +44,10 @@ export const edgeOf = (config, { isCounted = true } = {}) => {
     const own = exec.vu.idInTest % config.targets.length;
     const places = config.targets.map((_, step) => (own + step) % config.targets.length);
     const now = Date.now();
-    return [...places.filter((place) => avoidedUntil[place] <= now), ...places.filter((place) => avoidedUntil[place] > now)];
+    return [
+      ...places.filter((place) => avoidedUntil[place] <= now),
+      ...places.filter((place) => avoidedUntil[place] > now),
+    ];
   };
   const send = (place, path, endpoint, isRead) =>
     http.get(config.targets[place] + path, {
@@ -70,9 +74,11 @@ export const edgeOf = (config, { isCounted = true } = {}) => {
   const id = (product) => encodeURIComponent(product);
   return {
     search: (params, options) => ask("search", "/v1/search", params, options),
-    suggest: (q, options) => ask("suggest", "/v1/suggest", { q, limit: 6, products: 3, fields: "id,title,price,images" }, options),
+    suggest: (q, options) =>
+      ask("suggest", "/v1/suggest", { q, limit: 6, products: 3, fields: "id,title,price,images" }, options),
     product: (product, options) => ask("product", `/v1/products/${id(product)}`, {}, options),
-    products: (ids, options) => ask("products", "/v1/products", { ids: ids.join(","), fields: "id,title,price" }, options),
+    products: (ids, options) =>
+      ask("products", "/v1/products", { ids: ids.join(","), fields: "id,title,price" }, options),
     similar: (product, options) => ask("similar", `/v1/products/${id(product)}/similar`, { limit: 4 }, options),
     categories: (options) => ask("categories", "/v1/categories", {}, options),
     snapshot: (options) => ask("snapshot", "/v1/snapshot", {}, options),

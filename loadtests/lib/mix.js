@@ -1,4 +1,4 @@
-// Single requests without memory, drawn in the proportions of mix.json: the load of many sessions at a rate of one's own.
+// Single requests, drawn in the proportions of mix.json: the load of many sessions at a rate of one's own.
 
 import { pageParams } from "./catalogue.js";
 import { anyOf, chooser, zipfPlace } from "./sampling.js";
@@ -22,7 +22,8 @@ export const mixOf = (edge, queries) => {
     search: () => edge.search(pageParams(queries.pick()), UNREAD),
     search_refined: ({ refined }) => edge.search(pageParams("", refined.length ? anyOf(refined) : {}), UNREAD),
     search_next_page: () => edge.search(pageParams(queries.pick(), { page: 2 }), UNREAD),
-    search_sorted: ({ sorts }) => edge.search(pageParams(queries.pick(), { sort: sorts.length ? anyOf(sorts) : "" }), UNREAD),
+    search_sorted: ({ sorts }) =>
+      edge.search(pageParams(queries.pick(), { sort: sorts.length ? anyOf(sorts) : "" }), UNREAD),
     product: (learned) => edge.product(product(learned), UNREAD),
     similar: (learned) => edge.similar(product(learned), UNREAD),
     categories: () => edge.categories(UNREAD),

@@ -1,5 +1,5 @@
-// A purchase: a cart, a checkout with the total that the shopper saw, and the payment. Whoever gets no answer asks again
-// with the same key, so that nothing is bought twice.
+// A purchase: a cart, a checkout with the total that the shopper saw, and the payment. Whoever gets no answer asks
+// again with the same key, so that nothing is bought twice.
 
 import http from "k6/http";
 import { sleep } from "k6";
@@ -29,7 +29,10 @@ const uuid = () =>
   "xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx".replace(/x/g, () => Math.floor(Math.random() * 16).toString(16));
 
 const isFinal = (response) =>
-  response.status !== 0 && response.status < 500 && response.status !== 429 && !/"idempotency_key_in_flight"/.test(response.body);
+  response.status !== 0 &&
+  response.status < 500 &&
+  response.status !== 429 &&
+  !/"idempotency_key_in_flight"/.test(response.body);
 
 /** Sends until there is an answer, always with the same key. */
 const call = (config, method, path, endpoint, { body = null, token = null } = {}) => {
@@ -60,8 +63,11 @@ const pay = (config, clientSecret, method) => {
   const response = http.post(
     `${config.stripeSim}/sim/payment_intents/${intent}/pay`,
     JSON.stringify({ payment_method: method }),
-    { tags: { endpoint: "stripe-sim", name: "stripe-sim" }, timeout: config.timeoutMs,
-      responseCallback: http.expectedStatuses(200, 402) },
+    {
+      tags: { endpoint: "stripe-sim", name: "stripe-sim" },
+      timeout: config.timeoutMs,
+      responseCallback: http.expectedStatuses(200, 402),
+    },
   );
   return response.status === 200;
 };
@@ -83,7 +89,7 @@ const secretOf = (config, checkout, token, completed) => {
   let payment = completed.body.payment;
   for (let waited = 0; !payment?.client_secret && waited < PAID_WITHIN_S; waited += ASK_EVERY_S) {
     sleep(ASK_EVERY_S);
-    payment = call(config, "GET", `/checkouts/${checkout}`, "order", { token })?.body.payment;
+    payment = call(config, "GET", `/checkouts/${checkout}`, "checkout", { token })?.body.payment;
   }
   return payment?.client_secret;
 };

@@ -6,11 +6,14 @@ const MAX_QUERIES = 100000;
 const MAX_QUERY_BYTES = 512;
 
 /**
- * Lines of a file: a query; a query, a tab and its count; or a source, a query and a count that may be missing. `#` begins
- * a comment.
+ * Lines of a file: a query; a query, a tab and its count; or a source, a query and a count that may be missing. `#`
+ * begins a comment.
  */
 const read = (file) => {
-  const lines = open(file).split(/\r?\n/).filter((line) => line.trim() && !line.startsWith("#")).slice(0, MAX_QUERIES);
+  const lines = open(file)
+    .split(/\r?\n/)
+    .filter((line) => line.trim() && !line.startsWith("#"))
+    .slice(0, MAX_QUERIES);
   const rows = lines.map((line) => {
     const cells = line.split("\t");
     const [query, count] = cells.length > 2 ? cells.slice(1) : cells;

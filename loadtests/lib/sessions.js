@@ -34,7 +34,11 @@ const think = (config, meanS) => {
 
 const type = (config, edge, query) => {
   let asked = 0;
-  for (let length = LETTERS_A_SUGGESTION; length <= query.length && asked < MAX_SUGGESTIONS; length += LETTERS_A_SUGGESTION) {
+  for (
+    let length = LETTERS_A_SUGGESTION;
+    length <= query.length && asked < MAX_SUGGESTIONS;
+    length += LETTERS_A_SUGGESTION
+  ) {
     think(config, LETTERS_A_SUGGESTION * KEYSTROKE_S);
     edge.suggest(query.slice(0, length), { isRead: false });
     asked += 1;

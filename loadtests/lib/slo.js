@@ -19,8 +19,8 @@ const latencies = (endpoint) => {
 };
 
 /**
- * Thresholds for what a scenario asks for. `only` are the k6 scenarios whose latency is judged, where it is not the whole
- * run's; `availability` takes the place of the promised one.
+ * Thresholds for what a scenario asks for. `only` are the k6 scenarios whose latency is judged, where it is not the
+ * whole run's; `availability` takes the place of the promised one.
  */
 export const thresholds = (config, endpoints, { only = null, availability = null } = {}) => {
   const all = {};

@@ -22,5 +22,9 @@ export const watch = (edge) => {
 };
 
 export const watcher = (durationS) => ({
-  executor: "constant-vus", exec: "observe", vus: 1, duration: `${Math.ceil(durationS * 1000)}ms`, gracefulStop: "5s",
+  executor: "constant-vus",
+  exec: "observe",
+  vus: 1,
+  duration: `${Math.ceil(durationS * 1000)}ms`,
+  gracefulStop: "5s",
 });

@@ -1,4 +1,4 @@
-"""A demo shop for one run: a store of its own, edges, and where orders are placed a simulator of Stripe and checkout."""
+"""A demo shop for one run: a store of its own, edges, and to place orders a checkout with a simulator of Stripe."""
 
 import json
 import os
@@ -27,7 +27,11 @@ class Shop:
         self.logs = logs
         self.folder = tempfile.mkdtemp(prefix="vitrine-load-")
         self.servers = []
-        for needed in (os.path.join(demo, "store"), os.path.join(demo, "shop", "products.jsonl"), self.program("edge")):
+        for needed in (
+            os.path.join(demo, "store"),
+            os.path.join(demo, "shop", "products.jsonl"),
+            self.program("edge"),
+        ):
             if not os.path.exists(needed):
                 raise StartError(f"there is no {needed}: 'make demo' makes it")
 
@@ -54,9 +58,22 @@ class Shop:
     def _start_edge(self, number, listen, more):
         name = f"edge-{number}"
         command = [
-            self.program("edge"), "--market", f"demo={self.store}", "--cache-dir", self.path(name), "--listen", listen,
-            "--admin-listen", "127.0.0.1:0", "--poll-interval-ms", str(POLL_INTERVAL_MS), "--drain-ms", "0",
-            "--node", name, *more,
+            self.program("edge"),
+            "--market",
+            f"demo={self.store}",
+            "--cache-dir",
+            self.path(name),
+            "--listen",
+            listen,
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--poll-interval-ms",
+            str(POLL_INTERVAL_MS),
+            "--drain-ms",
+            "0",
+            "--node",
+            name,
+            *more,
         ]
         edge = self._start(Server(name, command, os.path.join(self.logs, f"{name}.log")))
         edge.wait_until_healthy("/healthz")
@@ -66,23 +83,40 @@ class Shop:
 
     def start_checkout(self, edge):
         """A simulator of Stripe without a limit, and a checkout on SQLite with the demo's stock."""
-        sim = self._start(Server(
-            "stripe-sim", [self.program("stripe-sim"), "--listen", "127.0.0.1:0", "--rate-limit", "0", "--log", "info"],
-            os.path.join(self.logs, "stripe-sim.log"),
-        ))
+        sim = self._start(
+            Server(
+                "stripe-sim",
+                [self.program("stripe-sim"), "--listen", "127.0.0.1:0", "--rate-limit", "0", "--log", "info"],
+                os.path.join(self.logs, "stripe-sim.log"),
+            )
+        )
         self._import_stock()
         command = [
-            self.program("checkout"), "serve", "--data-dir", self.path("checkout"), "--listen", "127.0.0.1:0",
-            "--admin-listen", "127.0.0.1:0", "--drain-ms", "0", "--stripe-requests-per-s", str(STRIPE_REQUESTS_PER_S),
+            self.program("checkout"),
+            "serve",
+            "--data-dir",
+            self.path("checkout"),
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--drain-ms",
+            "0",
+            "--stripe-requests-per-s",
+            str(STRIPE_REQUESTS_PER_S),
         ]
         environment = {
-            "STRIPE_SECRET_KEY": "sk_test_loadtests", "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
-            "STRIPE_API_URL": sim.url(), "EDGE_URL": edge.url(),
+            "STRIPE_SECRET_KEY": "sk_test_loadtests",
+            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "STRIPE_API_URL": sim.url(),
+            "EDGE_URL": edge.url(),
         }
         checkout = self._start(Server("checkout", command, os.path.join(self.logs, "checkout.log"), environment))
         checkout.wait_until_healthy("/checkout/healthz")
         hook = {"url": f"{checkout.url()}/checkout/webhooks/stripe", "secret": WEBHOOK_SECRET}
-        request = urllib.request.Request(f"{sim.url()}/sim/webhooks/endpoints", json.dumps(hook).encode(), method="POST")
+        request = urllib.request.Request(
+            f"{sim.url()}/sim/webhooks/endpoints", json.dumps(hook).encode(), method="POST"
+        )
         urllib.request.urlopen(request, timeout=5).close()
         return checkout, sim
 
@@ -100,7 +134,9 @@ class Shop:
         next(server for server in self.servers if server.name == "checkout").stop()
         found = subprocess.run(
             [self.program("checkout"), "verify", "--data-dir", self.path("checkout")],
-            capture_output=True, text=True, check=False,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return None if found.returncode == 0 else (found.stdout + found.stderr).strip()
 
@@ -146,7 +182,9 @@ class Publisher:
 
     def _publish(self):
         if self.command:
-            subprocess.run(self.command, shell=True, check=True, timeout=self.COMMAND_TIMEOUT_S, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                self.command, shell=True, check=True, timeout=self.COMMAND_TIMEOUT_S, stdout=subprocess.DEVNULL
+            )
             return
         changes, built = self.shop.path("changes.jsonl"), self.shop.path("built")
         with open(changes, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Paths to ask an edge for, in the proportions of mix.json: for wrk, which cannot think. lib/mix.js does the same for k6."""
+"""Paths to ask an edge for, in the proportions of mix.json, for wrk. lib/mix.js does the same for k6."""
 
 import itertools
 import json
@@ -26,7 +26,9 @@ class Traffic:
             self.ids += [hit["id"] for hit in answer["hits"] if hit["id"] not in self.ids]
             for facet, counted in answer["facets"].items():
                 values = [value["value"] for value in counted.get("values", [])[:3]]
-                self.refined += [(query, f"{facet}:{json.dumps(value)}") for value in values if isinstance(value, str)]
+                self.refined += [
+                    (query, f"{facet}:{json.dumps(value)}") for value in values if isinstance(value, str)
+                ]
         [market] = self._get("/v1/snapshot")["markets"][:1]
         self.sorts = market["sorts"]
         if not self.ids:
@@ -60,7 +62,10 @@ class Traffic:
         if kind == "search_refined":
             query, filters = self.random.choice(self.refined)
             return search_path({**PAGE, "q": query, "filters": filters})
-        more = {"search_next_page": {"page": 2}, "search_sorted": {"sort": self.random.choice(self.sorts or ["relevance"])}}
+        more = {
+            "search_next_page": {"page": 2},
+            "search_sorted": {"sort": self.random.choice(self.sorts or ["relevance"])},
+        }
         return search_path({**PAGE, "q": self._query(), **more.get(kind, {})})
 
     def mixed(self, count):

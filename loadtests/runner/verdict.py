@@ -3,6 +3,16 @@
 import os
 import re
 
+PHASES = [
+    "before",
+    "spike",
+    *(f"step_{number}" for number in range(1, 100)),
+    "third 1",
+    "third 2",
+    "third 3",
+    "after",
+]
+
 SOAK_SAMPLES = 20
 SOAK_BEGINS = 0.25
 SOAK_ENDS = 0.9
@@ -35,24 +45,31 @@ class Verdict:
 
     def _endpoints(self, scenario):
         rows = []
-        for tags, latency in self._tagged("http_req_duration"):
-            if list(tags) != ["endpoint"]:
+        for endpoint in self.slo["endpoints"]:
+            latency = self.metrics.get(f"http_req_duration{{endpoint:{endpoint}}}")
+            if latency is None:
                 continue
-            endpoint = tags["endpoint"]
             lost = self.metric(f"unavailable{{endpoint:{endpoint}}}")
             asked = lost.get("passes", 0) + lost.get("fails", 0)
             promised = self.slo["endpoints"][endpoint]
             if not asked and scenario == "smoke":
                 self.faults.append(f"{endpoint} was never asked")
-            rows.append([
-                endpoint, f"{asked:,}", ms(latency.get("med")),
-                f"{ms(latency.get('p(95)'))} ({promised['p95_ms']})", f"{ms(latency.get('p(99)'))} ({promised['p99_ms']})",
-                percent(lost.get("value", 0)),
-            ])
+            rows.append(
+                [
+                    endpoint,
+                    f"{asked:,}",
+                    ms(latency.get("med")),
+                    f"{ms(latency.get('p(95)'))} ({promised['p95_ms']})",
+                    f"{ms(latency.get('p(99)'))} ({promised['p99_ms']})",
+                    percent(lost.get("value", 0)),
+                ]
+            )
         for tags, lost in self._tagged("unavailable"):
             if "service" in tags and not lost.get("passes", 0) + lost.get("fails", 0):
                 self.faults.append(f"{tags['service']} was never asked")
-        self.lines += table(["endpoint", "requests", "p50 ms", "p95 ms (promised)", "p99 ms (promised)", "unavailable"], rows)
+        self.lines += table(
+            ["endpoint", "requests", "p50 ms", "p95 ms (promised)", "p99 ms (promised)", "unavailable"], rows
+        )
 
     def _phases(self):
         rows = []
@@ -64,10 +81,15 @@ class Verdict:
             dropped = self.metric(f"dropped_iterations{{{kind}:{name}}}").get("count", 0)
             shown = f"{kind} {name}" if kind == "third" else name
             row = [shown, f"{latency.get('count', 0):,.0f}", f"{dropped:,.0f}"]
-            rows.append(row + [ms(latency.get(name)) for name in ("med", "p(95)", "p(99)")] + [percent(lost.get("value", 0))])
+            rows.append(
+                row + [ms(latency.get(name)) for name in ("med", "p(95)", "p(99)")] + [percent(lost.get("value", 0))]
+            )
         if rows:
-            rows.sort(key=lambda row: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", row[0].replace("after", "~"))])
-            self.lines += ["", *table(["phase", "requests", "not begun", "p50 ms", "p95 ms", "p99 ms", "unavailable"], rows)]
+            rows.sort(key=lambda row: PHASES.index(row[0]) if row[0] in PHASES else 0)
+            self.lines += [
+                "",
+                *table(["phase", "requests", "not begun", "p50 ms", "p95 ms", "p99 ms", "unavailable"], rows),
+            ]
 
     def _thresholds(self):
         for name, values in sorted(self.metrics.items()):
@@ -76,17 +98,24 @@ class Verdict:
                     self.faults.append(f"{name}: {condition} is broken: {value_of(values, condition)}")
 
     def purchases(self):
-        outcomes = {tags["outcome"]: values.get("count", 0) for tags, values in self._tagged("purchases") if "outcome" in tags}
+        outcomes = {
+            tags["outcome"]: values.get("count", 0) for tags, values in self._tagged("purchases") if "outcome" in tags
+        }
         if outcomes:
             told = ", ".join(f"{count:,.0f} {outcome}" for outcome, count in outcomes.items() if count) or "none"
             paid = self.metric("order_paid_s")
-            self.lines.append(f"purchases: {told}; paid after {paid.get('med', 0):.2f} s (p50), {paid.get('p(99)', 0):.2f} s (p99)")
+            self.lines.append(
+                f"purchases: {told}; paid after {paid.get('med', 0):.2f} s (p50), {paid.get('p(99)', 0):.2f} s (p99)"
+            )
 
     def publishes(self, publisher):
         seen = self.metric("snapshots_seen").get("count", 0)
         fresh = self.metric("freshness_s")
         if seen:
-            self.lines.append(f"snapshots seen: {seen:.0f}, at an age of {fresh.get('med', 0):.0f} s (p50), {fresh.get('max', 0):.0f} s (at most)")
+            self.lines.append(
+                f"snapshots seen: {seen:.0f}, at an age of {fresh.get('med', 0):.0f} s (p50), "
+                f"{fresh.get('max', 0):.0f} s (at most)"
+            )
         if publisher:
             self.lines.append(f"published: {publisher.count} times")
             self.faults += [f"a publish failed: {fault}" for fault in publisher.faults]
@@ -101,9 +130,13 @@ class Verdict:
             self.lines.append(f"no request was lost; {retried:,.0f} were answered by the other region")
         else:
             lasted = lost["max"] - lost["min"]
-            self.lines.append(f"{count:,.0f} requests were lost, within {lasted:.1f} s; {retried:,.0f} were tried in the other region")
+            self.lines.append(
+                f"{count:,.0f} requests were lost, within {lasted:.1f} s; {retried:,.0f} were tried in the other region"
+            )
             if lasted > self.slo["failover"]["recovery_s"]:
-                self.faults.append(f"requests were lost for {lasted:.1f} s, more than {self.slo['failover']['recovery_s']}")
+                self.faults.append(
+                    f"requests were lost for {lasted:.1f} s, more than {self.slo['failover']['recovery_s']}"
+                )
         if loss:
             if loss.fault:
                 self.faults.append(loss.fault)
@@ -117,14 +150,16 @@ class Verdict:
                 files = max(sample["files"] for sample in one.samples)
                 self.lines.append(f"{one.name}: {one.cores():.2f} cores, at most {memory:.0f} MiB and {files} files")
         others = sampler.busy_cores - sum(one.cores() for one in sampler.measured)
-        self.lines.append(f"this machine: {os.cpu_count()} cores, of which all other processes took {max(others, 0):.2f}")
+        self.lines.append(
+            f"this machine: {os.cpu_count()} cores, of which all other processes took {max(others, 0):.2f}"
+        )
 
     def growth(self, servers):
         for server in servers:
             if len(server.samples) >= SOAK_SAMPLES:
                 self._growth(server)
 
-    def knee(self, rate):
+    def knee(self, rate, sampler):
         """The last step of a ramp before one that broke a promise. Steps are equal parts of the highest rate."""
         steps = [name for name in self.metrics if re.fullmatch(r"unavailable\{scenario:step_\d+\}", name)]
         at_most = self.slo["endpoints"]["search"]["p99_ms"]
@@ -137,8 +172,16 @@ class Verdict:
                 break
             held = number
         at = rate * held / max(len(steps), 1)
-        said = "the highest asked for" if held == len(steps) else "the last step before a promise or the generator broke"
-        self.lines.append(f"knee: {at:,.0f} requests/s ({said}; p99 up to {at_most} ms, all but 0.1% answered, 1% begun late)")
+        said = "the highest asked for" if held == len(steps) else "the last step before one of them broke"
+        self.lines.append(
+            f"knee: {at:,.0f} requests/s ({said}: p99 up to {at_most} ms, 0.1% unanswered and 1% not begun at the most)"
+        )
+        took = {one.name: one.cores() for one in sampler.measured}
+        generator = took.pop("k6", 0)
+        if took and generator > sum(took.values()):
+            self.lines.append(
+                "k6 took more than the edge beside it: this is the knee of k6; 'make capacity' finds the edge's"
+            )
 
     def _growth(self, server):
         """From after a quarter of the time on, when caches are full, to the end."""

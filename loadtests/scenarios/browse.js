@@ -20,7 +20,11 @@ export const options = {
   ...common(),
   scenarios: {
     sessions: steady(config, {
-      exec: "session", rate: config.rate, durationS: config.durationS, lastsS: SESSION_S * config.think + 1, gracefulStop: "3s",
+      exec: "session",
+      rate: config.rate,
+      durationS: config.durationS,
+      lastsS: SESSION_S * config.think + 1,
+      gracefulStop: "3s",
     }),
   },
   thresholds: thresholds(config, SESSION_ENDPOINTS),

@@ -16,18 +16,30 @@ const PURCHASE_S = 5;
 const BUYS_TWO = 0.3;
 
 const config = configure("checkout");
-if (!config.mayOrder) throw new Error("the settings are at fault:\n  this places orders: ALLOW_ORDERS=yes, and Stripe in test mode");
+if (!config.mayOrder)
+  throw new Error("the settings are at fault:\n  this places orders: ALLOW_ORDERS=yes, and Stripe in test mode");
 const queries = loadQueries(config);
 const edge = edgeOf(config);
 randomSeed(config.seed + __VU);
 
-const endpoints = ["search", "product", "carts", "checkouts", "complete", config.stripeSim ? "order" : "cancel_checkout"];
+const endpoints = [
+  "search",
+  "product",
+  "carts",
+  "checkouts",
+  "complete",
+  config.stripeSim ? "order" : "cancel_checkout",
+];
 
 export const options = {
   ...common(),
   scenarios: {
     purchases: steady(config, {
-      exec: "buy", rate: config.rate, durationS: config.durationS, lastsS: PURCHASE_S, gracefulStop: "40s",
+      exec: "buy",
+      rate: config.rate,
+      durationS: config.durationS,
+      lastsS: PURCHASE_S,
+      gracefulStop: "40s",
     }),
   },
   thresholds: {

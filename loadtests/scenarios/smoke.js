@@ -34,14 +34,22 @@ export const contract = ({ ids, query }) => {
     "search: has hits, a total and facets": (answer) => answer?.hits?.length > 0 && answer.found > 0 && !!answer.facets,
     "search: names its snapshot": (answer) => !!answer?.snapshot?.id,
   });
-  check(edge.snapshot(), { "snapshot: counts products": (answer) => answer?.markets?.some(({ product_count }) => product_count > 0) });
+  check(edge.snapshot(), {
+    "snapshot: counts products": (answer) => answer?.markets?.some(({ product_count }) => product_count > 0),
+  });
   check(edge.suggest(query.slice(0, 3)), {
     "suggest: is a list": (answer) => Array.isArray(answer?.suggestions),
   });
   check(edge.product(first), { "product: is the one asked for": (product) => product?.id === first });
-  check(edge.products(ids.slice(0, 3)), { "products: are those asked for": (answer) => answer?.products?.length === Math.min(3, ids.length) });
-  check(edge.similar(first), { "similar: is a list without itself": (answer) => answer?.products?.every(({ id }) => id !== first) });
-  check(edge.categories(), { "categories: have counts": (answer) => answer?.categories?.every(({ count }) => count > 0) });
+  check(edge.products(ids.slice(0, 3)), {
+    "products: are those asked for": (answer) => answer?.products?.length === Math.min(3, ids.length),
+  });
+  check(edge.similar(first), {
+    "similar: is a list without itself": (answer) => answer?.products?.every(({ id }) => id !== first),
+  });
+  check(edge.categories(), {
+    "categories: have counts": (answer) => answer?.categories?.every(({ count }) => count > 0),
+  });
 };
 
 export const single = (learned) => ask(learned);

@@ -1,5 +1,6 @@
 // Sessions for long, with publishes now and then: nothing may grow. Latencies of the first and the last third are told
-// apart; `loadtests/run` compares them, and the memory and open files of an edge that it started. RATE is sessions a second.
+// apart; `loadtests/run` compares them, and the memory and open files of an edge that it started. RATE is sessions a
+// second.
 
 import exec from "k6/execution";
 import { randomSeed } from "k6";
@@ -25,7 +26,11 @@ export const options = {
   ...common(),
   scenarios: {
     sessions: steady(config, {
-      exec: "session", rate: config.rate, durationS: config.durationS, lastsS: SESSION_S * config.think + 1, gracefulStop: "3s",
+      exec: "session",
+      rate: config.rate,
+      durationS: config.durationS,
+      lastsS: SESSION_S * config.think + 1,
+      gracefulStop: "3s",
     }),
     watch: watcher(config.durationS),
   },

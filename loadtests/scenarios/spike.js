@@ -1,5 +1,5 @@
-// A calm rate, ten times as much at once for a third of the time, and calm again. RATE is requests a second in the spike.
-// Nothing may fail in it, and the calm after must be as good as the calm before.
+// A calm rate, ten times as much at once for a third of the time, and calm again. RATE is requests a second in the
+// spike. Nothing may fail in it, and the calm after must be as good as the calm before.
 
 import { randomSeed } from "k6";
 
@@ -26,7 +26,11 @@ const names = ["before", "spike", "after"];
 
 export const options = {
   ...common(),
-  scenarios: { before: phase(config.rate * CALM, 0), spike: phase(config.rate, 1), after: phase(config.rate * CALM, 2) },
+  scenarios: {
+    before: phase(config.rate * CALM, 0),
+    spike: phase(config.rate, 1),
+    after: phase(config.rate * CALM, 2),
+  },
   thresholds: {
     ...thresholds(config, MIX_ENDPOINTS, { only: ["before", "after"] }),
     ...told("http_req_duration", "trend", names),

