@@ -39,7 +39,7 @@ def nodes(requests_per_s, request_us, edge):
 
 
 def search_service(requests_per_s, service):
-    """The cheapest tier: its price a month, how many services (where one has not enough replicas) and units, its name."""
+    """The cheapest tier: its price a month, services (one may not have enough replicas), units, and its name."""
     offers = []
     for tier in service["tiers"]:
         needed = (
@@ -86,19 +86,26 @@ def report(measured, inputs):
     lines += ["| " + " | ".join(row) + " |" for row in rows(measured, inputs)]
     hits = f"{traffic['cache_hit_share']:.0%}"
     tiers = ", ".join(
-        f"{tier['name']} {tier['queries_per_s_per_replica']} queries/s a replica at {tier['price_usd_per_unit_month']} USD"
+        f"{tier['name']} {tier['queries_per_s_per_replica']} queries/s, {tier['price_usd_per_unit_month']} USD a replica"
         for tier in service["tiers"]
     )
+    answered = node_requests_per_s(request_us, edge)
+    assumed = [
+        f"{hits} answered before",
+        f"{edge['extra_us_per_request']} us for {edge['extra_is'].split(':')[0]}",
+        f"so a request takes {request_us:.0f} us",
+        f"a vCPU {edge['vcpu_slowdown']} times as slow",
+        f"{edge['target_utilisation']:.0%} busy at the peak",
+        f"{edge['reserved_vcpus']} vCPUs of a node for {edge['reserved_for']}",
+        f"{edge['spare_nodes']} spare",
+        f"one of {traffic['regions']} regions lost",
+    ]
     lines += [
         "",
-        f"Measured {measured['measured_on']}; assumed {inputs['assumed_on']}: {hits} answered before; "
-        f"{edge['extra_us_per_request']} us for {edge['extra_is'].split(':')[0]}, so that a request takes "
-        f"{request_us:.0f} us; a vCPU {edge['vcpu_slowdown']} times as slow; {edge['target_utilisation']:.0%} busy at the "
-        f"peak; {edge['reserved_vcpus']} vCPUs of a node for {edge['reserved_for']}; {edge['spare_nodes']} spare; one of "
-        f"{traffic['regions']} regions lost. A node answers {node_requests_per_s(request_us, edge):,.0f} requests/s and "
-        f"costs {edge['node_price_usd_per_month']} USD a month. Azure AI Search: {service['asked_share']:.0%} of the "
-        f"requests, {hits} of them answered by a cache before it, {service['target_utilisation']:.0%} busy; {tiers}: rules "
-        "of thumb, for no throughput is published.",
+        f"Measured {measured['measured_on']}; assumed {inputs['assumed_on']}: {'; '.join(assumed)}. A node answers "
+        f"{answered:,.0f} requests/s and costs {edge['node_price_usd_per_month']} USD a month. Azure AI Search: "
+        f"{service['asked_share']:.0%} of the requests, {hits} of them answered by a cache before it, "
+        f"{service['target_utilisation']:.0%} busy; {tiers}: rules of thumb, for no throughput is published.",
     ]
     return "\n".join(lines)
 

@@ -34,9 +34,9 @@ const parsed = (response) => {
 const hasFailed = (response) => response.status === 0 || response.status >= 500;
 
 /**
- * The edge of a run. What is asked with `isCounted: false` prepares a run, and is told apart. With several addresses each
- * virtual user has one of its own, and asks another once where that does not answer: what a balancer before several
- * regions does with a GET.
+ * The edge of a run. What is asked with `isCounted: false` prepares a run, and is told apart. With several addresses
+ * each virtual user has one of its own, and asks another once where that does not answer: what a balancer before
+ * several regions does with a GET.
  */
 export const edgeOf = (config, { isCounted = true } = {}) => {
   const avoidedUntil = config.targets.map(() => 0);

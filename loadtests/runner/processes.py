@@ -28,13 +28,15 @@ class Measured:
         self.samples = []
 
     def sample(self, at_s):
-        """Remembers processor time, resident memory and open files, while the process lives."""
+        """Remembers processor time, resident memory, open files and sockets, while the process lives."""
         pid = self.process.pid
         try:
             with open(f"/proc/{pid}/status", encoding="ascii") as status:
                 memory = next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
-            files = len(os.listdir(f"/proc/{pid}/fd"))
-            self.samples.append({"at_s": at_s, "cpu_s": process_cpu_s(pid), "memory_kib": memory, "files": files})
+            files, sockets = open_files(pid)
+            self.samples.append(
+                {"at_s": at_s, "cpu_s": process_cpu_s(pid), "memory_kib": memory, "files": files, "sockets": sockets}
+            )
         except (OSError, StopIteration):
             pass
 
@@ -140,6 +142,19 @@ def machine_busy_s():
     with open("/proc/stat", encoding="ascii") as stat:
         ticks = [int(field) for field in stat.readline().split()[1:9]]
     return (sum(ticks) - ticks[3] - ticks[4]) / TICKS_PER_S
+
+
+def open_files(pid):
+    """How many files a process has open, and how many sockets."""
+    folder = f"/proc/{pid}/fd"
+    files = sockets = 0
+    for name in os.listdir(folder):
+        try:
+            is_socket = os.readlink(os.path.join(folder, name)).startswith("socket:")
+        except FileNotFoundError:
+            continue
+        files, sockets = files + (not is_socket), sockets + is_socket
+    return files, sockets
 
 
 def process_cpu_s(pid):

@@ -16,6 +16,7 @@ PHASES = [
 SOAK_SAMPLES = 20
 SOAK_BEGINS = 0.25
 SOAK_ENDS = 0.9
+OWN_SOCKETS = 16
 
 
 class Verdict:
@@ -77,13 +78,12 @@ class Verdict:
             if list(tags) not in (["scenario"], ["third"]):
                 continue
             [(kind, name)] = tags.items()
-            lost = self.metric(f"unavailable{{{kind}:{name}}}")
-            dropped = self.metric(f"dropped_iterations{{{kind}:{name}}}").get("count", 0)
+            lost = self.metric(f"unavailable{{{kind}:{name}}}").get("value")
+            dropped = self.metric(f"dropped_iterations{{{kind}:{name}}}").get("count")
             shown = f"{kind} {name}" if kind == "third" else name
-            row = [shown, f"{latency.get('count', 0):,.0f}", f"{dropped:,.0f}"]
-            rows.append(
-                row + [ms(latency.get(name)) for name in ("med", "p(95)", "p(99)")] + [percent(lost.get("value", 0))]
-            )
+            row = [shown, f"{latency.get('count', 0):,.0f}", "-" if dropped is None else f"{dropped:,.0f}"]
+            row += [ms(latency.get(statistic)) for statistic in ("med", "p(95)", "p(99)")]
+            rows.append([*row, "-" if lost is None else percent(lost)])
         if rows:
             rows.sort(key=lambda row: PHASES.index(row[0]) if row[0] in PHASES else 0)
             self.lines += [
@@ -148,16 +148,20 @@ class Verdict:
             if one.samples:
                 memory = max(sample["memory_kib"] for sample in one.samples) / 1024
                 files = max(sample["files"] for sample in one.samples)
-                self.lines.append(f"{one.name}: {one.cores():.2f} cores, at most {memory:.0f} MiB and {files} files")
+                sockets = max(sample["sockets"] for sample in one.samples)
+                took = f"{one.cores():.2f} cores, at most {memory:.0f} MiB, {files} files and {sockets} sockets"
+                self.lines.append(f"{one.name}: {took}")
         others = sampler.busy_cores - sum(one.cores() for one in sampler.measured)
         self.lines.append(
             f"this machine: {os.cpu_count()} cores, of which all other processes took {max(others, 0):.2f}"
         )
 
-    def growth(self, servers):
+    def growth(self, servers, sampler):
+        [generator] = [one for one in sampler.measured if one.name == "k6"]
         for server in servers:
             if len(server.samples) >= SOAK_SAMPLES:
                 self._growth(server)
+                self._sockets(server, generator)
 
     def knee(self, rate, sampler):
         """The last step of a ramp before one that broke a promise. Steps are equal parts of the highest rate."""
@@ -185,19 +189,29 @@ class Verdict:
 
     def _growth(self, server):
         """From after a quarter of the time on, when caches are full, to the end."""
-        samples, end_s = server.samples, server.samples[-1]["at_s"]
-        early = [s for s in samples if SOAK_BEGINS <= s["at_s"] / end_s < SOAK_BEGINS + 0.1]
-        late = [s for s in samples if s["at_s"] / end_s >= SOAK_ENDS]
         for name, bound in (("memory_kib", "max_memory_growth"), ("files", "max_files_growth")):
-            before, after = (sum(s[name] for s in part) / max(len(part), 1) for part in (early, late))
+            before, after = mean(server, name, SOAK_BEGINS, SOAK_BEGINS + 0.1), mean(server, name, SOAK_ENDS, 1)
             self.lines.append(f"{server.name}: {name} {before:,.0f} -> {after:,.0f}")
             if before and after / before - 1 > self.slo["soak"][bound]:
                 self.faults.append(f"{server.name}: {name} grew from {before:,.0f} to {after:,.0f}")
+
+    def _sockets(self, server, generator):
+        """A server may have as many connections as its clients keep, and a few of its own."""
+        has, may = mean(server, "sockets", SOAK_ENDS, 1), mean(generator, "sockets", SOAK_ENDS, 1) + OWN_SOCKETS
+        if has > may:
+            self.faults.append(f"{server.name}: {has:,.0f} sockets are open, and k6 accounts for {may:,.0f}")
 
     def thirds(self):
         first, last = (self.metric(f"http_req_duration{{third:{third}}}").get("p(99)", 0) for third in (1, 3))
         if self.judges_latency and first and last / first - 1 > self.slo["soak"]["max_p99_growth"]:
             self.faults.append(f"p99 went from {ms(first)} to {ms(last)} ms over the run")
+
+
+def mean(measured, name, begin, end):
+    """Of samples from a part of the time to another."""
+    end_s = measured.samples[-1]["at_s"]
+    part = [sample[name] for sample in measured.samples if begin <= sample["at_s"] / end_s <= end]
+    return sum(part) / max(len(part), 1)
 
 
 def value_of(values, condition):

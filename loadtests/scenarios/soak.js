@@ -38,6 +38,7 @@ export const options = {
     ...thresholds(config, [...SESSION_ENDPOINTS, "snapshot"]),
     ...freshness(),
     ...Object.fromEntries(thirds.map((third) => [`http_req_duration{third:${third}}`, ["max>=0"]])),
+    ...Object.fromEntries(thirds.map((third) => [`unavailable{third:${third}}`, ["rate>=0"]])),
   },
 };
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import unittest
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
@@ -19,6 +20,7 @@ sys.path[:0] = [TESTS, LOADTESTS]
 
 from delay_proxy import DelayProxy  # noqa: E402
 from runner import k6  # noqa: E402
+from runner.processes import Measured  # noqa: E402
 from runner.shop import Shop  # noqa: E402
 from runner.verdict import Verdict  # noqa: E402
 
@@ -134,7 +136,7 @@ class Verdicts(unittest.TestCase):
     SLO = {
         "endpoints": {"search": {"p95_ms": 40, "p99_ms": 120}},
         "failover": {"recovery_s": 10},
-        "soak": {"max_p99_growth": 1.0},
+        "soak": {"max_memory_growth": 0.1, "max_files_growth": 0.1, "max_p99_growth": 1.0},
     }
 
     def verdict(self, metrics):
@@ -160,6 +162,38 @@ class Verdicts(unittest.TestCase):
             verdict = self.verdict({"unavailable_at_s": {"count": 5, "min": 30, "max": last_s}})
             verdict.failover(None)
             self.assertEqual(len(verdict.faults), faults)
+
+    def test_nothing_may_grow(self):
+        def measured(name, memory_kib, files, sockets):
+            one = Measured(name)
+            one.samples = [
+                {
+                    "at_s": at_s,
+                    "cpu_s": 0,
+                    "memory_kib": memory_kib(at_s),
+                    "files": files(at_s),
+                    "sockets": sockets(at_s),
+                }
+                for at_s in range(1, 101)
+            ]
+            return one
+
+        def flat(_):
+            return 100
+
+        for grows, faults in (
+            ((flat, flat, flat), []),
+            ((lambda at_s: 100 + at_s, flat, flat), ["memory_kib grew"]),
+            ((flat, lambda at_s: 100 + at_s, flat), ["files grew"]),
+            ((flat, flat, lambda at_s: 100 + at_s), ["sockets are open"]),
+        ):
+            verdict = self.verdict({})
+            server, generator = measured("edge", *grows), measured("k6", flat, flat, flat)
+            sampler = types.SimpleNamespace(measured=[server, generator])
+            verdict.growth([server], sampler)
+            self.assertEqual(len(verdict.faults), len(faults), verdict.faults)
+            for fault, told in zip(faults, verdict.faults):
+                self.assertIn(fault, told)
 
     def test_latency_may_not_grow(self):
         for last_ms, faults in ((15, 0), (25, 1)):
