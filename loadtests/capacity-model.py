@@ -86,7 +86,7 @@ def report(measured, inputs):
     lines += ["| " + " | ".join(row) + " |" for row in rows(measured, inputs)]
     hits = f"{traffic['cache_hit_share']:.0%}"
     tiers = ", ".join(
-        f"{tier['name']} {tier['queries_per_s_per_replica']} queries/s, {tier['price_usd_per_unit_month']} USD a replica"
+        f"{tier['name']} {tier['queries_per_s_per_replica']} queries/s, {tier['price_usd_per_unit_month']} USD"
         for tier in service["tiers"]
     )
     answered = node_requests_per_s(request_us, edge)
@@ -105,7 +105,7 @@ def report(measured, inputs):
         f"Measured {measured['measured_on']}; assumed {inputs['assumed_on']}: {'; '.join(assumed)}. A node answers "
         f"{answered:,.0f} requests/s and costs {edge['node_price_usd_per_month']} USD a month. Azure AI Search: "
         f"{service['asked_share']:.0%} of the requests, {hits} of them answered by a cache before it, "
-        f"{service['target_utilisation']:.0%} busy; {tiers}: rules of thumb, for no throughput is published.",
+        f"{service['target_utilisation']:.0%} busy; a replica of {tiers}: rules of thumb, as none are published.",
     ]
     return "\n".join(lines)
 

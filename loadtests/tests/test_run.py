@@ -174,7 +174,7 @@ class Verdicts(unittest.TestCase):
                     "files": files(at_s),
                     "sockets": sockets(at_s),
                 }
-                for at_s in range(1, 101)
+                for at_s in range(10, 1010, 10)
             ]
             return one
 
@@ -183,9 +183,9 @@ class Verdicts(unittest.TestCase):
 
         for grows, faults in (
             ((flat, flat, flat), []),
-            ((lambda at_s: 100 + at_s, flat, flat), ["memory_kib grew"]),
-            ((flat, lambda at_s: 100 + at_s, flat), ["files grew"]),
-            ((flat, flat, lambda at_s: 100 + at_s), ["sockets are open"]),
+            ((lambda at_s: 100 + at_s / 10, flat, flat), ["memory_kib grew"]),
+            ((flat, lambda at_s: 100 + at_s / 10, flat), ["files grew"]),
+            ((flat, flat, lambda at_s: 100 + at_s / 10), ["sockets are open"]),
         ):
             verdict = self.verdict({})
             server, generator = measured("edge", *grows), measured("k6", flat, flat, flat)
