@@ -25,7 +25,6 @@ class Shop:
         self.binaries = binaries
         self.demo = demo
         self.logs = logs
-        self.folder = tempfile.mkdtemp(prefix="vitrine-load-")
         self.servers = []
         for needed in (
             os.path.join(demo, "store"),
@@ -34,6 +33,7 @@ class Shop:
         ):
             if not os.path.exists(needed):
                 raise StartError(f"there is no {needed}: 'make demo' makes it")
+        self.folder = tempfile.mkdtemp(prefix="vitrine-load-")
 
     def program(self, name):
         return os.path.join(self.binaries, name)
