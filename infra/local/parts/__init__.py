@@ -1,0 +1,1 @@
+"""What two regions on one machine are made of, one part a file."""

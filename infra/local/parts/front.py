@@ -1,0 +1,195 @@
+"""HAProxy in Front Door's place: probes, weights, and another try in the other region for what only reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import signal
+import socket
+from pathlib import Path
+
+from . import checkouts, edges, install, settings, web
+from .fault import Fault
+from .site import Site
+
+NAME = "front"
+# A path of a Unix socket has a limit of 108 bytes.
+MAX_SOCKET_PATH = 104
+EDGE_BACKENDS = ("edge_reads", "edge_posts")
+CHECKOUT_BACKENDS = ("checkout_reads", "checkout_posts")
+
+CONFIGURATION = """\
+global
+    log stdout format raw local0 notice
+    nbthread 1
+    maxconn 4000
+    stats socket {socket} mode 600 level admin
+
+defaults
+    mode http
+    log global
+    timeout connect 1s
+    timeout client 65s
+    timeout http-keep-alive 65s
+    timeout queue 2s
+    timeout check 1s
+    option http-keep-alive
+    default-server inter {probe_ms}ms fall {fall} rise {rise}
+
+frontend front
+    bind 127.0.0.1:{port}
+    acl is_checkout path_beg /checkout/
+    acl is_read method GET HEAD OPTIONS
+    use_backend checkout_reads if is_checkout is_read
+    use_backend checkout_posts if is_checkout
+    use_backend edge_reads if is_read
+    default_backend edge_posts
+
+# What only reads is asked again, and at another server, whatever came between.
+backend edge_reads
+    balance roundrobin
+    timeout server {read_ms}ms
+    retries 2
+    option redispatch 1
+    retry-on conn-failure empty-response response-timeout junk-response 502 503 504
+    option httpchk GET /healthz
+    http-check expect status 200
+{edge_servers}
+
+# What may have been done is not done again here: its client has the key to ask with.
+backend edge_posts
+    balance roundrobin
+    timeout server {read_ms}ms
+    retries 0
+{edge_followers}
+
+backend checkout_reads
+    balance roundrobin
+    timeout server 5s
+    retries 2
+    option redispatch 1
+    retry-on conn-failure empty-response response-timeout junk-response 502 503 504
+    option httpchk GET /checkout/healthz
+    http-check expect status 200
+{checkout_servers}
+
+backend checkout_posts
+    balance roundrobin
+    timeout server 30s
+    retries 0
+{checkout_followers}
+"""
+
+
+def start(site: Site) -> None:
+    file = site.folder / "haproxy.cfg"
+    file.write_text(_configuration(site))
+    site.start(NAME, [str(install.find("haproxy")), "-db", "-f", str(file)])
+    site.wait_ready(NAME, lambda: web.ask(site.address(NAME), "/healthz", timeout_s=1.0) is not None)
+
+
+def stop(site: Site) -> None:
+    site.end(NAME, signal.SIGTERM)
+
+
+def set_weight(site: Site, server: str, percent: int) -> None:
+    """How much of the traffic a server takes, of what it would take otherwise."""
+    for backend in _backends(server):
+        _tell(site, f"set weight {backend}/{server} {percent}%")
+
+
+def enable(site: Site, server: str) -> None:
+    for backend in _backends(server):
+        _tell(site, f"set server {backend}/{server} state ready")
+
+
+def drain(site: Site, server: str) -> None:
+    """It gets nothing new any more, and ends what it has."""
+    for backend in _backends(server):
+        _tell(site, f"set server {backend}/{server} state drain")
+
+
+def disable(site: Site, server: str) -> None:
+    for backend in _backends(server):
+        _tell(site, f"set server {backend}/{server} state maint")
+
+
+def standing(site: Site, server: str) -> str:
+    """What the probes found: UP, DOWN, or something between. Empty where HAProxy does not say."""
+    backend = _backends(server)[0]
+    for row in _statistics(site):
+        if row["pxname"] == backend and row["svname"] == server:
+            return row["status"]
+    return ""
+
+
+def is_up(site: Site, server: str) -> bool:
+    return standing(site, server) == "UP"
+
+
+def is_down(site: Site, server: str) -> bool:
+    return standing(site, server).startswith("DOWN")
+
+
+def retries(site: Site) -> int:
+    """How often something was tried again, at the same server or another one."""
+    rows = [row for row in _statistics(site) if row["svname"] == "BACKEND"]
+    return sum(int(row["wretr"] or 0) + int(row["wredis"] or 0) for row in rows)
+
+
+def _backends(server: str) -> tuple[str, str]:
+    return EDGE_BACKENDS if server.startswith("edge-") else CHECKOUT_BACKENDS
+
+
+def _configuration(site: Site) -> str:
+    edge_servers, edge_followers, checkout_servers, checkout_followers = [], [], [], []
+    for region in settings.REGIONS:
+        for is_green in (False, True):
+            server = edges.name(region, is_green)
+            state = " disabled" if is_green else ""
+            edge_servers.append(f"    server {server} {site.address(server)} check weight 100{state}")
+            edge_followers.append(f"    server {server} {site.address(server)} track edge_reads/{server} weight 100{state}")
+        server = checkouts.name(region)
+        checkout_servers.append(f"    server {server} {site.address(server)} check weight 100")
+        checkout_followers.append(f"    server {server} {site.address(server)} track checkout_reads/{server} weight 100")
+    return CONFIGURATION.format(
+        socket=_socket(site),
+        port=site.port(NAME),
+        probe_ms=settings.PROBE_INTERVAL_MS,
+        fall=settings.PROBES_TO_FALL,
+        rise=settings.PROBES_TO_RISE,
+        read_ms=settings.READ_TIMEOUT_MS,
+        edge_servers="\n".join(edge_servers),
+        edge_followers="\n".join(edge_followers),
+        checkout_servers="\n".join(checkout_servers),
+        checkout_followers="\n".join(checkout_followers),
+    )
+
+
+def _socket(site: Site) -> Path:
+    path = site.folder / "haproxy.sock"
+    if len(str(path)) > MAX_SOCKET_PATH:
+        raise Fault(f"{path} is too long for the name of a socket: check the repository out at a shorter path")
+    return path
+
+
+def _statistics(site: Site) -> list[dict[str, str]]:
+    text = _say(site, "show stat").lstrip("# ")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _tell(site: Site, line: str) -> None:
+    said = _say(site, line).strip()
+    if said:
+        raise Fault(f"HAProxy says to '{line}': {said}")
+
+
+def _say(site: Site, line: str) -> str:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(_socket(site)))
+        connection.sendall(f"{line}\n".encode())
+        said = b""
+        while part := connection.recv(65536):
+            said += part
+        return said.decode()
