@@ -78,10 +78,20 @@ def sequence(site: Site, edge: str) -> int:
 
 
 def metric(site: Site, edge: str, metric_name: str) -> float | None:
+    """The first value of a metric."""
+    return next(iter(_values(site, edge, metric_name)), None)
+
+
+def metric_sum(site: Site, edge: str, metric_name: str) -> float:
+    """All values of a metric, whatever their labels."""
+    return sum(_values(site, edge, metric_name))
+
+
+def _values(site: Site, edge: str, metric_name: str) -> list[float]:
     answer = web.ask(site.address(f"{edge}-admin"), "/metrics", timeout_s=1.0)
-    if answer is None:
-        return None
-    for line in answer.body.decode().splitlines():
-        if line.startswith(metric_name) and line[len(metric_name)] in " {":
-            return float(line.rsplit(" ", 1)[1])
-    return None
+    lines = answer.body.decode().splitlines() if answer is not None else []
+    return [
+        float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.startswith(metric_name) and line[len(metric_name)] in " {"
+    ]

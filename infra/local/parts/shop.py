@@ -29,6 +29,10 @@ def rows(site: Site) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
 
 
+def write_rows(file: Path, found: list[dict[str, Any]]) -> None:
+    file.write_text("".join(json.dumps(row) + "\n" for row in found))
+
+
 def build(site: Site, products: Path, out: Path) -> None:
     catalogue = site.folder / "shop/catalogue.toml"
     rejects = site.folder / "rejects.jsonl"
@@ -36,18 +40,18 @@ def build(site: Site, products: Path, out: Path) -> None:
 
 
 def publish(site: Site, built: Path, *flags: str) -> str:
-    return indexer(site, ["publish", *_place(site), *flags, str(built)])
+    return indexer(site, ["publish", *place(site), *flags, str(built)])
 
 
 def try_publish(
     site: Site, built: Path, *flags: str, wrapper: list[str] | None = None, timeout_s: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """The same where it may fail."""
-    return run(site, ["publish", *_place(site), *flags, str(built)], wrapper, timeout_s)
+    return run(site, ["publish", *place(site), *flags, str(built)], wrapper, timeout_s)
 
 
 def rollback(site: Site, reason: str) -> str:
-    return indexer(site, ["rollback", *_place(site), "--reason", reason])
+    return indexer(site, ["rollback", *place(site), "--reason", reason])
 
 
 def resume(site: Site) -> str:
@@ -108,5 +112,5 @@ def _regions(site: Site) -> list[str]:
     return [*flags, "--redis-url", redis.url(site)]
 
 
-def _place(site: Site) -> list[str]:
+def place(site: Site) -> list[str]:
     return [*_regions(site), "--status-store", edges.status_store(site)]

@@ -1,0 +1,67 @@
+"""Clocks are wrong: that of an edge, and those of publishers."""
+
+from __future__ import annotations
+
+from parts import edges, front, install, shop
+
+from ..drill import Drill
+from ..publishing import Publisher, all_serve
+from ..scene import Scene
+
+REGION = "b"
+SKEW = "10m"
+SERVED_WITHIN_S = 30.0
+# Time that is measured stays true: a clock that is wrong still goes as fast as others.
+ENVIRONMENT = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+
+
+class ClockSkew(Drill):
+    name = "clock-skew"
+    breaks = f"The clock of region {REGION}'s edge is {SKEW} ahead; publishers are {SKEW} behind, then {SKEW} ahead."
+    recovers = "both edges serve what a publisher with a true clock announced"
+
+    def __init__(self) -> None:
+        self._program = ""
+        self._publisher: Publisher | None = None
+        self._live = 0
+
+    def prepare(self, scene: Scene) -> None:
+        self._program = install.faketime()
+        self._publisher = Publisher(scene.site, self.name)
+        self._start_edge(scene, [self._program, "-m", "-f", f"+{SKEW}"], ENVIRONMENT)
+
+    def strike(self, scene: Scene) -> None:
+        for sign, what in (("-", "behind"), ("+", "ahead")):
+            served_s = self._publish(scene, [self._program, "-m", "-f", f"{sign}{SKEW}"])
+            scene.facts[f"published {SKEW} {what}, served in both regions after, in s"] = served_s
+            scene.must(served_s is not None, f"what a publisher announced that is {SKEW} {what} is not served")
+        said = edges.health(scene.site, edges.name(REGION))
+        scene.facts["age_s that the edge tells"] = said.get("age_s")
+        waited = shop.run(scene.site, ["status", *shop.place(scene.site)])
+        scene.facts["nodes in indexer status"] = "; ".join(
+            " ".join(line.split()) for line in waited.stdout.splitlines() if " edge-" in line
+        )
+
+    def heal(self, scene: Scene) -> None:
+        served_s = self._publish(scene, None)
+        scene.must(served_s is not None, "what a publisher with a true clock announced afterwards is not served")
+
+    def is_recovered(self, scene: Scene) -> bool:
+        return all_serve(scene.site, self._live)
+
+    def restore(self, scene: Scene) -> None:
+        self._start_edge(scene, None, {})
+
+    def _publish(self, scene: Scene, wrapper: list[str] | None) -> float | None:
+        assert self._publisher is not None, "prepared"
+        if not self._publisher.once(wrapper):
+            scene.must(False, f"a publish fails: {self._publisher.last_fault}")
+            return None
+        self._live = shop.live_sequence(scene.site)
+        return scene.wait(lambda: all_serve(scene.site, self._live), SERVED_WITHIN_S)
+
+    def _start_edge(self, scene: Scene, wrapper: list[str] | None, more: dict[str, str]) -> None:
+        edge = edges.name(REGION)
+        scene.site.end(edge)
+        edges.start(scene.site, REGION, wrapper=wrapper, more=more)
+        scene.wait(lambda: front.is_up(scene.site, edge), SERVED_WITHIN_S)
