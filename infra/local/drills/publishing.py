@@ -34,8 +34,10 @@ class Publisher:
         started = time.monotonic()
         at = self.done + self.refused
         chosen = self._rows[at * CHANGED % len(self._rows) :][:CHANGED]
+        # What says nothing new is no change, so that it has to be another one each time, over all drills.
+        popularity = f"{time.time() % 10_000:.3f}"
         changes = self._folder / f"changes-{at}.jsonl"
-        shop.write_rows(changes, [{**row, "popularity": str(at + 1)} for row in chosen])
+        shop.write_rows(changes, [{**row, "popularity": popularity} for row in chosen])
         built = self._folder / f"built-{at}"
         said = self._update(built, changes, wrapper) or self._publish(built, wrapper)
         self.longest_s = max(self.longest_s, round(time.monotonic() - started, 2))

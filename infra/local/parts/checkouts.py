@@ -16,8 +16,8 @@ DRAIN_MS = 3_000
 STAFF = "drills"
 
 
-def name(region: str) -> str:
-    return f"checkout-{region}"
+def name(region: str, is_green: bool = False) -> str:
+    return f"checkout-{region}{edges.GREEN if is_green else ''}"
 
 
 def make_staff(site: Site) -> None:
@@ -35,8 +35,9 @@ def database_environment(site: Site) -> dict[str, str]:
     }
 
 
-def start(site: Site, region: str, more: dict[str, str] | None = None) -> str:
-    checkout = name(region)
+def start(site: Site, region: str, is_green: bool = False, more: dict[str, str] | None = None) -> str:
+    """Starts a checkout beside the edge of its region and colour, and waits until it takes requests."""
+    checkout = name(region, is_green)
     environment = {
         **database_environment(site),
         "STRIPE_SECRET_KEY": settings.STRIPE_KEY,
@@ -44,7 +45,7 @@ def start(site: Site, region: str, more: dict[str, str] | None = None) -> str:
         "STRIPE_API_URL": site.url(stripe.NAME),
         "STRIPE_REQUESTS_PER_S": "500",
         "REDIS_URL": redis.url(site),
-        "EDGE_URL": site.url(edges.name(region)),
+        "EDGE_URL": site.url(edges.name(region, is_green)),
         "CHECKOUT_STAFF_TOKENS": str(site.folder / "staff"),
         "CHECKOUT_RECONCILE_AT": "never",
         "CHECKOUT_LISTEN": site.address(checkout),

@@ -1,4 +1,4 @@
-"""Edges. A region has one, and room for a second one that takes over from it."""
+"""Edges. A region has one, and room for a second one (green) that takes over from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""HAProxy in Front Door's place: probes, weights, and another try in the other region for what only reads."""
+"""HAProxy in Front Door's place: probes, weights, and another try in the other region for what only reads.
+
+Servers are chosen at random: taking turns, the first of two requests that always follow one another would always meet
+the same region.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +51,7 @@ frontend front
 
 # What only reads is asked again, and at another server, whatever came between.
 backend edge_reads
-    balance roundrobin
+    balance random(1)
     timeout server {read_ms}ms
     retries 2
     option redispatch 1
@@ -58,13 +62,13 @@ backend edge_reads
 
 # What may have been done is not done again here: its client has the key to ask with.
 backend edge_posts
-    balance roundrobin
+    balance random(1)
     timeout server {read_ms}ms
     retries 0
 {edge_followers}
 
 backend checkout_reads
-    balance roundrobin
+    balance random(1)
     timeout server 5s
     retries 2
     option redispatch 1
@@ -74,7 +78,7 @@ backend checkout_reads
 {checkout_servers}
 
 backend checkout_posts
-    balance roundrobin
+    balance random(1)
     timeout server 30s
     retries 0
 {checkout_followers}
@@ -124,7 +128,7 @@ def standing(site: Site, server: str) -> str:
 
 
 def is_up(site: Site, server: str) -> bool:
-    return standing(site, server) == "UP"
+    return standing(site, server).startswith("UP")
 
 
 def is_down(site: Site, server: str) -> bool:
@@ -145,13 +149,12 @@ def _configuration(site: Site) -> str:
     edge_servers, edge_followers, checkout_servers, checkout_followers = [], [], [], []
     for region in settings.REGIONS:
         for is_green in (False, True):
-            server = edges.name(region, is_green)
-            state = " disabled" if is_green else ""
-            edge_servers.append(f"    server {server} {site.address(server)} check weight 100{state}")
-            edge_followers.append(f"    server {server} {site.address(server)} track edge_reads/{server} weight 100{state}")
-        server = checkouts.name(region)
-        checkout_servers.append(f"    server {server} {site.address(server)} check weight 100")
-        checkout_followers.append(f"    server {server} {site.address(server)} track checkout_reads/{server} weight 100")
+            state = "weight 100 disabled" if is_green else "weight 100"
+            edge, checkout = edges.name(region, is_green), checkouts.name(region, is_green)
+            edge_servers.append(f"    server {edge} {site.address(edge)} check {state}")
+            edge_followers.append(f"    server {edge} {site.address(edge)} track edge_reads/{edge} {state}")
+            checkout_servers.append(f"    server {checkout} {site.address(checkout)} check {state}")
+            checkout_followers.append(f"    server {checkout} {site.address(checkout)} track checkout_reads/{checkout} {state}")
     return CONFIGURATION.format(
         socket=_socket(site),
         port=site.port(NAME),

@@ -21,8 +21,9 @@ QUICK_END_S = 10.0
 def port_names() -> list[str]:
     names = [front.NAME, azurite.NAME, redis.NAME, stripe.NAME, *postgres.SERVERS]
     for region in settings.REGIONS:
-        for server in (edges.name(region), edges.name(region, is_green=True), checkouts.name(region)):
-            names += [server, f"{server}-admin"]
+        for is_green in (False, True):
+            for server in (edges.name(region, is_green), checkouts.name(region, is_green)):
+                names += [server, f"{server}-admin"]
     return [*names, "proxy-blob", "proxy-blob-control", "proxy-sql", "proxy-sql-control"]
 
 

@@ -8,6 +8,8 @@ from ..drill import Drill
 from ..scene import Scene
 
 LATENCY_MS = 4_000
+# As many more come as at other times.
+CROWD = 3
 HEALTH_WITHIN_MS = 1_000
 # Orders that are under way at any time at the rates of drills.
 MAX_UNDER_WAY = 10
@@ -16,8 +18,8 @@ MAX_UNDER_WAY = 10
 class RetryStorm(Drill):
     name = "retry-storm"
     breaks = (
-        f"Stripe takes {LATENCY_MS} ms for each call, and shoppers send each request three times at once and again without "
-        "a pause, with one key."
+        f"Stripe takes {LATENCY_MS} ms for each call, and three times as many shoppers send each request three times "
+        "at once, and again without a pause when no answer comes within 2 s, with one key."
     )
     recovers = f"at most {MAX_UNDER_WAY} orders are under way, and health is told within {HEALTH_WITHIN_MS} ms"
 
@@ -28,10 +30,12 @@ class RetryStorm(Drill):
         self._attempts_before = scene.shoppers.tally.attempts
         stripe.tell(scene.site, "settings", {"latency_ms": LATENCY_MS})
         scene.shoppers.is_storm.set()
+        scene.shoppers.pace.rate_per_s *= CROWD
 
     def heal(self, scene: Scene) -> None:
         scene.facts["attempts in the storm"] = scene.shoppers.tally.attempts - self._attempts_before
         scene.shoppers.is_storm.clear()
+        scene.shoppers.pace.rate_per_s /= CROWD
         stripe.tell(scene.site, "settings", {"latency_ms": 0})
 
     def is_recovered(self, scene: Scene) -> bool:

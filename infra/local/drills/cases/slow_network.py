@@ -61,6 +61,6 @@ class SlowNetwork(Drill):
         for server in (edges.name(REGION), checkouts.name(REGION)):
             site.end(server)
         edges.start(site, REGION, store_address=blob)
-        checkouts.start(site, REGION, sql)
+        checkouts.start(site, REGION, more=sql)
         servers = (edges.name(REGION), checkouts.name(REGION))
         scene.wait(lambda: all(front.is_up(site, server) for server in servers), settings.START_TIMEOUT_S)

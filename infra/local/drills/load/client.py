@@ -23,6 +23,8 @@ def send(
 ) -> Reply:
     kept: dict[str, http.client.HTTPConnection] = _connections.__dict__.setdefault("kept", {})
     connection = kept.get(address)
+    if connection is not None and connection.sock is not None:
+        connection.sock.settimeout(timeout_s)
     if connection is None:
         host, port = address.rsplit(":", 1)
         connection = http.client.HTTPConnection(host, int(port), timeout=timeout_s)

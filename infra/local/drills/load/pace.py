@@ -33,6 +33,7 @@ class Pace:
         due = time.monotonic()
         while not self._is_over.is_set():
             self._pool.submit(self._visited, due)
+            # Whoever changes the rate is heeded from the next arrival on.
             due += 1 / self.rate_per_s
             wait_s = due - time.monotonic()
             if wait_s > 0:

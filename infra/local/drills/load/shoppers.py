@@ -22,8 +22,9 @@ PATIENCE_S = 60.0
 FIRST_PAUSE_S = 0.1
 LAST_PAUSE_S = 1.0
 LOOK_PAUSE_S = 0.25
-# How many of the same request a shopper in a storm sends at the same moment.
+# How many of the same request a shopper in a storm sends at the same moment, and how long the page waits then.
 STORM_COPIES = 3
+STORM_ATTEMPT_TIMEOUT_S = 2.0
 
 
 @dataclass
@@ -97,7 +98,8 @@ class Shoppers:
                 pause_s = min(pause_s * 2, LAST_PAUSE_S)
 
     def _send(self, path: str, data: bytes, headers: dict[str, str]) -> Reply:
-        reply = client.send(self._address, "POST", path, data, headers, ATTEMPT_TIMEOUT_S)
+        timeout_s = STORM_ATTEMPT_TIMEOUT_S if self.is_storm.is_set() else ATTEMPT_TIMEOUT_S
+        reply = client.send(self._address, "POST", path, data, headers, timeout_s)
         self.tally.attempt(_told(reply) if _is_to_be_asked_again(reply) else None)
         return reply
 
