@@ -21,7 +21,7 @@ SCENARIO ?= smoke
 LOAD_OUT ?= $(abspath $(BUILT))/load
 LOAD_FOLDERS = --binaries $(abspath $(RELEASE)) --demo $(abspath $(DEMO)) --out $(LOAD_OUT)
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish bench-checkout fuzz torture instructions load test-load capacity wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish bench-checkout fuzz torture instructions load test-load capacity regions-up regions-down drill test-drills wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -113,6 +113,21 @@ fuzz: ## feed random bytes to everything that reads foreign ones: make fuzz TARG
 torture: ## mix faults into shopping, then add up the books: make torture SECONDS=60 SEED=1
 	$(CARGO) test --locked -p checkout --test torture -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
+regions-up: ## start two regions on this machine: edges, checkouts, Azurite, PostgreSQL with a standby, Redis, HAProxy
+	$(CARGO) build --release --locked --bins
+	infra/local/regions up --binaries $(abspath $(RELEASE))
+
+regions-down: ## end them, and leave nothing behind
+	infra/local/regions down
+
+drill: ## break something under load, and tell what was lost: make drill NAME=region-kill [SECONDS=30], NAME=all
+	@test -n "$(NAME)" || { infra/local/drills/run --help; exit 1; }
+	$(CARGO) build --release --locked --bins
+	infra/local/drills/run $(NAME) --binaries $(abspath $(RELEASE)) $(if $(findstring command,$(origin SECONDS)),--seconds $(SECONDS))
+
+test-drills: ## try what drills rely on: who is signalled, what fails a drill
+	python3 -m unittest discover infra/local/tests
+
 instructions: ## count the instructions of each step, and fail where they grew by a tenth; RECORD=1 records them
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
 	$(MAKE) demo DEMO=$(DEMO)-10k DEMO_PRODUCTS=10000
@@ -135,4 +150,4 @@ wrk:
 
 clean: ## remove what was built
 	$(CARGO) clean
-	rm -rf $(DEMO) $(DEMO)-10k $(DEMO)-fuzz
+	rm -rf $(DEMO) $(DEMO)-10k $(DEMO)-fuzz .drills

@@ -83,15 +83,16 @@ class Report:
 
     def write(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        (folder / f"{self.name}.json").write_text(json.dumps({**asdict(self), "passed": self.is_passed}, indent=2) + "\n")
+        found = {**asdict(self), "passed": self.is_passed}
+        (folder / f"{self.name}.json").write_text(json.dumps(found, indent=2) + "\n")
         (folder / f"{self.name}.md").write_text(self.markdown())
 
     def line(self) -> str:
         """One line of a table."""
         reads, orders = self.reads, self.orders
         return (
-            f"{'passed' if self.is_passed else 'FAILED':7} {self.name:17} reads {reads['sent']:6} lost {reads['failed']:3}"
-            f"  orders {orders['sent']:4} lost {orders['failed']:2} (attempts failed {orders['failed_attempts']:3})"
+            f"{'passed' if self.is_passed else 'FAILED':7} {self.name:17}"
+            f" reads {reads['sent']:6} lost {reads['failed']:3}  orders {orders['sent']:4} lost {orders['failed']:2} (attempts failed {orders['failed_attempts']:3})"
             f"  detected {_seconds(self.detect_s):>7}  last failure {_seconds(self.last_failure_s):>7}"
             f"  recovered {_seconds(self.recover_s):>7}"
         )

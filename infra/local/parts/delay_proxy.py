@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Stands between clients and a server, and lets what either says arrive later: delay_proxy.py PORT SERVER CONTROL_PORT.
-It begins without a delay; a line with a number of milliseconds on the control port changes it, and is repeated in answer.
+
+It begins without a delay. A line with a number of milliseconds on the control port changes it, and is repeated in answer.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ async def main(port: int, server: str, control_port: int) -> None:
         except OSError:
             writer.close()
             return
-        ways = [asyncio.create_task(way) for way in (_pass(reader, to_writer, delay), _pass(to_reader, writer, delay))]
+        directions = ((reader, to_writer), (to_reader, writer))
+        ways = [asyncio.create_task(pass_on(from_one, to_other, delay)) for from_one, to_other in directions]
         # Whichever side ends, both do.
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
@@ -50,7 +52,7 @@ async def main(port: int, server: str, control_port: int) -> None:
     await asyncio.gather(*(one.serve_forever() for one in served))
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: Delay) -> None:
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: Delay) -> None:
     """Delays what is said, and not how much of it may be under way."""
     under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MAX_UNDER_WAY)
     clock: Callable[[], float] = asyncio.get_running_loop().time

@@ -58,14 +58,14 @@ backend edge_reads
     retry-on conn-failure empty-response response-timeout junk-response 502 503 504
     option httpchk GET /healthz
     http-check expect status 200
-{edge_servers}
+{edge_reads}
 
 # What may have been done is not done again here: its client has the key to ask with.
 backend edge_posts
     balance random(1)
     timeout server {read_ms}ms
     retries 0
-{edge_followers}
+{edge_posts}
 
 backend checkout_reads
     balance random(1)
@@ -75,19 +75,19 @@ backend checkout_reads
     retry-on conn-failure empty-response response-timeout junk-response 502 503 504
     option httpchk GET /checkout/healthz
     http-check expect status 200
-{checkout_servers}
+{checkout_reads}
 
 backend checkout_posts
     balance random(1)
     timeout server 30s
     retries 0
-{checkout_followers}
+{checkout_posts}
 """
 
 
 def start(site: Site) -> None:
     file = site.folder / "haproxy.cfg"
-    file.write_text(_configuration(site))
+    file.write_text(configuration(site))
     site.start(NAME, [str(install.find("haproxy")), "-db", "-f", str(file)])
     site.wait_ready(NAME, lambda: web.ask(site.address(NAME), "/healthz", timeout_s=1.0) is not None)
 
@@ -145,16 +145,16 @@ def _backends(server: str) -> tuple[str, str]:
     return EDGE_BACKENDS if server.startswith("edge-") else CHECKOUT_BACKENDS
 
 
-def _configuration(site: Site) -> str:
-    edge_servers, edge_followers, checkout_servers, checkout_followers = [], [], [], []
+def configuration(site: Site) -> str:
+    lines: dict[str, list[str]] = {backend: [] for backend in (*EDGE_BACKENDS, *CHECKOUT_BACKENDS)}
     for region in settings.REGIONS:
         for is_green in (False, True):
             state = "weight 100 disabled" if is_green else "weight 100"
-            edge, checkout = edges.name(region, is_green), checkouts.name(region, is_green)
-            edge_servers.append(f"    server {edge} {site.address(edge)} check {state}")
-            edge_followers.append(f"    server {edge} {site.address(edge)} track edge_reads/{edge} {state}")
-            checkout_servers.append(f"    server {checkout} {site.address(checkout)} check {state}")
-            checkout_followers.append(f"    server {checkout} {site.address(checkout)} track checkout_reads/{checkout} {state}")
+            for server in (edges.name(region, is_green), checkouts.name(region, is_green)):
+                # One probes, and the other does as the first.
+                reads, posts = _backends(server)
+                lines[reads].append(f"    server {server} {site.address(server)} check {state}")
+                lines[posts].append(f"    server {server} {site.address(server)} track {reads}/{server} {state}")
     return CONFIGURATION.format(
         socket=_socket(site),
         port=site.port(NAME),
@@ -162,10 +162,7 @@ def _configuration(site: Site) -> str:
         fall=settings.PROBES_TO_FALL,
         rise=settings.PROBES_TO_RISE,
         read_ms=settings.READ_TIMEOUT_MS,
-        edge_servers="\n".join(edge_servers),
-        edge_followers="\n".join(edge_followers),
-        checkout_servers="\n".join(checkout_servers),
-        checkout_followers="\n".join(checkout_followers),
+        **{backend: "\n".join(servers) for backend, servers in lines.items()},
     )
 
 

@@ -48,7 +48,7 @@ def postgres_folder() -> Path | None:
 
 
 def azurite() -> Path:
-    """The script that is run by node. The tests keep theirs in the same folder, with the same lock and the same note."""
+    """The script that is run by node. Tests keep theirs in the same folder, with the same lock and the same note."""
     if find("node") is None or find("npm") is None:
         from_apt("nodejs", lambda: find("node") is not None)
         from_apt("npm", lambda: find("npm") is not None)

@@ -12,8 +12,8 @@ NAME = "redis"
 def start(site: Site) -> None:
     folder = site.folder / "redis"
     folder.mkdir(exist_ok=True)
-    command = ["redis-server", "--port", str(site.port(NAME)), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    site.start(NAME, [*command, "--daemonize", "no", "--dir", str(folder)])
+    place = ["--port", str(site.port(NAME)), "--bind", "127.0.0.1", "--dir", str(folder)]
+    site.start(NAME, ["redis-server", *place, "--save", "", "--appendonly", "no", "--daemonize", "no"])
     site.wait_ready(NAME, lambda: _answers(site))
 
 

@@ -68,7 +68,8 @@ class Site:
             path = Path(folder) / name
             if path.is_file():
                 return str(path)
-        raise Fault(f"there is no {name} in {', '.join(self.known['binaries'])}: build it, or name folders by --binaries")
+        places = ", ".join(self.known["binaries"])
+        raise Fault(f"there is no {name} in {places}: build it, or name folders by --binaries")
 
     def log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"

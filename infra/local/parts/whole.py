@@ -13,8 +13,9 @@ from . import azurite, checkouts, edges, front, identity, install, postgres, red
 from .fault import Fault
 from .site import MARKER, Site
 
-# Clients before their servers, so that nothing complains on its way out.
-FIRST_TO_END = ("front", "checkout-a", "checkout-b", "stripe-sim")
+# Nothing that is held is wanted any more, so that all but these end by force. PostgreSQL takes its processes along, and
+# removes what it shares with them.
+ENDS_BY = {server: signal.SIGQUIT for server in postgres.SERVERS}
 QUICK_END_S = 10.0
 
 
@@ -87,10 +88,8 @@ def down(is_quiet: bool = False) -> None:
     """Ends whatever runs, also what a command left that crashed, and removes the folder."""
     site = Site.load()
     if site is not None:
-        for name in FIRST_TO_END:
-            _end(site, name)
         for name in site.names():
-            _end(site, name)
+            site.end(name, ENDS_BY.get(name, signal.SIGKILL))
     _end_unnoted()
     for mount in _mounts():
         subprocess.run(["umount", mount], check=False)
@@ -100,14 +99,6 @@ def down(is_quiet: bool = False) -> None:
         shutil.rmtree(settings.FOLDER)
         if not is_quiet:
             print("all ended, nothing is left")
-
-
-def _end(site: Site, name: str) -> None:
-    # What is served any more to nobody need not drain; and what PostgreSQL holds is not wanted.
-    pid = site.pid(name)
-    if pid is None:
-        return
-    site.end(name, signal.SIGQUIT if name in postgres.SERVERS else signal.SIGINT if name == front.NAME else signal.SIGKILL)
 
 
 def _end_unnoted() -> None:

@@ -19,8 +19,8 @@ REQUESTS = {"edge": "vitrine_edge_requests_total", "checkout": "vitrine_checkout
 class BlueGreen(Drill):
     name = "blue-green"
     breaks = (
-        f"Nothing: the edge and the checkout of region {REGION} are replaced by new processes, by weights at the front, and "
-        "back again."
+        f"Nothing: the edge and the checkout of region {REGION} are replaced by new processes, by weights at the "
+        "front, and back again."
     )
     recovers = "the pair that was there before serves alone again"
     # A rollout is no fault: not one request may be lost.

@@ -18,7 +18,7 @@ ENVIRONMENT = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
 class ClockSkew(Drill):
     name = "clock-skew"
     breaks = f"The clock of region {REGION}'s edge is {SKEW} ahead; publishers are {SKEW} behind, then {SKEW} ahead."
-    recovers = "both edges serve what a publisher with a true clock announced"
+    recovers = "'publish --wait' by a true clock found both edges, and they serve it"
 
     def __init__(self) -> None:
         self._program = ""
@@ -43,7 +43,7 @@ class ClockSkew(Drill):
         )
 
     def heal(self, scene: Scene) -> None:
-        served_s = self._publish(scene, None)
+        served_s = self._publish(scene, None, "--wait", "--wait-timeout-s", "30")
         scene.must(served_s is not None, "what a publisher with a true clock announced afterwards is not served")
 
     def is_recovered(self, scene: Scene) -> bool:
@@ -52,9 +52,9 @@ class ClockSkew(Drill):
     def restore(self, scene: Scene) -> None:
         self._start_edge(scene, None, {})
 
-    def _publish(self, scene: Scene, wrapper: list[str] | None) -> float | None:
+    def _publish(self, scene: Scene, wrapper: list[str] | None, *flags: str) -> float | None:
         assert self._publisher is not None, "prepared"
-        if not self._publisher.once(wrapper):
+        if not self._publisher.once(*flags, wrapper=wrapper):
             scene.must(False, f"a publish fails: {self._publisher.last_fault}")
             return None
         self._live = shop.live_sequence(scene.site)

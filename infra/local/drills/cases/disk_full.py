@@ -20,7 +20,7 @@ CHUNK_BYTES = 64 * 1024
 
 class DiskFull(Drill):
     name = "disk-full"
-    breaks = f"The disk under the cache of region {REGION}'s edge fills up, and a snapshot of all new objects is published."
+    breaks = f"The disk of region {REGION}'s edge cache fills up, and a snapshot of which it has nothing is published."
     detects = f"the edge of region {REGION} tells it in /healthz, and the other one serves the new snapshot"
     recovers = "both edges serve the new snapshot"
     # Its edge waits longer after each failure before it tries again.
@@ -41,9 +41,8 @@ class DiskFull(Drill):
         edges.forget_cache(site, edge)
         self._disk = edges.cache(site, edge)
         self._disk.mkdir(parents=True)
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", str(self._disk)], capture_output=True, text=True
-        )
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", str(self._disk)]
+        done = subprocess.run(mount, capture_output=True, text=True)
         if done.returncode != 0:
             raise Fault(f"no disk can be mounted: {done.stderr.strip()}")
         edges.start(site, REGION)
@@ -90,5 +89,6 @@ class DiskFull(Drill):
         site = scene.site
         other = site.folder / "other.jsonl"
         shutil.rmtree(site.folder / "other-built", ignore_errors=True)
-        shop.write_rows(other, [{**row, "description": f"{row.get('description', '')} (other)"} for row in shop.rows(site)])
+        rows = [{**row, "description": f"{row.get('description', '')} (other)"} for row in shop.rows(site)]
+        shop.write_rows(other, rows)
         shop.build(site, other, site.folder / "other-built")

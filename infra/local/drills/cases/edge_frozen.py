@@ -14,7 +14,7 @@ EDGE = edges.name("a")
 
 class EdgeFrozen(Drill):
     name = "edge-frozen"
-    breaks = "The edge of region a is stopped (SIGSTOP): it takes connections and answers none. The checkout beside it goes on."
+    breaks = "The edge of region a is stopped (SIGSTOP): it takes connections and answers none. Its checkout goes on."
     detects = "the front has taken it out"
 
     def strike(self, scene: Scene) -> None:

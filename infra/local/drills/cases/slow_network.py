@@ -18,8 +18,8 @@ SERVED_WITHIN_S = 60.0
 class SlowNetwork(Drill):
     name = "slow-network"
     breaks = (
-        f"Region {REGION} is far away: what it says to Blob storage and hears from there takes {BLOB_DELAY_MS} ms each way, "
-        f"and {SQL_DELAY_MS} ms to and from the database."
+        f"Region {REGION} is far away: what it says to Blob storage and hears from there takes {BLOB_DELAY_MS} ms "
+        f"each way, and {SQL_DELAY_MS} ms to and from the database."
     )
     recovers = "an update that was published meanwhile is served in both regions"
 

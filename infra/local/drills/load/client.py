@@ -18,9 +18,7 @@ class Reply:
     reason: str
 
 
-def send(
-    address: str, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout_s: float
-) -> Reply:
+def send(address: str, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout_s: float) -> Reply:
     kept: dict[str, http.client.HTTPConnection] = _connections.__dict__.setdefault("kept", {})
     connection = kept.get(address)
     if connection is not None and connection.sock is not None:

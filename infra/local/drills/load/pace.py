@@ -1,4 +1,4 @@
-"""Arrivals at a rate. Who comes does not wait for those before, so that a slow answer keeps nobody from being counted."""
+"""Arrivals at a rate. Who comes does not wait for those before, so that slow answers keep nobody from being counted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-
 
 
 class Pace:

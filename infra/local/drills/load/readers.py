@@ -1,4 +1,4 @@
-"""Shoppers who look: they search, type, and open products. Nobody repeats a request that failed: it is one that was lost."""
+"""Shoppers who look: they search, type, and open products. Nobody repeats a request that failed: it was lost."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def _intent(body: Any) -> str | None:
 
 
 def _is_to_be_asked_again(reply: Reply) -> bool:
-    return reply.status == 0 or reply.status >= 500 or reply.status == 429 or _code(reply) == "idempotency_key_in_flight"
+    return reply.status in (0, 429) or reply.status >= 500 or _code(reply) == "idempotency_key_in_flight"
 
 
 def _code(reply: Reply) -> str:
