@@ -14,7 +14,7 @@ class Drill:
     # What the time to recover counts to, from the moment in which it was healed.
     recovers: str = "all servers are up by the front's probes"
     seconds: int = 30
-    # Shares of reads and of orders that may fail. A POST is asked again with its key, so that in the end none need fail.
+    # Shares of reads and of orders that may fail. A POST is asked again with its key, so that none need fail.
     reads_may_fail: float = 0.001
     orders_may_fail: float = 0.0
 

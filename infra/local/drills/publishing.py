@@ -29,8 +29,8 @@ class Publisher:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
 
-    def once(self, *flags: str, wrapper: list[str] | None = None) -> bool:
-        """Builds on what is live, and publishes."""
+    def once(self, *flags: str, more: dict[str, str] | None = None) -> bool:
+        """Builds on what is live, and publishes. `more` is for the environment of both."""
         started = time.monotonic()
         at = self.done + self.refused
         chosen = self._rows[at * CHANGED % len(self._rows) :][:CHANGED]
@@ -39,7 +39,7 @@ class Publisher:
         changes = self._folder / f"changes-{at}.jsonl"
         shop.write_rows(changes, [{**row, "popularity": popularity} for row in chosen])
         built = self._folder / f"built-{at}"
-        said = self._update(built, changes, wrapper) or self._publish(built, flags, wrapper)
+        said = self._update(built, changes, more) or self._publish(built, flags, more)
         self.longest_s = max(self.longest_s, round(time.monotonic() - started, 2))
         shutil.rmtree(built, ignore_errors=True)
         if said:
@@ -49,13 +49,13 @@ class Publisher:
             self.done += 1
         return not said
 
-    def _update(self, built: Path, changes: Path, wrapper: list[str] | None) -> str:
+    def _update(self, built: Path, changes: Path, more: dict[str, str] | None) -> str:
         flags = ["--out", str(built), "--base", settings.STORE, "--rejects", str(self._folder / "rejects")]
-        done = shop.run(self.site, ["update", *flags, str(changes)], wrapper, PUBLISH_TIMEOUT_S)
+        done = shop.run(self.site, ["update", *flags, str(changes)], more, PUBLISH_TIMEOUT_S)
         return "" if done.returncode == 0 else f"it ended with {done.returncode}\n{done.stderr}"
 
-    def _publish(self, built: Path, flags: tuple[str, ...], wrapper: list[str] | None) -> str:
-        done = shop.try_publish(self.site, built, *flags, wrapper=wrapper, timeout_s=PUBLISH_TIMEOUT_S)
+    def _publish(self, built: Path, flags: tuple[str, ...], more: dict[str, str] | None) -> str:
+        done = shop.try_publish(self.site, built, *flags, more=more, timeout_s=PUBLISH_TIMEOUT_S)
         return "" if done.returncode == 0 else f"it ended with {done.returncode}\n{done.stderr}"
 
 

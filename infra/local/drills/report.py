@@ -90,12 +90,15 @@ class Report:
     def line(self) -> str:
         """One line of a table."""
         reads, orders = self.reads, self.orders
-        return (
-            f"{'passed' if self.is_passed else 'FAILED':7} {self.name:17}"
-            f" reads {reads['sent']:6} lost {reads['failed']:3}  orders {orders['sent']:4} lost {orders['failed']:2} (attempts failed {orders['failed_attempts']:3})"
-            f"  detected {_seconds(self.detect_s):>7}  last failure {_seconds(self.last_failure_s):>7}"
-            f"  recovered {_seconds(self.recover_s):>7}"
-        )
+        parts = [
+            f"{'passed' if self.is_passed else 'FAILED':7} {self.name:17}",
+            f"reads {reads['sent']:6} lost {reads['failed']:3}",
+            f"orders {orders['sent']:4} lost {orders['failed']:2} (attempts failed {orders['failed_attempts']:3})",
+            f"detected {_seconds(self.detect_s):>7}",
+            f"last failure {_seconds(self.last_failure_s):>7}",
+            f"recovered {_seconds(self.recover_s):>7}",
+        ]
+        return "  ".join(parts)
 
     def markdown(self) -> str:
         rows = [

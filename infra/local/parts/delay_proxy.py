@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stands between clients and a server, and lets what either says arrive later: delay_proxy.py PORT SERVER CONTROL_PORT.
 
-It begins without a delay. A line with a number of milliseconds on the control port changes it, and is repeated in answer.
+It begins without a delay. A line with a number of milliseconds on the control port changes it, and is answered.
 """
 
 from __future__ import annotations

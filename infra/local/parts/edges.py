@@ -34,10 +34,9 @@ def start(
     region: str,
     is_green: bool = False,
     store_address: str | None = None,
-    wrapper: list[str] | None = None,
     more: dict[str, str] | None = None,
 ) -> str:
-    """Starts an edge, and waits until it serves. `wrapper` is what its command is run by."""
+    """Starts an edge, and waits until it serves."""
     edge = name(region, is_green)
     cache(site, edge).mkdir(parents=True, exist_ok=True)
     environment = {
@@ -55,7 +54,7 @@ def start(
         "VITRINE_NO_ACCESS_LOG": "true",
         **(more or {}),
     }
-    site.start(edge, [*(wrapper or []), site.binary("edge")], environment)
+    site.start(edge, [site.binary("edge")], environment)
     site.wait_ready(edge, lambda: web.is_ok(site.address(edge), "/healthz"))
     return edge
 

@@ -26,9 +26,12 @@ def all_parts() -> None:
     azurite()
 
 
-def faketime() -> str:
-    from_apt("faketime", lambda: find("faketime") is not None)
-    return str(find("faketime"))
+def faketime() -> Path:
+    """The library that tells programs another time."""
+    from_apt("faketime", lambda: _faketime_library() is not None)
+    library = _faketime_library()
+    assert library is not None, "it was just installed"
+    return library
 
 
 def find(program: str) -> str | None:
@@ -73,6 +76,10 @@ def from_apt(package: str, is_there: Callable[[], bool]) -> None:
     run([*sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
     if not is_there():
         raise Fault(f"{package} is still missing after its installation")
+
+
+def _faketime_library() -> Path | None:
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 
 def run(command: list[str]) -> None:

@@ -44,10 +44,10 @@ def publish(site: Site, built: Path, *flags: str) -> str:
 
 
 def try_publish(
-    site: Site, built: Path, *flags: str, wrapper: list[str] | None = None, timeout_s: float = 120
+    site: Site, built: Path, *flags: str, more: dict[str, str] | None = None, timeout_s: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """The same where it may fail."""
-    return run(site, ["publish", *place(site), *flags, str(built)], wrapper, timeout_s)
+    return run(site, ["publish", *place(site), *flags, str(built)], more, timeout_s)
 
 
 def rollback(site: Site, reason: str) -> str:
@@ -85,11 +85,11 @@ def indexer(site: Site, arguments: list[str]) -> str:
 
 
 def run(
-    site: Site, arguments: list[str], wrapper: list[str] | None = None, timeout_s: float = 300
+    site: Site, arguments: list[str], more: dict[str, str] | None = None, timeout_s: float = 300
 ) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not is_setting(name)}
-    environment = {**inherited, **azurite.publisher_environment(site)}
-    command = [*(wrapper or []), site.binary("indexer"), *arguments]
+    environment = {**inherited, **azurite.publisher_environment(site), **(more or {})}
+    command = [site.binary("indexer"), *arguments]
     with site.log("indexer").open("a") as log:
         log.write(f"$ {' '.join(command)}\n")
         log.flush()

@@ -96,6 +96,8 @@ class Site:
         """Starts a process that outlives this one. What it says is added to its log."""
         if self.is_running(name):
             raise Fault(f"{name} runs already")
+        if name in self.known["ports"] and not is_free(self.port(name)):
+            raise Fault(f"something listens at {self.address(name)}, which is for {name}")
         inherited = {key: value for key, value in os.environ.items() if not is_setting(key)}
         with self.log(name).open("ab") as log:
             child = subprocess.Popen(
@@ -155,6 +157,17 @@ def is_setting(name: str) -> bool:
     prefixes = ("VITRINE_", "AZURE_", "CHECKOUT_", "STRIPE_", "EVENT_", "PG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     names = ("PRIMARY_SQL_URL", "READ_SQL_URL", "REDIS_URL", "EDGE_URL", "http_proxy", "https_proxy", "all_proxy")
     return name.startswith(prefixes) or name in names
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens; connections that ended a moment ago do not count."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def free_ports(names: list[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from . import azurite, checkouts, edges, front, identity, install, postgres, redis, settings, shop, stripe
+from . import azurite, checkouts, edges, front, identity, install, postgres, redis, settings, shop, skew, stripe
 from .fault import Fault
 from .site import MARKER, Site
 
@@ -89,7 +89,9 @@ def down(is_quiet: bool = False) -> None:
     site = Site.load()
     if site is not None:
         for name in site.names():
+            pid = site.known["processes"][name]["pid"]
             site.end(name, ENDS_BY.get(name, signal.SIGKILL))
+            skew.forget(pid)
     _end_unnoted()
     for mount in _mounts():
         subprocess.run(["umount", mount], check=False)
