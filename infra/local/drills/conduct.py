@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from parts import front, whole
+from parts.fault import Fault
 from parts.site import Site
 
 from . import books
@@ -31,26 +33,41 @@ def conduct(drill: Drill, site: Site, seconds: float, reads_per_s: float, orders
     started = time.monotonic()
     scene.readers.pace.start()
     scene.shoppers.pace.start()
-    try:
+    with noted(scene):
         _play(drill, scene, started, seconds)
-    finally:
-        load_s = time.monotonic() - started
-        stops = [threading.Thread(target=pace.stop) for pace in (scene.readers.pace, scene.shoppers.pace)]
-        for stop in stops:
-            stop.start()
-        for stop in stops:
-            stop.join()
-        scene.end_aside()
-    scene.facts["tried again by the front"] = front.retries(site) - tries_before
+    load_s = time.monotonic() - started
+    _end_load(scene)
     say("  the load is over: adding up the books")
-    found = books.settle(site, scene.shoppers.purchases)
-    drill.restore(scene)
-    whole.wait_until_whole(site)
+    found = books.Books()
+    with noted(scene):
+        scene.facts["tried again by the front"] = front.retries(site) - tries_before
+        found = books.settle(site, scene.shoppers.purchases)
+    with noted(scene):
+        drill.restore(scene)
+        whole.wait_until_whole(site)
     return Report.of(drill, scene, found, load_s)
+
+
+@contextlib.contextmanager
+def noted(scene: Scene) -> Iterator[None]:
+    """What goes wrong stands in the report, which is written all the same."""
+    try:
+        yield
+    except (Fault, OSError) as fault:
+        scene.breaks.append(str(fault))
 
 
 def say(text: str) -> None:
     print(text, flush=True, file=sys.stderr)
+
+
+def _end_load(scene: Scene) -> None:
+    stops = [threading.Thread(target=pace.stop) for pace in (scene.readers.pace, scene.shoppers.pace)]
+    for stop in stops:
+        stop.start()
+    for stop in stops:
+        stop.join()
+    scene.end_aside()
 
 
 def _play(drill: Drill, scene: Scene, started: float, seconds: float) -> None:

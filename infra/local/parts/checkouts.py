@@ -60,12 +60,9 @@ def start(site: Site, region: str, is_green: bool = False, more: dict[str, str] 
 
 def command(site: Site, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Runs one of its commands against the database."""
-    inherited = {"PATH": "/usr/bin:/bin", "STRIPE_SECRET_KEY": settings.STRIPE_KEY}
-    environment = {**inherited, **database_environment(site), "STRIPE_API_URL": site.url(stripe.NAME)}
-    # Only commands that talk to Stripe know its settings, and others do not mind them in the environment.
-    return subprocess.run(
-        [site.binary("checkout"), *arguments], cwd=site.folder, env=environment, capture_output=True, text=True
-    )
+    environment = site.environment(database_environment(site))
+    program = site.binary("checkout")
+    return subprocess.run([program, *arguments], cwd=site.folder, env=environment, capture_output=True, text=True)
 
 
 def migrate(site: Site) -> None:

@@ -148,7 +148,8 @@ def _server_command(name: str, arguments: list[str]) -> list[str]:
 
 def _run_server_program(site: Site, name: str, arguments: list[str]) -> None:
     folder = site.known["postgres"]["folder"]
-    done = subprocess.run(_server_command(name, arguments), cwd=folder, capture_output=True, text=True)
+    environment = site.environment({})
+    done = subprocess.run(_server_command(name, arguments), cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         raise Fault(f"{name} fails: {done.stderr.strip()}")
 

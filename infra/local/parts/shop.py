@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from . import azurite, edges, redis, settings
 from .fault import Fault
-from .site import Site, is_setting
+from .site import Site
 
 
 def make(site: Site, products: int) -> None:
@@ -87,8 +86,7 @@ def indexer(site: Site, arguments: list[str]) -> str:
 def run(
     site: Site, arguments: list[str], more: dict[str, str] | None = None, timeout_s: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if not is_setting(name)}
-    environment = {**inherited, **azurite.publisher_environment(site), **(more or {})}
+    environment = site.environment({**azurite.publisher_environment(site), **(more or {})})
     command = [site.binary("indexer"), *arguments]
     with site.log("indexer").open("a") as log:
         log.write(f"$ {' '.join(command)}\n")

@@ -98,14 +98,13 @@ class Site:
             raise Fault(f"{name} runs already")
         if name in self.known["ports"] and not is_free(self.port(name)):
             raise Fault(f"something listens at {self.address(name)}, which is for {name}")
-        inherited = {key: value for key, value in os.environ.items() if not is_setting(key)}
         with self.log(name).open("ab") as log:
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**inherited, **(environment or {}), MARKER: str(self.folder)},
+                env=self.environment(environment or {}),
                 cwd=cwd or self.folder,
                 start_new_session=True,
             )
@@ -113,6 +112,11 @@ class Site:
         started = identity.started_ticks(child.pid)
         self.known["processes"][name] = {"pid": child.pid, "started_ticks": started, "command": command[0]}
         self.save()
+
+    def environment(self, more: dict[str, str]) -> dict[str, str]:
+        """For whatever is started: by the mark in it `down` finds what was not noted."""
+        inherited = {key: value for key, value in os.environ.items() if not is_setting(key)}
+        return {**inherited, **more, MARKER: str(self.folder)}
 
     def wait_ready(self, name: str, is_ready: Callable[[], bool], timeout_s: float = settings.START_TIMEOUT_S) -> None:
         """Waits until a process that was just started is ready."""
