@@ -38,8 +38,9 @@ class Site:
         return site
 
     @classmethod
-    def load(cls, folder: Path = settings.FOLDER) -> Site | None:
+    def load(cls, folder: Path | None = None) -> Site | None:
         """None where nothing was started."""
+        folder = folder or settings.FOLDER
         try:
             known = json.loads((folder / "state.json").read_text())
         except FileNotFoundError:
