@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use secrecy::{ExposeSecret, SecretString};
-use snapshots::{ChannelName, Hints, Place, RegionName, StatusBoard, Store, Trust, is_azure_setting};
+use snapshots::{ChannelName, Hints, Place, RegionName, StatusBoard, Store, Trust, azure_settings};
 
 use crate::preview_key::PreviewKey;
 use crate::status::StatusSettings;
@@ -36,7 +36,8 @@ pub struct Cli {
     /// The node's name among those of its region; made of the machine's name and the public port where it is not given.
     #[arg(long, env = "VITRINE_NODE")]
     node: Option<String>,
-    /// Where the node tells what it serves: a store of its own, which 'indexer status' and 'publish --wait' read.
+    /// Where the node tells what it serves: a store of its own, which 'indexer status' and 'publish --wait' read. Where it is
+    /// of another account than the markets' stores, that one is told by variables with STATUS_ before their names.
     #[arg(long, value_name = "URL", env = "VITRINE_STATUS_STORE")]
     status_store: Option<String>,
     /// A file of public keys, as PEM: only what one of them has signed is served. Repeatable; several are trusted while keys
@@ -152,7 +153,7 @@ impl Cli {
     /// Lists every setting that is at fault.
     pub fn resolve(self) -> Result<Config, Vec<String>> {
         let mut faults = Vec::new();
-        let azure: Vec<(String, String)> = std::env::vars().filter(|(name, _)| is_azure_setting(name)).collect();
+        let azure = azure_settings(std::env::vars(), None);
         let trust = trust(&self.trust).unwrap_or_else(|fault| {
             faults.push(format!("--trust: {fault}"));
             None
@@ -198,7 +199,8 @@ impl Cli {
         if node.is_empty() || node.len() > 128 || !node.chars().all(is_plain_in_node) {
             faults.push(format!("--node: '{node}' is not 1 to 128 letters, digits, '.', '-' and '_'"));
         }
-        let board = self.status_store.as_ref().map(|url| Store::create(url, &azure)).transpose();
+        let status_azure = azure_settings(std::env::vars(), Some(StatusBoard::ACCOUNT));
+        let board = self.status_store.as_ref().map(|url| Store::create(url, &status_azure)).transpose();
         let board = board.unwrap_or_else(|error| {
             faults.push(format!("--status-store: {error}"));
             None

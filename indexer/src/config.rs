@@ -6,9 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
-use snapshots::{
-    ChannelName, Hints, Inbox, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust, is_azure_setting,
-};
+use snapshots::{ChannelName, Hints, Inbox, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust};
 
 use crate::build::RowsRequest;
 use crate::canary::CanaryPlan;
@@ -656,7 +654,8 @@ impl StoresArgs {
             let (name, url) = text.split_once('=').with_context(|| format!("--region: '{text}' is not NAME=URL"))?;
             let name: RegionName = name.parse()?;
             ensure!(others.iter().all(|(other, _)| *other != name), "--region: '{name}' stands twice");
-            let store = open(url, &azure_settings_of(&name)).with_context(|| format!("region {name}"))?;
+            let own = snapshots::azure_settings(std::env::vars(), Some(name.as_str()));
+            let store = open(url, &own).with_context(|| format!("region {name}"))?;
             others.push((name, finish(store)));
         }
         Ok(Regions { home, others, hints: self.hints()? })
@@ -705,7 +704,8 @@ impl Gc {
 }
 
 fn board(url: Option<&str>) -> Result<Option<StatusBoard>> {
-    let open = |url: &str| Ok(StatusBoard::new(Store::open(url, &azure_settings())?));
+    let own = snapshots::azure_settings(std::env::vars(), Some(StatusBoard::ACCOUNT));
+    let open = |url: &str| Ok(StatusBoard::new(Store::open(url, &own)?));
     url.map(open).transpose()
 }
 
@@ -746,22 +746,7 @@ pub fn read_text(path: &std::path::Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-/// What the environment says about the account of a region: what has the region's name before it wins.
-fn azure_settings_of(region: &RegionName) -> Vec<(String, String)> {
-    let prefix = format!("{}_", region.as_str().to_uppercase().replace('-', "_"));
-    let own: Vec<(String, String)> = std::env::vars()
-        .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.to_owned(), value)))
-        .filter(|(name, _)| is_azure_setting(name))
-        .collect();
-    let mut settings = azure_settings();
-    // A secret of the region's own stands in the place of a file with the common one, too.
-    let plain = |name: &str| name.trim_end_matches("_FILE").to_owned();
-    settings.retain(|(name, _)| own.iter().all(|(other, _)| plain(other) != plain(name)));
-    settings.extend(own);
-    settings
-}
-
 /// What the environment says about Azure, for [`snapshots::Store::open`].
 pub fn azure_settings() -> Vec<(String, String)> {
-    std::env::vars().filter(|(name, _)| is_azure_setting(name)).collect()
+    snapshots::azure_settings(std::env::vars(), None)
 }

@@ -44,9 +44,31 @@ static WAYS: [(&str, &[(AzureConfigKey, &str)]); 5] = [
     ("bearer_token", &[(AzureConfigKey::Token, "AZURE_STORAGE_TOKEN")]),
 ];
 
-/// Whether a variable of the environment is for [`crate::Store::open`].
-pub fn is_azure_setting(name: &str) -> bool {
+fn is_azure_setting(name: &str) -> bool {
     name.starts_with("AZURE_") || name == IDENTITY_ENDPOINT
+}
+
+/// The variables of an environment that are for [`crate::Store::open`]. What has `before` and an underscore in front of its
+/// name is for one account alone, and wins over what has not: `EASTUS_AZURE_STORAGE_ACCOUNT_NAME` for `eastus`.
+pub fn azure_settings(
+    environment: impl IntoIterator<Item = (String, String)>,
+    before: Option<&str>,
+) -> Vec<(String, String)> {
+    let prefix = before.map(|name| format!("{}_", name.to_uppercase().replace('-', "_")));
+    let (mut settings, mut own) = (Vec::new(), Vec::new());
+    for (name, value) in environment {
+        let rest = prefix.as_ref().and_then(|prefix| name.strip_prefix(prefix.as_str()));
+        match rest.filter(|rest| is_azure_setting(rest)) {
+            Some(rest) => own.push((rest.to_owned(), value)),
+            None if is_azure_setting(&name) => settings.push((name, value)),
+            None => {}
+        }
+    }
+    // A secret of the account's own stands in the place of a file with the common one, too.
+    let plain = |name: &str| name.trim_end_matches("_FILE").to_owned();
+    settings.retain(|(name, _)| own.iter().all(|(other, _)| plain(other) != plain(name)));
+    settings.extend(own);
+    settings
 }
 
 /// A client of one container.
@@ -326,7 +348,29 @@ mod tests {
         let read = AzureSettings::read(&settings(&[("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/")]));
         let read = read.expect("settings");
         assert_eq!(read.value(AzureConfigKey::AuthorityHost), Some("https://login.microsoftonline.com"));
-        let names = ["AZURE_CLIENT_ID", "IDENTITY_ENDPOINT", "HOME"];
-        assert_eq!(names.map(is_azure_setting), [true, true, false]);
+    }
+
+    #[test]
+    fn an_account_of_its_own_comes_before_the_common_one() {
+        let environment = settings(&[
+            ("HOME", "/root"),
+            ("AZURE_CLIENT_ID", "common"),
+            ("AZURE_STORAGE_ACCOUNT_KEY_FILE", "common"),
+            ("IDENTITY_ENDPOINT", "http://169.254.169.254"),
+            ("EAST_US_AZURE_STORAGE_ACCOUNT_KEY", "own"),
+            ("STATUS_AZURE_CLIENT_ID", "of another"),
+        ]);
+        let common = settings(&[
+            ("AZURE_CLIENT_ID", "common"),
+            ("AZURE_STORAGE_ACCOUNT_KEY_FILE", "common"),
+            ("IDENTITY_ENDPOINT", "http://169.254.169.254"),
+        ]);
+        assert_eq!(azure_settings(environment.clone(), None), common);
+        let own = settings(&[
+            ("AZURE_CLIENT_ID", "common"),
+            ("IDENTITY_ENDPOINT", "http://169.254.169.254"),
+            ("AZURE_STORAGE_ACCOUNT_KEY", "own"),
+        ]);
+        assert_eq!(azure_settings(environment, Some("east-us")), own);
     }
 }

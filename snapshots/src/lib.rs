@@ -23,7 +23,7 @@ mod status;
 mod store;
 mod watch;
 
-pub use azure::is_azure_setting;
+pub use azure::azure_settings;
 pub use cache::{Cache, Installed, Remembered};
 pub use catalogue::{
     Catalogue, CatalogueError, Facet, FacetKind, FacetOrder, PRODUCT_FIELDS, SearchField, Sort, SortOrder,

@@ -110,6 +110,9 @@ pub fn heard_lately(nodes: Vec<NodeStatus>, now: Timestamp) -> Vec<NodeStatus> {
 pub struct StatusBoard(Store);
 
 impl StatusBoard {
+    /// What stands before the names of variables that are about the board's account alone.
+    pub const ACCOUNT: &str = "status";
+
     pub fn new(store: Store) -> Self {
         Self(store)
     }
