@@ -25,6 +25,8 @@ const KEPT_SNAPSHOTS: usize = 3;
 const MAX_RETRY_DOUBLINGS: u32 = 6;
 /// A flood of hints costs one poll in this time.
 const HINT_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a channel may take to say that a snapshot is still wanted.
+const LAST_LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many titles are searched for before a snapshot is served, so that its first shopper does not wait.
 const WARMING_QUERIES: usize = 64;
 
@@ -208,7 +210,11 @@ impl Follower {
     pub async fn serve_recalled(&self, recalled: Option<Remembered>) {
         let Some(served) = recalled else { return };
         let id = served.target.pointer.snapshot.clone();
-        match self.open(served.manifest, served.target, None).await {
+        let swapped = match self.open(served.manifest, served.target, None).await {
+            Ok(generation) => self.swap_in(generation).await,
+            Err(fault) => Err(fault),
+        };
+        match swapped {
             Ok(()) => info!(market = self.market.name, snapshot.id = %id, "serving the snapshot in the cache"),
             Err(fault) => {
                 warn!(market = self.market.name, snapshot.id = %id, "the snapshot in the cache is of no use: {fault}")
@@ -247,7 +253,8 @@ impl Follower {
     }
 
     async fn step(&mut self) -> Result<(), Fault> {
-        let labels = self.market.name.as_str();
+        let market = self.market.clone();
+        let labels = market.name.as_str();
         let polled = self.watcher.poll().await.inspect_err(|_| self.metrics.poll_failed(labels));
         let target = polled.map_err(Fault::Store)?;
         self.market.heard();
@@ -267,14 +274,23 @@ impl Follower {
         let started = Instant::now();
         let opened = match served {
             // Held, resumed, promoted from a canary: the same snapshot under another name.
-            Some(generation) if generation.pointer.snapshot == id => self.point_anew(&generation, target.clone()).await,
+            Some(generation) if generation.pointer.snapshot == id => {
+                self.point_anew(&generation, target.clone()).await.map(|()| true)
+            }
             served => {
                 let served = served.map(|generation| generation.pointer.snapshot.clone());
                 self.fetch_and_open(target.clone(), served.as_ref()).await
             }
         };
         match opened {
-            Ok(()) => {
+            // What it leads to now is looked for at once.
+            Ok(false) => {
+                self.failed = None;
+                info!(market = labels, snapshot.id = %id, "taken back before it was served");
+                self.market.hint();
+                Ok(())
+            }
+            Ok(true) => {
                 self.failed = None;
                 let took_ms = started.elapsed().as_millis() as u64;
                 self.metrics.opened(labels, started.elapsed());
@@ -319,17 +335,23 @@ impl Follower {
         wait.await.map_err(|_| OpenError::Panic("the thread ended".into()))
     }
 
-    async fn fetch_and_open(&self, target: Target, served: Option<&SnapshotId>) -> Result<(), OpenError> {
+    /// False where the snapshot was taken back before it could be served.
+    async fn fetch_and_open(&mut self, target: Target, served: Option<&SnapshotId>) -> Result<bool, OpenError> {
         let manifest = self.market.store.get_manifest(&target.pointer.snapshot).await?;
         self.kept.add(&self.market.name, &manifest, served);
         let trusted = self.market.store.trusted_keys();
         let remembered = Remembered { target: target.clone(), manifest: manifest.clone(), trusted };
-        let opened = self.open(manifest, target, Some(self.market.store.clone())).await;
+        let opened = match self.open(manifest, target.clone(), Some(self.market.store.clone())).await {
+            Ok(generation) if self.is_still_wanted(&target).await => self.swap_in(generation).await.map(|()| true),
+            // Unmapping takes time, too.
+            Ok(generation) => opening::start(move || drop(generation)).map(|()| false),
+            Err(error) => Err(error),
+        };
         if matches!(&opened, Err(OpenError::Snapshot(error)) if error.is_disk_full()) {
             self.kept.shrink(&self.market.name, served);
         }
         let (cache, kept, name) = (self.cache.clone(), self.kept.clone(), self.market.name.clone());
-        let remembered = opened.is_ok().then_some(remembered);
+        let remembered = matches!(opened, Ok(true)).then_some(remembered);
         let tidied = tokio::task::spawn_blocking(move || {
             cache.retain(&kept.objects());
             // A full disk must not keep a snapshot from being served; the next start then asks the store.
@@ -341,13 +363,23 @@ impl Follower {
         opened
     }
 
-    /// Installs what is missing (where there is a store to ask), opens, warms and swaps in: all on a thread of its own
-    /// at low priority, so that nothing that serves ever waits for a disk or a digest. The answer comes once it serves.
-    async fn open(&self, manifest: Manifest, target: Target, store: Option<Store>) -> Result<(), OpenError> {
+    /// Whether the channel still leads there. A download takes its time, and a snapshot that was rolled back meanwhile must
+    /// not be served, not even until the next poll.
+    async fn is_still_wanted(&mut self, target: &Target) -> bool {
+        match tokio::time::timeout(LAST_LOOK_TIMEOUT, self.watcher.poll()).await {
+            Ok(Ok(Some(now))) => now == *target,
+            // A store that is away by now has said before what it wants.
+            _ => true,
+        }
+    }
+
+    /// Installs what is missing (where there is a store to ask), opens and warms: all on a thread of its own at low
+    /// priority, so that nothing that serves ever waits for a disk or a digest.
+    async fn open(&self, manifest: Manifest, target: Target, store: Option<Store>) -> Result<Generation, OpenError> {
         let (cache, market) = (self.cache.clone(), self.market.clone());
         let (metrics, results_bytes) = (self.metrics.clone(), self.results_bytes);
         let runtime = tokio::runtime::Handle::current();
-        let (served, wait) = tokio::sync::oneshot::channel();
+        let (opened, wait) = tokio::sync::oneshot::channel();
         let work = move || {
             let open = || {
                 let index = opening::open_index(&runtime, store.as_ref(), &cache, manifest, &market.name)?;
@@ -359,13 +391,19 @@ impl Follower {
                 }
                 Ok::<_, OpenError>(generation)
             };
-            match opening::caught(open) {
-                Ok(generation) => market.live.replace(generation, || drop(served.send(Ok(())))),
-                Err(error) => drop(served.send(Err(error))),
-            }
+            // Where nobody waits any more, the process ends.
+            drop(opened.send(opening::caught(open)));
         };
         opening::start(work)?;
         wait.await.unwrap_or_else(|_| Err(OpenError::Panic("the thread ended".into())))
+    }
+
+    /// Serves a generation from now on. The thread stays until the one before can be let go.
+    async fn swap_in(&self, generation: Generation) -> Result<(), OpenError> {
+        let market = self.market.clone();
+        let (served, wait) = tokio::sync::oneshot::channel();
+        opening::start(move || market.live.replace(generation, || _ = served.send(())))?;
+        wait.await.map_err(|_| OpenError::Panic("the thread ended".into()))
     }
 }
 

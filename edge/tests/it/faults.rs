@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use snapshots::{ChannelName, Manifest, Pointer, Store};
@@ -333,4 +333,39 @@ fn a_download_from_a_slow_store_gets_there() {
     let blob = FaultyBlob::serve(20);
     blob.is_slow.store(true, Ordering::SeqCst);
     blob.follows("each request is slow", &blob.shop.build("slow", 21), 20, None);
+}
+
+/// A snapshot that was rolled back while it was downloaded was served until the next poll.
+#[test]
+fn what_is_rolled_back_during_its_download_is_never_served() {
+    let (azurite, shop) = (Azurite::start(), Shop::new());
+    let (good, bad) = (shop.build("good", 20), shop.build("bad", 30));
+    let (begun, has_begun) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    let held = Mutex::new((begun, may_go));
+    let path = format!("/objects/{}", bad.segments[0].segment);
+    let hook = move |passing: &Passing| {
+        if passing.moment == Moment::Before && passing.line.ends_with(&path) {
+            let held = held.lock().expect("the request that is held");
+            let _ = held.0.send(());
+            // Until the other end is dropped.
+            let _ = held.1.recv();
+        }
+        Outcome::Passes
+    };
+    let proxy = Proxy::start(azurite.address(), hook);
+    let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
+    let (url, settings) = (azurite.url("shop"), azurite.settings_through(&endpoint));
+    let blob = Store::open(&url, &azurite.settings()).expect("a store");
+    publish_to(&blob, &shop, &good);
+    let edge = EdgeProcess::start_with(&shop.cache(), &[("us", &url)], &[], &settings);
+    edge.wait_for_sequence(1);
+    publish_to(&blob, &shop, &bad);
+    has_begun.recv_timeout(Duration::from_secs(30)).expect("the download begins");
+    publish_to(&blob, &shop, &good);
+    drop(go);
+    wait_until("what was gone back to is served", || {
+        assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 20);
+        edge.health()["markets"][0]["sequence"] == 3
+    });
 }
