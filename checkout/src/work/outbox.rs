@@ -84,7 +84,7 @@ impl Work {
         // One after the other, so that many failures do not use all connections to the database.
         let mut delivered = false;
         for (event, answer) in failed.iter().zip(answers) {
-            delivered |= self.note_alone(event, answer).await?;
+            delivered |= self.note(std::slice::from_ref(event), answer).await?;
         }
         Ok(fresh? || delivered)
     }
@@ -93,7 +93,13 @@ impl Work {
         if events.is_empty() {
             return Ok(false);
         }
-        match post(self.stripe.http(), grid, events).await {
+        let answer = post(self.stripe.http(), grid, events).await;
+        self.note(events, answer).await
+    }
+
+    /// Notes what became of events that went together, and says whether they were delivered.
+    async fn note(&self, events: &[OutboxEvent], answer: Delivery) -> Result<bool, StoreError> {
+        match answer {
             Delivery::Done => {
                 self.mark_delivered(events).await?;
                 Ok(true)
@@ -106,14 +112,6 @@ impl Work {
                 }
                 Ok(false)
             }
-        }
-    }
-
-    async fn note_alone(&self, event: &OutboxEvent, answer: Delivery) -> Result<bool, StoreError> {
-        match answer {
-            Delivery::Done => self.mark_delivered(std::slice::from_ref(event)).await.map(|()| true),
-            Delivery::Later(why) => self.put_off(event, &why).await.map(|()| false),
-            Delivery::Refused(why) => self.give_up(event, &why).await.map(|()| false),
         }
     }
 
