@@ -12,8 +12,6 @@ import urllib.request
 from .processes import Server, StartError
 
 WEBHOOK_SECRET = "whsec_loadtests"
-# A checkout takes so many products in one import at the most.
-IMPORT_LINES = 1000
 STRIPE_REQUESTS_PER_S = 1000
 POLL_INTERVAL_MS = 5000
 
@@ -90,7 +88,8 @@ class Shop:
                 os.path.join(self.logs, "stripe-sim.log"),
             )
         )
-        self._import_stock()
+        stock = os.path.join(self.demo, "shop", "stock.csv")
+        self.call("checkout", "stock", "import", "--data-dir", self.path("checkout"), stock)
         command = [
             self.program("checkout"),
             "serve",
@@ -119,15 +118,6 @@ class Shop:
         )
         urllib.request.urlopen(request, timeout=5).close()
         return checkout, sim
-
-    def _import_stock(self):
-        with open(os.path.join(self.demo, "shop", "stock.csv"), encoding="utf-8") as file:
-            header, *lines = file.readlines()
-        piece = self.path("stock.csv")
-        for begin in range(0, len(lines), IMPORT_LINES):
-            with open(piece, "w", encoding="utf-8") as file:
-                file.writelines([header, *lines[begin : begin + IMPORT_LINES]])
-            self.call("checkout", "stock", "import", "--data-dir", self.path("checkout"), piece)
 
     def verify_orders(self):
         """The books against each other, once nobody writes them. What is wrong, or None."""
