@@ -4,16 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use search::{BuildReport, SegmentBuilder};
+use search::{BuildReport, SegmentBuilder, recorded_queries};
 use snapshots::{Catalogue, LiveSegment};
 
 use crate::progress::Progress;
 
-/// Writes a segment of the products that are current in `parts`; `queries` are what shoppers typed.
+/// Writes a segment of the products that are current in `parts`, with the queries that these were built with.
 pub(crate) fn write_merged(
     parts: &[&LiveSegment],
     catalogue: &Arc<Catalogue>,
-    queries: &[(String, u64)],
     file: &Path,
     scratch: &Path,
     progress: &mut Progress,
@@ -28,7 +27,9 @@ pub(crate) fn write_merged(
     order.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     progress.begin("merge", "products", Some(order.len() as u64));
     let mut builder = SegmentBuilder::new(catalogue.clone(), file, scratch)?;
-    queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
+    for part in parts {
+        recorded_queries(&part.segment)?.iter().for_each(|(query, count)| builder.record_query(query, *count));
+    }
     for (number, (_, _, place, doc)) in order.into_iter().enumerate() {
         builder.add(&parts[place].segment.product(doc)?)?;
         progress.at(number as u64);

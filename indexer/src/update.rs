@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use search::{Index, Rules, SegmentBuilder, WordCounter};
+use search::{Rules, SegmentBuilder, WordCounter};
 use snapshots::{
     Catalogue, Draft, DraftSegment, KeptSegment, Liveness, Manifest, Product, Snapshot, Statistics, Store,
     ValidationReport,
@@ -132,13 +132,9 @@ pub async fn merge(
     if base.segments.len() == 1 && base.segments[0].liveness.is_none() {
         return Ok(base.manifest);
     }
-    let index = Index::open(base)?;
-    let queries: Vec<(String, u64)> =
-        index.recorded_queries().map(|(query, count)| (query.to_owned(), count)).collect();
-    let base = index.snapshot();
     let file = workshop.scratch().join("segment");
     let parts: Vec<_> = base.segments.iter().collect();
-    let report = write_merged(&parts, &base.catalogue, &queries, &file, workshop.scratch(), progress)?;
+    let report = write_merged(&parts, &base.catalogue, &file, workshop.scratch(), progress)?;
     let product_count = report.product_count;
     let draft = Draft {
         settings: base.settings.clone(),

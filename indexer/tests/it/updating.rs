@@ -89,6 +89,28 @@ fn an_update_adds_a_small_segment_and_answers_as_a_fresh_build() {
 }
 
 #[test]
+fn a_merge_keeps_what_shoppers_typed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
+    fs::write(path.join("queries.tsv"), "red lamp\t7\ncheap chair\t3\n").expect("queries");
+    let mut rows: Vec<String> = (0..20).map(|id| row(id, "red lamp", 10)).collect();
+    let build = |out: &str, rows: &[String]| {
+        write(path, "rows.jsonl", rows);
+        let from = ["build", "--catalogue", "catalogue.toml", "--recorded-queries", "queries.tsv", "rows.jsonl"];
+        json(path, &[&from[..], &["--out", out]].concat())["snapshot"].as_str().expect("an id").to_owned()
+    };
+    build("shop", &rows);
+    rows[3] = row(3, "cheap chair", 10);
+    write(path, "changes.jsonl", &rows[3..4]);
+    json(path, &["update", "--out", "shop", "changes.jsonl"]);
+    let merged = json(path, &["merge", "--out", "shop"]);
+    let (merged, _) = answers(path, "shop", merged["snapshot"].as_str().expect("an id"));
+    let (fresh, _) = answers(path, "fresh", &build("fresh", &rows));
+    assert_eq!(merged.segments, fresh.segments, "byte for byte");
+}
+
+#[test]
 fn rules_alone_upload_no_segment() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();

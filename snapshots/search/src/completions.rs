@@ -263,6 +263,15 @@ struct Texts {
     offsets: Range<usize>,
 }
 
+/// The queries that a segment was built with, and how often each was typed.
+///
+/// # Errors
+/// When its completions are missing or damaged.
+pub fn recorded_queries(segment: &Segment) -> Result<Vec<(String, u64)>, Error> {
+    let completions = Completions::open(segment)?;
+    Ok(completions.recorded().map(|(query, count)| (query.to_owned(), count)).collect())
+}
+
 impl Completions {
     /// # Errors
     /// When a section is missing or does not fit the others.
@@ -371,7 +380,7 @@ impl Completions {
     }
 
     /// What shoppers typed, and how often.
-    pub(crate) fn recorded(&self) -> impl Iterator<Item = (&str, u64)> {
+    fn recorded(&self) -> impl Iterator<Item = (&str, u64)> {
         let places = self.numbers(&self.typed_places).iter().zip(self.long_numbers(&self.typed));
         places.map(|(place, count)| (self.text(*place as usize), *count))
     }

@@ -44,6 +44,7 @@ mod words;
 
 pub use build::{BuildReport, SegmentBuilder};
 pub use categories::Category;
+pub use completions::recorded_queries;
 pub use error::{Error, RequestError};
 pub use facets::{FacetAnswer, NumberStats};
 pub use filter::Filter;
