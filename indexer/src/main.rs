@@ -14,7 +14,7 @@ use indexer::opened::{self, Scratch, folder_url};
 use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, PublishRequest};
-use indexer::update::{self, Base, UpdateRequest};
+use indexer::update::{self, Base, InPassing, UpdateRequest};
 use indexer::workshop::cache_of;
 use indexer::{canary, channels, demo, evaluate, evaluation_page, gc, keys, look, report, telling, watch};
 use serde_json::{Value, json};
@@ -71,6 +71,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
                 base: Base::named(args.base),
                 out: args.out,
                 watermark: None,
+                in_passing: InPassing::Small,
             };
             let updated = update::update(&request, &config::azure_settings(), &mut progress).await?;
             tell(output, &telling::updated_json(&updated), |_| telling::updated_text(&updated, &request.out));

@@ -6,22 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use search::{Rules, SegmentBuilder, WordCounter};
 use snapshots::{
-    Catalogue, Draft, DraftSegment, KeptSegment, Liveness, Manifest, Product, Snapshot, Statistics, Store,
+    Catalogue, Draft, DraftSegment, KeptSegment, Liveness, Manifest, ObjectRef, Product, Snapshot, Statistics, Store,
     ValidationReport,
 };
 
 use crate::build::RowsRequest;
 use crate::changes::Changes;
-use crate::merging::write_merged;
+use crate::merging::{MAX_DELTAS, is_base_due, joining, write_merged};
 use crate::opened::{Scratch, locate};
 use crate::progress::Progress;
 use crate::source::Input;
 use crate::workshop::{BUILDER, Workshop};
 
-/// So many updates may lie on top of the first segment.
-const MAX_DELTAS: usize = 3;
 /// Merging more products than this is not done in passing; 'merge' does it when nobody waits.
 const MAX_MERGED: u64 = 50_000;
 
@@ -37,6 +36,16 @@ pub struct UpdateRequest {
     pub rows: RowsRequest,
     /// Where the source stands once these rows are in, in its own terms; a query knows it itself.
     pub watermark: Option<String>,
+    pub in_passing: InPassing,
+}
+
+/// Which earlier updates are written anew together with what is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InPassing {
+    /// Small ones: nobody else merges them.
+    Small,
+    /// As few as possible, and only where there would be too many: a merge in the background makes room.
+    OneTooMany,
 }
 
 impl UpdateRequest {
@@ -101,7 +110,7 @@ pub async fn update(
     let base = open_base(&workshop, &cache, &request.out, &request.base, settings).await?;
     let catalogue = base.catalogue.clone();
     let changes = Changes::read(&request.rows, &catalogue, progress)?;
-    let mut plan = Plan::new(&base, changes)?;
+    let mut plan = Plan::new(&base, changes, request.in_passing)?;
     let rules = request.rules.clone().or_else(|| base.rules.clone());
     plan.check_rules(rules.as_deref(), request.rules.is_some(), progress)?;
     let watermark = request.watermark().or_else(|| base.manifest.source_watermark.clone());
@@ -110,7 +119,11 @@ pub async fn update(
         true => base.manifest.clone(),
         false => {
             ensure!(plan.products_left() > 0, "no product would be left: an empty snapshot would empty the shop");
-            plan.write(&workshop, rules, watermark, progress).await?
+            let manifest = plan.write(&workshop, rules, watermark, progress).await?;
+            if request.in_passing == InPassing::Small && is_base_due(&manifest) {
+                progress.note("so much is outdated or new by now that it is slow to open: 'indexer merge' is due");
+            }
+            manifest
         }
     };
     Ok(plan.told(manifest, is_same))
@@ -137,16 +150,9 @@ pub async fn merge(
     let report = write_merged(&parts, &base.catalogue, &file, workshop.scratch(), progress)?;
     let product_count = report.product_count;
     let draft = Draft {
-        settings: base.settings.clone(),
-        rules: base.rules.clone(),
-        kept: Vec::new(),
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics: Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() },
-        validation: base.manifest.validation.clone(),
-        source_watermark: base.manifest.source_watermark.clone(),
-        parent: Some(base.manifest.id.clone()),
-        created_at: workshop.created_at().await?,
-        builder_version: BUILDER.to_owned(),
+        ..resegmented(&base, Vec::new(), workshop.created_at().await?)
     };
     progress.begin("store", "bytes", None);
     let manifest = draft.write(&workshop.store).await?;
@@ -154,8 +160,34 @@ pub async fn merge(
     Ok(manifest)
 }
 
+/// A snapshot with the products of another in other segments.
+pub(crate) fn resegmented(of: &Snapshot, kept: Vec<KeptSegment>, created_at: Timestamp) -> Draft {
+    Draft {
+        settings: of.settings.clone(),
+        rules: of.rules.clone(),
+        kept,
+        segments: Vec::new(),
+        statistics: of.manifest.statistics.clone(),
+        validation: of.manifest.validation.clone(),
+        source_watermark: of.manifest.source_watermark.clone(),
+        parent: Some(of.manifest.id.clone()),
+        created_at,
+        builder_version: BUILDER.to_owned(),
+    }
+}
+
+/// A segment of which something is current.
+pub(crate) fn kept_segment(object: &ObjectRef, liveness: &Liveness) -> KeptSegment {
+    let is_whole = liveness.live_count() == liveness.doc_count();
+    KeptSegment {
+        object: object.clone(),
+        product_count: liveness.doc_count(),
+        liveness: (!is_whole).then(|| liveness.clone()),
+    }
+}
+
 /// Opens what is to be updated, with all its objects in the folder.
-async fn open_base(
+pub(crate) async fn open_base(
     workshop: &Workshop,
     cache: &Scratch,
     out: &Path,
@@ -182,6 +214,7 @@ struct Plan<'a> {
     /// What is left of each segment.
     liveness: Vec<Liveness>,
     statistics: Statistics,
+    in_passing: InPassing,
     changes: Changes,
     changed: u64,
     deleted: u64,
@@ -190,7 +223,7 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(base: &'a Snapshot, mut changes: Changes) -> Result<Self> {
+    fn new(base: &'a Snapshot, mut changes: Changes, in_passing: InPassing) -> Result<Self> {
         let whole = |part: &snapshots::LiveSegment| Liveness::all_live(part.segment.product_count() as u32);
         let liveness = base.segments.iter().map(|part| part.liveness.clone().unwrap_or_else(|| whole(part)));
         let mut plan = Self {
@@ -198,6 +231,7 @@ impl<'a> Plan<'a> {
             upserts: Vec::new(),
             liveness: liveness.collect(),
             statistics: base.manifest.statistics.clone(),
+            in_passing,
             changes: Changes::default(),
             changed: 0,
             deleted: 0,
@@ -307,8 +341,7 @@ impl<'a> Plan<'a> {
         Ok(manifest)
     }
 
-    /// Writes the new versions, together with the deltas that are to be merged with them: of two that follow one another
-    /// the later is smaller by half at least, and there are never too many.
+    /// Writes the new versions, together with the deltas that are to be merged with them: there are never too many.
     fn write_delta(&mut self, workshop: &Workshop, progress: &mut Progress) -> Result<Option<DraftSegment>> {
         let mut products = self.upserts.len() as u64;
         let merged: Vec<usize> = self.to_merge(&mut products);
@@ -337,34 +370,22 @@ impl<'a> Plan<'a> {
         Ok(Some(DraftSegment { file, product_count, liveness: None }))
     }
 
-    /// The deltas that are written anew with what is new, from the last one on; `products` is how many come together.
+    /// The deltas that are written anew with what is new; `products` is how many come together.
     fn to_merge(&self, products: &mut u64) -> Vec<usize> {
-        let deltas = (1..self.liveness.len()).filter(|place| self.liveness[*place].live_count() > 0);
-        let mut deltas: Vec<usize> = deltas.collect();
-        let mut merged = Vec::new();
-        while let Some(place) = deltas.pop() {
-            let live = u64::from(self.liveness[place].live_count());
-            // Without anything new there is no segment to join, unless there are too many already.
-            let is_one_too_many = deltas.len() + 1 + usize::from(*products > 0) > MAX_DELTAS;
-            let is_small = *products > 0 && live < 2 * *products && live + *products <= MAX_MERGED;
-            if !is_one_too_many && !is_small {
-                break;
-            }
-            *products += live;
-            merged.push(place);
-        }
-        merged
+        let deltas = (1..self.liveness.len()).map(|place| (place, u64::from(self.liveness[place].live_count())));
+        let deltas = deltas.filter(|(_, live)| *live > 0).collect();
+        let is_small = |live: u64, products: u64| live < 2 * products && live + products <= MAX_MERGED;
+        joining(deltas, products, MAX_DELTAS, |live, products| {
+            self.in_passing == InPassing::Small && is_small(live, products)
+        })
     }
 
     /// The segments of which something is left.
     fn kept(&self) -> Vec<KeptSegment> {
         let parts = self.base.manifest.segments.iter().zip(&self.liveness);
-        let kept = parts.filter(|(_, liveness)| liveness.live_count() > 0).filter_map(|(part, liveness)| {
-            let object = self.base.manifest.object(&part.segment)?.clone();
-            let is_whole = liveness.live_count() == part.product_count;
-            let liveness = (!is_whole).then(|| liveness.clone());
-            Some(KeptSegment { object, product_count: part.product_count, liveness })
-        });
+        let kept = parts
+            .filter(|(_, liveness)| liveness.live_count() > 0)
+            .filter_map(|(part, liveness)| Some(kept_segment(self.base.manifest.object(&part.segment)?, liveness)));
         kept.collect()
     }
 

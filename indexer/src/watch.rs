@@ -19,7 +19,7 @@ use crate::publish::{self, PublishRequest, Published};
 use crate::regions::Regions;
 use crate::source::{Input, SqlQuery};
 use crate::telling;
-use crate::update::{self, Base, FILES_MARK, SQL_MARK, UpdateRequest, Updated};
+use crate::update::{self, Base, FILES_MARK, InPassing, SQL_MARK, UpdateRequest, Updated};
 use crate::workshop::{Workshop, cache_of};
 
 /// So many files become one update at the most.
@@ -130,6 +130,7 @@ async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &
         rules: None,
         rows: RowsRequest { inputs, ..request.rows.clone() },
         watermark,
+        in_passing: InPassing::Small,
     };
     let updated = update::update(&update, settings, progress).await?;
     if updated.is_same {

@@ -179,6 +179,23 @@ fn there_are_never_more_than_three_updates_on_top() {
     assert_eq!(most, 4, "three updates lay on top at some time");
 }
 
+#[test]
+fn an_update_says_when_a_merge_is_due() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    build(path, "shop", &(0..40).map(|id| row(id, "lamp", 10)).collect::<Vec<_>>());
+    let update = |changed: std::ops::Range<usize>, title: &str| {
+        write(path, "changes.jsonl", &changed.map(|id| row(id, title, 10)).collect::<Vec<_>>());
+        let output = run(path, &["update", "--out", "shop", "changes.jsonl"]);
+        String::from_utf8(output.stderr).expect("text")
+    };
+    // What is outdated counts, and what takes its place.
+    assert!(!update(0..4, "table").contains("indexer merge"));
+    assert!(update(4..5, "table").contains("'indexer merge' is due"));
+    json(path, &["merge", "--out", "shop"]);
+    assert!(!update(0..1, "chair").contains("indexer merge"));
+}
+
 /// A watch that publishes every ten seconds has written so many in a day and a quarter.
 #[test]
 fn a_folder_of_many_snapshots_is_still_written_to() {
