@@ -34,7 +34,8 @@ impl Brought {
     }
 }
 
-/// Brings what `to` lacks of a snapshot; `live` is the snapshot there whose objects were read back before.
+/// Brings what `to` lacks of a snapshot. Read back before were the objects of `live`, the snapshot there, and `ahead`,
+/// which was brought by [`bring_ahead`] and is held.
 ///
 /// # Errors
 /// When an object is damaged on either side, or a store fails.
@@ -43,10 +44,27 @@ pub async fn bring(
     to: &Store,
     manifest: &Manifest,
     live: Option<&SnapshotId>,
+    ahead: Option<Digest>,
     progress: &mut Progress,
 ) -> Result<Brought> {
     let lease = HeldLease::take(to, manifest, progress).await?;
-    match bring_leased(from, to, manifest, live, progress).await {
+    let brought = bring_leased(from, to, manifest, live, ahead, progress).await;
+    keep(lease, brought).await
+}
+
+/// Brings the objects of a snapshot before there is one, reads them back and holds them: the publish of a snapshot that
+/// has them need do none of that.
+///
+/// # Errors
+/// As [`bring`].
+pub async fn bring_ahead(from: &Store, to: &Store, manifest: &Manifest, progress: &mut Progress) -> Result<Brought> {
+    let lease = HeldLease::take(to, manifest, progress).await?;
+    let brought = bring_objects(from, to, manifest, progress).await;
+    keep(lease, brought).await
+}
+
+async fn keep(lease: HeldLease, brought: Result<(usize, u64)>) -> Result<Brought> {
+    match brought {
         Ok((objects, bytes)) => Ok(Brought { objects, bytes, lease }),
         Err(error) => {
             // What a failed publish relied on is no longer needed either; what matters is told.
@@ -61,6 +79,7 @@ async fn bring_leased(
     to: &Store,
     manifest: &Manifest,
     live: Option<&SnapshotId>,
+    ahead: Option<Digest>,
     progress: &mut Progress,
 ) -> Result<(usize, u64)> {
     let (mut objects, mut bytes) = (0, 0);
@@ -71,10 +90,11 @@ async fn bring_leased(
         bytes += missing.iter().map(|object| object.size_bytes).sum::<u64>();
         to.put_manifest(manifest).await.context("uploading the manifest")?;
         progress.begin("verify", "objects", Some(manifest.objects.len() as u64));
-        let proved = match live {
+        let mut proved = match live {
             Some(live) => proved_objects(to, live).await,
             None => HashSet::new(),
         };
+        proved.extend(ahead);
         let is_whole = read_back(to, manifest, &proved).await?;
         progress.end();
         if is_whole {
@@ -86,6 +106,14 @@ async fn bring_leased(
         "what is brought to {} goes away again, {MAX_TRIES} times in a row: something removes it that does not heed leases",
         to.url()
     )
+}
+
+async fn bring_objects(from: &Store, to: &Store, manifest: &Manifest, progress: &mut Progress) -> Result<(usize, u64)> {
+    let missing = missing_objects(to, manifest).await?;
+    upload(from, to, &missing, progress).await?;
+    let is_whole = read_objects_back(to, manifest, &HashSet::new()).await?;
+    ensure!(is_whole, "what was brought to {} has gone away again", to.url());
+    Ok((missing.len(), missing.iter().map(|object| object.size_bytes).sum()))
 }
 
 async fn upload(from: &Store, to: &Store, missing: &[ObjectRef], progress: &mut Progress) -> Result<()> {
@@ -163,6 +191,10 @@ async fn read_back(store: &Store, manifest: &Manifest, proved: &HashSet<Digest>)
         Err(Error::NotFound(_)) => return Ok(false),
         Err(error) => return Err(error).context("reading the manifest back"),
     }
+    read_objects_back(store, manifest, proved).await
+}
+
+async fn read_objects_back(store: &Store, manifest: &Manifest, proved: &HashSet<Digest>) -> Result<bool> {
     for object in &manifest.objects {
         if proved.contains(&object.blake3) {
             // One of another size is damaged, and `missing_objects` says so.

@@ -13,7 +13,7 @@ use indexer::nodes::{self, Wanted};
 use indexer::opened::{self, Scratch, folder_url};
 use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
-use indexer::publish::{self, PublishRequest};
+use indexer::publish::{self, Change, PublishRequest};
 use indexer::update::{self, Base, InPassing, UpdateRequest};
 use indexer::workshop::cache_of;
 use indexer::{canary, channels, demo, evaluate, evaluation_page, gc, keys, look, report, telling, watch};
@@ -220,6 +220,7 @@ async fn publish(args: config::Publish, output: Output, progress: &mut Progress)
         to: args.stores.create(args.dry_run)?,
         channel: args.channel.clone(),
         reason: args.override_reason.clone(),
+        change: Change::Answers,
         canary: args.canary()?,
         dry_run: args.dry_run,
     };

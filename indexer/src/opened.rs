@@ -50,6 +50,14 @@ impl Scratch {
         Ok(installed.with_context(|| format!("object {} went away", object.blake3))?.path().to_owned())
     }
 
+    /// Takes a file for an object, in place of bringing it.
+    ///
+    /// # Errors
+    /// As [`Cache::take`].
+    pub fn take(&self, object: &ObjectRef, file: &Path) -> Result<(), snapshots::Error> {
+        self.cache.take(object, file)
+    }
+
     /// Removes what none of these snapshots needs from a folder that is kept, so that it does not grow from run to run.
     /// What is open stays readable.
     pub fn keep_only<'a>(&self, manifests: impl IntoIterator<Item = &'a Manifest>) {

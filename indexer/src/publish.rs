@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use snapshots::{ChannelName, Error, Manifest, Pointer, ReadPointer, SnapshotId, StatusBoard, Store};
+use snapshots::{ChannelName, Digest, Error, Manifest, Pointer, ReadPointer, SnapshotId, StatusBoard, Store};
 
 use crate::bring::{self, Brought, missing_objects};
 use crate::canary::{self, Canary, CanaryPlan, Tried, Verdict};
@@ -23,9 +23,38 @@ pub struct PublishRequest {
     pub channel: ChannelName,
     /// Why it is announced in spite of what the checks found; the pointer keeps it.
     pub reason: Option<String>,
+    pub change: Change,
     /// A few nodes try it first, and tell how that goes.
     pub canary: Option<(CanaryPlan, StatusBoard)>,
     pub dry_run: bool,
+}
+
+/// What a publish changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// What is answered.
+    Answers,
+    /// Which segments answer, and nothing else; `ahead` is one that was brought to every store before, and is held there.
+    Segments { ahead: Option<Digest> },
+}
+
+impl Change {
+    fn ahead(self) -> Option<Digest> {
+        match self {
+            Self::Answers => None,
+            Self::Segments { ahead } => ahead,
+        }
+    }
+
+    /// The next pointer. Whoever goes back wants other answers: a snapshot that answers the same takes the place of the one
+    /// before it, as if that had not been.
+    fn pointer(self, before: Option<&Pointer>, snapshot: SnapshotId) -> Pointer {
+        let mut pointer = Pointer::after(before, snapshot);
+        if let (Self::Segments { .. }, Some(before)) = (self, before) {
+            pointer.previous.clone_from(&before.previous);
+        }
+        pointer
+    }
 }
 
 /// What a publish did, or would do.
@@ -66,7 +95,7 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     let previous = before.as_ref().map(|before| before.pointer.clone());
     let home = &request.to.home;
     let mut published = Published {
-        pointer: Pointer::after(previous.as_ref(), manifest.id.clone()),
+        pointer: request.change.pointer(previous.as_ref(), manifest.id.clone()),
         manifest,
         uploaded_objects: 0,
         uploaded_bytes: 0,
@@ -91,7 +120,8 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
         return Ok(published);
     }
     let live = published.previous.as_ref().map(|live| &live.snapshot);
-    let brought = bring::bring(&request.from, home, &published.manifest, live, progress).await?;
+    let ahead = request.change.ahead();
+    let brought = bring::bring(&request.from, home, &published.manifest, live, ahead, progress).await?;
     (published.uploaded_objects, published.uploaded_bytes) = (brought.objects, brought.bytes);
     let in_regions = bring_to_regions(request, &published.manifest, progress).await;
     let tried = try_canary(request, &published.manifest, progress).await;
@@ -220,7 +250,8 @@ async fn bring_to_region(
 ) -> Result<Brought> {
     // What is live at home may never have been read back here.
     let live = store.pointer(&request.channel).await?.map(|read| read.pointer.snapshot);
-    bring::bring(&request.from, store, manifest, live.as_ref(), &mut progress.quiet()).await
+    let ahead = request.change.ahead();
+    bring::bring(&request.from, store, manifest, live.as_ref(), ahead, &mut progress.quiet()).await
 }
 
 /// Copies the pointer to every region, where there is one to copy, and lets go of what was brought: all at once again, so
@@ -324,5 +355,20 @@ pub async fn announce(
              Nothing is lost: the snapshot is uploaded. Look at 'indexer status', and publish again if it should replace that one"
         ),
         moved => moved.context("announcing"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_goes_back_goes_behind_a_snapshot_that_answers_the_same() {
+        let id = |name: &str| name.parse::<SnapshotId>().expect("an id");
+        let first = Change::Answers.pointer(None, id("first"));
+        let second = Change::Answers.pointer(Some(&first), id("second"));
+        let merged = Change::Segments { ahead: None }.pointer(Some(&second), id("merged"));
+        assert_eq!((merged.snapshot, merged.sequence, merged.previous), (id("merged"), 3, Some(id("first"))));
+        assert_eq!(second.previous, Some(id("first")));
     }
 }

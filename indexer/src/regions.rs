@@ -104,7 +104,7 @@ async fn catch_up(
     if behind > 0 && !dry_run {
         let manifest = home.get_manifest(&read.pointer.snapshot).await?;
         let live = there.as_ref().map(|there| &there.snapshot);
-        let brought = bring::bring(home, store, &manifest, live, progress).await?;
+        let brought = bring::bring(home, store, &manifest, live, None, progress).await?;
         let copied = match brought.ensure_held() {
             Ok(()) => copy_pointer(store, channel, &read.pointer).await,
             Err(error) => Err(error),

@@ -15,7 +15,7 @@ use crate::build::RowsRequest;
 use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::{Output, Progress};
-use crate::publish::{self, PublishRequest, Published};
+use crate::publish::{self, Change, PublishRequest, Published};
 use crate::regions::Regions;
 use crate::source::{Input, SqlQuery};
 use crate::telling;
@@ -195,6 +195,7 @@ async fn publish(
         to: request.to.clone(),
         channel: request.channel.clone(),
         reason: None,
+        change: Change::Answers,
         canary: None,
         dry_run: false,
     };

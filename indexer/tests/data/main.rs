@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use indexer::build::{BuildRequest, RowsRequest, build};
 use indexer::progress::{Output, Progress};
-use indexer::publish::{PublishRequest, prepare, publish};
+use indexer::publish::{Change, PublishRequest, prepare, publish};
 use indexer::regions::Regions;
 use indexer::rejects::RejectPolicy;
 use indexer::source::{Input, Mapping, Source};
@@ -68,6 +68,7 @@ async fn serve(name: &str, mapping: &[&str]) -> Served {
         to: Regions::of(to.clone()),
         channel: channel.clone(),
         reason: None,
+        change: Change::Answers,
         canary: None,
         dry_run: false,
     };

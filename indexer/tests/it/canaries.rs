@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indexer::canary::{self, CanaryPlan};
 use indexer::progress::{Output, Progress};
-use indexer::publish::{self, PublishRequest};
+use indexer::publish::{self, Change, PublishRequest};
 use indexer::regions::Regions;
 use snapshots::{ChannelName, Pointer, StatusBoard, Store, Traffic};
 
@@ -52,6 +52,7 @@ fn a_canary_ends_when_its_snapshot_cannot_be_announced() {
         to: Regions::of(home.clone()),
         channel: ChannelName::live(),
         reason: None,
+        change: Change::Answers,
         canary: Some((plan, board)),
         dry_run: false,
     };

@@ -23,3 +23,25 @@ async fn what_came_as_something_else_is_no_segment() {
     let cache = Cache::open(folder.path()).expect("a cache");
     assert_eq!(cache.retain(&Default::default()), 1, "whatever the name, it goes when nothing needs it");
 }
+
+#[test]
+fn a_file_is_checked_before_it_is_taken() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cache = Cache::open(&folder.path().join("cache")).expect("a cache");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "some rules").expect("a file");
+    let rules = |text: &str| ObjectRef {
+        role: Role::Rules,
+        blake3: Digest::of(text.as_bytes()),
+        size_bytes: text.len() as u64,
+    };
+    let refused = cache.take(&rules("other rules"), &file);
+    assert!(matches!(refused, Err(Error::DigestMismatch { .. })), "{refused:?}");
+    let refused = cache.take(&ObjectRef { role: Role::Segment, ..rules("some rules") }, &file);
+    assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
+    assert!(file.exists(), "what is refused stays where it is");
+    cache.take(&rules("some rules"), &file).expect("they are what they should be");
+    assert!(!file.exists());
+    let installed = cache.installed(&rules("some rules")).expect("an answer").expect("they are here");
+    assert_eq!(std::fs::read_to_string(installed.path()).expect("text"), "some rules");
+}
