@@ -37,7 +37,7 @@ pub enum Command {
     Build(Build),
     /// Change some products of a snapshot: rows replace those of the same id, and {"delete": "ID"} removes one.
     Update(Update),
-    /// Follow a source: update what is live by what is new there, and publish that, again and again.
+    /// Follow a source: update what is live by what is new there, publish that, again and again, and merge beside it.
     Watch(Watch),
     /// Write all segments of a snapshot as one; it answers as before.
     Merge(Merge),
@@ -211,7 +211,7 @@ pub struct Watch {
     /// Publish at most every so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub every_s: u64,
-    /// Publish what is there, and end.
+    /// Publish what is there, and end. Nothing is merged in the background then: 'merge' does that.
     #[arg(long)]
     pub once: bool,
     /// What a publish may change, as TOML; without it, only what looks like a catastrophe is stopped.

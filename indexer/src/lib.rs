@@ -4,6 +4,7 @@
 //! writes a snapshot into a folder, [`publish`] brings it to a store and announces it. [`checks`] compares it with what
 //! is live ([`diff`]) and judges that by a [`policy`].
 
+mod background;
 pub mod bring;
 pub mod build;
 pub mod canary;

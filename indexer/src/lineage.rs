@@ -26,7 +26,7 @@ pub(crate) async fn undone_by(next: Stored<'_>, live: Stored<'_>) -> Result<Opti
             return Ok(None);
         }
         // Where it is not known any more, what is known is all there is to go by.
-        let Some(found) = find(&parent, [next.store, live.store]).await? else { break };
+        let Some(found) = find(&parent, &[next.store, live.store]).await? else { break };
         oldest = found;
     }
     if oldest.created_at >= live.manifest.created_at {
@@ -40,12 +40,29 @@ pub(crate) async fn undone_by(next: Stored<'_>, live: Stored<'_>) -> Result<Opti
     Ok(Some(Violation { code: "undone_update", message, products: Vec::new() }))
 }
 
+/// Whether a snapshot is another, or was made from it by updates, as far as the store knows.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn is_made_of(made: &Manifest, of: &Manifest, store: &Store) -> Result<bool> {
+    let mut oldest = made.clone();
+    for _ in 0..MAX_STEPS {
+        if oldest.id == of.id {
+            return Ok(true);
+        }
+        let Some(parent) = oldest.parent.filter(|_| oldest.created_at >= of.created_at) else { break };
+        let Some(found) = find(&parent, &[store]).await? else { break };
+        oldest = found;
+    }
+    Ok(false)
+}
+
 /// Whether these are one snapshot, which has another id where it was published in spite of a policy.
 fn is_same(one: &Manifest, other: &Manifest) -> bool {
     one.created_at == other.created_at && one.objects == other.objects
 }
 
-async fn find(id: &SnapshotId, stores: [&Store; 2]) -> Result<Option<Manifest>> {
+async fn find(id: &SnapshotId, stores: &[&Store]) -> Result<Option<Manifest>> {
     for store in stores {
         match store.get_manifest(id).await {
             Ok(manifest) => return Ok(Some(manifest)),

@@ -16,6 +16,28 @@ pub(crate) const MAX_DELTAS: usize = 3;
 /// cost of opening a snapshot grows with that.
 const BASE_SHARE: u64 = 4;
 
+/// A segment that was written from others.
+pub(crate) struct Written {
+    pub(crate) report: BuildReport,
+    /// The part and the document there that each product comes from.
+    pub(crate) origins: Vec<(usize, u32)>,
+}
+
+/// The places of the segments that should become one; none where a snapshot is as it should be.
+///
+/// Among updates it is the smaller ones, so that each is at least twice the next and another finds room. All segments
+/// become one when the first is to be written anew, but only where that leaves room for what is published meanwhile.
+pub(crate) fn due(manifest: &Manifest) -> Vec<usize> {
+    let count = manifest.segments.len();
+    if is_base_due(manifest) && count <= MAX_DELTAS {
+        return (0..count).collect();
+    }
+    let deltas = (1..count).map(|place| (place, u64::from(manifest.segments[place].live_count))).collect();
+    let mut due = joining(deltas, &mut 0, MAX_DELTAS - 1, |live, products| products == 0 || live < 2 * products);
+    due.sort_unstable();
+    if due.len() > 1 { due } else { Vec::new() }
+}
+
 /// Whether so much is outdated or new that the first segment should be written anew.
 pub(crate) fn is_base_due(manifest: &Manifest) -> bool {
     let [base, deltas @ ..] = manifest.segments.as_slice() else { return false };
@@ -53,7 +75,7 @@ pub(crate) fn write_merged(
     file: &Path,
     scratch: &Path,
     progress: &mut Progress,
-) -> Result<BuildReport> {
+) -> Result<Written> {
     // In the order of a segment: rank, then id.
     let mut order: Vec<(u32, &str, usize, u32)> = Vec::new();
     for (place, part) in parts.iter().enumerate() {
@@ -62,16 +84,17 @@ pub(crate) fn write_merged(
         order.extend(docs.map(|doc| (ranks[doc as usize], part.segment.record(doc).id(), place, doc)));
     }
     order.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-    progress.begin("merge", "products", Some(order.len() as u64));
+    let origins: Vec<(usize, u32)> = order.into_iter().map(|(_, _, place, doc)| (place, doc)).collect();
+    progress.begin("merge", "products", Some(origins.len() as u64));
     let mut builder = SegmentBuilder::new(catalogue.clone(), file, scratch)?;
     for part in parts {
         recorded_queries(&part.segment)?.iter().for_each(|(query, count)| builder.record_query(query, *count));
     }
-    for (number, (_, _, place, doc)) in order.into_iter().enumerate() {
-        builder.add(&parts[place].segment.product(doc)?)?;
+    for (number, (place, doc)) in origins.iter().enumerate() {
+        builder.add(&parts[*place].segment.product(*doc)?)?;
         progress.at(number as u64);
     }
-    Ok(builder.finish()?)
+    Ok(Written { report: builder.finish()?, origins })
 }
 
 #[cfg(test)]
@@ -104,15 +127,33 @@ mod tests {
     }
 
     #[test]
-    fn all_should_become_one_where_much_is_outdated_or_new() {
-        for much in [
-            vec![(1_000, 800)],
-            vec![(1_000, 1_000), (250, 250)],
-            vec![(1_000, 888), (112, 112)],
-            vec![(1_000, 1_000), (150, 150), (100, 1)],
-        ] {
-            assert!(is_base_due(&manifest(&much)), "{much:?}");
-        }
+    fn segments_become_one_where_they_are_near_in_size() {
+        let check = |segments: &[(u32, u32)], expected: &[usize]| {
+            assert_eq!(due(&manifest(segments)), expected, "{segments:?}");
+        };
+        check(&[(9_000, 9_000)], &[]);
+        check(&[(9_000, 9_000), (100, 100)], &[]);
+        check(&[(9_000, 9_000), (100, 100), (50, 50)], &[]);
+        check(&[(9_000, 9_000), (100, 100), (51, 51)], &[1, 2]);
+        check(&[(9_000, 9_000), (100, 51), (100, 100)], &[1, 2]);
+        // The next update finds room.
+        check(&[(9_000, 9_000), (400, 400), (100, 100), (20, 20)], &[2, 3]);
+        check(&[(9_000, 9_000), (50, 50), (30, 30), (20, 20)], &[1, 2, 3]);
+        check(&[(9_000, 9_000), (20, 20), (400, 400), (100, 100)], &[1, 3]);
+    }
+
+    #[test]
+    fn all_become_one_where_much_is_outdated_or_new() {
+        let check = |segments: &[(u32, u32)], expected: &[usize]| {
+            assert_eq!(due(&manifest(segments)), expected, "{segments:?}");
+            assert!(is_base_due(&manifest(segments)));
+        };
+        check(&[(1_000, 800)], &[0]);
+        check(&[(1_000, 1_000), (250, 250)], &[0, 1]);
+        check(&[(1_000, 888), (112, 112)], &[0, 1]);
+        check(&[(1_000, 1_000), (150, 150), (100, 1)], &[0, 1, 2]);
+        // What is published meanwhile needs room: the updates come first.
+        check(&[(1_000, 1_000), (400, 400), (100, 100), (20, 20)], &[2, 3]);
         for short in [vec![(1_000, 801)], vec![(1_000, 1_000), (249, 249)], vec![(1_000, 889), (111, 111)]] {
             assert!(!is_base_due(&manifest(&short)), "{short:?}");
         }

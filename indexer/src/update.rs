@@ -147,7 +147,7 @@ pub async fn merge(
     }
     let file = workshop.scratch().join("segment");
     let parts: Vec<_> = base.segments.iter().collect();
-    let report = write_merged(&parts, &base.catalogue, &file, workshop.scratch(), progress)?;
+    let report = write_merged(&parts, &base.catalogue, &file, workshop.scratch(), progress)?.report;
     let product_count = report.product_count;
     let draft = Draft {
         segments: vec![DraftSegment { file, product_count, liveness: None }],

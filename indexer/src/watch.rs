@@ -2,20 +2,23 @@
 //!
 //! Where the source stands is part of what is published (the manifest's watermark), so that whoever was killed, at
 //! whatever moment, goes on from what is live: each row is in what is live, or is read again.
+//!
+//! What has been published is merged beside that, which `background.rs` does.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use snapshots::{ChannelName, Inbox, Manifest, SnapshotId};
+use snapshots::{ChannelName, Inbox, Manifest, SnapshotId, Store};
 use tokio::time::{Instant, sleep_until};
 
+use crate::background::Background;
 use crate::build::RowsRequest;
 use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::{Output, Progress};
-use crate::publish::{self, Change, PublishRequest, Published};
+use crate::publish::{self, Change, Prepared, PublishRequest, Published};
 use crate::regions::Regions;
 use crate::source::{Input, SqlQuery};
 use crate::telling;
@@ -25,7 +28,7 @@ use crate::workshop::{Workshop, cache_of};
 /// So many files become one update at the most.
 const MAX_FILES: usize = 1_000;
 /// How long to wait after failures in a row: the interval, doubled up to this.
-const MAX_PAUSE: Duration = Duration::from_secs(300);
+pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(300);
 
 /// What is followed.
 #[derive(Clone, Debug)]
@@ -55,10 +58,22 @@ pub struct WatchRequest {
 
 /// What one look at the source led to.
 enum Looked {
-    Nothing,
+    /// What is live stays as it is.
+    Nothing(Box<Manifest>),
     /// The channel is held; nothing is read.
     Held,
     Published(Box<(Updated, Published)>),
+}
+
+impl Looked {
+    /// What is live by now, unless the channel is held.
+    fn live(self) -> Option<Manifest> {
+        match self {
+            Self::Nothing(manifest) => Some(*manifest),
+            Self::Held => None,
+            Self::Published(done) => Some(done.1.manifest),
+        }
+    }
 }
 
 /// Follows a source until `stop`.
@@ -72,36 +87,69 @@ pub async fn watch(
     output: Output,
     progress: &mut Progress,
 ) -> Result<()> {
+    if request.once {
+        return look_once(request, settings, output, progress).await;
+    }
     let mut stop = std::pin::pin!(stop);
-    let (mut failures, mut told) = (0_u32, String::new());
+    let mut background = Background::new(request, settings);
+    let (mut failures, mut told, mut live) = (0_u32, String::new(), None);
+    let mut look_at = Instant::now();
     loop {
-        let began = Instant::now();
-        let looked = look(request, settings, progress).await;
-        if request.once {
-            let looked = looked?;
-            tell(&looked, output);
-            tell_idle(&looked, output);
-            return Ok(());
-        }
-        let state = match &looked {
-            Ok(Looked::Held) => "the channel is held: nothing is read until it is resumed".to_owned(),
-            Ok(looked) => {
-                tell(looked, output);
-                String::new()
+        let (began, mut is_new) = (Instant::now(), false);
+        if began >= look_at {
+            let looked = look(request, settings, progress).await;
+            let hindrance = hindrance(&looked);
+            // The same state every few seconds is one event.
+            if hindrance != told {
+                progress.note(if hindrance.is_empty() { "following again" } else { &hindrance });
+                told = hindrance;
             }
-            Err(error) => format!("{error:#}"),
-        };
-        failures = if looked.is_err() { failures.saturating_add(1) } else { 0 };
-        // The same state every few seconds is one event.
-        if state != told {
-            progress.note(if state.is_empty() { "following again" } else { &state });
-            told = state;
+            failures = if looked.is_err() { failures.saturating_add(1) } else { 0 };
+            look_at = began + request.every.saturating_mul(1 << failures.min(6)).min(MAX_PAUSE.max(request.every));
+            looked.iter().for_each(|looked| tell(looked, output));
+            is_new = matches!(looked, Ok(Looked::Published(_)));
+            live = looked.ok().and_then(Looked::live);
         }
-        let pause = request.every.saturating_mul(1 << failures.min(6)).min(MAX_PAUSE.max(request.every));
+        is_new |= background.publish(&mut live, output, progress).await;
+        // No manifest names yet what is being merged.
+        if is_new && background.is_idle() {
+            tidy(request, progress).await;
+        }
+        if let Some(live) = &live {
+            background.begin(live, progress).await;
+        }
         tokio::select! {
-            () = sleep_until(began + pause) => {}
-            () = &mut stop => return Ok(()),
+            () = sleep_until(look_at) => {}
+            () = background.ended(progress) => {}
+            () = &mut stop => {
+                background.let_go(progress).await;
+                return Ok(());
+            }
         }
+    }
+}
+
+async fn look_once(
+    request: &WatchRequest,
+    settings: &[(String, String)],
+    output: Output,
+    progress: &mut Progress,
+) -> Result<()> {
+    let looked = look(request, settings, progress).await?;
+    if matches!(looked, Looked::Published(_)) {
+        tidy(request, progress).await;
+    }
+    tell(&looked, output);
+    tell_idle(&looked, output);
+    Ok(())
+}
+
+/// What keeps a source from being followed; nothing where it is.
+fn hindrance(looked: &Result<Looked>) -> String {
+    match looked {
+        Ok(Looked::Held) => "the channel is held: nothing is read until it is resumed".to_owned(),
+        Ok(_) => String::new(),
+        Err(error) => format!("{error:#}"),
     }
 }
 
@@ -122,7 +170,7 @@ async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &
     // What was read is kept until it is published: its folder goes with this look.
     let scratch = tempfile::tempdir().context("making a folder for files")?;
     let Some((inputs, watermark)) = inputs(request, &manifest, scratch.path()).await? else {
-        return Ok(Looked::Nothing);
+        return Ok(Looked::Nothing(Box::new(manifest)));
     };
     let update = UpdateRequest {
         out: request.out.clone(),
@@ -130,17 +178,13 @@ async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &
         rules: None,
         rows: RowsRequest { inputs, ..request.rows.clone() },
         watermark,
-        in_passing: InPassing::Small,
+        in_passing: if request.once { InPassing::Small } else { InPassing::OneTooMany },
     };
     let updated = update::update(&update, settings, progress).await?;
     if updated.is_same {
-        return Ok(Looked::Nothing);
+        return Ok(Looked::Nothing(Box::new(updated.manifest)));
     }
     let published = publish(request, &live.pointer.snapshot, &updated, progress).await?;
-    // What matters is live.
-    if let Err(error) = tidy(request).await {
-        progress.note(&format!("{} keeps what is no longer needed: {error:#}", request.out.display()));
-    }
     Ok(Looked::Published(Box::new((updated, published))))
 }
 
@@ -189,24 +233,8 @@ async fn publish(
     updated: &Updated,
     progress: &mut Progress,
 ) -> Result<Published> {
-    let publish = PublishRequest {
-        from: snapshots::Store::directory(&request.out)?,
-        snapshot: Some(updated.manifest.id.clone()),
-        to: request.to.clone(),
-        channel: request.channel.clone(),
-        reason: None,
-        change: Change::Answers,
-        canary: None,
-        dry_run: false,
-    };
-    let prepared = publish::prepare(&publish).await?;
-    // What someone else has published meanwhile is not in what was made here, and would be undone by it.
-    let now = prepared.before.as_ref().map(|before| &before.pointer.snapshot);
-    ensure!(
-        now == Some(base),
-        "channel '{}' has moved on from {base} while what is new was read: it is read again, on top of what is live by then",
-        request.channel
-    );
+    let publish = publish_request(request, updated.manifest.id.clone(), Change::Answers)?;
+    let prepared = prepare(&publish, base).await?;
     let scratch = Scratch::new(Some(&cache_of(&request.out)))?;
     let checked = publish::judge(&publish, &prepared, &request.policy, &scratch).await?;
     ensure!(
@@ -219,15 +247,49 @@ async fn publish(
     publish::publish(&publish, prepared, progress).await
 }
 
-/// What was published is in the store, and the next update takes from there what it lacks.
-async fn tidy(request: &WatchRequest) -> Result<()> {
-    Workshop::open(&request.out)?.tidy().await
+/// How what is in the folder is published.
+pub(crate) fn publish_request(request: &WatchRequest, snapshot: SnapshotId, change: Change) -> Result<PublishRequest> {
+    Ok(PublishRequest {
+        from: Store::directory(&request.out)?,
+        snapshot: Some(snapshot),
+        to: request.to.clone(),
+        channel: request.channel.clone(),
+        reason: None,
+        change,
+        canary: None,
+        dry_run: false,
+    })
+}
+
+/// Prepares the publish of what was made of `base`, if that is still live: what someone else has published meanwhile is not
+/// in it, and would be undone by it.
+pub(crate) async fn prepare(publish: &PublishRequest, base: &SnapshotId) -> Result<Prepared> {
+    let prepared = publish::prepare(publish).await?;
+    let now = prepared.before.as_ref().map(|before| &before.pointer.snapshot);
+    ensure!(
+        now == Some(base),
+        "channel '{}' has moved on from {base} meanwhile: this is done again, on top of what is live by then",
+        publish.channel
+    );
+    Ok(prepared)
+}
+
+/// What was published is in the store, and the next update takes from there what it lacks. That something is kept in vain
+/// is no failure: what matters is live.
+async fn tidy(request: &WatchRequest, progress: &Progress) {
+    let tidied = match Workshop::open(&request.out) {
+        Ok(workshop) => workshop.tidy().await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = tidied {
+        progress.note(&format!("{} keeps what is no longer needed: {error:#}", request.out.display()));
+    }
 }
 
 /// What a single look that published nothing has found.
 fn tell_idle(looked: &Looked, output: Output) {
     let (event, text) = match looked {
-        Looked::Nothing => ("unchanged", "nothing is new"),
+        Looked::Nothing(_) => ("unchanged", "nothing is new"),
         Looked::Held => ("held", "the channel is held: nothing is read until it is resumed"),
         Looked::Published(_) => return,
     };

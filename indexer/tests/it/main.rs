@@ -12,6 +12,7 @@ mod faulty_store;
 mod feeds;
 mod interleaving;
 mod killed;
+mod merging;
 mod publishing;
 mod regions;
 mod sql;

@@ -8,7 +8,7 @@ use snapshots::{Cache, Manifest, Snapshot, Store};
 
 use crate::command::{SETTINGS, fails, json, run};
 
-fn row(id: usize, title: &str, price: u32) -> String {
+pub fn row(id: usize, title: &str, price: u32) -> String {
     format!("{{\"id\": \"p{id}\", \"title\": \"{title}\", \"price\": {price}, \"brand\": \"Acme\"}}\n")
 }
 
@@ -16,21 +16,25 @@ fn write(path: &Path, name: &str, rows: &[String]) {
     fs::write(path.join(name), rows.concat()).expect("rows");
 }
 
-fn build(path: &Path, out: &str, rows: &[String]) -> String {
+pub fn build(path: &Path, out: &str, rows: &[String]) -> String {
     fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
     write(path, "rows.jsonl", rows);
     let built = json(path, &["build", "--catalogue", "catalogue.toml", "--out", out, "rows.jsonl"]);
     built["snapshot"].as_str().expect("an id").to_owned()
 }
 
-/// What a snapshot of a folder answers to a few queries: ids with the bits of their scores.
-fn answers(path: &Path, out: &str, id: &str) -> (Manifest, Vec<String>) {
+/// What a snapshot of a folder answers.
+pub fn answers(path: &Path, out: &str, id: &str) -> (Manifest, Vec<String>) {
+    answers_in(&Store::directory(&path.join(out)).expect("a store"), id)
+}
+
+/// What a snapshot answers to a few queries: ids with the bits of their scores.
+pub fn answers_in(store: &Store, id: &str) -> (Manifest, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let store = Store::directory(&path.join(out)).expect("a store");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let cache = Cache::open(folder.path()).expect("a cache");
     let manifest = runtime.block_on(store.get_manifest(&id.parse().expect("an id"))).expect("a manifest");
-    runtime.block_on(snapshots::install(&store, &cache, &manifest)).expect("all objects are in the folder");
+    runtime.block_on(snapshots::install(store, &cache, &manifest)).expect("all objects are there");
     let index = Index::open(Snapshot::open(&cache, manifest.clone()).expect("a snapshot")).expect("an index");
     let mut told = Vec::new();
     for query in ["", "lamp", "red lamp", "lmap", "table", "gone", "la"] {

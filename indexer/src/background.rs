@@ -1,0 +1,342 @@
+//! Merging beside a watch: segments of what is live become one while updates are read and published on top of them.
+//!
+//! One merge runs at a time. It takes what a build of as many products takes (a thread, and that of its text), 16 bytes a
+//! product until it is published, and room for the merged segment twice. What is large is written, uploaded and read back
+//! before anything is published: the publish itself is as small as that of an update. Until then no manifest names what
+//! is merged, so that of a merge that is killed only objects are left that nothing refers to.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
+use serde_json::json;
+use snapshots::{Digest, KeptSegment, LiveSegment, Liveness, Manifest, Mapping, ObjectRef, Role, Snapshot, Store};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::bring::{Brought, bring_ahead};
+use crate::lineage;
+use crate::merging::{due, write_merged};
+use crate::opened::Scratch;
+use crate::progress::{Output, Progress};
+use crate::publish::{self, Change, Published};
+use crate::telling;
+use crate::update::{Base, kept_segment, open_base, resegmented};
+use crate::watch::{self, MAX_PAUSE, WatchRequest};
+use crate::workshop::{Workshop, cache_of};
+
+/// Where a merge writes, in the folder of updates.
+const FOLDER: &str = ".merging";
+
+/// The merges of a watch.
+pub(crate) struct Background<'a> {
+    request: &'a WatchRequest,
+    settings: &'a [(String, String)],
+    running: Option<LocalBoxFuture<'a, Result<Merged>>>,
+    /// What is to be published.
+    merged: Option<Merged>,
+    /// What has failed is not tried again before.
+    rests_until: Option<Instant>,
+}
+
+/// A segment that every store has, but for regions that were down, and no snapshot yet.
+struct Merged {
+    /// The snapshot whose segments became one.
+    of: Manifest,
+    /// Those segments.
+    parts: Vec<Digest>,
+    /// The part and the document there that each product comes from.
+    origins: Vec<(usize, u32)>,
+    object: ObjectRef,
+    file: PathBuf,
+    ahead: Vec<Brought>,
+    _folder: TempDir,
+}
+
+/// What became of a segment that was to be published.
+enum Fate {
+    Published(Box<Published>),
+    /// The channel is held.
+    Waits,
+    ThrownAway(String),
+}
+
+impl<'a> Background<'a> {
+    pub(crate) fn new(request: &'a WatchRequest, settings: &'a [(String, String)]) -> Self {
+        Self { request, settings, running: None, merged: None, rests_until: None }
+    }
+
+    /// Whether nothing is being merged, or waits to be published.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.is_none() && self.merged.is_none()
+    }
+
+    /// Begins the merge that is due, if nothing else is under way.
+    pub(crate) async fn begin(&mut self, live: &Manifest, progress: &Progress) {
+        let places = due(live);
+        if places.is_empty() || !self.is_idle() || self.rests() {
+            return;
+        }
+        let (count, total) = (places.len(), live.segments.len());
+        match self.start(live, &places, progress).await {
+            Ok(running) => {
+                progress.note(&format!("{count} of {total} segments are being merged in the background"));
+                self.running = Some(running);
+            }
+            Err(error) => self.rest(&error, progress),
+        }
+    }
+
+    /// Waits for the end of the merge that runs; for ever where none does. Giving up the wait loses nothing.
+    pub(crate) async fn ended(&mut self, progress: &Progress) {
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let ended = running.await;
+        self.running = None;
+        match ended {
+            Ok(merged) => self.merged = Some(merged),
+            Err(error) => self.rest(&error, progress),
+        }
+    }
+
+    /// Publishes what is merged, if something is and it is known what is live: `live` becomes what is known then. Returns
+    /// whether it was published.
+    pub(crate) async fn publish(
+        &mut self,
+        live: &mut Option<Manifest>,
+        output: Output,
+        progress: &mut Progress,
+    ) -> bool {
+        if live.is_none() || self.rests() {
+            return false;
+        }
+        let Some(merged) = self.merged.take() else { return false };
+        match self.publish_on_top(&merged, progress).await {
+            Ok(Fate::Published(published)) => {
+                merged.let_go(progress).await;
+                tell(&merged, &published, output);
+                *live = Some(published.manifest);
+                return true;
+            }
+            Ok(Fate::ThrownAway(why)) => {
+                merged.let_go(progress).await;
+                progress.note(&format!("what was merged in the background is thrown away: {why}"));
+                *live = None;
+            }
+            Ok(Fate::Waits) => self.merged = Some(merged),
+            Err(error) => {
+                self.merged = Some(merged);
+                self.rest(&error, progress);
+            }
+        }
+        false
+    }
+
+    /// Lets go of what waits to be published. A merge that runs is given up with this.
+    pub(crate) async fn let_go(&mut self, progress: &Progress) {
+        if let Some(merged) = self.merged.take() {
+            merged.let_go(progress).await;
+        }
+    }
+
+    fn rests(&self) -> bool {
+        self.rests_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn rest(&mut self, error: &anyhow::Error, progress: &Progress) {
+        let minutes = MAX_PAUSE.as_secs() / 60;
+        progress
+            .note(&format!("merging in the background has failed, and is tried again in {minutes} minutes: {error:#}"));
+        self.rests_until = Some(Instant::now() + MAX_PAUSE);
+    }
+
+    async fn start(
+        &self,
+        live: &Manifest,
+        places: &[usize],
+        progress: &Progress,
+    ) -> Result<LocalBoxFuture<'a, Result<Merged>>> {
+        // Its objects may go from the folder meanwhile: what is open stays readable.
+        let (_, of) = self.open(live).await?;
+        let merge = merge(self.request, of, places.to_owned(), empty_folder(&self.request.out)?, progress.quiet());
+        Ok(merge.boxed_local())
+    }
+
+    /// Opens what is live, with all its objects in the folder of updates.
+    async fn open(&self, live: &Manifest) -> Result<(Workshop, Snapshot)> {
+        let out = &self.request.out;
+        let workshop = Workshop::open(out)?;
+        let cache = workshop.cache()?;
+        let base = Base::Of(Box::new((self.request.to.home.clone(), live.clone())));
+        let opened = open_base(&workshop, &cache, out, &base, self.settings).await?;
+        Ok((workshop, opened))
+    }
+
+    /// Publishes what is live now with the merged segment in the place of those that it was made of. Where it was not made
+    /// of them, someone has gone back or published something else meanwhile, which a merge must not undo. A policy judges
+    /// what is answered, and has no say.
+    async fn publish_on_top(&self, merged: &Merged, progress: &mut Progress) -> Result<Fate> {
+        let (home, channel) = (&self.request.to.home, &self.request.channel);
+        let live = home.pointer(channel).await.with_context(|| format!("channel '{channel}'"))?;
+        let Some(live) = live.map(|live| live.pointer).filter(|live| !live.held) else { return Ok(Fate::Waits) };
+        let manifest = home.get_manifest(&live.snapshot).await?;
+        if !lineage::is_made_of(&manifest, &merged.of, home).await? {
+            return Ok(Fate::ThrownAway(format!(
+                "channel '{channel}' is at {}, which was not made of {}",
+                live.snapshot, merged.of.id
+            )));
+        }
+        let (workshop, opened) = self.open(&manifest).await?;
+        let Some(segments) = merged.on_top(&opened) else {
+            return Ok(Fate::ThrownAway("newer versions have taken the place of all of it".to_owned()));
+        };
+        let draft = resegmented(&opened, segments, workshop.created_at().await?);
+        let manifest = draft.write(&workshop.store).await?;
+        drop(workshop);
+        let change = Change::Segments { ahead: merged.held_everywhere(self.request) };
+        let mut publish = watch::publish_request(self.request, manifest.id, change)?;
+        publish.reason = live.reason;
+        let prepared = watch::prepare(&publish, &live.snapshot).await?;
+        let published = publish::publish(&publish, prepared, progress).await?;
+        if let Err(error) = merged.keep(&self.request.out) {
+            progress.note(&format!("the next update has to download what was merged: {error:#}"));
+        }
+        Ok(Fate::Published(Box::new(published)))
+    }
+}
+
+impl Merged {
+    /// The segments of what is live with the merged one where the first of its parts stands. What was changed or deleted
+    /// since is struck out of it. None where nothing of it is current any more.
+    fn on_top(&self, live: &Snapshot) -> Option<Vec<KeptSegment>> {
+        let segments = live.manifest.segments.iter().zip(&live.segments);
+        let now = |part: &Digest| segments.clone().find(|(at, _)| at.segment == *part).map(|(_, segment)| segment);
+        let parts: Vec<Option<&LiveSegment>> = self.parts.iter().map(now).collect();
+        let mut liveness = Liveness::all_live(self.origins.len() as u32);
+        for (number, (part, doc)) in self.origins.iter().enumerate() {
+            if parts[*part].is_none_or(|part| !part.is_live(*doc)) {
+                liveness.kill(number as u32);
+            }
+        }
+        let (mut kept, mut is_in) = (Vec::new(), false);
+        for (at, segment) in segments {
+            if !self.parts.contains(&at.segment) {
+                let object = live.manifest.object(&at.segment)?.clone();
+                let liveness = segment.liveness.clone();
+                kept.push(KeptSegment { object, product_count: at.product_count, liveness });
+            } else if !is_in {
+                kept.push(kept_segment(&self.object, &liveness));
+                is_in = true;
+            }
+        }
+        is_in.then_some(kept)
+    }
+
+    /// The segment, if it need not be read back once more.
+    fn held_everywhere(&self, request: &WatchRequest) -> Option<Digest> {
+        let is_everywhere = self.ahead.len() == 1 + request.to.others.len();
+        let is_held = self.ahead.iter().all(|brought| brought.ensure_held().is_ok());
+        (is_everywhere && is_held).then_some(self.object.blake3)
+    }
+
+    /// Keeps the segment where the next update looks for it.
+    fn keep(&self, out: &Path) -> Result<()> {
+        Ok(Scratch::new(Some(&cache_of(out)))?.take(&self.object, &self.file)?)
+    }
+
+    async fn let_go(&self, progress: &Progress) {
+        join_all(self.ahead.iter().map(|brought| brought.let_go(progress))).await;
+    }
+}
+
+/// A folder for a merge. What one that was killed has left there goes.
+fn empty_folder(out: &Path) -> Result<TempDir> {
+    let left = out.join(FOLDER);
+    if left.exists() {
+        std::fs::remove_dir_all(&left).with_context(|| left.display().to_string())?;
+    }
+    Ok(tempfile::Builder::new().prefix(FOLDER).rand_bytes(0).tempdir_in(out)?)
+}
+
+/// Merges segments, and brings what comes of it to every store.
+async fn merge(
+    request: &WatchRequest,
+    of: Snapshot,
+    places: Vec<usize>,
+    folder: TempDir,
+    mut progress: Progress,
+) -> Result<Merged> {
+    let manifest = of.manifest.clone();
+    let parts = places.iter().map(|place| manifest.segments[*place].segment).collect();
+    let (file, scratch) = (folder.path().join("segment"), folder.path().to_owned());
+    let write = {
+        let (file, mut progress) = (file.clone(), progress.quiet());
+        move || write(&of, &places, &file, &scratch, &mut progress)
+    };
+    let (object, origins) = on_a_thread(write).await?;
+    let from = Store::directory(&request.out)?;
+    from.put_object_file(&object.blake3, &file).await?;
+    // What a lease is to hold. It is written nowhere.
+    let lone = Manifest { objects: vec![object.clone()], ..manifest.clone() };
+    let mut ahead = vec![bring_ahead(&from, &request.to.home, &lone, &mut progress).await?];
+    let others = request.to.others.iter().map(|(_, store)| bring_to_region(&from, store, &lone, &progress));
+    for ((region, _), brought) in request.to.others.iter().zip(join_all(others).await) {
+        match brought {
+            Ok(brought) => ahead.push(brought),
+            Err(error) => {
+                progress.note(&format!("region {region} will get what is merged when it is published: {error:#}"))
+            }
+        }
+    }
+    Ok(Merged { of: manifest, parts, origins, object, file, ahead, _folder: folder })
+}
+
+async fn bring_to_region(from: &Store, to: &Store, manifest: &Manifest, progress: &Progress) -> Result<Brought> {
+    bring_ahead(from, to, manifest, &mut progress.quiet()).await
+}
+
+fn write(
+    of: &Snapshot,
+    places: &[usize],
+    file: &Path,
+    scratch: &Path,
+    progress: &mut Progress,
+) -> Result<(ObjectRef, Vec<(usize, u32)>)> {
+    let parts: Vec<_> = places.iter().map(|place| &of.segments[*place]).collect();
+    let origins = write_merged(&parts, &of.catalogue, file, scratch, progress)?.origins;
+    let bytes = Mapping::open(file, false)?;
+    let object = ObjectRef { role: Role::Segment, blake3: Digest::of(&bytes), size_bytes: bytes.len() as u64 };
+    Ok((object, origins))
+}
+
+/// Works beside everything else. The process ends without waiting for it.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (done, wait) = oneshot::channel();
+    // Where nobody waits any more, nobody wants it.
+    let work = move || drop(done.send(work()));
+    std::thread::Builder::new().name("merge".to_owned()).spawn(work).context("a thread")?;
+    wait.await.context("the thread that merged has ended too early")?
+}
+
+fn tell(merged: &Merged, published: &Published, output: Output) {
+    let (manifest, sequence, parts) = (&published.manifest, published.pointer.sequence, merged.parts.len());
+    match output {
+        Output::Json => {
+            let told = json!({
+                "event": "merged", "snapshot": manifest.id, "sequence": sequence, "parts": parts,
+                "segment": merged.object.blake3, "segment_bytes": merged.object.size_bytes,
+                "segments": manifest.segments.len(), "regions": telling::regions_json(&published.regions),
+            });
+            println!("{told}");
+        }
+        Output::Text => {
+            println!(
+                "{} is live (sequence {sequence}): {parts} segments became one, and answer as before",
+                manifest.id
+            );
+            let behind = published.regions.iter().filter(|outcome| outcome.result.is_err());
+            print!("{}", telling::regions_text(behind));
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! `watch` merges in the background: updates are published meanwhile and are there afterwards, and what someone else has
+//! done meanwhile is not undone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use snapshots::{ChannelName, Manifest, Pointer, Store};
+use test_servers::{Azurite, Moment, Passing, Proxy, Settings};
+
+use crate::collecting::{block, check_whole};
+use crate::command::indexer;
+use crate::updating::{answers, answers_in, build, row};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PRODUCTS: usize = 40;
+
+/// A store on Azurite with a first build, and an inbox whose first file changes so much that all should become one segment.
+struct Shop {
+    azurite: Azurite,
+    folder: tempfile::TempDir,
+    /// What the products should be by now.
+    rows: BTreeMap<usize, String>,
+    /// The first build.
+    base: String,
+    /// The object that the first merge comes to.
+    merged: String,
+}
+
+/// Keeps the merged segment from being uploaded while it is closed.
+struct Gate {
+    endpoint: String,
+    reached: Receiver<()>,
+    closed: Sender<()>,
+}
+
+/// A change of one product: its new title, or none where it is deleted.
+type Change = (usize, Option<String>);
+
+impl Shop {
+    fn new() -> Self {
+        let (azurite, folder) = (Azurite::start(), tempfile::tempdir().expect("a temporary folder"));
+        let rows: BTreeMap<usize, String> =
+            (0..PRODUCTS).map(|id| (id, row(id, &format!("red lamp {id}"), 10))).collect();
+        let base = build(folder.path(), "shop", &all(&rows));
+        fs::create_dir(folder.path().join("inbox")).expect("a folder");
+        let mut shop = Self { azurite, folder, rows, base, merged: String::new() };
+        shop.run(&["publish", "--store", &shop.url(), "shop"]);
+        shop.leave("0001.jsonl", (0..10).map(|id| (id, Some(format!("blue lamp {id}")))).collect());
+        // The same products are the same segment, however it came to be.
+        let fresh = build(shop.path(), "merged", &all(&shop.rows));
+        shop.merged = answers(shop.path(), "merged", &fresh).0.segments[0].segment.to_string();
+        shop
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn url(&self) -> String {
+        self.azurite.url("shop")
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.url(), &self.azurite.settings()).expect("a store")
+    }
+
+    fn command(&self, args: &[&str], settings: Settings) -> Command {
+        let mut command = indexer();
+        command.current_dir(self.path()).arg("--json").args(args).envs(settings);
+        command
+    }
+
+    /// Runs the indexer, and gives the last line of what it says.
+    fn run(&self, args: &[&str]) -> Value {
+        let output = self.command(args, self.azurite.settings()).output().expect("the indexer runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{args:?}: {text}");
+        serde_json::from_str(text.lines().last().unwrap_or("null")).expect("JSON lines")
+    }
+
+    /// Leaves changes in the inbox, whole and under their name at once.
+    fn leave(&mut self, name: &str, changes: Vec<Change>) {
+        let mut lines = String::new();
+        for (id, title) in changes {
+            match title {
+                Some(title) => {
+                    lines += &row(id, &title, 10);
+                    self.rows.insert(id, row(id, &title, 10));
+                }
+                None => {
+                    lines += &format!("{{\"delete\": \"p{id}\"}}\n");
+                    self.rows.remove(&id);
+                }
+            }
+        }
+        let inbox = self.path().join("inbox");
+        fs::write(inbox.join(".unfinished"), lines).expect("rows");
+        fs::rename(inbox.join(".unfinished"), inbox.join(name)).expect("its name");
+    }
+
+    fn live(&self) -> (Pointer, Manifest) {
+        let store = self.store();
+        block(async {
+            let live = store.pointer(&ChannelName::live()).await.expect("a pointer").expect("a live channel").pointer;
+            let manifest = store.get_manifest(&live.snapshot).await.expect("its manifest");
+            (live, manifest)
+        })
+    }
+
+    fn wait_until(&self, what: &str, is_so: impl Fn(&Manifest) -> bool) -> Manifest {
+        let started = Instant::now();
+        loop {
+            let (_, manifest) = self.live();
+            if is_so(&manifest) {
+                return manifest;
+            }
+            assert!(started.elapsed() < PATIENCE, "{what}: {manifest:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until the changes of a file are live.
+    fn wait_for_file(&self, name: &str) -> Manifest {
+        let mark = format!("files:{name}");
+        self.wait_until(name, |manifest| manifest.source_watermark.as_deref() == Some(mark.as_str()))
+    }
+
+    fn gate(&self) -> Gate {
+        let ((reach, reached), (closed, wait)) = (channel(), channel::<()>());
+        let (object, wait) = (format!("/objects/{}", self.merged), Mutex::new(wait));
+        let proxy = Proxy::start(self.azurite.address(), move |passing: &Passing| {
+            let is_upload = passing.line.starts_with("PUT") && passing.line.contains(&object);
+            if is_upload && passing.moment == Moment::Before {
+                // A test that is over listens no more.
+                let _ = reach.send(());
+                // Nothing is ever sent: the wait ends when the other side is dropped.
+                let _ = wait.lock().expect("the gate").recv();
+            }
+            true
+        });
+        let endpoint = format!("http://{}{}", proxy.address, self.azurite.account_path());
+        Gate { endpoint, reached, closed }
+    }
+
+    fn watch(&self, settings: Settings) -> Watching {
+        let url = self.url();
+        let args = ["watch", "--store", &url, "--out", "updates", "--inbox", "inbox", "--every-s", "1"];
+        let mut command = self.command(&args, settings);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the indexer runs");
+        let output = BufReader::new(child.stdout.take().expect("its output"));
+        let (to, lines) = channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
+        Watching { child, lines }
+    }
+
+    /// A watch whose merge has come to the closed gate.
+    fn watch_merging(&self) -> (Watching, Gate) {
+        let gate = self.gate();
+        let watching = self.watch(self.azurite.settings_through(&gate.endpoint));
+        gate.reached.recv_timeout(PATIENCE).expect("the merge of the first update");
+        assert_eq!(self.wait_for_file("0001.jsonl").segments.len(), 2, "the update is live");
+        (watching, gate)
+    }
+}
+
+fn all(rows: &BTreeMap<usize, String>) -> Vec<String> {
+    rows.values().cloned().collect()
+}
+
+/// A watch that runs, and what it says.
+struct Watching {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Watching {
+    /// Waits for a line with a text in it.
+    fn says(&self, what: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it does not say '{what}'"));
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+
+    fn merged(&self) -> Value {
+        serde_json::from_str(&self.says("\"event\":\"merged\"")).expect("JSON")
+    }
+
+    /// Ends it as whoever runs it would.
+    fn terminate(&mut self) -> ExitStatus {
+        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("an answer") {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn updates_are_published_during_a_merge_and_lie_on_top_of_it_afterwards() {
+    let mut shop = Shop::new();
+    let (watching, gate) = shop.watch_merging();
+    let mut published = Vec::new();
+    for round in 2..7 {
+        let name = format!("{round:04}.jsonl");
+        // What the first update had changed is changed again, what it had not is deleted, and something is new.
+        let title = |what: &str| Some(format!("{what} of round {round}"));
+        shop.leave(&name, vec![(round, title("green lamp")), (10 + round, None), (100 + round, title("table"))]);
+        let manifest = shop.wait_for_file(&name);
+        assert!(manifest.segments.len() <= 4, "{manifest:?}");
+        assert!(manifest.segments.iter().all(|part| part.segment.to_string() != shop.merged), "{manifest:?}");
+        published.push(manifest);
+    }
+    assert!(published.iter().any(|manifest| manifest.segments.len() == 4), "three updates lay on top at some time");
+
+    drop(gate.closed);
+    let told = watching.merged();
+    let fresh = build(shop.path(), "fresh", &all(&shop.rows));
+    let (fresh, expected) = answers(shop.path(), "fresh", &fresh);
+    let (merged, answered) = answers_in(&shop.store(), told["snapshot"].as_str().expect("an id"));
+    assert_eq!(answered, expected);
+    assert_eq!(merged.statistics, fresh.statistics);
+    assert_eq!(merged.source_watermark.as_deref(), Some("files:0006.jsonl"));
+    let first = &merged.segments[0];
+    assert_eq!((first.segment.to_string(), first.product_count, first.live_count), (shop.merged.clone(), 40, 30));
+    assert!(merged.segments.len() <= 4, "{merged:?}");
+
+    // That much is outdated by now that all is merged again, and then it is as if it had been built.
+    let last = shop.wait_until("one segment", |manifest| manifest.segments.len() == 1);
+    assert_eq!(last.segments, fresh.segments, "byte for byte");
+    drop(watching);
+    // Whoever goes back wants other answers.
+    let back = shop.run(&["rollback", "--store", &shop.url()]);
+    assert_eq!(back["snapshot"], published[published.len() - 2].id.as_str());
+}
+
+#[test]
+fn a_rollback_during_a_merge_is_not_undone() {
+    let mut shop = Shop::new();
+    let (watching, gate) = shop.watch_merging();
+    shop.run(&["rollback", "--store", &shop.url()]);
+    watching.says("the channel is held");
+    drop(gate.closed);
+    // Otherwise what was taken back is taken once more.
+    fs::remove_file(shop.path().join("inbox/0001.jsonl")).expect("a file");
+    shop.run(&["resume", "--store", &shop.url()]);
+    watching.says("thrown away");
+    let (pointer, _) = shop.live();
+    assert_eq!(
+        (pointer.snapshot.as_str(), pointer.sequence),
+        (shop.base.as_str(), 4),
+        "published, rolled back, resumed"
+    );
+    assert_eq!(block(shop.store().list_leases()).expect("leases"), Vec::<String>::new());
+
+    shop.leave("0002.jsonl", vec![(1, Some("green lamp".to_owned()))]);
+    let live = shop.wait_for_file("0002.jsonl");
+    assert_eq!(live.parent.map(|parent| parent.to_string()), Some(shop.base.clone()));
+}
+
+#[test]
+fn a_build_during_a_merge_is_not_undone() {
+    let shop = Shop::new();
+    let (watching, gate) = shop.watch_merging();
+    let rows: String = (0..PRODUCTS).map(|id| row(id, "chair", 10)).collect();
+    fs::write(shop.path().join("rows.jsonl"), rows).expect("rows");
+    let build =
+        ["build", "--catalogue", "catalogue.toml", "--out", "other", "--inbox-read-to", "0001.jsonl", "rows.jsonl"];
+    let other = shop.run(&build);
+    shop.run(&["publish", "--store", &shop.url(), "other"]);
+    drop(gate.closed);
+    watching.says("thrown away");
+    assert_eq!(other["snapshot"], shop.live().0.snapshot.as_str());
+}
+
+#[test]
+fn a_watch_ends_without_waiting_for_its_merge() {
+    let shop = Shop::new();
+    let (mut watching, gate) = shop.watch_merging();
+    let before = shop.live();
+    assert!(watching.terminate().success());
+    assert_eq!(shop.live(), before);
+    block(check_whole(&shop.store(), &before.1));
+    assert!(!shop.path().join("updates/.merging").exists());
+    drop(gate);
+
+    // Whoever goes on merges anew.
+    let watching = shop.watch(shop.azurite.settings());
+    assert_eq!(watching.merged()["segment"], shop.merged.as_str());
+    let (_, live) = shop.live();
+    assert_eq!(live.segments.iter().map(|part| part.segment.to_string()).collect::<Vec<_>>(), [shop.merged.as_str()]);
+}
+
+/// What is merged when depends on how fast all goes: whatever comes of it is right.
+#[test]
+fn every_snapshot_of_a_watch_that_merges_answers_as_a_fresh_build() {
+    let mut shop = Shop::new();
+    let watching = shop.watch(shop.azurite.settings());
+    let mut states = BTreeMap::from([("files:0001.jsonl".to_owned(), shop.rows.clone())]);
+    let mut seed = 88_172_645_463_325_252_u64;
+    let mut pick = |below: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % below
+    };
+    for round in 2..16 {
+        let changes = (0..1 + pick(6)).map(|_| {
+            let title = format!("{} {round}", ["red lamp", "table", "lamp table", "gone red"][pick(4) as usize]);
+            (pick(60) as usize, (pick(4) > 0).then_some(title))
+        });
+        let (name, changes) = (format!("{round:04}.jsonl"), changes.collect());
+        shop.leave(&name, changes);
+        states.insert(format!("files:{name}"), shop.rows.clone());
+        std::thread::sleep(Duration::from_millis(100 + pick(700)));
+    }
+    shop.wait_for_file("0015.jsonl");
+    watching.merged();
+    drop(watching);
+    let mut fresh: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for id in block(shop.store().list_snapshots()).expect("a list") {
+        let (manifest, answered) = answers_in(&shop.store(), id.as_str());
+        assert!(manifest.segments.len() <= 4, "{manifest:?}");
+        // The first build has read nothing of the inbox.
+        let Some(mark) = manifest.source_watermark else { continue };
+        let expected = fresh.entry(mark.clone()).or_insert_with(|| {
+            let fresh = build(shop.path(), "fresh", &all(&states[&mark]));
+            answers(shop.path(), "fresh", &fresh).1
+        });
+        assert_eq!(&answered, expected, "{id} at {mark}");
+    }
+}
