@@ -23,9 +23,16 @@ const MIN_EVENT_KEY_BYTES: usize = 16;
 #[command(name = "edge", version, max_term_width = 100)]
 pub struct Cli {
     /// A market and the store that its snapshots come from: NAME=URL, where URL is file:///folder or
-    /// az://container/prefix. Repeatable; the first is served where a request names none. In the environment, separate
-    /// several by commas.
-    #[arg(long = "market", value_name = "NAME=URL", env = "VITRINE_MARKETS", value_delimiter = ',', required = true)]
+    /// az://container/prefix. With NAME:CATALOGUE=URL, nothing is served but snapshots of the catalogue that is called so in
+    /// its settings; --trust needs that, since one key may sign for several markets. Repeatable; the first is served where a
+    /// request names none. In the environment, separate several by commas.
+    #[arg(
+        long = "market",
+        value_name = "NAME[:CATALOGUE]=URL",
+        env = "VITRINE_MARKETS",
+        value_delimiter = ',',
+        required = true
+    )]
     markets: Vec<String>,
     /// The channel to follow.
     #[arg(long, env = "VITRINE_CHANNEL", default_value = "live")]
@@ -282,13 +289,23 @@ fn is_plain_in_node(c: char) -> bool {
 }
 
 fn market(text: &str, azure: &[(String, String)], trust: Option<&Trust>) -> Result<Market, String> {
-    let (name, url) = text.split_once('=').ok_or_else(|| format!("'{text}' is not NAME=URL"))?;
+    let (names, url) = text.split_once('=').ok_or_else(|| format!("'{text}' is not NAME=URL"))?;
+    let (name, catalogue) = match names.split_once(':') {
+        Some((name, catalogue)) => (name, Some(catalogue)),
+        None => (names, None),
+    };
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        return Err(format!("the name '{name}' is not 1 to 64 of a-z, 0-9, - and _"));
+    for name in std::iter::once(name).chain(catalogue) {
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Err(format!("the name '{name}' is not 1 to 64 of a-z, 0-9, - and _"));
+        }
     }
-    let store = Store::open(url, azure).map_err(|error| error.to_string())?;
-    Ok(Market { name: name.to_owned(), store: store.trusting(trust.cloned()) })
+    if trust.is_some() && catalogue.is_none() {
+        // What the same key has signed for another market would be served in its place.
+        return Err(format!("with --trust, say which catalogue '{name}' is of: {name}:CATALOGUE=URL"));
+    }
+    let store = Store::open(url, azure).map_err(|error| error.to_string())?.trusting(trust.cloned());
+    Ok(Market { name: name.to_owned(), store: store.of_catalogue(catalogue.map(str::to_owned)) })
 }
 
 /// A secret as it is given, or what its file holds. One that is empty is none: so templates leave out what is not set.
@@ -361,6 +378,27 @@ mod tests {
         check(&["--event-key-file", none], "is empty");
         check(&["--event-key-file", "/nowhere"], "--event-key-file: /nowhere");
         check(&["--event-key", "short"], "shorter than 16 bytes");
+    }
+
+    #[test]
+    fn whoever_trusts_a_key_says_which_catalogue_a_market_is_of() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("key.pub");
+        std::fs::write(&file, snapshots::SigningKey::generate().expect("a key").1).expect("a file");
+        let resolve = |markets: &str, trust: &[&str]| {
+            let args = [&["edge", "--market", markets][..], trust].concat();
+            Cli::try_parse_from(args).expect("well-formed flags").resolve()
+        };
+        let trust = ["--trust", file.to_str().expect("a plain path")];
+        let faults = resolve("us:shop-us=memory://,eu=memory://", &trust).expect_err("a fault");
+        assert_eq!(faults, ["--market: with --trust, say which catalogue 'eu' is of: eu:CATALOGUE=URL"]);
+        let faults = resolve("us:=memory://", &[]).expect_err("a fault");
+        assert!(faults.len() == 1 && faults[0].contains("the name '' is not"), "{faults:?}");
+        let config = resolve("us:shop-us=memory://,eu:shop-eu=memory://", &trust).expect("a config");
+        let [us, eu] = &config.markets[..] else { panic!("two markets") };
+        assert_eq!((us.name.as_str(), eu.name.as_str()), ("us", "eu"));
+        assert!(us.store.expects("shop-us") && !us.store.expects("shop-eu") && eu.store.expects("shop-eu"));
+        assert!(resolve("us=memory://", &[]).expect("a config").markets[0].store.expects("any"));
     }
 
     #[test]

@@ -196,6 +196,10 @@ impl Follower {
     /// What this market served last, whose objects are kept from now on.
     pub fn recall(&mut self) -> Option<Remembered> {
         let served = self.cache.recall(&self.market.name)?;
+        // The market was of another catalogue then, whose sequences say nothing either.
+        if !self.market.store.expects(&served.manifest.catalogue) {
+            return None;
+        }
         self.kept.add(&self.market.name, &served.manifest, None);
         self.watcher.remember(&served.target);
         // What was taken on the word of someone who is trusted no longer is asked of the store again.

@@ -123,7 +123,8 @@ impl Canary<'_> {
     }
 
     fn pointer(&self, last: Option<&ReadPointer>, chosen: &[String]) -> Pointer {
-        let mut pointer = Pointer::after(last.map(|last| &last.pointer), self.manifest.id.clone());
+        let pointer = Pointer::after(last.map(|last| &last.pointer), self.manifest.id.clone());
+        let mut pointer = pointer.of_catalogue(&self.manifest.catalogue);
         pointer.nodes = chosen.to_vec();
         pointer.until = Some(Timestamp::now() + self.plan.window + OPEN_TIMEOUT + LEFT_ALONE);
         pointer

@@ -46,7 +46,7 @@ pub async fn roll_back(
     };
     ensure!(to != before.pointer.snapshot, "channel '{channel}' is at {to} already: 'indexer hold' keeps it there");
     let manifest = stores.home.get_manifest(&to).await.with_context(|| format!("snapshot {to}"))?;
-    let mut pointer = Pointer::after(Some(&before.pointer), to);
+    let mut pointer = Pointer::after(Some(&before.pointer), to).of_catalogue(&manifest.catalogue);
     (pointer.held, pointer.reason) = (true, Some(reason.unwrap_or_else(|| "rolled back".to_owned())));
     if dry_run {
         ensure_whole(&stores.home, &manifest).await?;
@@ -121,8 +121,8 @@ pub async fn sign(stores: &Regions, channel: &ChannelName, progress: &mut Progre
     for store in std::iter::once(&stores.home).chain(stores.others.iter().map(|(_, store)| store)) {
         store.put_manifest(&manifest).await.with_context(|| format!("signing in {}", store.url()))?;
     }
-    let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
-    (pointer.held, pointer.reason) = (before.pointer.held, before.pointer.reason.clone());
+    let pointer = Pointer::after(Some(&before.pointer), manifest.id.clone()).of_catalogue(&manifest.catalogue);
+    let pointer = Pointer { held: before.pointer.held, reason: before.pointer.reason.clone(), ..pointer };
     finish(stores, channel, before, pointer, false, progress).await
 }
 
@@ -153,8 +153,8 @@ async fn pin_leased(stores: &Regions, region: &RegionName, to: &Manifest, reason
     // At home too, so that whoever looks there sees it.
     for store in distinct(there, &stores.home) {
         let before = store.pointer(region).await?;
-        let mut pointer = Pointer::after(before.as_ref().map(|before| &before.pointer), to.id.clone());
-        pointer.reason.clone_from(&reason);
+        let pointer = Pointer::after(before.as_ref().map(|before| &before.pointer), to.id.clone());
+        let pointer = Pointer { reason: reason.clone(), ..pointer.of_catalogue(&to.catalogue) };
         let moved = store.move_pointer(region, before.as_ref(), &pointer).await;
         moved.with_context(|| format!("pinning in {}", store.url()))?;
     }

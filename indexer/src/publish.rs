@@ -95,7 +95,7 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     let previous = before.as_ref().map(|before| before.pointer.clone());
     let home = &request.to.home;
     let mut published = Published {
-        pointer: request.change.pointer(previous.as_ref(), manifest.id.clone()),
+        pointer: request.change.pointer(previous.as_ref(), manifest.id.clone()).of_catalogue(&manifest.catalogue),
         manifest,
         uploaded_objects: 0,
         uploaded_bytes: 0,
@@ -325,16 +325,14 @@ async fn check(request: &PublishRequest, manifest: &Manifest, before: Option<&Re
         "channel '{channel}' is held at {}{why}: nothing is published until 'indexer resume'",
         before.pointer.snapshot
     );
-    match request.to.home.get_manifest(&before.pointer.snapshot).await {
-        Ok(live) => ensure!(
-            live.catalogue == manifest.catalogue,
-            "channel '{channel}' serves the catalogue '{}', and this snapshot is of '{}'",
-            live.catalogue,
-            manifest.catalogue,
-        ),
+    let live = match request.to.home.get_manifest(&before.pointer.snapshot).await {
+        Ok(live) => Some(live.catalogue),
         // A live manifest that is damaged must not keep its replacement out, nor one whose key is trusted no longer.
-        Err(error) if is_damage(&error) => {}
+        Err(error) if is_damage(&error) => before.pointer.catalogue.clone(),
         Err(error) => bail!(error),
+    };
+    if let Some(live) = live.filter(|live| *live != manifest.catalogue) {
+        bail!("channel '{channel}' serves the catalogue '{live}', and this snapshot is of '{}'", manifest.catalogue);
     }
     Ok(())
 }

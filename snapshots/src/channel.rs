@@ -94,6 +94,9 @@ impl fmt::Debug for RegionName {
 /// snapshot is a new sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
+    /// The catalogue that the snapshot is of, so that what is signed for one is nothing to those who follow another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<String>,
     pub snapshot: SnapshotId,
     pub sequence: u64,
     pub announced_at: Timestamp,
@@ -117,6 +120,7 @@ pub struct Pointer {
 impl Pointer {
     pub fn new(snapshot: SnapshotId, sequence: u64) -> Self {
         Self {
+            catalogue: None,
             snapshot,
             sequence,
             announced_at: Timestamp::now(),
@@ -128,9 +132,16 @@ impl Pointer {
         }
     }
 
-    /// What comes after `before`, which pointed at something else or at nothing.
+    /// The same pointer, to a snapshot of this catalogue.
+    #[must_use]
+    pub fn of_catalogue(self, catalogue: &str) -> Self {
+        Self { catalogue: Some(catalogue.to_owned()), ..self }
+    }
+
+    /// What comes after `before`, which pointed at something else of the same catalogue, or at nothing.
     pub fn after(before: Option<&Self>, snapshot: SnapshotId) -> Self {
         let mut pointer = Self::new(snapshot, before.map_or(1, |before| before.sequence + 1));
+        pointer.catalogue = before.and_then(|before| before.catalogue.clone());
         let moved = before.filter(|before| before.snapshot != pointer.snapshot);
         pointer.previous = match moved {
             Some(before) => Some(before.snapshot.clone()),

@@ -51,6 +51,6 @@ pub use snapshot::{LiveSegment, Snapshot, install};
 pub use status::{MarketStatus, NodeStatus, SILENT_AFTER, ServedStatus, StatusBoard, Traffic, heard_lately};
 pub use store::{
     Lease, ListedManifest, ListedObject, MAX_MARKED, Marks, PointerName, PointerState, PointerVersion, ReadPointer,
-    Store, Sweep,
+    Store, Sweep, WrittenPointer,
 };
 pub use watch::{Followed, Place, Target, Watcher};

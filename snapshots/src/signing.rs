@@ -1,7 +1,8 @@
 //! Ed25519 signatures: who made a manifest, and who moved a pointer.
 //!
 //! Keys are PEM files as `openssl genpkey -algorithm ed25519` writes them (PKCS #8, RFC 8410) and `openssl pkey -pubout`
-//! (SubjectPublicKeyInfo). What is signed says what it is, so that a pointer of one channel is none of another.
+//! (SubjectPublicKeyInfo). What is signed says what it is, so that a pointer of one channel is none of another. Manifests
+//! and pointers name their catalogue themselves: one key may sign for several markets.
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use snapshots::{ChannelName, Followed, NodeStatus, Pointer, RegionName, SigningKey, SnapshotId, StatusBoard, Store};
 
 use crate::process::{EdgeProcess, wait_until};
-use crate::shop::{Shop, wait_for};
+use crate::shop::{SETTINGS, Shop, wait_for};
 
 fn served(edge: &EdgeProcess) -> String {
     edge.get("/v1/snapshot").json()["markets"][0]["id"].as_str().unwrap_or_default().to_owned()
@@ -67,6 +67,23 @@ fn what_is_remembered_for_a_restart_is_what_is_served() {
     assert_eq!(served(&edge), beta.id.as_str());
 }
 
+/// The sequences of what was served under the market's name before made those of its new catalogue look like old copies.
+#[test]
+fn a_market_that_is_of_another_catalogue_now_begins_anew() {
+    let (shop, other) = (Shop::new(), Shop::new());
+    let alpha = shop.publish("alpha", 40);
+    let sequence = shop.announce(&alpha.id);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(sequence);
+    wait_until("it is remembered", || shop.cache().join("served-us.json").exists());
+    drop(edge);
+    let beta = other.build_with(SETTINGS.replace("\"tests\"", "\"others\""), "beta", 50);
+    let first = Pointer::new(beta.id.clone(), 1).of_catalogue("others");
+    wait_for(other.store.move_pointer(&ChannelName::live(), None, &first)).expect("an announcement");
+    let edge = EdgeProcess::start(&shop.cache(), &[("us:others", &other.url())], &[]);
+    wait_until_served(&edge, &beta.id);
+}
+
 #[test]
 fn only_what_is_signed_is_served() {
     let shop = Shop::new();
@@ -76,25 +93,27 @@ fn only_what_is_signed_is_served() {
     std::fs::write(&file, public).expect("a file");
     let plain = shop.publish("alpha", 40);
     let trust = file.to_string_lossy().into_owned();
-    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--trust", &trust]);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us:tests", &shop.url())], &["--trust", &trust]);
     edge.wait_for_fault("it is not signed");
     assert_eq!(edge.get("/v1/search?q=lamp").status, 503);
 
     let signing = shop.store.clone().signing(Some(key));
-    let announce = |id: &SnapshotId| {
+    let announce = |id: &SnapshotId, catalogue: &str| {
         wait_for(async {
             let before = shop.store.pointer(&ChannelName::live()).await.expect("a pointer").expect("a pointer");
-            let pointer = Pointer::after(Some(&before.pointer), id.clone());
+            let pointer = Pointer::after(Some(&before.pointer), id.clone()).of_catalogue(catalogue);
             signing.move_pointer(&ChannelName::live(), Some(&before), &pointer).await.expect("an announcement");
         });
     };
-    announce(&plain.id);
+    announce(&plain.id, "tests");
     edge.wait_for_fault("none of the trusted keys has signed it");
     let signed = shop.build("beta", 50);
     wait_for(signing.put_manifest(&signed)).expect("a signature");
-    announce(&signed.id);
+    announce(&signed.id, "tests");
     wait_until_served(&edge, &signed.id);
-    // A forger who can write to the store changes nothing.
+    // What the same key has signed for another market is followed no more than a forgery of someone who can write there.
+    announce(&signed.id, "others");
+    edge.wait_for_fault("it is of the catalogue 'others', and 'tests' is expected here");
     shop.announce(&plain.id);
     edge.wait_for_fault("it is not signed");
     assert_eq!(served(&edge), signed.id.as_str());
@@ -103,7 +122,7 @@ fn only_what_is_signed_is_served() {
     // Nor does a cache whose content was taken on another's word.
     let (_, other) = SigningKey::generate().expect("a key");
     std::fs::write(&file, other).expect("a file");
-    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--trust", &trust]);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us:tests", &shop.url())], &["--trust", &trust]);
     edge.wait_for_fault("is not trusted");
     assert_eq!(edge.get("/v1/search?q=lamp").status, 503);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::command::{build_products, fails, json, run};
+use crate::command::{SETTINGS, build_products, fails, json, run};
 
 #[test]
 fn a_publish_announces_and_says_so() {
@@ -77,6 +77,21 @@ fn a_publish_that_must_not_be_is_refused() {
     // Building again mends what is damaged, although its name is there already.
     build_products(path, "two", 4);
     json(path, &["publish", "--store", &store, "two"]);
+}
+
+/// What is live could be damaged so that nobody saw of which catalogue it was, and be replaced by another one's.
+#[test]
+fn another_catalogue_is_kept_out_although_what_is_live_is_damaged() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = format!("file://{}/store", path.display());
+    let one = build_products(path, "one", 3);
+    json(path, &["publish", "--store", &store, "one"]);
+    fs::write(path.join(format!("store/snapshots/{one}.json")), "{").expect("damage");
+    fs::write(path.join("catalogue.toml"), SETTINGS.replace("\"shop\"", "\"other\"")).expect("settings");
+    json(path, &["build", "--catalogue", "catalogue.toml", "--out", "other", "rows.jsonl"]);
+    let refused = fails(path, &["publish", "--store", &store, "other"]);
+    assert!(refused.contains("serves the catalogue 'shop', and this snapshot is of 'other'"), "{refused}");
 }
 
 #[test]

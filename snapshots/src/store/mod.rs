@@ -6,6 +6,7 @@ mod directory;
 mod leases;
 mod pointers;
 mod retention;
+mod signatures;
 mod sweeps;
 
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ use url::Url;
 
 pub(crate) use directory::replace_file;
 pub use leases::Lease;
-pub use pointers::{PointerName, PointerState, PointerVersion, ReadPointer};
+pub use pointers::{PointerName, PointerState, PointerVersion, ReadPointer, WrittenPointer};
 pub use retention::{ListedManifest, ListedObject, MAX_MARKED, Marks};
 pub use sweeps::Sweep;
 
@@ -34,16 +35,13 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::{Manifest, SnapshotId, limits::MANIFEST_BYTES};
 use crate::mapping::Mapping;
-use crate::signing::{KeyId, Signature, SigningKey, Trust};
+use crate::signing::{KeyId, SigningKey, Trust};
 use crate::status::MAX_STATUS_BYTES;
 
 /// Objects above this go up in parts.
 const SINGLE_PUT_BYTES: usize = 32 * 1024 * 1024;
 const PART_BYTES: usize = 8 * 1024 * 1024;
 const PARTS_AT_ONCE: usize = 4;
-/// What a manifest's signature is of.
-const MANIFEST_KIND: &str = "manifest";
-const MAX_SIGNATURE_BYTES: u64 = 1024;
 /// A store that lists more snapshots than this is not listed further.
 const MAX_LISTED: usize = 10_000;
 
@@ -59,6 +57,8 @@ pub struct Store {
     trust: Option<Trust>,
     /// What is written is signed with this.
     key: Option<SigningKey>,
+    /// Where it is known whose catalogue this is: what is read must be of it.
+    catalogue: Option<String>,
 }
 
 impl Store {
@@ -117,7 +117,7 @@ impl Store {
     }
 
     fn with(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str, directory: Option<PathBuf>) -> Self {
-        Self { objects, prefix, url: url.to_owned(), directory, trust: None, key: None }
+        Self { objects, prefix, url: url.to_owned(), directory, trust: None, key: None, catalogue: None }
     }
 
     /// The same store, of which only manifests and pointers are read that someone trusted has signed.
@@ -130,6 +130,18 @@ impl Store {
     #[must_use]
     pub fn signing(self, key: Option<SigningKey>) -> Self {
         Self { key, ..self }
+    }
+
+    /// The same store, of which only manifests and pointers of one catalogue are read: whoever is trusted may have signed
+    /// others as well.
+    #[must_use]
+    pub fn of_catalogue(self, catalogue: Option<String>) -> Self {
+        Self { catalogue, ..self }
+    }
+
+    /// Whether a snapshot of this catalogue may stand here.
+    pub fn expects(&self, catalogue: &str) -> bool {
+        self.catalogue.as_ref().is_none_or(|expected| expected == catalogue)
     }
 
     /// The keys that are trusted; none where all are.
@@ -250,11 +262,8 @@ impl Store {
     pub async fn put_manifest(&self, manifest: &Manifest) -> Result<bool, Error> {
         let path = self.manifest_path(&manifest.id);
         let json = manifest.to_json();
-        if let Some(key) = &self.key {
-            // First, so that a manifest that can be read can be verified. Signing the same bytes twice is the same.
-            let signature = key.sign(MANIFEST_KIND, &json).to_string();
-            self.put_new(&self.signature_path(&manifest.id, key.id()), signature.into()).await?;
-        }
+        // First, so that a manifest that can be read can be verified.
+        self.sign_manifest(&manifest.id, &json).await?;
         if self.put_new(&path, json.into()).await? {
             return Ok(true);
         }
@@ -265,7 +274,7 @@ impl Store {
     }
 
     /// # Errors
-    /// When it is missing, damaged or of a newer format, or the store fails.
+    /// When it is missing, damaged, not trusted, of a newer format or of another catalogue, or the store fails.
     pub async fn get_manifest(&self, id: &SnapshotId) -> Result<Manifest, Error> {
         let path = self.manifest_path(id);
         let (bytes, _) = self.get_small(&path, GetOptions::new(), MANIFEST_BYTES).await?;
@@ -277,31 +286,8 @@ impl Store {
             return Err(Error::corrupt("manifest", "its content is not what its id was made from"));
         }
         self.verify_manifest(id, &bytes).await?;
+        self.check_catalogue(&format!("snapshot {id}"), Some(&manifest.catalogue))?;
         Ok(manifest)
-    }
-
-    /// That someone who is trusted has signed a manifest; the signatures of several lie side by side.
-    async fn verify_manifest(&self, id: &SnapshotId, json: &[u8]) -> Result<(), Error> {
-        let Some(trust) = &self.trust else { return Ok(()) };
-        let mut refused = Error::Untrusted {
-            what: format!("snapshot {id}"),
-            reason: "none of the trusted keys has signed it".to_owned(),
-        };
-        for key in trust.keys() {
-            let path = self.signature_path(id, key);
-            let text = match self.get_small(&path, GetOptions::new(), MAX_SIGNATURE_BYTES).await {
-                Ok((bytes, _)) => String::from_utf8_lossy(&bytes).into_owned(),
-                Err(Error::NotFound(_)) => continue,
-                Err(error) => return Err(error),
-            };
-            let signature =
-                Signature::parse(&text).ok_or_else(|| Error::corrupt(path.to_string(), "it is no signature"));
-            match signature.and_then(|signature| trust.verify(MANIFEST_KIND, json, &signature)) {
-                Ok(()) => return Ok(()),
-                Err(error) => refused = error,
-            }
-        }
-        Err(refused)
     }
 
     /// The ids of all manifests, oldest first.
@@ -328,6 +314,17 @@ impl Store {
             newest = newest.max(name.strip_suffix(".json").and_then(|id| id.parse().ok()));
         }
         Ok(newest)
+    }
+
+    fn check_catalogue(&self, what: &str, found: Option<&str>) -> Result<(), Error> {
+        match &self.catalogue {
+            Some(expected) if found != Some(expected.as_str()) => {
+                let found = found.map_or("no catalogue".to_owned(), |found| format!("the catalogue '{found}'"));
+                let reason = format!("it is of {found}, and '{expected}' is expected here");
+                Err(Error::Untrusted { what: what.to_owned(), reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn delete(&self, path: &Path) -> Result<(), Error> {
@@ -471,10 +468,6 @@ impl Store {
 
     fn status_path(&self, region: &RegionName, node: &str) -> Path {
         self.path(&["status", region.as_str(), &format!("{node}.json")])
-    }
-
-    fn signature_path(&self, id: &SnapshotId, key: &KeyId) -> Path {
-        self.path(&["signatures", &format!("{id}.{key}")])
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{GetOptions, PutMode, PutPayload, UpdateVersion};
+use object_store::{GetOptions, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 
 use super::Store;
 use super::directory::{lock_file, replace_file};
@@ -18,11 +19,19 @@ pub enum PointerName {
     Pin(RegionName),
 }
 
-/// A pointer as it was read, with what is needed to move it or to ask whether it moved.
+/// A pointer as it was read, with what is needed to move it, to copy it, or to ask whether it moved.
 #[derive(Clone, Debug)]
 pub struct ReadPointer {
     pub pointer: Pointer,
+    json: Bytes,
     version: PointerVersion,
+}
+
+/// A pointer in the bytes that say so, which may be signed. Copies of it are the same bytes.
+#[derive(Clone, Debug)]
+pub struct WrittenPointer {
+    pointer: Pointer,
+    json: Bytes,
 }
 
 /// A version of a pointer, opaque to all but the store it came from.
@@ -41,6 +50,17 @@ pub enum PointerState {
 impl ReadPointer {
     pub fn version(&self) -> &PointerVersion {
         &self.version
+    }
+
+    /// The pointer in the bytes that were read.
+    pub fn written(&self) -> WrittenPointer {
+        WrittenPointer { pointer: self.pointer.clone(), json: self.json.clone() }
+    }
+}
+
+impl WrittenPointer {
+    pub fn pointer(&self) -> &Pointer {
+        &self.pointer
     }
 }
 
@@ -102,7 +122,7 @@ impl Store {
     /// Reads a pointer; given the version that is known, only where it moved.
     ///
     /// # Errors
-    /// When the pointer is damaged or not trusted, or the store fails.
+    /// When the pointer is damaged, not trusted or of another catalogue, or the store fails.
     pub async fn read_pointer(
         &self,
         name: impl Into<PointerName>,
@@ -114,7 +134,8 @@ impl Store {
         match self.get_small(&self.pointer_path(&name), options, MAX_POINTER_BYTES).await {
             Ok((bytes, etag)) => {
                 let pointer = Pointer::read(&bytes, &name.kind(), self.trust.as_ref())?;
-                Ok(PointerState::Moved(ReadPointer { pointer, version: PointerVersion(etag) }))
+                self.check_catalogue(&name.kind(), pointer.catalogue.as_deref())?;
+                Ok(PointerState::Moved(ReadPointer { pointer, json: bytes, version: PointerVersion(etag) }))
             }
             Err(Error::NotFound(_)) => Ok(PointerState::Missing),
             Err(Error::Store(object_store::Error::NotModified { .. })) => Ok(PointerState::Unchanged),
@@ -133,12 +154,31 @@ impl Store {
         }
     }
 
+    /// The version of a pointer that cannot be read, for whoever is to write it anew; None where it can, or where there is
+    /// none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unreadable_pointer(&self, name: impl Into<PointerName>) -> Result<Option<PointerVersion>, Error> {
+        let name = name.into();
+        // Asked for first: what someone writes before it is read has another version, and stays.
+        let version = match self.objects.head(&self.pointer_path(&name)).await {
+            Ok(meta) => PointerVersion(meta.e_tag),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        match self.read_pointer(name, None).await {
+            Ok(_) => Ok(None),
+            Err(Error::Corrupt { .. } | Error::Untrusted { .. }) => Ok(Some(version)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Moves a pointer if it is still where `expected` saw it (None: nowhere yet), and signs it where this store has a
     /// key.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when someone else moved it; [`Error::Unreadable`] when its reason or its nodes are too long; when
-    /// it would not be signed, and only what is signed is trusted here; otherwise when the store fails.
+    /// As [`Store::written`] and [`Store::put_pointer`].
     pub async fn move_pointer(
         &self,
         name: impl Into<PointerName>,
@@ -146,29 +186,55 @@ impl Store {
         pointer: &Pointer,
     ) -> Result<(), Error> {
         let name = name.into();
+        let written = self.written(name.clone(), pointer)?;
+        self.put_pointer(name, expected.map(ReadPointer::version), &written).await
+    }
+
+    /// A pointer as this store writes it: signed where it has a key.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when its reason or its nodes are too long; [`Error::Key`] when it would not be signed, and only
+    /// what is signed is trusted here, or when its signature would be one for any catalogue.
+    pub fn written(&self, name: impl Into<PointerName>, pointer: &Pointer) -> Result<WrittenPointer, Error> {
+        let kind = name.into().kind();
         if self.trust.is_some() && self.key.is_none() {
             // It would be moved to where no node follows it.
             let reason = "only what is signed is trusted here: give the key to sign with";
-            return Err(Error::Key(format!("{} is not moved without a signature: {reason}", name.kind())));
+            return Err(Error::Key(format!("{kind} is not moved without a signature: {reason}")));
         }
-        let path = self.pointer_path(&name);
-        let json = pointer.to_json(&name.kind(), self.key.as_ref());
-        if json.len() as u64 > MAX_POINTER_BYTES {
-            return Err(Error::Unreadable { what: name.kind(), limit_bytes: MAX_POINTER_BYTES });
+        if self.key.is_some() && pointer.catalogue.is_none() {
+            return Err(Error::Key(format!("{kind} is not signed: it does not say which catalogue it is of")));
         }
+        let json = Bytes::from(pointer.to_json(&kind, self.key.as_ref()));
+        match json.len() as u64 > MAX_POINTER_BYTES {
+            true => Err(Error::Unreadable { what: kind, limit_bytes: MAX_POINTER_BYTES }),
+            false => Ok(WrittenPointer { pointer: pointer.clone(), json }),
+        }
+    }
+
+    /// Puts a pointer where `expected` stands still (None: nothing), in the bytes that this store or another has written.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when someone else moved it; otherwise when the store fails.
+    pub async fn put_pointer(
+        &self,
+        name: impl Into<PointerName>,
+        expected: Option<&PointerVersion>,
+        written: &WrittenPointer,
+    ) -> Result<(), Error> {
+        let name = name.into();
         let mode = match (expected, &self.directory) {
             (None, _) => PutMode::Create,
             (Some(expected), Some(folder)) => {
-                return self.move_in_directory(folder.clone(), &name, expected, pointer, &json).await;
+                return self.move_in_directory(folder.clone(), &name, expected, written).await;
             }
-            (Some(expected), None) => {
-                PutMode::Update(UpdateVersion { e_tag: expected.version.0.clone(), version: None })
-            }
+            (Some(expected), None) => PutMode::Update(UpdateVersion { e_tag: expected.0.clone(), version: None }),
         };
-        match self.objects.put_opts(&path, PutPayload::from(json), mode.into()).await {
+        let payload = PutPayload::from(written.json.clone());
+        match self.objects.put_opts(&self.pointer_path(&name), payload, mode.into()).await {
             Ok(_) => Ok(()),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                self.explain_conflict(&name, pointer).await
+                self.explain_conflict(&name, &written.pointer).await
             }
             Err(error) => Err(error.into()),
         }
@@ -205,9 +271,8 @@ impl Store {
         &self,
         folder: PathBuf,
         name: &PointerName,
-        expected: &ReadPointer,
-        pointer: &Pointer,
-        json: &[u8],
+        expected: &PointerVersion,
+        written: &WrittenPointer,
     ) -> Result<(), Error> {
         let lock = tokio::task::spawn_blocking({
             let folder = folder.join("locks");
@@ -215,11 +280,11 @@ impl Store {
             move || lock_file(&folder, &file)
         });
         let _lock = lock.await.map_err(|error| Error::corrupt("lock", error))??;
-        match self.read_pointer(name.clone(), Some(&expected.version)).await? {
+        match self.read_pointer(name.clone(), Some(expected)).await? {
             PointerState::Unchanged => {}
-            _ => return self.explain_conflict(name, pointer).await,
+            _ => return self.explain_conflict(name, &written.pointer).await,
         }
-        replace_file(&folder.join(name.folder()).join(format!("{}.json", name.name())), json)
+        replace_file(&folder.join(name.folder()).join(format!("{}.json", name.name())), &written.json)
     }
 
     fn pointer_path(&self, name: &PointerName) -> Path {

@@ -20,7 +20,7 @@ async fn a_directory_keeps_the_contract() {
     check_contract(&Store::open(&url, &[]).expect("a store")).await;
     // A second process on the same directory sees the same.
     let again = Store::open(&url, &[]).expect("a store");
-    assert_eq!(again.list_channels().await.expect("channels").len(), 3);
+    assert_eq!(again.list_channels().await.expect("channels").len(), 4);
 }
 
 #[tokio::test]
@@ -48,6 +48,7 @@ async fn check_contract(store: &Store) {
     a_pin_can_be_lifted_and_set_again(store).await;
     older_copies_are_not_followed(store).await;
     only_the_trusted_are_read(store).await;
+    what_cannot_be_read_is_written_anew(store).await;
     nodes_tell_what_they_serve(store).await;
     let lease = Lease::of(&manifest(3));
     store.put_lease("publish-1", &lease).await.expect("a lease");
@@ -176,7 +177,7 @@ async fn manifests_are_written_once(store: &Store) {
 
 fn pointer(snapshot: &str, sequence: u64) -> Pointer {
     let announced_at = "2026-01-01T00:00:00Z".parse().expect("a time");
-    Pointer { announced_at, ..Pointer::new(snapshot.parse().expect("an id"), sequence) }
+    Pointer { announced_at, ..Pointer::new(snapshot.parse().expect("an id"), sequence).of_catalogue("shop") }
 }
 
 async fn read(store: &Store, channel: &ChannelName) -> ReadPointer {
@@ -370,6 +371,58 @@ async fn only_the_trusted_are_read(store: &Store) {
     assert_eq!(both.read_pointer(&channel, None).await.map(|_| ()).map_err(|error| error.to_string()), Ok(()));
     store.clone().signing(Some(one)).put_manifest(&manifest).await.expect("signed by both");
     assert_eq!(careful.get_manifest(&manifest.id).await.expect("trusted"), manifest);
+}
+
+/// Whoever writes a damaged pointer anew writes over what was damaged, and over nothing that came to be there since.
+async fn what_cannot_be_read_is_written_anew(store: &Store) {
+    let channel: ChannelName = "damaged".parse().expect("a name");
+    let version = async || store.unreadable_pointer(&channel).await.expect("an answer");
+    let written = |snapshot: &str, sequence| store.written(&channel, &pointer(snapshot, sequence)).expect("a pointer");
+    assert_eq!(version().await, None, "there is none");
+    store.move_pointer(&channel, None, &pointer("a", 1)).await.expect("a pointer");
+    assert_eq!(version().await, None, "it can be read");
+    // Of another catalogue is as good as damaged, and needs no bytes to be broken.
+    let other = store.clone().of_catalogue(Some("other".into()));
+    let damaged = other.unreadable_pointer(&channel).await.expect("an answer").expect("what cannot be read");
+    other.put_pointer(&channel, Some(&damaged), &written("b", 7)).await.expect("a pointer that is written anew");
+    assert_eq!(read(store, &channel).await.pointer, pointer("b", 7));
+    let late = other.put_pointer(&channel, Some(&damaged), &written("c", 8)).await;
+    assert!(late.is_err(), "by now something else is there");
+    assert_eq!(read(store, &channel).await.pointer, pointer("b", 7));
+}
+
+/// One key signs for two markets. What it has signed for one was served by the other when it was copied there, and the
+/// other's own pointers were taken for old copies from then on.
+#[tokio::test]
+async fn what_was_signed_for_one_catalogue_is_nothing_to_another() {
+    let (private, public) = SigningKey::generate().expect("a key");
+    let key = SigningKey::from_pem(&private).expect("a key");
+    let trust = Trust::from_pem(&public).expect("a public key");
+    let live = ChannelName::live();
+    let [shop, eu] = [(); 2].map(|()| Store::open("memory://", &[]).expect("a store").signing(Some(key.clone())));
+    shop.move_pointer(&live, None, &pointer("a", 99)).await.expect("a signed pointer");
+    shop.put_manifest(&manifest(1)).await.expect("a signed manifest");
+    eu.put_pointer(&live, None, &read(&shop, &live).await.written()).await.expect("a copy");
+    eu.copy_signatures(&shop, &manifest(1).id).await.expect("a copy");
+    eu.clone().signing(None).put_manifest(&manifest(1)).await.expect("a copy");
+
+    let careful = eu.clone().trusting(Some(trust));
+    careful.pointer(&live).await.expect("whoever expects no catalogue trusts the key alone");
+    let careful = careful.of_catalogue(Some("shop-eu".into()));
+    let refused = careful.get_manifest(&manifest(1).id).await.expect_err("another catalogue").to_string();
+    assert!(refused.contains("is of the catalogue 'shop', and 'shop-eu' is expected"), "{refused}");
+    let mut watcher = Watcher::new(careful, live.clone(), Place::default(), Duration::from_secs(5));
+    let refused = watcher.poll().await.expect_err("another catalogue").to_string();
+    assert!(refused.contains("is of the catalogue 'shop', and 'shop-eu' is expected"), "{refused}");
+    // Nor does its sequence count.
+    let (copy, own) = (read(&eu, &live).await, pointer("b", 2).of_catalogue("shop-eu"));
+    eu.move_pointer(&live, Some(&copy), &own).await.expect("a pointer of its own");
+    assert_eq!(watcher.poll().await.expect("a poll").expect("a target").pointer, own);
+
+    // A signature is always one for a catalogue, which cannot be changed afterwards.
+    let nameless = Pointer { catalogue: None, ..pointer("c", 3) };
+    let refused = eu.move_pointer(&live, Some(&read(&eu, &live).await), &nameless).await;
+    assert!(matches!(refused, Err(Error::Key(_))), "{refused:?}");
 }
 
 /// Someone withdraws a canary without the key that edges trust: they go on following their channel.
