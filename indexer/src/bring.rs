@@ -88,6 +88,7 @@ async fn bring_leased(
         upload(from, to, &missing, progress).await?;
         objects += missing.len();
         bytes += missing.iter().map(|object| object.size_bytes).sum::<u64>();
+        to.copy_signatures(from, &manifest.id).await.context("copying the manifest's signatures")?;
         to.put_manifest(manifest).await.context("uploading the manifest")?;
         progress.begin("verify", "objects", Some(manifest.objects.len() as u64));
         let mut proved = match live {

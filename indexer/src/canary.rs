@@ -132,8 +132,8 @@ impl Canary<'_> {
 
     async fn point(&self, last: Option<&ReadPointer>, pointer: &Pointer, progress: &mut Progress) -> Result<()> {
         let channel = ChannelName::canary();
-        announce(&self.stores.home, &channel, last, pointer).await?;
-        for outcome in self.stores.follow(&channel, progress).await {
+        let announced = announce(&self.stores.home, &channel, last.map(ReadPointer::version), pointer).await?;
+        for outcome in self.stores.follow(&channel, &announced, progress).await {
             outcome.result.with_context(|| format!("the canary in region {}", outcome.region))?;
         }
         self.stores.tell(&ChannelName::live(), None, progress).await;
@@ -230,8 +230,8 @@ pub async fn withdraw(
     }
     let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
     pointer.reason = reason.map(|reason| reason.chars().take(MAX_REASON_CHARACTERS).collect());
-    announce(&stores.home, &channel, Some(&before), &pointer).await?;
-    for outcome in stores.follow(&channel, progress).await {
+    let announced = announce(&stores.home, &channel, Some(before.version()), &pointer).await?;
+    for outcome in stores.follow(&channel, &announced, progress).await {
         if let Err(error) = outcome.result {
             progress.note(&format!("region {} keeps the canary until it ends by itself: {error:#}", outcome.region));
         }

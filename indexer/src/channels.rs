@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use snapshots::{ChannelName, Manifest, Pointer, ReadPointer, RegionName, SnapshotId, Store};
+use snapshots::{ChannelName, Manifest, Pointer, PointerVersion, ReadPointer, RegionName, SnapshotId, Store};
 
 use crate::bring::ensure_whole;
 use crate::canary;
@@ -14,9 +14,16 @@ use crate::regions::{RegionOutcome, Regions};
 /// A channel that was moved, or would be.
 #[derive(Debug)]
 pub struct Moved {
-    pub before: Pointer,
+    /// None where it could not be read.
+    pub before: Option<Pointer>,
     pub pointer: Pointer,
     pub regions: Vec<RegionOutcome>,
+}
+
+impl Moved {
+    fn from(before: &ReadPointer, pointer: Pointer) -> Self {
+        Self { before: Some(before.pointer.clone()), pointer, regions: Vec::new() }
+    }
 }
 
 /// Goes back to an older snapshot, and holds the channel: whoever published what is wrong would do so again.
@@ -48,14 +55,27 @@ pub async fn roll_back(
     let manifest = stores.home.get_manifest(&to).await.with_context(|| format!("snapshot {to}"))?;
     let mut pointer = Pointer::after(Some(&before.pointer), to).of_catalogue(&manifest.catalogue);
     (pointer.held, pointer.reason) = (true, Some(reason.unwrap_or_else(|| "rolled back".to_owned())));
+    let moved = Moved::from(&before, pointer);
     if dry_run {
         ensure_whole(&stores.home, &manifest).await?;
-        return finish(stores, channel, before, pointer, true, progress).await;
+        return Ok(moved);
     }
+    go_to(stores, channel, &manifest, Some(before.version()), moved, progress).await
+}
+
+/// Moves a channel to a snapshot that was there before, from where `version` saw it.
+pub(crate) async fn go_to(
+    stores: &Regions,
+    channel: &ChannelName,
+    manifest: &Manifest,
+    version: Option<&PointerVersion>,
+    moved: Moved,
+    progress: &mut Progress,
+) -> Result<Moved> {
     // Nothing may hold what is that old, so that it could be removed just now.
-    let lease = HeldLease::take(&stores.home, &manifest, progress).await?;
-    let moved = match make_followable(&stores.home, &manifest).await {
-        Ok(()) => finish(stores, channel, before, pointer, false, progress).await,
+    let lease = HeldLease::take(&stores.home, manifest, progress).await?;
+    let moved = match make_followable(&stores.home, manifest).await {
+        Ok(()) => finish(stores, channel, version, moved, progress).await,
         Err(error) => Err(error),
     };
     lease.let_go(progress).await;
@@ -97,7 +117,7 @@ pub async fn hold(
     ensure!(!before.pointer.held, "channel '{channel}' is held already");
     let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
     (pointer.held, pointer.reason) = (true, reason);
-    finish(stores, channel, before, pointer, false, progress).await
+    finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await
 }
 
 /// Lets publishers go on.
@@ -108,7 +128,7 @@ pub async fn resume(stores: &Regions, channel: &ChannelName, progress: &mut Prog
     let before = current(&stores.home, channel).await?;
     ensure!(before.pointer.held, "channel '{channel}' is not held");
     let pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
-    finish(stores, channel, before, pointer, false, progress).await
+    finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await
 }
 
 /// Signs what a channel points at anew, with the key of today.
@@ -118,12 +138,11 @@ pub async fn resume(stores: &Regions, channel: &ChannelName, progress: &mut Prog
 pub async fn sign(stores: &Regions, channel: &ChannelName, progress: &mut Progress) -> Result<Moved> {
     let before = current(&stores.home, channel).await?;
     let manifest = stores.home.get_manifest(&before.pointer.snapshot).await?;
-    for store in std::iter::once(&stores.home).chain(stores.others.iter().map(|(_, store)| store)) {
-        store.put_manifest(&manifest).await.with_context(|| format!("signing in {}", store.url()))?;
-    }
+    // The regions are brought the signature with the pointer.
+    stores.home.put_manifest(&manifest).await.with_context(|| format!("signing in {}", stores.home.url()))?;
     let pointer = Pointer::after(Some(&before.pointer), manifest.id.clone()).of_catalogue(&manifest.catalogue);
     let pointer = Pointer { held: before.pointer.held, reason: before.pointer.reason.clone(), ..pointer };
-    finish(stores, channel, before, pointer, false, progress).await
+    finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await
 }
 
 /// Holds a region at one snapshot, whatever its channel says.
@@ -191,21 +210,17 @@ async fn current(home: &Store, channel: &ChannelName) -> Result<ReadPointer> {
     }
 }
 
-/// Moves the pointer at home, then in every region, which is first brought what it lacks.
+/// Moves the pointer at home from where `version` saw it, then in every region, which is first brought what it lacks.
 async fn finish(
     stores: &Regions,
     channel: &ChannelName,
-    before: ReadPointer,
-    pointer: Pointer,
-    dry_run: bool,
-    progress: &mut Progress,
+    version: Option<&PointerVersion>,
+    mut moved: Moved,
+    progress: &Progress,
 ) -> Result<Moved> {
-    let mut moved = Moved { before: before.pointer.clone(), pointer, regions: Vec::new() };
-    if !dry_run {
-        moved.pointer.announced_at = Timestamp::now();
-        announce(&stores.home, channel, Some(&before), &moved.pointer).await?;
-        moved.regions = stores.follow(channel, progress).await;
-        stores.tell(channel, Some(moved.pointer.sequence), progress).await;
-    }
+    moved.pointer.announced_at = Timestamp::now();
+    let announced = announce(&stores.home, channel, version, &moved.pointer).await?;
+    moved.regions = stores.follow(channel, &announced, progress).await;
+    stores.tell(channel, Some(moved.pointer.sequence), progress).await;
     Ok(moved)
 }

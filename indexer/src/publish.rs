@@ -3,7 +3,10 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use snapshots::{ChannelName, Digest, Error, Manifest, Pointer, ReadPointer, SnapshotId, StatusBoard, Store};
+use snapshots::{
+    ChannelName, Digest, Error, Manifest, Pointer, PointerVersion, ReadPointer, SnapshotId, StatusBoard, Store,
+    WrittenPointer,
+};
 
 use crate::bring::{self, Brought, missing_objects};
 use crate::canary::{self, Canary, CanaryPlan, Tried, Verdict};
@@ -12,7 +15,7 @@ use crate::lineage;
 use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::Progress;
-use crate::regions::{RegionOutcome, Regions, copy_pointer};
+use crate::regions::{RegionOutcome, Regions, copy_pointer, copy_there};
 
 /// What to publish where.
 pub struct PublishRequest {
@@ -105,11 +108,11 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
         verdict: None,
     };
     published.pointer.reason.clone_from(&request.reason);
-    if let Some(live) = published.previous.clone().filter(|live| live.snapshot == published.manifest.id) {
-        (published.pointer, published.already_live) = (live, true);
+    if let Some(live) = before.as_ref().filter(|live| live.pointer.snapshot == published.manifest.id) {
+        (published.pointer, published.already_live) = (live.pointer.clone(), true);
         if !request.dry_run {
             // A run that died right after the announcement has left the regions behind.
-            published.regions = request.to.follow(&request.channel, progress).await;
+            published.regions = request.to.follow(&request.channel, &live.written(), progress).await;
         }
         return Ok(published);
     }
@@ -134,11 +137,10 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
         }
         Err(error) => (Err(error), None),
     };
-    let is_announced = announced.is_ok() && !published.was_withdrawn();
-    let pointer = is_announced.then_some(&published.pointer);
+    let pointer = announced.as_ref().ok().and_then(Option::as_ref);
     published.regions = finish_regions(request, in_regions, pointer, progress).await;
     brought.let_go(progress).await;
-    if is_announced {
+    if pointer.is_some() {
         request.to.tell(&request.channel, Some(published.pointer.sequence), progress).await;
     }
     progress.end();
@@ -151,19 +153,20 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     Ok(published)
 }
 
-/// Announces what was brought, unless a canary has shown that it is worse.
+/// Announces what was brought, unless a canary has shown that it is worse; None then.
 async fn announce_brought(
     request: &PublishRequest,
     brought: &Brought,
     before: Option<&ReadPointer>,
     published: &mut Published,
-) -> Result<()> {
+) -> Result<Option<WrittenPointer>> {
     if published.was_withdrawn() {
-        return Ok(());
+        return Ok(None);
     }
     brought.ensure_held()?;
     published.pointer.announced_at = Timestamp::now();
-    announce(&request.to.home, &request.channel, before, &published.pointer).await
+    let version = before.map(ReadPointer::version);
+    announce(&request.to.home, &request.channel, version, &published.pointer).await.map(Some)
 }
 
 /// Takes the canary back, if it has not been: by now everyone is to serve the snapshot, or, where it could not be
@@ -171,11 +174,11 @@ async fn announce_brought(
 async fn end_canary(
     request: &PublishRequest,
     canary: &Pointer,
-    announced: &Result<()>,
+    announced: &Result<Option<WrittenPointer>>,
     progress: &Progress,
 ) -> Result<()> {
     let reason = match announced {
-        Ok(()) => "promoted".to_owned(),
+        Ok(_) => "promoted".to_owned(),
         Err(error) => format!("{error:#}"),
     };
     canary::withdraw(&request.to, Some(canary), Some(reason), progress).await.map(drop)
@@ -249,7 +252,7 @@ async fn bring_to_region(
     progress: &Progress,
 ) -> Result<Brought> {
     // What is live at home may never have been read back here.
-    let live = store.pointer(&request.channel).await?.map(|read| read.pointer.snapshot);
+    let live = copy_there(store, &request.channel).await?.0.map(|copy| copy.snapshot);
     let ahead = request.change.ahead();
     bring::bring(&request.from, store, manifest, live.as_ref(), ahead, &mut progress.quiet()).await
 }
@@ -259,7 +262,7 @@ async fn bring_to_region(
 async fn finish_regions(
     request: &PublishRequest,
     in_regions: Vec<Result<Brought>>,
-    pointer: Option<&Pointer>,
+    pointer: Option<&WrittenPointer>,
     progress: &Progress,
 ) -> Vec<RegionOutcome> {
     let channel = &request.channel;
@@ -275,7 +278,7 @@ async fn finish_region(
     brought: Result<Brought>,
     store: &Store,
     channel: &ChannelName,
-    pointer: Option<&Pointer>,
+    pointer: Option<&WrittenPointer>,
     progress: &Progress,
 ) -> Option<Result<()>> {
     let brought = match brought {
@@ -290,7 +293,7 @@ async fn finish_region(
     copied
 }
 
-async fn copy_held(brought: &Brought, store: &Store, channel: &ChannelName, pointer: &Pointer) -> Result<()> {
+async fn copy_held(brought: &Brought, store: &Store, channel: &ChannelName, pointer: &WrittenPointer) -> Result<()> {
     brought.ensure_held()?;
     copy_pointer(store, channel, pointer).await.context("copying the pointer")
 }
@@ -337,22 +340,23 @@ async fn check(request: &PublishRequest, manifest: &Manifest, before: Option<&Re
     Ok(())
 }
 
-/// Moves the pointer in the home store.
+/// Moves the pointer in the home store from where `version` saw it, and gives what was written.
 ///
 /// # Errors
 /// When someone else was faster, or the store fails.
 pub async fn announce(
     home: &Store,
     channel: &ChannelName,
-    before: Option<&ReadPointer>,
+    version: Option<&PointerVersion>,
     pointer: &Pointer,
-) -> Result<()> {
-    match home.move_pointer(channel, before, pointer).await {
+) -> Result<WrittenPointer> {
+    let written = home.written(channel, pointer).context("announcing")?;
+    match home.put_pointer(channel, version, &written).await {
         Err(Error::Conflict { channel, now }) => bail!(
             "another publish was faster: channel '{channel}' moved to {now} since this run began. \
              Nothing is lost: the snapshot is uploaded. Look at 'indexer status', and publish again if it should replace that one"
         ),
-        moved => moved.context("announcing"),
+        moved => moved.map(|()| written).context("announcing"),
     }
 }
 

@@ -1,9 +1,10 @@
-//! The stores of all regions: pointers move in the home store first, and are copied from there.
+//! The stores of all regions: pointers move in the home store first, and are copied from there as they are.
 
 use anyhow::{Context, Result, ensure};
-use snapshots::{ChannelName, Error, Hint, Hints, Pointer, ReadPointer, RegionName, Store};
+use snapshots::{ChannelName, Error, Hint, Hints, Pointer, PointerVersion, RegionName, Store, WrittenPointer};
 
 use crate::bring;
+use crate::checks::is_damage;
 use crate::progress::Progress;
 
 /// A copy is tried so often when others move the same pointer meanwhile.
@@ -39,29 +40,19 @@ impl Regions {
         }
     }
 
-    /// Brings every region to where one channel is at home: all at once, so that one that is down or slow keeps none of
-    /// the others waiting.
-    pub async fn follow(&self, channel: &ChannelName, progress: &Progress) -> Vec<RegionOutcome> {
-        let follow = self.others.iter().map(|(region, store)| self.follow_in(region, store, channel, progress));
-        futures::future::join_all(follow).await
-    }
-
-    async fn follow_in(
+    /// Brings every region to what was announced to a channel at home: all at once, so that one that is down or slow keeps
+    /// none of the others waiting.
+    pub async fn follow(
         &self,
-        region: &RegionName,
-        store: &Store,
         channel: &ChannelName,
+        announced: &WrittenPointer,
         progress: &Progress,
-    ) -> RegionOutcome {
-        let result = match self.home.pointer(channel).await {
-            Ok(Some(read)) => {
-                let caught_up = catch_up(&self.home, store, channel, &read, false, &mut progress.quiet()).await;
-                caught_up.map(drop)
-            }
-            Ok(None) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        RegionOutcome { region: region.clone(), result }
+    ) -> Vec<RegionOutcome> {
+        let follow = self.others.iter().map(|(region, store)| async move {
+            let followed = catch_up(&self.home, store, channel, announced, false, &mut progress.quiet()).await;
+            RegionOutcome { region: region.clone(), result: followed.map(drop) }
+        });
+        futures::future::join_all(follow).await
     }
 
     /// Brings every region to where the home store is: objects, manifest, pointer, for every channel.
@@ -74,8 +65,9 @@ impl Regions {
             let Some(read) = self.home.pointer(&channel).await.with_context(|| format!("channel '{channel}'"))? else {
                 continue;
             };
+            let announced = read.written();
             for (region, store) in &self.others {
-                let result = catch_up(&self.home, store, &channel, &read, dry_run, progress).await;
+                let result = catch_up(&self.home, store, &channel, &announced, dry_run, progress).await;
                 synced.push(SyncedChannel { region: region.clone(), channel: channel.clone(), result });
             }
         }
@@ -95,18 +87,21 @@ async fn catch_up(
     home: &Store,
     store: &Store,
     channel: &ChannelName,
-    read: &ReadPointer,
+    announced: &WrittenPointer,
     dry_run: bool,
     progress: &mut Progress,
 ) -> Result<u64> {
-    let there = store.pointer(channel).await?.map(|there| there.pointer);
-    let behind = read.pointer.sequence.saturating_sub(there.as_ref().map_or(0, |there| there.sequence));
+    // What is copied is signed as it is at home, whoever has a key here: nobody may have verified it.
+    let store = &store.clone().signing(None);
+    let (there, _) = copy_there(store, channel).await?;
+    let pointer = announced.pointer();
+    let behind = pointer.sequence.saturating_sub(there.as_ref().map_or(0, |there| there.sequence));
     if behind > 0 && !dry_run {
-        let manifest = home.get_manifest(&read.pointer.snapshot).await?;
+        let manifest = home.get_manifest(&pointer.snapshot).await?;
         let live = there.as_ref().map(|there| &there.snapshot);
         let brought = bring::bring(home, store, &manifest, live, None, progress).await?;
         let copied = match brought.ensure_held() {
-            Ok(()) => copy_pointer(store, channel, &read.pointer).await,
+            Ok(()) => copy_pointer(store, channel, announced).await,
             Err(error) => Err(error),
         };
         brought.let_go(progress).await;
@@ -115,25 +110,45 @@ async fn catch_up(
     Ok(behind)
 }
 
+/// A region's copy of a pointer, and the version of what stands there. A copy that cannot be read is as good as none: home
+/// knows what it is to be.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn copy_there(
+    store: &Store,
+    channel: &ChannelName,
+) -> Result<(Option<Pointer>, Option<PointerVersion>), Error> {
+    match store.pointer(channel).await {
+        Ok(None) => Ok((None, None)),
+        Ok(Some(read)) => {
+            let version = read.version().clone();
+            Ok((Some(read.pointer), Some(version)))
+        }
+        Err(error) if is_damage(&error) => Ok((None, store.unreadable_pointer(channel).await?)),
+        Err(error) => Err(error),
+    }
+}
+
 /// Moves a region's copy of a pointer, unless it is there or further already.
 ///
 /// # Errors
 /// When the store fails, or says something else by the same sequence.
-pub async fn copy_pointer(store: &Store, channel: &ChannelName, pointer: &Pointer) -> Result<()> {
+pub async fn copy_pointer(store: &Store, channel: &ChannelName, announced: &WrittenPointer) -> Result<()> {
+    let pointer = announced.pointer();
     for _ in 0..MAX_TRIES {
-        let there = store.pointer(channel).await?;
-        if let Some(there) = there.as_ref().filter(|there| there.pointer.sequence >= pointer.sequence) {
-            let is_same = there.pointer.sequence > pointer.sequence || there.pointer.snapshot == pointer.snapshot;
+        let (there, version) = copy_there(store, channel).await?;
+        if let Some(there) = there.filter(|there| there.sequence >= pointer.sequence) {
             ensure!(
-                is_same,
+                there.sequence > pointer.sequence || there.snapshot == pointer.snapshot,
                 "sequence {} is {} there and {} at home: the two stores were written apart",
                 pointer.sequence,
-                there.pointer.snapshot,
+                there.snapshot,
                 pointer.snapshot
             );
             return Ok(());
         }
-        match store.move_pointer(channel, there.as_ref(), pointer).await {
+        match store.put_pointer(channel, version.as_ref(), announced).await {
             Err(Error::Conflict { .. }) => {}
             moved => return Ok(moved?),
         }

@@ -130,18 +130,21 @@ pub fn moved_json(event: &str, channel: &ChannelName, moved: &Moved, dry_run: bo
     json!({
         "event": if dry_run { "dry_run" } else { event }, "channel": channel.as_str(), "snapshot": moved.pointer.snapshot,
         "sequence": moved.pointer.sequence, "announced_at": moved.pointer.announced_at, "held": moved.pointer.held, "reason": moved.pointer.reason,
-        "previous": moved.before.snapshot, "regions": regions_json(&moved.regions),
+        "previous": moved.before.as_ref().map(|before| &before.snapshot), "regions": regions_json(&moved.regions),
     })
 }
 
 pub fn moved_text(channel: &ChannelName, moved: &Moved, dry_run: bool) -> String {
     let (id, sequence) = (&moved.pointer.snapshot, moved.pointer.sequence);
+    let before = moved.before.as_ref().map_or("what cannot be read", |before| before.snapshot.as_str());
     if dry_run {
-        return format!("would move channel '{channel}' from {} to {id}, and hold it there\n", moved.before.snapshot);
+        return format!(
+            "would move channel '{channel}' from {before} to {id} (sequence {sequence}), and hold it there\n"
+        );
     }
-    let from = match moved.before.snapshot == *id {
+    let from = match before == id.as_str() {
         true => String::new(),
-        false => format!("; before: {}", moved.before.snapshot),
+        false => format!("; before: {before}"),
     };
     let held = match moved.pointer.held {
         true => "HELD: publishers refuse until 'indexer resume'\n",

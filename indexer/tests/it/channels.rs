@@ -1,4 +1,4 @@
-//! Rolling back, holding, pinning, signing, several regions, and the nodes that follow.
+//! Rolling back, holding, pinning, several regions, and the nodes that follow.
 
 use std::cell::Cell;
 use std::fs;
@@ -125,72 +125,6 @@ fn regions_follow_the_home_store_and_catch_up() {
     assert!(fails(path, &args.iter().map(String::as_str).collect::<Vec<_>>()).contains("is not pinned"));
     let unknown = fails(path, &["status", "--store", &home, "--region", "east"]);
     assert!(unknown.contains("is not NAME=URL"), "{unknown}");
-}
-
-#[test]
-fn keys_are_made_and_rotated() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path();
-    let store = url(path, "store");
-    build_products(path, "one", 3);
-    json(path, &["keygen", "old"]);
-    json(path, &["keygen", "new"]);
-    assert!(fails(path, &["keygen", "old"]).contains("old"), "a key is never overwritten");
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path.join("old")).expect("a key").permissions());
-    assert_eq!(mode & 0o777, 0o600);
-
-    json(path, &["publish", "--store", &store, "--sign-key", "old", "one"]);
-    json(path, &["show", "--store", &store, "--trust", "old.pub"]);
-    let refused = fails(path, &["show", "--store", &store, "--trust", "new.pub"]);
-    assert!(refused.contains("is not trusted"), "{refused}");
-    json(path, &["sign", "--store", &store, "--trust", "old.pub", "--sign-key", "new"]);
-    json(path, &["show", "--store", &store, "--trust", "new.pub"]);
-    json(path, &["show", "--store", &store, "--trust", "old.pub,new.pub"]);
-    let refused = fails(path, &["show", "--store", &store, "--trust", "old.pub"]);
-    assert!(refused.contains("is not trusted"), "the pointer is signed by one key: {refused}");
-    assert!(fails(path, &["sign", "--store", &store]).contains("--sign-key"));
-}
-
-#[test]
-fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path();
-    let store = url(path, "store");
-    let [one, two, three] = ["one", "two", "three"].map(|name| build_products(path, name, 3));
-    json(path, &["keygen", "old"]);
-    json(path, &["keygen", "new"]);
-    for (key, name) in [("old", "one"), ("old", "two"), ("new", "three")] {
-        json(path, &["publish", "--store", &store, "--sign-key", key, name]);
-    }
-    let opens = |name: &str| json(path, &["show", "--store", &store, "--trust", "new.pub", name]);
-    opens(&three);
-    for id in [&one, &two] {
-        assert!(fails(path, &["show", "--store", &store, "--trust", "new.pub", id]).contains("is not trusted"));
-    }
-    json(path, &["rollback", "--store", &store, "--trust", "old.pub,new.pub", "--sign-key", "new", "--to", &two]);
-    assert_eq!(opens("live")["id"], two.as_str());
-    json(path, &["pin", "--store", &store, "--trust", "old.pub,new.pub", "--sign-key", "new", "local", "--to", &one]);
-    opens(&one);
-}
-
-/// What was live before a key was changed is signed with the old one, which nodes no longer trust when it is gone back to.
-#[test]
-fn a_rollback_signs_with_the_key_of_today() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path();
-    let store = url(path, "store");
-    let (one, _two) = (build_products(path, "one", 3), build_products(path, "two", 4));
-    json(path, &["keygen", "old"]);
-    json(path, &["keygen", "new"]);
-    json(path, &["publish", "--store", &store, "--sign-key", "old", "one"]);
-    json(path, &["publish", "--store", &store, "--sign-key", "old", "two"]);
-    json(path, &["sign", "--store", &store, "--trust", "old.pub", "--sign-key", "new"]);
-    let new = ["--store", &store, "--trust", "new.pub", "--sign-key", "new"];
-    let refused = fails(path, &[&["rollback"], &new[..]].concat());
-    assert!(refused.contains("none of the trusted keys has signed it"), "{refused}");
-    let both = ["--store", &store, "--trust", "old.pub,new.pub", "--sign-key", "new"];
-    json(path, &[&["rollback"], &both[..]].concat());
-    assert_eq!(json(path, &["show", "--store", &store, "--trust", "new.pub"])["id"], one.as_str());
 }
 
 /// Nodes that follow a store's pointers, as edges do, and tell what a test has them tell.

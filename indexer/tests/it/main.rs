@@ -15,6 +15,7 @@ mod killed;
 mod merging;
 mod publishing;
 mod regions;
+mod signing;
 mod sql;
 mod updating;
 mod watching;

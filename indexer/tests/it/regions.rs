@@ -121,6 +121,25 @@ fn a_region_that_does_not_answer_keeps_no_other_waiting_for_a_rollback() {
     assert_eq!((there.pointer.snapshot.to_string(), there.pointer.sequence), (one, 3), "it follows as well");
 }
 
+/// A copy that was damaged kept its region from following anything, whatever was done at home.
+#[test]
+fn a_copy_that_cannot_be_read_is_copied_anew() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, east) = (url(path, "home"), url(path, "east"));
+    let region = format!("east={east}");
+    let stores = ["--store", &home, "--region", &region];
+    ["one", "two"].iter().for_each(|name| drop(build_products(path, name, 3)));
+    json(path, &[&["publish", "one"][..], &stores].concat());
+    let damage = || fs::write(path.join("east/channels/live.json"), "{\"snap").expect("damage");
+    damage();
+    json(path, &[&["sync"][..], &stores].concat());
+    assert_eq!(live(&east), live(&home));
+    damage();
+    let told = json(path, &[&["publish", "two"][..], &stores].concat());
+    assert_eq!((fault(&told), live(&east)), (None, live(&home)));
+}
+
 #[test]
 fn following_a_source_tells_which_region_is_behind() {
     let folder = tempfile::tempdir().expect("a temporary folder");

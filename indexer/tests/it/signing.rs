@@ -1,0 +1,100 @@
+//! Who signs, whose signatures are taken, and what becomes of them in other regions.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::channels::url;
+use crate::command::{build_products, fails, json};
+
+#[test]
+fn keys_are_made_and_rotated() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    build_products(path, "one", 3);
+    json(path, &["keygen", "old"]);
+    json(path, &["keygen", "new"]);
+    assert!(fails(path, &["keygen", "old"]).contains("old"), "a key is never overwritten");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path.join("old")).expect("a key").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+
+    json(path, &["publish", "--store", &store, "--sign-key", "old", "one"]);
+    json(path, &["show", "--store", &store, "--trust", "old.pub"]);
+    let refused = fails(path, &["show", "--store", &store, "--trust", "new.pub"]);
+    assert!(refused.contains("is not trusted"), "{refused}");
+    json(path, &["sign", "--store", &store, "--trust", "old.pub", "--sign-key", "new"]);
+    json(path, &["show", "--store", &store, "--trust", "new.pub"]);
+    json(path, &["show", "--store", &store, "--trust", "old.pub,new.pub"]);
+    let refused = fails(path, &["show", "--store", &store, "--trust", "old.pub"]);
+    assert!(refused.contains("is not trusted"), "the pointer is signed by one key: {refused}");
+    assert!(fails(path, &["sign", "--store", &store]).contains("--sign-key"));
+}
+
+/// What was live before a key was changed is signed with the old one, which nodes no longer trust when it is gone back to
+/// or pinned.
+#[test]
+fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    let [one, two, _] = ["one", "two", "three"].map(|name| build_products(path, name, 3));
+    json(path, &["keygen", "old"]);
+    json(path, &["keygen", "new"]);
+    for name in ["one", "two", "three"] {
+        json(path, &["publish", "--store", &store, "--sign-key", "old", name]);
+    }
+    json(path, &["sign", "--store", &store, "--trust", "old.pub", "--sign-key", "new"]);
+    let opens = |name: &str| json(path, &["show", "--store", &store, "--trust", "new.pub", name]);
+    let new = ["--store", &store, "--trust", "new.pub", "--sign-key", "new"];
+    let both = ["--store", &store, "--trust", "old.pub,new.pub", "--sign-key", "new"];
+    let refused = fails(path, &[&["rollback"][..], &new].concat());
+    assert!(refused.contains("none of the trusted keys has signed it"), "{refused}");
+    json(path, &[&["rollback"][..], &both].concat());
+    assert_eq!(opens("live")["id"], two.as_str());
+    assert!(fails(path, &[&["pin", "local", "--to", &one][..], &new].concat()).contains("is not trusted"));
+    json(path, &[&["pin", "local", "--to", &one][..], &both].concat());
+    opens(&one);
+}
+
+/// The files of a folder and what is in them.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let read = |entry: fs::DirEntry| {
+        let bytes = fs::read(entry.path()).expect("a file");
+        (entry.file_name().to_string_lossy().into_owned(), bytes)
+    };
+    entries.map(read).collect()
+}
+
+/// Whoever brought a region up signed its copies anew, or could not do so for want of a key.
+#[test]
+fn what_a_region_is_brought_is_signed_as_it_is_at_home() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, region) = (url(path, "home"), format!("east={}", url(path, "east")));
+    let stores = ["--store", &home, "--region", &region];
+    ["one", "two"].iter().for_each(|name| drop(build_products(path, name, 3)));
+    ["key", "other"].iter().for_each(|name| drop(json(path, &["keygen", name])));
+    fs::create_dir(path.join("east")).expect("a folder");
+    let is_same = || {
+        for kind in ["channels", "signatures"] {
+            assert_eq!(files(&path.join("home").join(kind)), files(&path.join("east").join(kind)), "{kind}");
+        }
+    };
+    json(path, &["publish", "--store", &home, "--sign-key", "key", "one"]);
+    json(path, &[&["sync", "--trust", "key.pub"][..], &stores].concat());
+    is_same();
+    json(path, &["show", "--store", &url(path, "east"), "--trust", "key.pub"]);
+    // Nor does another key sign what nobody has verified.
+    json(path, &["publish", "--store", &home, "--sign-key", "key", "two"]);
+    json(path, &[&["sync", "--sign-key", "other"][..], &stores].concat());
+    is_same();
+    // A region follows when keys are changed, although what moves then is signed by nobody who was trusted before.
+    let signed = json(path, &[&["sign", "--trust", "key.pub", "--sign-key", "other"][..], &stores].concat());
+    assert_eq!(signed["regions"][0]["fault"], Value::Null, "{signed}");
+    is_same();
+    json(path, &["show", "--store", &url(path, "east"), "--trust", "other.pub"]);
+}
