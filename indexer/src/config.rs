@@ -15,7 +15,7 @@ use crate::gc::{Mode, Retention};
 use crate::lease::MAX_HELD_HOURS;
 use crate::opened::folder_url;
 use crate::policy::Policy;
-use crate::regions::Regions;
+use crate::regions::{DEFAULT_TIMEOUT_S, Regions};
 use crate::rejects::RejectPolicy;
 use crate::source::{Format, Input, Mapping, SqlQuery};
 use crate::watch::{WatchRequest, WatchedSource};
@@ -250,6 +250,13 @@ pub struct StoresArgs {
     /// that of the environment, but for variables with the region's name before theirs: EASTUS_AZURE_STORAGE_ACCOUNT_NAME.
     #[arg(long = "region", value_name = "NAME=URL", env = "VITRINE_REGIONS", value_delimiter = ',')]
     pub regions: Vec<String>,
+    /// How long a region may take over what it is brought, or over anything else, in seconds. A slower one is told as behind,
+    /// and brought up later.
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT_S,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_HELD_HOURS * 3_600)
+    )]
+    pub region_timeout_s: u64,
     /// The private key to sign with, as PEM.
     #[arg(long, value_name = "FILE", env = "VITRINE_SIGN_KEY")]
     pub sign_key: Option<PathBuf>,
@@ -658,7 +665,8 @@ impl StoresArgs {
             let store = open(url, &own).with_context(|| format!("region {name}"))?;
             others.push((name, finish(store)));
         }
-        Ok(Regions { home, others, hints: self.hints()? })
+        let timeout = std::time::Duration::from_secs(self.region_timeout_s);
+        Ok(Regions { home, others, hints: self.hints()?, timeout })
     }
 
     fn hints(&self) -> Result<Option<Hints>> {

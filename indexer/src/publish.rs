@@ -239,9 +239,12 @@ pub async fn judge(
     Ok(checked)
 }
 
-/// Every region at once: a slow one delays the announcement, but none of the others.
+/// Every region at once: a slow one delays the announcement until it is given up on, and none of the others.
 async fn bring_to_regions(request: &PublishRequest, manifest: &Manifest, progress: &Progress) -> Vec<Result<Brought>> {
-    let bring = request.to.others.iter().map(|(_, store)| bring_to_region(request, store, manifest, progress));
+    let bring = request.to.others.iter().map(|(_, store)| {
+        let brought = bring_to_region(request, store, manifest, progress);
+        request.to.in_time(brought)
+    });
     futures::future::join_all(bring).await
 }
 
@@ -265,9 +268,8 @@ async fn finish_regions(
     pointer: Option<&WrittenPointer>,
     progress: &Progress,
 ) -> Vec<RegionOutcome> {
-    let channel = &request.channel;
     let finish = request.to.others.iter().zip(in_regions).map(|((region, store), brought)| async move {
-        let result = finish_region(brought, store, channel, pointer, progress).await;
+        let result = finish_region(request, brought, store, pointer, progress).await;
         result.map(|result| RegionOutcome { region: region.clone(), result })
     });
     futures::future::join_all(finish).await.into_iter().flatten().collect()
@@ -275,9 +277,9 @@ async fn finish_regions(
 
 /// None where there was nothing to do, and nothing went wrong.
 async fn finish_region(
+    request: &PublishRequest,
     brought: Result<Brought>,
     store: &Store,
-    channel: &ChannelName,
     pointer: Option<&WrittenPointer>,
     progress: &Progress,
 ) -> Option<Result<()>> {
@@ -286,7 +288,7 @@ async fn finish_region(
         Err(error) => return Some(Err(error)),
     };
     let copied = match pointer {
-        Some(pointer) => Some(copy_held(&brought, store, channel, pointer).await),
+        Some(pointer) => Some(request.to.in_time(copy_held(&brought, store, &request.channel, pointer)).await),
         None => None,
     };
     brought.let_go(progress).await;

@@ -1,6 +1,8 @@
 //! The stores of all regions: pointers move in the home store first, and are copied from there as they are.
 
-use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
 use snapshots::{ChannelName, Error, Hint, Hints, Pointer, PointerVersion, RegionName, Store, WrittenPointer};
 
 use crate::bring;
@@ -9,6 +11,8 @@ use crate::progress::Progress;
 
 /// A copy is tried so often when others move the same pointer meanwhile.
 const MAX_TRIES: u32 = 5;
+/// Enough for all of a large snapshot to come to a region that is well.
+pub const DEFAULT_TIMEOUT_S: u64 = 600;
 
 /// The home store, and those of other regions that are kept like it.
 #[derive(Clone, Debug)]
@@ -17,9 +21,12 @@ pub struct Regions {
     pub others: Vec<(RegionName, Store)>,
     /// How edges are told at once; without it they see it at their next poll.
     pub hints: Option<Hints>,
+    /// How long a region may take over one thing, be it a whole snapshot that it is brought. Then it is given up on, as one
+    /// that is down.
+    pub timeout: Duration,
 }
 
-/// How a region fared. What is down is caught up later, and keeps nobody waiting.
+/// How a region fared. What is down or slow is caught up later, and keeps nobody waiting.
 #[derive(Debug)]
 pub struct RegionOutcome {
     pub region: RegionName,
@@ -28,7 +35,16 @@ pub struct RegionOutcome {
 
 impl Regions {
     pub fn of(home: Store) -> Self {
-        Self { home, others: Vec::new(), hints: None }
+        Self { home, others: Vec::new(), hints: None, timeout: Duration::from_secs(DEFAULT_TIMEOUT_S) }
+    }
+
+    /// Has a region do something, which ends after some time, whatever comes of it. What was begun there may be left half
+    /// done, as by a run that was killed; its lease expires.
+    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(done) => done,
+            Err(_) => bail!("it is slow, and was given up on after {} s (--region-timeout-s)", self.timeout.as_secs()),
+        }
     }
 
     /// Tells the edges that a channel, or a pin of its region, has moved. That they are not told is no failure.
@@ -49,8 +65,9 @@ impl Regions {
         progress: &Progress,
     ) -> Vec<RegionOutcome> {
         let follow = self.others.iter().map(|(region, store)| async move {
-            let followed = catch_up(&self.home, store, channel, announced, false, &mut progress.quiet()).await;
-            RegionOutcome { region: region.clone(), result: followed.map(drop) }
+            let mut quiet = progress.quiet();
+            let caught_up = catch_up(&self.home, store, channel, announced, false, &mut quiet);
+            RegionOutcome { region: region.clone(), result: self.in_time(caught_up).await.map(drop) }
         });
         futures::future::join_all(follow).await
     }
@@ -67,7 +84,8 @@ impl Regions {
             };
             let announced = read.written();
             for (region, store) in &self.others {
-                let result = catch_up(&self.home, store, &channel, &announced, dry_run, progress).await;
+                let caught_up = catch_up(&self.home, store, &channel, &announced, dry_run, progress);
+                let result = self.in_time(caught_up).await;
                 synced.push(SyncedChannel { region: region.clone(), channel: channel.clone(), result });
             }
         }
@@ -153,5 +171,5 @@ pub async fn copy_pointer(store: &Store, channel: &ChannelName, announced: &Writ
             moved => return Ok(moved?),
         }
     }
-    anyhow::bail!("channel '{channel}' is moved by others all the time")
+    bail!("channel '{channel}' is moved by others all the time")
 }

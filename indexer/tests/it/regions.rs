@@ -1,7 +1,7 @@
 //! Several regions on a bad day: what is down, slow or damaged in one of them is no other's fault.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -74,51 +74,103 @@ fn what_is_damaged_in_a_region_is_not_taken_for_proved_because_it_is_live_at_hom
     assert_eq!(live(&east), live(&home));
 }
 
+/// A home store, a region beside it, and one in Azurite that stands still when it is told to.
+struct Shop {
+    folder: tempfile::TempDir,
+    azurite: Azurite,
+    endpoint: String,
+    stands_still: Arc<AtomicBool>,
+    home: String,
+    near: String,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let (azurite, folder) = (Azurite::start(), tempfile::tempdir().expect("a temporary folder"));
+        let stands_still = Arc::new(AtomicBool::new(false));
+        let hook = {
+            let stands_still = stands_still.clone();
+            move |passing: &Passing| {
+                while passing.moment == Moment::Before && stands_still.load(Ordering::SeqCst) {
+                    std::thread::sleep(PAUSE);
+                }
+                true
+            }
+        };
+        let proxy = Proxy::start(azurite.address(), hook);
+        let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
+        let (home, near) = (url(folder.path(), "home"), url(folder.path(), "near"));
+        Self { folder, azurite, endpoint, stands_still, home, near }
+    }
+
+    fn stand_still(&self, does: bool) {
+        self.stands_still.store(does, Ordering::SeqCst);
+    }
+
+    fn call(&self, args: &[&str]) -> Child {
+        let mut command = indexer();
+        let settings = self.azurite.settings_through(&self.endpoint);
+        command.envs(settings.into_iter().map(|(name, value)| (format!("SLOW_{name}"), value)));
+        let regions = format!("slow={},near={}", self.azurite.url("slow"), self.near);
+        command.current_dir(self.folder.path()).arg("--json").args(args);
+        command.args(["--store", &self.home, "--region", &regions]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the indexer runs")
+    }
+
+    /// The last line of what a call says, which ends well.
+    fn told(&self, args: &[&str]) -> Value {
+        let output = self.call(args).wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}");
+        serde_json::from_str(text.lines().last().unwrap_or("null")).expect("JSON lines")
+    }
+
+    fn live_in_slow(&self) -> (String, u64) {
+        let slow = Store::open(&self.azurite.url("slow"), &self.azurite.settings()).expect("a store");
+        let there = block(slow.pointer(&ChannelName::live())).expect("a pointer").expect("a live channel");
+        (there.pointer.snapshot.to_string(), there.pointer.sequence)
+    }
+}
+
 #[test]
 fn a_region_that_does_not_answer_keeps_no_other_waiting_for_a_rollback() {
-    let azurite = Azurite::start();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path();
-    let (one, two) = (build_products(path, "one", 3), build_products(path, "two", 4));
-    let stands_still = Arc::new(AtomicBool::new(false));
-    let hook = {
-        let stands_still = stands_still.clone();
-        move |passing: &Passing| {
-            while passing.moment == Moment::Before && stands_still.load(Ordering::SeqCst) {
-                std::thread::sleep(PAUSE);
-            }
-            true
-        }
-    };
-    let proxy = Proxy::start(azurite.address(), hook);
-    let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
-    let (home, near) = (url(path, "home"), url(path, "near"));
-    let regions = format!("slow={},near={near}", azurite.url("slow"));
-    let call = |args: &[&str]| {
-        let mut command = indexer();
-        let settings = azurite.settings_through(&endpoint);
-        command.envs(settings.into_iter().map(|(name, value)| (format!("SLOW_{name}"), value)));
-        command.current_dir(path).args(args).args(["--store", &home, "--region", &regions]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().expect("the indexer runs")
-    };
+    let shop = Shop::new();
+    let (one, two) = (build_products(shop.folder.path(), "one", 3), build_products(shop.folder.path(), "two", 4));
     for name in ["one", "two"] {
-        assert!(call(&["publish", name]).wait().expect("it ends").success());
+        shop.told(&["publish", name]);
     }
-    assert_eq!(live(&near), (two, 2));
-    stands_still.store(true, Ordering::SeqCst);
-    let rollback = call(&["rollback"]);
+    assert_eq!(live(&shop.near), (two, 2));
+    shop.stand_still(true);
+    let rollback = shop.call(&["rollback"]);
     let started = Instant::now();
-    while live(&near) != (one.clone(), 3) {
+    while live(&shop.near) != (one.clone(), 3) {
         assert!(started.elapsed() < PATIENCE, "it waits for the other region");
         std::thread::sleep(PAUSE);
     }
-    stands_still.store(false, Ordering::SeqCst);
+    shop.stand_still(false);
     let output = rollback.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let slow = Store::open(&azurite.url("slow"), &azurite.settings()).expect("a store");
-    let there = block(slow.pointer(&ChannelName::live())).expect("a pointer").expect("a live channel");
-    assert_eq!((there.pointer.snapshot.to_string(), there.pointer.sequence), (one, 3), "it follows as well");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(shop.live_in_slow(), (one, 3), "it follows as well");
+}
+
+/// Each request to a slow region ends at some time, and there are many: a publish had no end that anybody could name.
+#[test]
+fn a_region_that_is_slow_is_given_up_on_and_brought_up_later() {
+    let shop = Shop::new();
+    let (one, two) = (build_products(shop.folder.path(), "one", 3), build_products(shop.folder.path(), "two", 4));
+    shop.told(&["publish", "one"]);
+    shop.stand_still(true);
+    let told = shop.told(&["publish", "--region-timeout-s", "1", "two"]);
+    assert_eq!(told["event"], "announced");
+    let faults: Vec<Option<&str>> = (0..2_usize).map(|region| told["regions"][region]["fault"].as_str()).collect();
+    assert!(faults[0].is_some_and(|fault| fault.contains("was given up on after 1 s")), "{told}");
+    assert_eq!((faults[1], live(&shop.near)), (None, (two.clone(), 2)));
+    let held = shop.told(&["hold", "--region-timeout-s", "1"]);
+    assert!(held["regions"][0]["fault"].is_string(), "{held}");
+    shop.stand_still(false);
+    assert_eq!(shop.live_in_slow(), (one, 1));
+    shop.told(&["sync"]);
+    assert_eq!(shop.live_in_slow(), (two, 3));
 }
 
 /// A copy that was damaged kept its region from following anything, whatever was done at home.
