@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use snapshots::{ChannelName, Manifest, Pointer, PointerVersion, ReadPointer, RegionName, SnapshotId, Store};
+use snapshots::{ChannelName, Error, Manifest, Pointer, PointerVersion, ReadPointer, RegionName, SnapshotId, Store};
 
 use crate::bring::ensure_whole;
 use crate::canary;
@@ -70,7 +70,7 @@ pub(crate) async fn go_to(
     manifest: &Manifest,
     version: Option<&PointerVersion>,
     moved: Moved,
-    progress: &mut Progress,
+    progress: &Progress,
 ) -> Result<Moved> {
     // Nothing may hold what is that old, so that it could be removed just now.
     let lease = HeldLease::take(&stores.home, manifest, progress).await?;
@@ -203,8 +203,26 @@ fn distinct<'a>(one: &'a Store, other: &'a Store) -> impl Iterator<Item = &'a St
     std::iter::once(one).chain((one.url() != other.url()).then_some(other))
 }
 
+/// What a channel points at, if anything.
+///
+/// # Errors
+/// When the store fails, or the pointer cannot be read: names what mends it.
+pub async fn read(store: &Store, channel: &ChannelName) -> Result<Option<ReadPointer>> {
+    let read = store.pointer(channel).await;
+    let remedy = read.as_ref().map_or_else(remedy, |_| "");
+    read.with_context(|| format!("channel '{channel}'{remedy}"))
+}
+
+/// What mends a channel that cannot be read, to be told behind its name.
+pub(crate) fn remedy(error: &Error) -> &'static str {
+    match error {
+        Error::Corrupt { .. } => " ('indexer rollback --mend --to ID' writes it anew)",
+        _ => "",
+    }
+}
+
 async fn current(home: &Store, channel: &ChannelName) -> Result<ReadPointer> {
-    match home.pointer(channel).await.with_context(|| format!("channel '{channel}'"))? {
+    match read(home, channel).await? {
         Some(read) => Ok(read),
         None => bail!("nothing has been announced to channel '{channel}' of {}", home.url()),
     }

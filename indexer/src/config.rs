@@ -13,6 +13,7 @@ use crate::canary::CanaryPlan;
 use crate::evaluate::Floor;
 use crate::gc::{Mode, Retention};
 use crate::lease::MAX_HELD_HOURS;
+use crate::mend::MendRequest;
 use crate::opened::folder_url;
 use crate::policy::Policy;
 use crate::regions::{DEFAULT_TIMEOUT_S, Regions};
@@ -304,9 +305,25 @@ pub struct Rollback {
     /// Why, for those who find the channel held.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Write the channel's pointer anew where what stands there is damaged, not trusted, or gone: beyond the highest sequence
+    /// that the regions, and the nodes of the status store, know of. Edges follow no lower one.
+    #[arg(long, requires = "to")]
+    pub mend: bool,
+    /// The sequence to write with --mend, where you know better: a higher one than any edge has seen.
+    #[arg(long, value_name = "NUMBER", requires = "mend", value_parser = clap::value_parser!(u64).range(1..))]
+    pub sequence: Option<u64>,
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl Rollback {
+    /// What to write anew, if that is what is asked for.
+    pub fn mend(&self) -> Option<MendRequest> {
+        let to = self.to.clone().filter(|_| self.mend)?;
+        let (channel, reason) = (self.channel.channel.clone(), self.reason.clone());
+        Some(MendRequest { channel, to, reason, sequence: self.sequence, dry_run: self.dry_run })
+    }
 }
 
 #[derive(Debug, Args)]

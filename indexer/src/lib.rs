@@ -22,6 +22,7 @@ pub mod keys;
 pub mod lease;
 mod lineage;
 pub mod look;
+pub mod mend;
 mod merging;
 pub mod nodes;
 pub mod opened;

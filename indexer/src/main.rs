@@ -16,7 +16,7 @@ use indexer::progress::{Output, Progress};
 use indexer::publish::{self, Change, PublishRequest};
 use indexer::update::{self, Base, InPassing, UpdateRequest};
 use indexer::workshop::cache_of;
-use indexer::{canary, channels, demo, evaluate, evaluation_page, gc, keys, look, report, telling, watch};
+use indexer::{canary, channels, demo, evaluate, evaluation_page, gc, keys, look, mend, report, telling, watch};
 use serde_json::{Value, json};
 use snapshots::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -100,9 +100,18 @@ async fn run(command: Command, output: Output) -> Result<()> {
         Command::Publish(args) => publish(args, output, &mut progress).await?,
         Command::Rollback(args) => {
             let (stores, channel) = (args.channel.stores.open()?, &args.channel.channel);
-            let moved =
-                channels::roll_back(&stores, channel, args.to, args.reason, args.dry_run, &mut progress).await?;
-            let told = telling::moved_json("rolled_back", channel, &moved, args.dry_run);
+            let (event, moved) = match args.mend() {
+                Some(mended) => {
+                    let board = args.channel.stores.board()?;
+                    ("mended", mend::mend(&stores, board.as_ref(), &mended, &progress).await?)
+                }
+                None => {
+                    let (to, reason) = (args.to, args.reason);
+                    let moved = channels::roll_back(&stores, channel, to, reason, args.dry_run, &mut progress).await?;
+                    ("rolled_back", moved)
+                }
+            };
+            let told = telling::moved_json(event, channel, &moved, args.dry_run);
             tell(output, &told, |_| telling::moved_text(channel, &moved, args.dry_run));
             if args.wait.wait && !args.dry_run {
                 let catalogue = stores.home.get_manifest(&moved.pointer.snapshot).await?.catalogue;

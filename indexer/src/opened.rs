@@ -7,6 +7,8 @@ use search::Index;
 use snapshots::{Cache, ChannelName, Manifest, ObjectRef, Snapshot, SnapshotId, Store};
 use tempfile::TempDir;
 
+use crate::channels;
+
 /// An open snapshot, and the folder that its objects were brought to.
 pub struct Opened {
     pub index: Index,
@@ -117,7 +119,7 @@ pub fn folder_url(folder: &Path) -> Result<String> {
 }
 
 async fn live(store: &Store) -> Result<SnapshotId> {
-    match store.pointer(&ChannelName::live()).await? {
+    match channels::read(store, &ChannelName::live()).await? {
         Some(read) => Ok(read.pointer.snapshot),
         None => bail!("nothing has been announced to the live channel of {}", store.url()),
     }

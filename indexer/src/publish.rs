@@ -10,6 +10,7 @@ use snapshots::{
 
 use crate::bring::{self, Brought, missing_objects};
 use crate::canary::{self, Canary, CanaryPlan, Tried, Verdict};
+use crate::channels;
 use crate::checks::{self, Checked, Stored, is_damage};
 use crate::lineage;
 use crate::opened::Scratch;
@@ -205,7 +206,7 @@ pub async fn prepare(request: &PublishRequest) -> Result<Prepared> {
     let id = chosen_snapshot(request).await?;
     let manifest = request.from.get_manifest(&id).await.with_context(|| format!("snapshot {id}"))?;
     let channel = &request.channel;
-    let before = request.to.home.pointer(channel).await.with_context(|| format!("channel '{channel}'"))?;
+    let before = channels::read(&request.to.home, channel).await?;
     check(request, &manifest, before.as_ref()).await?;
     Ok(Prepared { manifest, before })
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use snapshots::{ChannelName, Error, Hint, Hints, Pointer, PointerVersion, RegionName, Store, WrittenPointer};
 
-use crate::bring;
 use crate::checks::is_damage;
 use crate::progress::Progress;
+use crate::{bring, channels};
 
 /// A copy is tried so often when others move the same pointer meanwhile.
 const MAX_TRIES: u32 = 5;
@@ -79,9 +79,7 @@ impl Regions {
     pub async fn sync(&self, dry_run: bool, progress: &mut Progress) -> Result<Vec<SyncedChannel>> {
         let mut synced = Vec::new();
         for channel in self.home.list_channels().await? {
-            let Some(read) = self.home.pointer(&channel).await.with_context(|| format!("channel '{channel}'"))? else {
-                continue;
-            };
+            let Some(read) = channels::read(&self.home, &channel).await? else { continue };
             let announced = read.written();
             for (region, store) in &self.others {
                 let caught_up = catch_up(&self.home, store, &channel, &announced, dry_run, progress);

@@ -8,8 +8,9 @@ use search::RuleFindings;
 use serde_json::{Value, json};
 use snapshots::{ChannelName, Error, Followed, Manifest, SnapshotId, StatusBoard, Store};
 
+use crate::checks::is_damage;
 use crate::regions::Regions;
-use crate::{canary, nodes};
+use crate::{canary, channels, nodes};
 
 /// What each channel points at, at home and in every region, who is pinned, and what every node serves.
 ///
@@ -17,10 +18,10 @@ use crate::{canary, nodes};
 /// When the home store fails; of others the fault is told.
 pub async fn status(stores: &Regions, board: Option<&StatusBoard>) -> Result<Value> {
     let home = &stores.home;
-    let channels = channels_of(home).await?;
+    let channels = channels_of(home, channels::remedy).await?;
     let mut regions = Vec::new();
     for (region, store) in &stores.others {
-        let told = match channels_of(store).await {
+        let told = match channels_of(store, remedy_of_copy).await {
             Ok(there) => json!({ "region": region, "store": store.url(), "channels": behind(&channels, there) }),
             Err(error) => json!({ "region": region, "store": store.url(), "fault": error.to_string() }),
         };
@@ -81,7 +82,7 @@ fn behind(home: &[Value], mut there: Vec<Value>) -> Vec<Value> {
     there
 }
 
-async fn channels_of(store: &Store) -> Result<Vec<Value>> {
+async fn channels_of(store: &Store, remedy: fn(&Error) -> &'static str) -> Result<Vec<Value>> {
     let mut channels = Vec::new();
     for channel in store.list_channels().await? {
         let pointer = match store.pointer(&channel).await {
@@ -89,7 +90,8 @@ async fn channels_of(store: &Store) -> Result<Vec<Value>> {
             Ok(None) => continue,
             // One damaged channel must not hide the others.
             Err(error) => {
-                channels.push(json!({ "channel": channel.as_str(), "fault": error.to_string() }));
+                let fault = format!("{error}{}", remedy(&error));
+                channels.push(json!({ "channel": channel.as_str(), "fault": fault }));
                 continue;
             }
         };
@@ -116,6 +118,11 @@ async fn channels_of(store: &Store) -> Result<Vec<Value>> {
         }));
     }
     Ok(channels)
+}
+
+/// What mends a region's copy of a channel that cannot be read.
+fn remedy_of_copy(error: &Error) -> &'static str {
+    if is_damage(error) { " ('indexer sync' writes it anew)" } else { "" }
 }
 
 /// Every snapshot of a store, oldest first.
@@ -149,7 +156,7 @@ pub async fn list(store: &Store) -> Result<Value> {
 /// When there is neither, or the store fails.
 pub async fn show(store: &Store, name: &str) -> Result<Manifest> {
     if let Ok(channel) = name.parse::<ChannelName>()
-        && let Some(read) = store.pointer(&channel).await?
+        && let Some(read) = channels::read(store, &channel).await?
     {
         return Ok(store.get_manifest(&read.pointer.snapshot).await?);
     }

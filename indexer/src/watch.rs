@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::background::Background;
 use crate::build::RowsRequest;
+use crate::channels;
 use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::{Output, Progress};
@@ -155,7 +156,7 @@ fn hindrance(looked: &Result<Looked>) -> String {
 
 async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &mut Progress) -> Result<Looked> {
     let home = &request.to.home;
-    let live = home.pointer(&request.channel).await.with_context(|| format!("channel '{}'", request.channel))?;
+    let live = channels::read(home, &request.channel).await?;
     let Some(live) = live else {
         bail!(
             "nothing is live on channel '{}' of {}: publish a first snapshot with 'indexer build' and 'indexer publish'",

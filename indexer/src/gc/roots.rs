@@ -12,6 +12,7 @@ use snapshots::{
 
 use super::Retention;
 use crate::canary::is_under_way;
+use crate::channels::remedy;
 
 /// So many manifests are read at once.
 const READ_AT_ONCE: usize = 16;
@@ -147,7 +148,11 @@ impl<'a> Roots<'a> {
     async fn take_in_pointer(&mut self, name: PointerName) -> Result<bool> {
         let known = self.pointers.iter().find(|(other, _)| *other == name).map(|(_, version)| version);
         let read = self.store.read_pointer(name.clone(), known).await;
-        let read = match read.with_context(|| told(&name))? {
+        let remedy = match &name {
+            PointerName::Channel(_) => read.as_ref().map_or_else(remedy, |_| ""),
+            PointerName::Pin(_) => "",
+        };
+        let read = match read.with_context(|| format!("{}{remedy}", told(&name)))? {
             PointerState::Moved(read) => read,
             PointerState::Missing | PointerState::Unchanged => return Ok(false),
         };

@@ -13,6 +13,7 @@ mod feeds;
 mod interleaving;
 mod killed;
 mod merging;
+mod mending;
 mod publishing;
 mod regions;
 mod signing;

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is live in a store, and by which sequence.
-fn live(store: &str) -> (String, u64) {
+pub fn live(store: &str) -> (String, u64) {
     let store = Store::open(store, &[]).expect("a store");
     let read = block(store.pointer(&ChannelName::live())).expect("a pointer").expect("a live channel");
     (read.pointer.snapshot.to_string(), read.pointer.sequence)
@@ -185,6 +185,9 @@ fn a_copy_that_cannot_be_read_is_copied_anew() {
     json(path, &[&["publish", "one"][..], &stores].concat());
     let damage = || fs::write(path.join("east/channels/live.json"), "{\"snap").expect("damage");
     damage();
+    let status = json(path, &[&["status"][..], &stores].concat());
+    let told = status["regions"][0]["channels"][0]["fault"].as_str().unwrap_or_default();
+    assert!(told.contains("is damaged") && told.contains("'indexer sync' writes it anew"), "{status}");
     json(path, &[&["sync"][..], &stores].concat());
     assert_eq!(live(&east), live(&home));
     damage();
