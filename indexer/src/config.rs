@@ -183,6 +183,8 @@ pub struct Update {
     /// one of the folder.
     #[arg(long, value_name = "FOLDER|URL[@ID]")]
     pub base: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// Other rules than the snapshot has.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
@@ -230,6 +232,8 @@ pub struct Merge {
     /// The snapshot to merge, as for 'update'.
     #[arg(long, value_name = "FOLDER|URL[@ID]")]
     pub base: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }
 
 #[derive(Debug, Args)]
@@ -237,7 +241,14 @@ pub struct StoreArgs {
     /// The store: file:///folder or az://container/prefix.
     #[arg(long, value_name = "URL", env = "VITRINE_STORE")]
     pub store: String,
-    /// A file of public keys, as PEM: only what one of them has signed is read. Repeatable.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+}
+
+/// Whose word is taken.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// A file of public keys, as PEM: of a store only what one of them has signed is read. Repeatable.
     #[arg(long = "trust", value_name = "FILE", env = "VITRINE_TRUST", value_delimiter = ',')]
     pub trust: Vec<PathBuf>,
 }
@@ -473,6 +484,8 @@ pub struct Diff {
     /// The newer snapshot.
     #[arg(value_name = "AFTER")]
     pub after: String,
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// How many products to name for each thing that changes.
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=1_000))]
     pub examples: u16,
@@ -495,6 +508,8 @@ pub struct Check {
     /// The snapshot that it would replace. Without one, only what needs no comparison is judged.
     #[arg(long, value_name = "FOLDER|URL[@ID]")]
     pub against: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// Thresholds in TOML; without it, those that stop a catastrophe.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -526,6 +541,8 @@ pub struct Evaluate {
     /// Another snapshot to compare with, such as what is live: the same query is scored on both.
     #[arg(long, value_name = "FOLDER|URL[@ID]")]
     pub against: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// Also write the whole report, with every query's hits, as a page.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -636,10 +653,16 @@ impl StoreArgs {
     /// # Errors
     /// When the store cannot be opened, or a key cannot be read.
     pub fn open(&self) -> Result<Store> {
-        Ok(Store::open(&self.store, &azure_settings())?.trusting(self.trust()?))
+        Ok(Store::open(&self.store, &azure_settings())?.trusting(self.trust.read()?))
     }
+}
 
-    fn trust(&self) -> Result<Option<Trust>> {
+impl TrustArgs {
+    /// The keys that are trusted; None where all are.
+    ///
+    /// # Errors
+    /// When a key cannot be read.
+    pub fn read(&self) -> Result<Option<Trust>> {
         let texts = self.trust.iter().map(|file| read_text(file)).collect::<Result<Vec<_>>>()?;
         let pem = texts.join("\n");
         Ok(if texts.is_empty() { None } else { Some(Trust::from_pem(&pem)?) })
@@ -668,7 +691,7 @@ impl StoresArgs {
     }
 
     fn open_with(&self, open: impl Fn(&str, &[(String, String)]) -> Result<Store>) -> Result<Regions> {
-        let trust = self.home.trust()?;
+        let trust = self.home.trust.read()?;
         let key = self.sign_key.as_ref().map(|file| Ok::<_, anyhow::Error>(SigningKey::from_pem(&read_text(file)?)?));
         let key = key.transpose()?;
         let finish = |store: Store| store.trusting(trust.clone()).signing(key.clone());

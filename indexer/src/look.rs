@@ -27,8 +27,9 @@ pub enum Looked {
 pub async fn diff(args: &config::Diff, settings: &[(String, String)]) -> Result<Looked> {
     let policy = args.policy.as_deref().map(Policy::read).transpose()?;
     let scratch = Scratch::new(args.cache_dir.as_deref())?;
-    let before = opened::open_snapshot(&args.before, &scratch, settings).await?;
-    let after = opened::open_snapshot(&args.after, &scratch, settings).await?;
+    let trust = args.trust.read()?;
+    let before = opened::open_snapshot(&args.before, &scratch, settings, trust.as_ref()).await?;
+    let after = opened::open_snapshot(&args.after, &scratch, settings, trust.as_ref()).await?;
     scratch.keep_only([&before.manifest, &after.manifest]);
     let examples = usize::from(args.examples);
     let looked = match policy {
@@ -87,9 +88,10 @@ pub async fn check(args: &config::Check, settings: &[(String, String)]) -> Resul
     let policy = args.policy.as_deref().map_or_else(|| Ok(Policy::default()), Policy::read)?;
     let rules = args.rules.as_deref().map(read_text).transpose()?;
     let scratch = Scratch::new(args.cache_dir.as_deref())?;
-    let mut snapshot = opened::open_snapshot(&args.snapshot, &scratch, settings).await?;
+    let trust = args.trust.read()?;
+    let mut snapshot = opened::open_snapshot(&args.snapshot, &scratch, settings, trust.as_ref()).await?;
     let against = match &args.against {
-        Some(against) => Some(opened::open_snapshot(against, &scratch, settings).await?),
+        Some(against) => Some(opened::open_snapshot(against, &scratch, settings, trust.as_ref()).await?),
         None => None,
     };
     scratch.keep_only(against.iter().map(|against| &against.manifest).chain([&snapshot.manifest]));

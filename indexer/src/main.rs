@@ -18,7 +18,7 @@ use indexer::update::{self, Base, InPassing, UpdateRequest};
 use indexer::workshop::cache_of;
 use indexer::{canary, channels, demo, evaluate, evaluation_page, gc, keys, look, mend, report, telling, watch};
 use serde_json::{Value, json};
-use snapshots::Store;
+use snapshots::{Store, Trust};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -68,7 +68,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
             let request = UpdateRequest {
                 rows: args.rows.request()?,
                 rules: args.rules.as_deref().map(config::read_text).transpose()?,
-                base: Base::named(args.base),
+                base: Base::named(args.base, args.trust.read()?),
                 out: args.out,
                 watermark: None,
                 in_passing: InPassing::Small,
@@ -90,7 +90,8 @@ async fn run(command: Command, output: Output) -> Result<()> {
         }
         Command::Merge(args) => {
             let settings = config::azure_settings();
-            let manifest = update::merge(&args.out, &Base::named(args.base), &settings, &mut progress).await?;
+            let base = Base::named(args.base, args.trust.read()?);
+            let manifest = update::merge(&args.out, &base, &settings, &mut progress).await?;
             let told = json!({
                 "event": "merged", "snapshot": manifest.id, "size_bytes": manifest.size_bytes(),
                 "product_count": manifest.statistics.product_count,
@@ -197,9 +198,10 @@ async fn run(command: Command, output: Output) -> Result<()> {
         }
         Command::Evaluate(args) => {
             let judged = evaluate::read(&args.queries, &args.judgments, args.min_judged)?;
-            let evaluation = evaluated(&args.snapshot, &judged).await?;
+            let trust = args.trust.read()?;
+            let evaluation = evaluated(&args.snapshot, trust.as_ref(), &judged).await?;
             let against = match &args.against {
-                Some(name) => Some(evaluated(name, &judged).await?),
+                Some(name) => Some(evaluated(name, trust.as_ref(), &judged).await?),
                 None => None,
             };
             let mut value = serde_json::to_value(&evaluation)?;
@@ -272,8 +274,12 @@ async fn wait(args: &config::WaitArgs, stores: &config::StoresArgs, wanted: &Wan
     Ok(())
 }
 
-async fn evaluated(snapshot: &str, judged: &[evaluate::JudgedQuery]) -> Result<evaluate::Evaluation> {
-    let opened = opened::open(snapshot, &config::azure_settings()).await?;
+async fn evaluated(
+    snapshot: &str,
+    trust: Option<&Trust>,
+    judged: &[evaluate::JudgedQuery],
+) -> Result<evaluate::Evaluation> {
+    let opened = opened::open(snapshot, &config::azure_settings(), trust).await?;
     evaluate::evaluate(&opened.index, judged)
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use search::Index;
-use snapshots::{Cache, ChannelName, Manifest, ObjectRef, Snapshot, SnapshotId, Store};
+use snapshots::{Cache, ChannelName, Manifest, ObjectRef, Snapshot, SnapshotId, Store, Trust};
 use tempfile::TempDir;
 
 use crate::channels;
@@ -71,13 +71,13 @@ impl Scratch {
 }
 
 /// Opens `FOLDER` (what 'build' wrote; the newest snapshot), `URL` (a store; what its live channel points at), or either
-/// with `@ID` behind it.
+/// with `@ID` behind it. Of a store only what someone trusted has signed is opened, where only some are.
 ///
 /// # Errors
 /// When there is no such snapshot, or it cannot be opened.
-pub async fn open(name: &str, settings: &[(String, String)]) -> Result<Opened> {
+pub async fn open(name: &str, settings: &[(String, String)], trust: Option<&Trust>) -> Result<Opened> {
     let scratch = Scratch::new(None)?;
-    let snapshot = open_snapshot(name, &scratch, settings).await?;
+    let snapshot = open_snapshot(name, &scratch, settings, trust).await?;
     Ok(Opened { index: Index::open(snapshot)?, _scratch: scratch })
 }
 
@@ -85,21 +85,31 @@ pub async fn open(name: &str, settings: &[(String, String)]) -> Result<Opened> {
 ///
 /// # Errors
 /// As [`open`].
-pub async fn open_snapshot(name: &str, scratch: &Scratch, settings: &[(String, String)]) -> Result<Snapshot> {
-    let (store, manifest) = locate(name, settings).await?;
+pub async fn open_snapshot(
+    name: &str,
+    scratch: &Scratch,
+    settings: &[(String, String)],
+    trust: Option<&Trust>,
+) -> Result<Snapshot> {
+    let (store, manifest) = locate(name, settings, trust).await?;
     let id = manifest.id.clone();
     scratch.open(&store, manifest).await.with_context(|| format!("snapshot {id} of {}", store.url()))
 }
 
 /// The store and the manifest that a name stands for.
-pub(crate) async fn locate(name: &str, settings: &[(String, String)]) -> Result<(Store, Manifest)> {
+pub(crate) async fn locate(
+    name: &str,
+    settings: &[(String, String)],
+    trust: Option<&Trust>,
+) -> Result<(Store, Manifest)> {
     let (place, id) = match name.rsplit_once('@') {
         Some((place, id)) => (place, Some(id.parse::<SnapshotId>()?)),
         None => (name, None),
     };
     let is_url = place.contains("://");
     let url = if is_url { place.to_owned() } else { folder_url(Path::new(place))? };
-    let store = Store::open(&url, settings)?;
+    // What was built here nobody has signed yet.
+    let store = Store::open(&url, settings)?.trusting(trust.filter(|_| is_url).cloned());
     let id = match id {
         Some(id) => id,
         None if is_url => live(&store).await?,

@@ -70,14 +70,14 @@ pub(crate) const FILES_MARK: &str = "files:";
 pub enum Base {
     /// The newest one of the folder.
     Newest,
-    /// By name, as `evaluate` takes it.
-    Named(String),
+    /// By name, as `evaluate` takes it, and signed by someone who is trusted, where only some are.
+    Named(String, Option<snapshots::Trust>),
     Of(Box<(Store, Manifest)>),
 }
 
 impl Base {
-    pub fn named(name: Option<String>) -> Self {
-        name.map_or(Self::Newest, Self::Named)
+    pub fn named(name: Option<String>, trust: Option<snapshots::Trust>) -> Self {
+        name.map_or(Self::Newest, |name| Self::Named(name, trust))
     }
 }
 
@@ -195,8 +195,8 @@ pub(crate) async fn open_base(
     settings: &[(String, String)],
 ) -> Result<Snapshot> {
     let (store, manifest) = match base {
-        Base::Newest => locate(&out.display().to_string(), settings).await?,
-        Base::Named(name) => locate(name, settings).await?,
+        Base::Newest => locate(&out.display().to_string(), settings, None).await?,
+        Base::Named(name, trust) => locate(name, settings, trust.as_ref()).await?,
         Base::Of(of) => (**of).clone(),
     };
     let id = manifest.id.clone();

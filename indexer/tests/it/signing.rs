@@ -98,3 +98,27 @@ fn what_a_region_is_brought_is_signed_as_it_is_at_home() {
     is_same();
     json(path, &["show", "--store", &url(path, "east"), "--trust", "other.pub"]);
 }
+
+#[test]
+fn only_what_is_signed_is_compared_with_or_updated() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    ["one", "two"].iter().for_each(|name| drop(build_products(path, name, 3)));
+    ["key", "other"].iter().for_each(|name| drop(json(path, &["keygen", name])));
+    fs::write(path.join("changes.jsonl"), "{\"id\": \"p0\", \"title\": \"another thing\"}\n").expect("rows");
+    json(path, &["publish", "--store", &store, "--sign-key", "key", "one"]);
+    let commands: [&[&str]; 4] = [
+        &["diff", &store, "two"],
+        &["check", "--snapshot", "two", "--against", &store],
+        &["update", "--out", "updates", "--base", &store, "changes.jsonl"],
+        &["merge", "--out", "merged", "--base", &store],
+    ];
+    for command in commands {
+        let refused = fails(path, &[command, &["--trust", "other.pub"]].concat());
+        assert!(refused.contains("is not trusted"), "{command:?}: {refused}");
+        json(path, &[command, &["--trust", "key.pub"]].concat());
+    }
+    // What was built here is signed by nobody, and needs not be.
+    json(path, &["update", "--out", "updates", "--trust", "other.pub", "changes.jsonl"]);
+}
