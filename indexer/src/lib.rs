@@ -37,6 +37,7 @@ pub mod rejects;
 pub mod report;
 pub mod source;
 mod spool;
+pub mod stdout;
 pub mod telling;
 pub mod update;
 pub mod watch;

@@ -14,6 +14,7 @@ use indexer::opened::{self, Scratch, folder_url};
 use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, Change, PublishRequest};
+use indexer::stdout::say;
 use indexer::update::{self, Base, InPassing, UpdateRequest};
 use indexer::workshop::cache_of;
 use indexer::{canary, channels, demo, evaluate, evaluation_page, gc, keys, look, mend, report, telling, watch};
@@ -41,7 +42,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             match output {
-                Output::Json => println!("{}", json!({ "event": "error", "error": format!("{error:#}") })),
+                Output::Json => say(&format!("{}\n", json!({ "event": "error", "error": format!("{error:#}") }))),
                 Output::Text => eprintln!("indexer: {error:#}"),
             }
             ExitCode::FAILURE
@@ -289,8 +290,8 @@ fn open(url: &str) -> Result<Store> {
 
 fn tell(output: Output, value: &Value, text: impl FnOnce(&Value) -> String) {
     match output {
-        Output::Json => println!("{value}"),
-        Output::Text => print!("{}", text(value)),
+        Output::Json => say(&format!("{value}\n")),
+        Output::Text => say(&text(value)),
     }
 }
 

@@ -11,6 +11,7 @@ use snapshots::{Followed, MarketStatus, NodeStatus, Pointer, StatusBoard, heard_
 
 use crate::progress::Output;
 use crate::report::table;
+use crate::stdout::say;
 
 const POLL: Duration = Duration::from_millis(300);
 
@@ -115,7 +116,8 @@ pub async fn wait(
         bar.set_message(nodes_text(&nodes, Some(wanted.pointer)));
         bar.tick();
         if output == Output::Json && told != Some((there, nodes.len())) {
-            println!("{}", json!({ "event": "following", "nodes": nodes.len(), "there": there }));
+            let following = json!({ "event": "following", "nodes": nodes.len(), "there": there });
+            say(&format!("{following}\n"));
             told = Some((there, nodes.len()));
         }
         if !nodes.is_empty() && there == nodes.len() {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 
+use crate::stdout::say;
+
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a command reports to whoever started it.
@@ -80,7 +82,7 @@ impl Progress {
     pub fn note(&self, text: &str) {
         match self.output {
             Output::Text => self.bar.suspend(|| eprintln!("{text}")),
-            Output::Json => println!("{}", json!({ "event": "note", "text": text })),
+            Output::Json => say(&format!("{}\n", json!({ "event": "note", "text": text }))),
         }
     }
 
@@ -97,7 +99,7 @@ impl Progress {
                 "event": "progress", "step": self.step, "unit": self.unit, "position": position, "total": self.total,
                 "per_second": rate.round(), "left_s": left_s.map(f64::round),
             });
-            println!("{line}");
+            say(&format!("{line}\n"));
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::progress::{Output, Progress};
 use crate::publish::{self, Change, Prepared, PublishRequest, Published};
 use crate::regions::Regions;
 use crate::source::{Input, SqlQuery};
+use crate::stdout::say;
 use crate::telling;
 use crate::update::{self, Base, FILES_MARK, InPassing, SQL_MARK, UpdateRequest, Updated};
 use crate::workshop::{Workshop, cache_of};
@@ -295,8 +296,8 @@ fn tell_idle(looked: &Looked, output: Output) {
         Looked::Published(_) => return,
     };
     match output {
-        Output::Json => println!("{}", json!({ "event": event })),
-        Output::Text => println!("{text}"),
+        Output::Json => say(&format!("{}\n", json!({ "event": event }))),
+        Output::Text => say(&format!("{text}\n")),
     }
 }
 
@@ -310,16 +311,20 @@ fn tell(looked: &Looked, output: Output) {
                 "rows_rejected": updated.rejected, "uploaded_bytes": published.uploaded_bytes,
                 "watermark": updated.manifest.source_watermark, "regions": telling::regions_json(&published.regions),
             });
-            println!("{told}");
+            say(&format!("{told}\n"));
         }
         (Looked::Published(done), Output::Text) => {
             let (updated, published) = &**done;
-            println!(
-                "{} is live (sequence {}): {} changed, {} deleted, {} set aside",
-                updated.manifest.id, published.pointer.sequence, updated.changed, updated.deleted, updated.rejected
-            );
             let behind = published.regions.iter().filter(|outcome| outcome.result.is_err());
-            print!("{}", telling::regions_text(behind));
+            say(&format!(
+                "{} is live (sequence {}): {} changed, {} deleted, {} set aside\n{}",
+                updated.manifest.id,
+                published.pointer.sequence,
+                updated.changed,
+                updated.deleted,
+                updated.rejected,
+                telling::regions_text(behind)
+            ));
         }
         _ => {}
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::say;
 use crate::config::DeadLetters;
 use crate::database::Opened;
 use crate::http::answers::time;
@@ -20,19 +21,22 @@ pub(super) async fn run(opened: &Opened, task: DeadLetters, is_json: bool) -> an
             match is_json {
                 true => {
                     let told: Vec<Value> = letters.iter().map(letter).collect();
-                    println!("{}", json!({ "dead_letters": told }));
+                    say(json!({ "dead_letters": told }));
                 }
                 false => letters.iter().for_each(|one| {
                     let event = &one.event;
-                    println!("{} {} {} after {} tries: {}", event.id, event.kind, event.subject, event.tries, one.why);
+                    say(format_args!(
+                        "{} {} {} after {} tries: {}",
+                        event.id, event.kind, event.subject, event.tries, one.why
+                    ));
                 }),
             }
         }
         DeadLetters::Replay(ids) => {
             let count = opened.store().replay_dead_letters(&ids, now_ms()).await?;
             match is_json {
-                true => println!("{}", json!({ "replayed": count })),
-                false => println!("{count} events are delivered again"),
+                true => say(json!({ "replayed": count })),
+                false => say(format_args!("{count} events are delivered again")),
             }
         }
     }

@@ -6,7 +6,9 @@ mod reconcile;
 mod status;
 mod stock;
 
-use std::process::ExitCode;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write, stdout};
+use std::process::{ExitCode, exit};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -14,6 +16,9 @@ use serde_json::{Value, json};
 use crate::config::{Action, Database};
 use crate::database::Opened;
 use crate::tokens::NewToken;
+
+/// What a shell says of a program that SIGPIPE has ended.
+const EXIT_NOBODY_READS: i32 = 128 + 13;
 
 /// Does what is asked with the database.
 ///
@@ -48,9 +53,9 @@ pub async fn run(database: &Database, is_json: bool, action: Action) -> anyhow::
 /// When the system gives no random bytes.
 pub fn new_token(name: &str) -> anyhow::Result<ExitCode> {
     let token = NewToken::staff().context("random bytes")?;
-    println!("token: {}", token.text());
-    println!("line for the file of --staff-tokens:");
-    println!("{name} {}", token.hash().to_hex());
+    say(format_args!("token: {}", token.text()));
+    say("line for the file of --staff-tokens:");
+    say(format_args!("{name} {}", token.hash().to_hex()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -59,12 +64,12 @@ async fn migrate(database: &Database, dry_run: bool) -> anyhow::Result<ExitCode>
     let migrations = opened.migrate(dry_run).await.context("migrating")?;
     for migration in &migrations {
         match dry_run {
-            true => println!("-- {} {}\n{}", migration.version, migration.name, migration.sql),
-            false => println!("applied {} {}", migration.version, migration.name),
+            true => say(format_args!("-- {} {}\n{}", migration.version, migration.name, migration.sql)),
+            false => say(format_args!("applied {} {}", migration.version, migration.name)),
         }
     }
     if migrations.is_empty() {
-        println!("{}there is nothing to apply", if dry_run { "-- " } else { "" });
+        say(format_args!("{}there is nothing to apply", if dry_run { "-- " } else { "" }));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -73,14 +78,23 @@ async fn verify(opened: &Opened, is_json: bool) -> anyhow::Result<ExitCode> {
     let violations = opened.store().violations().await?;
     let told: Vec<Value> = violations.iter().map(|one| json!({ "rule": one.rule, "detail": one.detail })).collect();
     match is_json {
-        true => println!("{}", json!({ "violations": told })),
-        false => violations.iter().for_each(|one| println!("{}: {}", one.rule, one.detail)),
+        true => say(json!({ "violations": told })),
+        false => violations.iter().for_each(|one| say(format_args!("{}: {}", one.rule, one.detail))),
     }
     if violations.is_empty() {
         if !is_json {
-            println!("nothing is wrong");
+            say("nothing is wrong");
         }
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Writes a line. Where nobody reads any more, as behind `head`, that is the end, and no fault.
+fn say(line: impl Display) {
+    match writeln!(stdout(), "{line}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => exit(EXIT_NOBODY_READS),
+        Err(error) => panic!("writing to standard output: {error}"),
+    }
 }

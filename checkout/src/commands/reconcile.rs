@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::say;
 use crate::config::Stripe;
 use crate::database::Opened;
 use crate::stripe;
@@ -43,23 +44,20 @@ pub(super) async fn run(
         .map(|found| json!({ "kind": found.kind, "reference": found.reference, "detail": found.detail }))
         .collect();
     match is_json {
-        true => println!(
-            "{}",
-            json!({
-                "payments": done.payments,
-                "intents": done.intents,
-                "refunds": done.refunds,
-                "breaks": breaks,
-            })
-        ),
+        true => say(json!({
+            "payments": done.payments,
+            "intents": done.intents,
+            "refunds": done.refunds,
+            "breaks": breaks,
+        })),
         false => {
-            println!(
+            say(format_args!(
                 "compared {} payments with {} of Stripe's, and {} refunds",
                 done.payments, done.intents, done.refunds
-            );
+            ));
             for found in &breaks {
                 let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
-                println!("{} {}: {}", text("kind"), text("reference"), text("detail"));
+                say(format_args!("{} {}: {}", text("kind"), text("reference"), text("detail")));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::say;
 use crate::config::Database;
 use crate::database::Opened;
 use crate::store::Backlog;
@@ -23,11 +24,11 @@ pub(super) async fn tell(database: &Database, is_json: bool) -> anyhow::Result<E
         true => {
             let waiting: serde_json::Map<_, _> =
                 rows.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
-            println!("{}", json!({ "database": opened.name(), "fault": fault, "waiting": waiting }));
+            say(json!({ "database": opened.name(), "fault": fault, "waiting": waiting }));
         }
         false => {
-            println!("database: {}, {}", opened.name(), fault.as_deref().unwrap_or("ok"));
-            rows.iter().for_each(|(name, count)| println!("{name}: {count}"));
+            say(format_args!("database: {}, {}", opened.name(), fault.as_deref().unwrap_or("ok")));
+            rows.iter().for_each(|(name, count)| say(format_args!("{name}: {count}")));
         }
     }
     Ok(if fault.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use super::import::{self, MAX_FILE_BYTES};
+use super::say;
 use crate::config::StockTask;
 use crate::database::Opened;
 use crate::store::{Audit, StockChange};
@@ -32,7 +33,7 @@ pub(super) async fn run(opened: &Opened, actor: String, task: StockTask) -> anyh
 
 async fn change(opened: &Opened, change: StockChange, audit: &Audit) -> anyhow::Result<ExitCode> {
     for level in opened.store().change_stock(&[change], audit, now_ms()).await? {
-        println!("{}: {} can be sold, {} are held", level.product, level.available, level.held);
+        say(format_args!("{}: {} can be sold, {} are held", level.product, level.available, level.held));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -58,7 +59,7 @@ async fn import(opened: &Opened, actor: String, path: &Path, dry_run: bool) -> a
         }
     };
     if dry_run {
-        println!("{} products would be set", changes.len());
+        say(format_args!("{} products would be set", changes.len()));
         return Ok(ExitCode::SUCCESS);
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -78,6 +79,6 @@ async fn import(opened: &Opened, actor: String, path: &Path, dry_run: bool) -> a
     if is_watched {
         eprintln!();
     }
-    println!("{written} products were set");
+    say(format_args!("{written} products were set"));
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::command::{SETTINGS, build_products, fails, json, run};
+use crate::command::{SETTINGS, build_products, fails, indexer, json, run};
 
 #[test]
 fn a_publish_announces_and_says_so() {
@@ -92,6 +92,17 @@ fn another_catalogue_is_kept_out_although_what_is_live_is_damaged() {
     json(path, &["build", "--catalogue", "catalogue.toml", "--out", "other", "rows.jsonl"]);
     let refused = fails(path, &["publish", "--store", &store, "other"]);
     assert!(refused.contains("serves the catalogue 'shop', and this snapshot is of 'other'"), "{refused}");
+}
+
+/// Behind `head`, which goes away once it has seen enough, a command ended in a panic.
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = format!("file://{}", folder.path().display());
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = indexer().args(["status", "--store", &store]).stdout(writer).output().expect("the indexer runs");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
 }
 
 #[test]

@@ -9,13 +9,17 @@ use serde_json::Value;
 
 use super::shop::{Shop, wait_until};
 
-fn checkout(data: &Path, args: &[&str]) -> Output {
+fn command(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_checkout"));
     command.args(args).env("CHECKOUT_DATA_DIR", data).env("CHECKOUT_LOG", "warn");
     for name in ["PRIMARY_SQL_URL", "READ_SQL_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "REDIS_URL"] {
         command.env_remove(name);
     }
-    command.output().expect("checkout runs")
+    command
+}
+
+fn checkout(data: &Path, args: &[&str]) -> Output {
+    command(data, args).output().expect("checkout runs")
 }
 
 fn told(output: &Output) -> String {
@@ -59,6 +63,16 @@ fn a_new_database_is_migrated_and_told() {
     assert_eq!(json(&letters)["dead_letters"].as_array().map(Vec::len), Some(0), "{letters:?}");
     let replayed = checkout(folder.path(), &["dead-letters", "replay", "--json"]);
     assert_eq!(json(&replayed)["replayed"].as_u64(), Some(0), "{replayed:?}");
+}
+
+/// Behind `head`, which goes away once it has seen enough, a command ended in a panic.
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command(folder.path(), &["migrate", "--dry-run"]).stdout(writer).output().expect("checkout runs");
+    assert_eq!(output.status.code(), Some(141), "{output:?}");
 }
 
 /// Proxies that the environment names were asked, and shown the key of Stripe's API.
