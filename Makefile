@@ -17,11 +17,12 @@ TARGETS ?= manifest pointer liveness rows settings segment webhook checkout_bodi
 FUZZ_SECONDS ?= 60
 SECONDS ?= 60
 SIZES ?= 10000,30000,100000,300000,1000000
+OPENED ?= 1000000
 SCENARIO ?= smoke
 LOAD_OUT ?= $(abspath $(BUILT))/load
 LOAD_FOLDERS = --binaries $(abspath $(RELEASE)) --demo $(abspath $(DEMO)) --out $(LOAD_OUT)
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-compare bench-publish bench-checkout fuzz torture instructions load test-load capacity regions-up regions-down drill test-drills wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-limits bench-compare bench-publish bench-checkout fuzz torture instructions load test-load capacity regions-up regions-down drill test-drills wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +75,10 @@ bench: demo wrk ## measure: in-process stages and steps, then the edge under wrk
 bench-growth: demo wrk ## plot cost and latency over catalogue size and connections: make bench-growth SIZES=10000,100000
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--seconds 2 --indexer $(abspath $(RELEASE))/indexer --sizes $(SIZES) --sweep-connections 1,4,16,64,256
+
+bench-limits: demo wrk ## tell five ratios: serving over searching, overload, updates on top, swaps, opening: make bench-limits OPENED=1000000
+	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
+		--indexer $(abspath $(RELEASE))/indexer --limits $(DEMO_PRODUCTS) --opened $(OPENED)
 
 bench-compare: demo wrk ## drive this edge and another revision's in turn: make bench-compare BASE=revision
 	@test -n "$(BASE)" || { echo "make bench-compare: which revision? BASE=main~1, say"; exit 1; }

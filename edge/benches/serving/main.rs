@@ -5,9 +5,13 @@
 //! `cargo bench --bench serving -- --store URL [--seconds 4] [--rounds 3] [--connections 16] [--only NAME] [--out FOLDER]`
 //! `... --base-edge PROGRAM --base-store URL` drives that edge in the fixed body's place.
 //! `... --indexer PROGRAM --sizes 10000,100000` and `... --sweep-connections 1,16,256` plot cost and latency instead.
+//! `... --indexer PROGRAM --limits PRODUCTS [--opened PRODUCTS]` tells what swaps, overload, updates and serving cost.
 
+mod arrivals;
+mod limits;
 mod plot;
 mod servers;
+mod shops;
 mod sweeps;
 mod workloads;
 
@@ -41,6 +45,9 @@ struct Settings {
     indexer: Option<PathBuf>,
     sizes: Vec<u64>,
     connections: Vec<u32>,
+    /// Of how many products the shop is that limits are measured on, and the one that is only opened.
+    limits: Option<u64>,
+    opened: u64,
 }
 
 /// The edge of this build.
@@ -69,11 +76,14 @@ fn main() {
         indexer: flag("--indexer").map(PathBuf::from),
         sizes: numbers(flag("--sizes")),
         connections: numbers(flag("--sweep-connections")),
+        limits: flag("--limits").map(|text| text.parse().expect("a number of products")),
+        opened: u64::from(number("--opened", 1_000_000)),
     };
     std::fs::create_dir_all(&settings.out).expect("a folder for the results");
-    if settings.sizes.is_empty() && settings.connections.is_empty() {
+    if settings.sizes.is_empty() && settings.connections.is_empty() && settings.limits.is_none() {
         run(&settings);
     }
+    limits::limits(&settings);
     sweeps::sizes(&settings);
     sweeps::connections(&settings);
 }

@@ -40,6 +40,11 @@ pub struct Server {
 impl Server {
     /// An edge that serves what is live in a store, from a cache folder of its own.
     pub fn edge(program: &Path, store: &str, cache: &Path, result_cache_mib: u32) -> Self {
+        Self::edge_with(program, store, cache, result_cache_mib, &[])
+    }
+
+    /// The same, with more flags.
+    pub fn edge_with(program: &Path, store: &str, cache: &Path, result_cache_mib: u32, flags: &[&str]) -> Self {
         let mut command = Command::new(program);
         command.args([
             "--market",
@@ -50,6 +55,7 @@ impl Server {
             "127.0.0.1:0",
         ]);
         command.arg("--cache-dir").arg(cache).arg("--result-cache-mib").arg(result_cache_mib.to_string());
+        command.args(flags);
         let server = Self::start(command, |line| {
             let line: Value = serde_json::from_str(line).ok()?;
             line["public"].as_str().map(str::to_owned)
@@ -75,17 +81,6 @@ impl Server {
         Self { process, address }
     }
 
-    /// User and system time so far, in microseconds.
-    fn cpu_us(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("the process's times");
-        let after_name = stat.rsplit(')').next().expect("fields");
-        let field = |place: usize| {
-            after_name.split_whitespace().nth(place).and_then(|text| text.parse::<f64>().ok()).expect("a time")
-        };
-        // Fields 14 and 15 in hundredths of a second, as proc(5) counts them.
-        (field(11) + field(12)) * 10_000.0
-    }
-
     /// Asks for all paths of a workload in turn, over and over.
     pub fn drive(&mut self, workload: &Workload, load: Load) -> Measured {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -94,14 +89,14 @@ impl Server {
         workload.paths.iter().for_each(|path| writeln!(lua, "  {path:?},").expect("a string takes all"));
         lua += "}\nlocal n = 0\nrequest = function() n = n % #paths + 1; return wrk.format('GET', paths[n]) end\n";
         std::fs::write(&script, lua).expect("a script");
-        let before = self.cpu_us();
+        let before = cpu_us(self.process.id());
         let output = Command::new("wrk")
             .args(["-t1", "--latency", &format!("-c{}", load.connections), &format!("-d{}s", load.seconds), "-s"])
             .arg(&script)
             .arg(format!("http://{}", self.address))
             .output()
             .expect("wrk runs");
-        let cpu_us = self.cpu_us() - before;
+        let cpu_us = cpu_us(self.process.id()) - before;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{text}");
         let after = |mark: &str| {
@@ -125,6 +120,17 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// User and system time of a process so far, in microseconds.
+pub fn cpu_us(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("the process's times");
+    let after_name = stat.rsplit(')').next().expect("fields");
+    let field = |place: usize| {
+        after_name.split_whitespace().nth(place).and_then(|text| text.parse::<f64>().ok()).expect("a time")
+    };
+    // Fields 14 and 15 in hundredths of a second, as proc(5) counts them.
+    (field(11) + field(12)) * 10_000.0
 }
 
 /// "1.23ms" and its kind, as wrk writes them.

@@ -1,12 +1,10 @@
 //! How cost and latency grow with the catalogue, and with the connections: tables, JSON, and plots.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::json;
 
 use crate::plot::{Line, plot};
 use crate::servers::{Load, Measured, Server};
+use crate::shops::shop;
 use crate::workloads::{Workload, workloads};
 use crate::{Settings, machine, this_edge};
 
@@ -61,23 +59,6 @@ fn drive(edge: &mut Server, workloads: &[Workload], load: Load, at: f64, swept: 
         );
         points.push((at, measured));
     }
-}
-
-/// Builds and publishes a demo shop with the indexer's own commands.
-fn shop(indexer: &Path, folder: &Path, products: u64) -> String {
-    let path = |name: &str| folder.join(name).display().to_string();
-    let run = |args: &[&str]| {
-        let output = Command::new(indexer).args(args).output().expect("the indexer runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    run(&["demo-catalogue", "--products", &products.to_string(), "--seed", "1", "--out", &path("shop")]);
-    let (catalogue, rejects) = (path("shop/catalogue.toml"), path("rejects.jsonl"));
-    let (built, rows) = (path("built"), path("shop/products.jsonl"));
-    run(&["build", "--catalogue", &catalogue, "--rejects", &rejects, "--out", &built, &rows]);
-    let store = format!("file://{}", path("store"));
-    std::fs::create_dir_all(folder.join("store")).expect("a store");
-    run(&["publish", "--store", &store, &built]);
-    store
 }
 
 /// Writes a sweep as JSON and as two plots.
