@@ -12,12 +12,12 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
+use crate::ahead;
 use crate::config::{Config, Market};
 use crate::live::{Generation, Live};
 use crate::metrics::Metrics;
 use crate::opening::{self, OpenError};
 use crate::result_cache::ResultCache;
-use crate::routes;
 
 /// How many snapshots' objects stay in the cache, so that going back is quick.
 const KEPT_SNAPSHOTS: usize = 3;
@@ -390,8 +390,9 @@ impl Follower {
                 warm(&index);
                 let results = ResultCache::new(results_bytes);
                 let generation = Generation::new(Arc::new(index), target, results, &metrics);
-                if let Some(before) = market.live.load() {
-                    routes::answer_again(&generation, &before);
+                match market.live.load() {
+                    Some(before) => ahead::answer_again(&generation, &before),
+                    None => ahead::answer_recorded(&generation),
                 }
                 Ok::<_, OpenError>(generation)
             };

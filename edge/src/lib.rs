@@ -7,6 +7,7 @@
 
 mod access_log;
 mod admin;
+mod ahead;
 mod answers;
 mod coding;
 pub mod config;

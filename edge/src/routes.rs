@@ -34,9 +34,6 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// A multi-search may wait for each snapshot that it previews.
 const MAX_PREVIEWS_A_CALL: usize = 4;
 
-/// So many requests are answered again before a newer snapshot is served.
-const MAX_REPEATED: usize = 1_000;
-
 /// A path, read once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -287,29 +284,13 @@ fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted:
     Some((smaller, wanted))
 }
 
-/// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments.
-/// Requests are understood by their catalogue's settings, so with other settings there is nothing to repeat.
-pub fn answer_again(generation: &Generation, before: &Generation) {
-    let settings = |of: &Generation| of.index.snapshot().manifest.catalogue_object().map(|object| object.blake3);
-    if settings(generation) != settings(before) {
-        return;
-    }
-    let rules = generation.index.rules().version_at(Timestamp::now());
-    for asked in before.results.asked(MAX_REPEATED) {
-        if let Ok(answered) = answer_to(generation, &asked) {
-            let hash = hashed(generation, &asked).finish();
-            generation.results.put(hash, asked, rules, Coding::Identity, &answered.body);
-        }
-    }
-}
-
 /// A body that is new, and for a search how many it found.
-struct Answered {
-    body: Vec<u8>,
-    found: Option<u64>,
+pub struct Answered {
+    pub body: Vec<u8>,
+    pub found: Option<u64>,
 }
 
-fn answer_to(generation: &Generation, asked: &Asked) -> Result<Answered, ApiError> {
+pub fn answer_to(generation: &Generation, asked: &Asked) -> Result<Answered, ApiError> {
     let (index, mut out, mut found_by_search) = (&generation.index, JsonOut::new(), None);
     match asked {
         Asked::Search(search) => {
@@ -450,7 +431,7 @@ fn etag(generation: &Generation, request: impl Hash) -> HeaderValue {
     tag(&hashed(generation, request))
 }
 
-fn hashed(generation: &Generation, request: impl Hash) -> DefaultHasher {
+pub fn hashed(generation: &Generation, request: impl Hash) -> DefaultHasher {
     let mut hasher = DefaultHasher::new();
     hash_request(&mut hasher, generation, request);
     hasher

@@ -62,8 +62,13 @@ impl Shop {
     }
 
     pub fn build_with(&self, settings: String, brand: &str, products: usize) -> Manifest {
+        self.build_recorded(settings, brand, products, &[])
+    }
+
+    /// The same, with queries that shoppers typed, and how often.
+    pub fn build_recorded(&self, settings: String, brand: &str, products: usize, queries: &[(&str, u64)]) -> Manifest {
         let products = (0..products).map(|number| product(brand, number)).collect();
-        wait_for(write_snapshot(&self.store, self.folder.path(), settings, products))
+        wait_for(write_snapshot(&self.store, self.folder.path(), settings, products, queries))
     }
 
     /// Moves the live channel; returns the new sequence.
@@ -103,12 +108,19 @@ pub fn product(brand: &str, number: usize) -> Product {
     product
 }
 
-async fn write_snapshot(store: &Store, folder: &Path, settings: String, mut products: Vec<Product>) -> Manifest {
+async fn write_snapshot(
+    store: &Store,
+    folder: &Path,
+    settings: String,
+    mut products: Vec<Product>,
+    queries: &[(&str, u64)],
+) -> Manifest {
     let catalogue = Arc::new(Catalogue::parse(&settings).expect("valid settings"));
     let scratch = tempfile::tempdir_in(folder).expect("a scratch folder");
     let file = scratch.path().join("segment");
     products.sort_by(|a, b| b.static_rank().cmp(&a.static_rank()).then_with(|| a.id.cmp(&b.id)));
     let mut builder = SegmentBuilder::new(catalogue, &file, scratch.path()).expect("a builder");
+    queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
     products.iter().for_each(|product| builder.add(product).expect("a product in order"));
     let product_count = builder.finish().expect("a segment").product_count;
     let draft = Draft {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::client::{Answer, Connection};
 use crate::process::{EdgeProcess, wait_until};
-use crate::shop::Shop;
+use crate::shop::{SETTINGS, Shop};
 
 const CONNECTIONS: usize = 64;
 const REQUESTS: usize = 10_000;
@@ -102,4 +102,21 @@ fn what_was_asked_before_a_swap_is_answered_before_it_is_asked_again() {
     assert_eq!((&found["found"], &found["snapshot"]["sequence"]), (&Value::from(40), &Value::from(sequence)));
     paths.iter().for_each(|path| assert_eq!(edge.get(path).status, 200));
     assert_eq!(misses(), before, "nothing was searched anew");
+}
+
+#[test]
+fn recorded_queries_are_answered_before_the_first_snapshot_is_served() {
+    let shop = Shop::new();
+    let alpha = shop.build_recorded(SETTINGS.to_owned(), "alpha", 30, &[("alpha lamp", 9), ("nothing like it", 1)]);
+    shop.announce(&alpha.id);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    let found = edge.get("/v1/search?q=alpha+lamp").json();
+    assert_eq!((&found["found"], &found["snapshot"]["sequence"]), (&Value::from(30), &Value::from(1)));
+    for path in ["/v1/suggest?q=a", "/v1/suggest?q=alpha+l", "/v1/search?q=nothing+like+it"] {
+        assert_eq!(edge.get(path).status, 200);
+    }
+    let lookups =
+        |result: &str| edge.metric(&format!("vitrine_edge_result_cache_lookups_total{{result=\"{result}\"}}"));
+    assert_eq!((lookups("hit"), lookups("miss")), (Some(4.0), None), "nothing was searched anew");
 }

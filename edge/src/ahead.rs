@@ -1,0 +1,71 @@
+//! Answers before anybody asks for them: what was asked of the generation before, or, where a process has just started,
+//! what the snapshot says that shoppers type.
+
+use std::collections::HashSet;
+use std::hash::Hasher;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use search::{RawRequest, SuggestRequest};
+
+use crate::coding::Coding;
+use crate::live::Generation;
+use crate::result_cache::Asked;
+use crate::routes::{answer_to, hashed};
+
+/// So many requests are answered again before a newer snapshot is served.
+const MAX_REPEATED: usize = 1_000;
+/// So many recorded queries are answered before the first snapshot is served, and for so long.
+const MAX_RECORDED: usize = 300;
+const RECORDED_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments.
+/// Requests are understood by their catalogue's settings, so with other settings there is nothing to repeat.
+pub fn answer_again(generation: &Generation, before: &Generation) {
+    let settings = |of: &Generation| of.index.snapshot().manifest.catalogue_object().map(|object| object.blake3);
+    if settings(generation) == settings(before) {
+        before.results.asked(MAX_REPEATED).into_iter().for_each(|asked| answer(generation, asked));
+    }
+}
+
+/// Answers what shoppers type most by the snapshot's recorded queries: suggestions for every beginning, then the search.
+pub fn answer_recorded(generation: &Generation) {
+    let index = &generation.index;
+    let mut recorded: Vec<(&str, u64)> = index.recorded_queries().collect();
+    recorded.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    let (ends, mut typed) = (Instant::now() + RECORDED_TIMEOUT, HashSet::new());
+    let raw = |q: &str| RawRequest { q: q.to_owned(), ..RawRequest::default() };
+    for (query, _) in recorded.into_iter().take(MAX_RECORDED) {
+        if Instant::now() > ends {
+            return;
+        }
+        let new = beginnings(query).filter(|beginning| typed.insert(*beginning));
+        let suggest = new.filter_map(|beginning| SuggestRequest::new(raw(beginning), None, None, index).ok());
+        let search = index.request(raw(query)).ok();
+        suggest.map(Asked::Suggest).chain(search.map(Asked::Search)).for_each(|asked| answer(generation, asked));
+    }
+}
+
+/// A text as it is typed, from its first letter on.
+fn beginnings(text: &str) -> impl Iterator<Item = &str> {
+    text.char_indices().map(move |(at, letter)| &text[..at + letter.len_utf8()])
+}
+
+fn answer(generation: &Generation, asked: Asked) {
+    let rules = generation.index.rules().version_at(Timestamp::now());
+    if let Ok(answered) = answer_to(generation, &asked) {
+        let hash = hashed(generation, &asked).finish();
+        generation.results.put(hash, asked, rules, Coding::Identity, &answered.body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_typed_letter_by_letter() {
+        assert_eq!(beginnings("öl 5").collect::<Vec<_>>(), ["ö", "öl", "öl ", "öl 5"]);
+        assert_eq!(beginnings("").count(), 0);
+    }
+}
