@@ -1,4 +1,5 @@
-//! In-process costs at 10,000 and 100,000 demo products: building, opening, and queries of several kinds.
+//! In-process costs at 10,000 and 100,000 demo products, or as many as `STAGES_PRODUCTS=1000000` says: building, opening,
+//! and queries of several kinds.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -14,7 +15,12 @@ use search::{Index, RawRequest, SearchRequest};
 use snapshots::{Cache, Manifest, Snapshot, Store};
 use tokio::runtime::Runtime;
 
-const SIZES: [(u64, &str); 2] = [(10_000, "10k"), (100_000, "100k")];
+const SIZES: [u64; 2] = [10_000, 100_000];
+
+fn sizes() -> Vec<u64> {
+    let Ok(list) = std::env::var("STAGES_PRODUCTS") else { return SIZES.into() };
+    list.split(',').map(|size| size.parse().expect("STAGES_PRODUCTS is a number, or several with commas")).collect()
+}
 
 fn build_shop(runtime: &Runtime, folder: &Path) -> Manifest {
     let request = BuildRequest {
@@ -58,7 +64,8 @@ fn requests(index: &Index, words: usize, cut: bool, raw: &RawRequest) -> Vec<Sea
 
 fn stages(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
-    for (products, name) in SIZES {
+    for products in sizes() {
+        let name = &format!("{}k", products / 1_000);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut progress = Progress::new(Output::Text);
         demo::write(&folder.path().join("shop"), products, 1, &mut progress).expect("a demo shop");
