@@ -1,6 +1,5 @@
 //! Keys that make a request safe to send again.
 
-use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -8,10 +7,8 @@ use sha2::{Digest, Sha256};
 use super::call::Call;
 use super::caller::Caller;
 use super::problem::{Code, Problem};
-use super::reply::{Reply, answer};
-use crate::domain::{Checkout, Refusal};
-use crate::ids::CheckoutId;
-use crate::store::{Answer, Claim, ClaimUse, Claimed, Store, StoreError};
+use super::reply::Reply;
+use crate::store::{Answer, Claim, Claimed, Store};
 
 const HEADER: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
@@ -133,19 +130,15 @@ pub(crate) fn outcome<T>(claimed: Claimed<T>) -> Result<Outcome<T>, Problem> {
 
 /// What was answered to a key before, or that somebody is at it; None where nobody had it.
 ///
-/// A request that was done must be answered as it was, even where it would be refused today. What is refused before the
-/// store has seen its key is looked up here: a store deals with the key before anything else, so that a cancellation
-/// of a checkout that does not exist tells of the key alone, and leaves nothing behind.
+/// A request that was done must be answered as it was, even where it would be refused today. What is refused before a
+/// transaction has seen its key is looked up here.
 pub(crate) async fn look_up(store: &dyn Store, claim: &Claim) -> Result<Option<Reply>, Problem> {
-    let nothing = |_: &Checkout| answer(StatusCode::OK, &Value::Null);
-    let whole: ClaimUse<'_, Checkout> = ClaimUse::Whole(claim, &nothing);
-    match store.cancel_checkout(CheckoutId::new(), &whole, claim.now_ms).await {
-        Err(StoreError::Refused(Refusal::NotFound(_))) => Ok(None),
-        Err(error) => Err(error.into()),
-        Ok(claimed) => match outcome(claimed)? {
-            Outcome::Known(reply) => Ok(Some(reply)),
-            Outcome::Done(..) | Outcome::Resumed(_) => Ok(None),
-        },
+    let Some(claimed) = store.look_up_key(claim).await? else { return Ok(None) };
+    match outcome(claimed)? {
+        Outcome::Known(reply) => Ok(Some(reply)),
+        // It is this request's own, which did not hear that it was done.
+        Outcome::Done((), answer) => Ok(answer.map(Reply::of)),
+        Outcome::Resumed(_) => Ok(None),
     }
 }
 

@@ -10,6 +10,14 @@ use crate::store::{Answer, Claim, ClaimUse, Claimed};
 /// again.
 const MAX_VANISHED: u32 = 5;
 
+const READ: &str = "
+SELECT fingerprint, subject, lease_until_ms, answer_status, answer_body FROM idempotency_keys
+WHERE caller = $1 AND endpoint = $2 AND key = $3";
+
+const LOCK: &str = "
+SELECT fingerprint, subject, lease_until_ms, answer_status, answer_body FROM idempotency_keys
+WHERE caller = $1 AND endpoint = $2 AND key = $3 FOR UPDATE";
+
 /// What a key says about the work.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -60,7 +68,7 @@ pub(super) async fn enter<T>(connection: &mut PgConnection, claim: &ClaimUse<'_,
         if insert(connection, claim).await? {
             return Ok(Standing::Free);
         }
-        let Some(stored) = lock(connection, claim).await? else { continue };
+        let Some(stored) = find(connection, LOCK, claim).await? else { continue };
         let standing = standing(&stored, claim, is_whole);
         let is_taken_over = matches!(standing, Standing::Free | Standing::Taken(Taken::Resumed { .. }));
         if is_taken_over {
@@ -100,13 +108,23 @@ pub(super) async fn answer<T>(
     Ok(Some(first_answer(connection, claim, answer).await?))
 }
 
+/// What a key says of a request, without taking it.
+pub(super) async fn look_up(connection: &mut PgConnection, claim: &Claim) -> Result<Option<Claimed<()>>, Failure> {
+    let Some(stored) = find(connection, READ, claim).await? else { return Ok(None) };
+    Ok(match standing(&stored, claim, true) {
+        Standing::Free => None,
+        Standing::Ours(answer) => Some(Claimed::Done((), answer)),
+        Standing::Taken(taken) => Some(taken.into()),
+    })
+}
+
 /// The answer that holds where another one was stored first. A key that was forgotten meanwhile has no other.
 pub(super) async fn first_answer(
     connection: &mut PgConnection,
     claim: &Claim,
     answer: Answer,
 ) -> Result<Answer, Failure> {
-    let first = lock(connection, claim).await?.and_then(|stored| stored.answer);
+    let first = find(connection, LOCK, claim).await?.and_then(|stored| stored.answer);
     Ok(first.unwrap_or(answer))
 }
 
@@ -145,16 +163,18 @@ async fn insert(connection: &mut PgConnection, claim: &Claim) -> Result<bool, Fa
     Ok(inserted.rows_affected() > 0)
 }
 
-async fn lock(connection: &mut PgConnection, claim: &Claim) -> Result<Option<Stored>, Failure> {
-    let row = sqlx::query(
-        "SELECT fingerprint, subject, lease_until_ms, answer_status, answer_body FROM idempotency_keys
-         WHERE caller = $1 AND endpoint = $2 AND key = $3 FOR UPDATE",
-    )
-    .bind(claim.caller.as_str())
-    .bind(claim.endpoint.as_str())
-    .bind(claim.key.as_str())
-    .fetch_optional(&mut *connection)
-    .await?;
+/// By `READ` or `LOCK`.
+async fn find(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    claim: &Claim,
+) -> Result<Option<Stored>, Failure> {
+    let row = sqlx::query(statement)
+        .bind(claim.caller.as_str())
+        .bind(claim.endpoint.as_str())
+        .bind(claim.key.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
     row.as_ref().map(read).transpose()
 }
 

@@ -6,13 +6,13 @@ use sqlx::PgConnection;
 
 use super::failure::Failure;
 use super::{
-    PostgresStore, at_once, audit, carts, checkouts, inbox, listed, orders, outbox, reading, recovery, stock,
+    PostgresStore, at_once, audit, carts, checkouts, claims, inbox, listed, orders, outbox, reading, recovery, stock,
     violations,
 };
 use crate::domain::{Checkout, Order};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
 use crate::store::{
-    Audit, Backlog, Cart, CheckoutChange, ClaimUse, Claimed, DeadLetter, FoundBreak, InboxEvent, NewInboxEvent,
+    Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, FoundBreak, InboxEvent, NewInboxEvent,
     OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel, Store,
     StoreError, Violation,
 };
@@ -155,6 +155,15 @@ impl Store for PostgresStore {
             return Ok(orders);
         }
         self.primary.run(move |lease, _| listed(lease, filter)).await
+    }
+
+    async fn look_up_key(&self, claim: &Claim) -> Result<Option<Claimed<()>>, StoreError> {
+        self.primary
+            .run(move |mut lease, _| async move {
+                let outcome = claims::look_up(&mut lease, claim).await;
+                lease.end(outcome).await
+            })
+            .await
     }
 
     async fn forget_answers(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError> {

@@ -91,6 +91,20 @@ pub(super) async fn leave<T>(
     Ok(find(conn, claim).await?.and_then(|stored| stored.answer))
 }
 
+/// What a key says of a request, without taking it.
+pub(super) async fn look_up(conn: &mut SqliteConnection, claim: &Claim) -> Result<Option<Claimed<()>>, Fault> {
+    let Some(stored) = find(conn, claim).await? else { return Ok(None) };
+    let is_ours = stored.subject == claim.subject;
+    let left_ms = stored.lease_until_ms - claim.now_ms;
+    Ok(match stored.answer {
+        _ if stored.fingerprint != claim.fingerprint => Some(Claimed::Reused),
+        Some(answer) if is_ours => Some(Claimed::Done((), Some(answer))),
+        Some(answer) => Some(Claimed::Replayed(answer)),
+        None if !is_ours && left_ms > 0 => Some(Claimed::InFlight { retry_after_ms: left_ms }),
+        None => None,
+    })
+}
+
 /// Forgets keys that are older than that, and that nobody works on.
 pub(super) async fn forget(conn: &mut SqliteConnection, before_ms: i64, limit: u32) -> Result<u64, Fault> {
     let forgotten = sqlx::query(

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use self::orders::Beside;
 use self::pool::Pools;
 use super::{
-    Audit, Backlog, Cart, CheckoutChange, ClaimUse, Claimed, DeadLetter, FoundBreak, InboxEvent, NewInboxEvent,
+    Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, FoundBreak, InboxEvent, NewInboxEvent,
     OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel, Store,
     StoreError, StoreSettings, Violation,
 };
@@ -142,6 +142,12 @@ impl Store for SqliteStore {
     async fn orders(&self, filter: &OrderFilter) -> Result<Vec<OrderRow>, StoreError> {
         let mut transaction = self.pools.read().await?;
         let outcome = reading::orders(&mut transaction, filter).await;
+        transaction.end(outcome).await
+    }
+
+    async fn look_up_key(&self, claim: &Claim) -> Result<Option<Claimed<()>>, StoreError> {
+        let mut transaction = self.pools.read().await?;
+        let outcome = claims::look_up(&mut transaction, claim).await;
         transaction.end(outcome).await
     }
 

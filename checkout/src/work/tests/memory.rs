@@ -155,6 +155,10 @@ impl Store for Memory {
         never_asked()
     }
 
+    async fn look_up_key(&self, _claim: &Claim) -> Result<Option<Claimed<()>>, StoreError> {
+        never_asked()
+    }
+
     async fn forget_answers(&self, _before_ms: i64, _limit: u32) -> Result<u64, StoreError> {
         Ok(0)
     }

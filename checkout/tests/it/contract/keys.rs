@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     ("one of many with one key does the work", |bench| Box::pin(concurrent_whole(bench))),
     ("one of many with one key begins the work", |bench| Box::pin(concurrent_begin(bench))),
     ("one of many resumes the work", |bench| Box::pin(concurrent_resume(bench))),
+    ("a key is looked up and left as it is", |bench| Box::pin(looked_up(bench))),
     ("answers are forgotten", |bench| Box::pin(forgotten(bench))),
 ];
 
@@ -260,6 +261,38 @@ async fn concurrent_resume(bench: Bench) {
     }
     assert_eq!(resumed, 1);
     assert_eq!(stock(store, "boots").await, (4, 1));
+}
+
+async fn look_up(store: &dyn Store, claim: &Claim) -> Option<Claimed<()>> {
+    store.look_up_key(claim).await.expect("it is read")
+}
+
+async fn looked_up(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let (new, first) = request("key", NOW);
+    for _ in 0..2 {
+        assert!(look_up(store, &first).await.is_none(), "looking leaves no key");
+    }
+    done(store.place_checkout(&new, &ClaimUse::Begin(&first)).await);
+    let (_, mut second) = request("key", NOW + 1);
+    let in_flight = look_up(store, &second).await;
+    assert!(matches!(in_flight, Some(Claimed::InFlight { retry_after_ms }) if retry_after_ms == LEASE_MS - 1));
+    second.fingerprint = [2; 32];
+    assert!(matches!(look_up(store, &second).await, Some(Claimed::Reused)));
+    // Nobody is at it any more, and looking takes nothing over.
+    let (other, late) = request("key", NOW + LEASE_MS);
+    assert!(look_up(store, &late).await.is_none());
+    let resumed = store.place_checkout(&other, &ClaimUse::Begin(&late)).await.expect("it is told");
+    assert!(matches!(resumed, Claimed::Resumed { ref subject } if *subject == new.id.to_string()), "{resumed:?}");
+    let (new, whole) = request("another key", NOW);
+    done(place_whole(store, &new, &whole).await);
+    let answer = answer_with_checkout(&new);
+    let own = look_up(store, &whole).await;
+    assert!(matches!(own, Some(Claimed::Done((), Some(ref told))) if *told == answer), "{own:?}");
+    let (_, again) = request("another key", NOW + 1);
+    let replayed = look_up(store, &again).await;
+    assert!(replayed.as_ref().is_some_and(|told| is_replay_of(told, &answer)), "{replayed:?}");
 }
 
 async fn forgotten(bench: Bench) {
