@@ -25,7 +25,7 @@ pub(crate) struct Applied {
     pub(crate) is_compatible: bool,
 }
 
-static POSTGRES: [Migration; 2] = [
+static POSTGRES: [Migration; 3] = [
     Migration {
         version: 1,
         name: "orders",
@@ -36,6 +36,12 @@ static POSTGRES: [Migration; 2] = [
         version: 2,
         name: "sweeping",
         sql: include_str!("../../migrations/postgres/0002_sweeping.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 3,
+        name: "outbox",
+        sql: include_str!("../../migrations/postgres/0003_outbox.sql"),
         is_compatible: true,
     },
 ];

@@ -172,7 +172,8 @@ pub trait Store: Send + Sync {
     // The outbox.
 
     /// Events that are due, at most one of each subject: the oldest that is not delivered. One that is dead holds back
-    /// those after it, so that subscribers see every subject in order.
+    /// those after it, so that subscribers see every subject in order. Those that are held back are put off as long as
+    /// the one before them is, and are due once that is delivered.
     async fn due_outbox(&self, limit: u32, lease_ms: i64, now_ms: i64) -> Result<Vec<OutboxEvent>, StoreError>;
     async fn delivered(&self, ids: &[OutboxId], now_ms: i64) -> Result<(), StoreError>;
     /// Not delivered: tried again at `next_ms`, or dead where that is None.

@@ -6,6 +6,12 @@ use crate::ids::OutboxId;
 /// again leave time for those that came after them.
 pub(crate) const MAX_LEASE_DOUBLINGS: u32 = 3;
 
+/// How long an event of the outbox is put off that stands behind a dead one: it is due as soon as that is delivered, so
+/// that this is for those alone whom nobody told.
+pub(crate) const BEHIND_DEAD_MS: i64 = 3_600_000;
+/// How often a look at the outbox goes on where all that it found stands behind other events.
+pub(crate) const MAX_ROUNDS: u32 = 100;
+
 /// A webhook whose signature was right.
 #[derive(Clone, Copy, Debug)]
 pub struct NewInboxEvent<'a> {

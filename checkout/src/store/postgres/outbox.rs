@@ -8,26 +8,41 @@ use super::inbox::count;
 use super::reading::id_of;
 use super::records::from_json;
 use crate::ids::OutboxId;
+use crate::store::queues::{BEHIND_DEAD_MS, MAX_ROUNDS};
 use crate::store::{DeadLetter, OutboxEvent};
 
-/// The oldest of each subject alone. While it is being delivered, and when it is dead, it holds back those after it.
+/// The oldest of each subject alone. While it is being delivered, and when it is dead, it holds back those after it, which
+/// are put off as long as it is: a look reads what is due, however much waits behind that.
 ///
 /// Nobody waits for the disk, here and when it is delivered: what a crash of the server loses of that is delivered again,
 /// which subscribers are ready for.
 const DUE: &str = "
-WITH due AS MATERIALIZED (
-    SELECT o.id FROM outbox o
-    WHERE o.delivered_ms IS NULL AND NOT o.is_dead AND o.next_ms <= $1 AND NOT EXISTS (
-        SELECT FROM outbox e WHERE e.subject = o.subject AND e.version < o.version AND e.delivered_ms IS NULL)
-    ORDER BY o.next_ms, o.id LIMIT $2 FOR UPDATE OF o SKIP LOCKED
+WITH found AS MATERIALIZED (
+    SELECT o.id, o.subject, o.version FROM outbox o
+    WHERE o.delivered_ms IS NULL AND NOT o.is_dead AND o.next_ms <= $1
+    ORDER BY o.next_ms, o.id LIMIT $2 FOR UPDATE SKIP LOCKED
+), judged AS (
+    SELECT f.id, held.until_ms AS held_until_ms FROM found f LEFT JOIN LATERAL (
+        SELECT CASE WHEN e.is_dead THEN $1 + $4 ELSE greatest(e.next_ms, $1 + $3) END AS until_ms FROM outbox e
+        WHERE e.subject = f.subject AND e.version < f.version AND e.delivered_ms IS NULL
+        ORDER BY e.version LIMIT 1
+    ) held ON true
 )
-UPDATE outbox o SET next_ms = $1 + $3, tries = o.tries + 1
-FROM due, set_config('synchronous_commit', 'off', true) WHERE o.id = due.id
-RETURNING o.id, o.kind, o.subject, o.version, o.data, o.created_ms, o.tries";
+UPDATE outbox o SET next_ms = coalesce(j.held_until_ms, $1 + $3),
+    tries = o.tries + CASE WHEN j.held_until_ms IS NULL THEN 1 ELSE 0 END
+FROM judged j, set_config('synchronous_commit', 'off', true) WHERE o.id = j.id
+RETURNING o.id, o.kind, o.subject, o.version, o.data, o.created_ms, o.tries, j.held_until_ms IS NULL AS is_taken";
 
+/// What stood behind it is due.
 const DELIVERED: &str = "
-UPDATE outbox SET delivered_ms = $2, is_dead = false, why = NULL
-FROM set_config('synchronous_commit', 'off', true) WHERE id = ANY ($1::text[]) AND delivered_ms IS NULL";
+WITH done AS (
+    UPDATE outbox o SET delivered_ms = $2, is_dead = false, why = NULL
+    FROM set_config('synchronous_commit', 'off', true) WHERE o.id = ANY ($1::text[]) AND o.delivered_ms IS NULL
+    RETURNING o.subject, o.version
+)
+UPDATE outbox o SET next_ms = $2 FROM done d
+WHERE o.subject = d.subject AND o.version = d.version + 1 AND o.delivered_ms IS NULL AND o.next_ms > $2
+    AND o.id <> ALL ($1::text[])";
 
 const UNDELIVERED: &str = "
 UPDATE outbox SET why = $2, next_ms = coalesce($3::bigint, next_ms), is_dead = $3::bigint IS NULL
@@ -47,10 +62,27 @@ pub(super) async fn due(
     lease_ms: i64,
     now_ms: i64,
 ) -> Result<Vec<OutboxEvent>, Failure> {
-    let rows = sqlx::query(DUE).bind(now_ms).bind(i64::from(limit)).bind(lease_ms).fetch_all(&mut *connection).await?;
-    let mut events = rows.iter().map(read).collect::<Result<Vec<OutboxEvent>, Failure>>()?;
-    events.sort_by_key(|event| event.id);
-    Ok(events)
+    for _ in 0..MAX_ROUNDS {
+        let rows = sqlx::query(DUE)
+            .bind(now_ms)
+            .bind(i64::from(limit))
+            .bind(lease_ms)
+            .bind(BEHIND_DEAD_MS)
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut events: Vec<OutboxEvent> = Vec::new();
+        for row in &rows {
+            let is_taken: bool = row.try_get("is_taken")?;
+            if is_taken {
+                events.push(read(row)?);
+            }
+        }
+        if !events.is_empty() || rows.len() < limit as usize {
+            events.sort_by_key(|event| event.id);
+            return Ok(events);
+        }
+    }
+    Ok(Vec::new())
 }
 
 pub(super) async fn delivered(connection: &mut PgConnection, ids: &[OutboxId], now_ms: i64) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use super::fault::Fault;
 use super::rows::{from_json, get, id};
 use crate::ids::OutboxId;
+use crate::store::queues::{BEHIND_DEAD_MS, MAX_ROUNDS};
 use crate::store::{DeadLetter, OutboxEvent};
 
 pub(super) async fn write(
@@ -32,6 +33,16 @@ pub(super) async fn write(
     Ok(())
 }
 
+/// What is due, with the time until which the oldest of its subject holds it back.
+const DUE: &str = "
+SELECT outbox.*, (
+    SELECT CASE WHEN earlier.is_dead = 1 THEN ?1 + ?4 ELSE max(earlier.next_ms, ?1 + ?3) END FROM outbox AS earlier
+    WHERE earlier.subject = outbox.subject AND earlier.version < outbox.version AND earlier.delivered_ms IS NULL
+    ORDER BY earlier.version LIMIT 1
+) AS held_until_ms
+FROM outbox WHERE delivered_ms IS NULL AND is_dead = 0 AND next_ms <= ?1
+ORDER BY next_ms, sequence LIMIT ?2";
+
 /// The tries that are told count this one.
 pub(super) async fn due(
     conn: &mut SqliteConnection,
@@ -39,36 +50,41 @@ pub(super) async fn due(
     lease_ms: i64,
     now_ms: i64,
 ) -> Result<Vec<OutboxEvent>, Fault> {
-    let rows = sqlx::query(
-        "SELECT * FROM outbox
-         WHERE delivered_ms IS NULL AND is_dead = 0 AND next_ms <= ?1 AND NOT EXISTS (
-             SELECT 1 FROM outbox AS earlier
-             WHERE earlier.subject = outbox.subject AND earlier.version < outbox.version
-                 AND earlier.delivered_ms IS NULL)
-         ORDER BY next_ms, sequence LIMIT ?2",
-    )
-    .bind(now_ms)
-    .bind(limit)
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut events = rows.iter().map(event).collect::<Result<Vec<_>, Fault>>()?;
-    events.sort_by_key(|event| event.id);
-    for event in &mut events {
-        event.tries += 1;
-        sqlx::query("UPDATE outbox SET tries = ?2, next_ms = ?3 WHERE id = ?1")
-            .bind(event.id.to_string())
-            .bind(event.tries)
-            .bind(now_ms.saturating_add(lease_ms))
-            .execute(&mut *conn)
-            .await?;
+    for _ in 0..MAX_ROUNDS {
+        let rows =
+            sqlx::query(DUE).bind(now_ms).bind(limit).bind(lease_ms).bind(BEHIND_DEAD_MS).fetch_all(&mut *conn).await?;
+        let mut events: Vec<OutboxEvent> = Vec::new();
+        for row in &rows {
+            let mut found = event(row)?;
+            let held_until_ms: Option<i64> = get(row, "held_until_ms")?;
+            found.tries += u32::from(held_until_ms.is_none());
+            let next_ms = held_until_ms.unwrap_or(now_ms.saturating_add(lease_ms));
+            put_off(conn, &found, next_ms).await?;
+            if held_until_ms.is_none() {
+                events.push(found);
+            }
+        }
+        if !events.is_empty() || rows.len() < limit as usize {
+            events.sort_by_key(|event| event.id);
+            return Ok(events);
+        }
     }
-    Ok(events)
+    Ok(Vec::new())
 }
 
 pub(super) async fn delivered(conn: &mut SqliteConnection, ids: &[OutboxId], now_ms: i64) -> Result<(), Fault> {
     for id in ids {
         sqlx::query(
             "UPDATE outbox SET delivered_ms = ?2, is_dead = 0, why = NULL WHERE id = ?1 AND delivered_ms IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(now_ms)
+        .execute(&mut *conn)
+        .await?;
+        // What stood behind it is due.
+        sqlx::query(
+            "UPDATE outbox SET next_ms = ?2 WHERE next_ms > ?2 AND delivered_ms IS NULL
+                 AND (subject, version) = (SELECT subject, version + 1 FROM outbox WHERE id = ?1)",
         )
         .bind(id.to_string())
         .bind(now_ms)
@@ -118,6 +134,16 @@ pub(super) async fn replay(conn: &mut SqliteConnection, ids: &[OutboxId], now_ms
         count += replayed.rows_affected();
     }
     Ok(count)
+}
+
+async fn put_off(conn: &mut SqliteConnection, event: &OutboxEvent, next_ms: i64) -> Result<(), Fault> {
+    sqlx::query("UPDATE outbox SET tries = ?2, next_ms = ?3 WHERE id = ?1")
+        .bind(event.id.to_string())
+        .bind(event.tries)
+        .bind(next_ms)
+        .execute(&mut *conn)
+        .await?;
+    Ok(())
 }
 
 fn dead_letter(row: &SqliteRow) -> Result<DeadLetter, Fault> {

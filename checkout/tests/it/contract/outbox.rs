@@ -9,6 +9,7 @@ use super::{Bench, Case};
 pub const CASES: &[Case] = &[
     ("a subject's events come one after the other", |bench| Box::pin(in_order(bench))),
     ("an event that was not delivered comes again, later", |bench| Box::pin(later(bench))),
+    ("what waits behind others hides nothing", |bench| Box::pin(behind_others(bench))),
     ("a dead event holds back those after it, until it is replayed", |bench| Box::pin(dead(bench))),
     ("those that are named are replayed", |bench| Box::pin(named_ones(bench))),
     ("whether a product is in stock is told when it changes", |bench| Box::pin(availability(bench))),
@@ -65,6 +66,25 @@ async fn later(bench: Bench) {
     assert!(store.dead_letters(ALL).await.expect("letters").is_empty());
     let rest = deliver_all(store, NOW + 10 * LEASE_MS).await;
     assert_eq!(kinds(&rest, &format!("orders/{}", order.id)), named(&[("order.paid", 2)]));
+}
+
+/// Events that nobody may be told of yet stand before one that is due.
+async fn behind_others(bench: Bench) {
+    let store = bench.store.as_ref();
+    let (one, _) = paid_order(store, 100).await;
+    let (other, _) = paid_order(store, 100).await;
+    let first = due(store, NOW).await;
+    let later = NOW + LEASE_MS;
+    store.undelivered(first[0].id, "503", Some(later + LEASE_MS)).await.expect("it is noted");
+    let found = store.due_outbox(1, LEASE_MS, later).await.expect("events");
+    assert_eq!(of(&found), [(format!("orders/{}", other.id), "order.created".to_owned())]);
+    assert!(due(store, later).await.is_empty(), "all that is left waits for another one");
+    // It waits no longer than that one does.
+    store.delivered(&[found[0].id], later).await.expect("it is delivered");
+    let told = kinds(&deliver_all(store, later).await, &format!("orders/{}", other.id));
+    assert_eq!(told, named(&[("order.paid", 2)]));
+    let told = kinds(&deliver_all(store, later + LEASE_MS).await, &format!("orders/{}", one.id));
+    assert_eq!(told, named(&[("order.created", 1), ("order.paid", 2)]));
 }
 
 async fn dead(bench: Bench) {

@@ -1,10 +1,11 @@
 //! Migrations.
 
-use checkout::store::{PostgresStore, StoreError};
+use checkout::store::{PostgresStore, Store, StoreError};
 use futures::future::join_all;
 use test_servers::Postgres;
 
 use super::{connect, migrated};
+use crate::contract::shop::NOW;
 
 async fn fault(store: &PostgresStore) -> String {
     match store.check_schema().await {
@@ -21,10 +22,10 @@ async fn what_is_missing_is_told_and_then_applied_once() {
     assert!(why.contains("checkout migrate") && why.contains("orders"), "{why}");
     for _ in 0..2 {
         let planned = store.migrate(true).await.expect("a plan");
-        assert_eq!(planned.iter().map(|step| step.name).collect::<Vec<_>>(), ["orders", "sweeping"]);
+        assert_eq!(planned.iter().map(|step| step.name).collect::<Vec<_>>(), ["orders", "sweeping", "outbox"]);
     }
     fault(&store).await;
-    assert_eq!(store.migrate(false).await.expect("migrations").len(), 2);
+    assert_eq!(store.migrate(false).await.expect("migrations").len(), 3);
     assert!(store.migrate(false).await.expect("nothing is left").is_empty());
     assert!(store.migrate(true).await.expect("nothing is left").is_empty());
     store.check_schema().await.expect("the schema is right");
@@ -39,8 +40,8 @@ async fn of_several_migrators_one_applies() {
         tokio::spawn(async move { connect(&url).await.migrate(false).await.expect("migrations").len() })
     });
     let applied: usize = join_all(migrators).await.into_iter().map(|applied| applied.expect("it ends")).sum();
-    assert_eq!(applied, 2);
-    assert_eq!(postgres.execute(&url, "SELECT count(*) FROM schema_migrations"), "2");
+    assert_eq!(applied, 3);
+    assert_eq!(postgres.execute(&url, "SELECT count(*) FROM schema_migrations"), "3");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,15 +53,15 @@ async fn a_database_of_another_version_is_told() {
         let row = format!("INSERT INTO schema_migrations VALUES ({version}, 'later', 'sum', {is_compatible}, 0)");
         postgres.execute(&url, &row);
     };
-    add(3, true);
+    add(4, true);
     store.check_schema().await.expect("it runs on a database that was expanded");
-    add(4, false);
+    add(5, false);
     let why = fault(&store).await;
-    assert!(why.contains("migration 4"), "{why}");
+    assert!(why.contains("migration 5"), "{why}");
     let refused = store.migrate(false).await.expect_err("it does not migrate either").to_string();
-    assert!(refused.contains("migration 4"), "{refused}");
+    assert!(refused.contains("migration 5"), "{refused}");
     postgres
-        .execute(&url, "DELETE FROM schema_migrations WHERE version > 2; UPDATE schema_migrations SET sha256 = 'x'");
+        .execute(&url, "DELETE FROM schema_migrations WHERE version > 3; UPDATE schema_migrations SET sha256 = 'x'");
     let why = fault(&store).await;
     assert!(why.contains("another text"), "{why}");
 }
@@ -75,7 +76,7 @@ async fn a_migration_that_fails_leaves_nothing() {
     assert!(matches!(store.migrate(false).await, Err(StoreError::Broken(_))));
     assert_eq!(postgres.execute(&url, "SELECT to_regclass('orders') IS NULL"), "t");
     postgres.execute(&url, "DROP TABLE carts");
-    assert_eq!(store.migrate(false).await.expect("migrations").len(), 2);
+    assert_eq!(store.migrate(false).await.expect("migrations").len(), 3);
 }
 
 /// Old rows were found by block ranges, which forget nothing: after a few days every look read the whole table.
@@ -92,4 +93,34 @@ async fn old_rows_are_found_by_an_index_that_forgets_them() {
         );
         assert_eq!(postgres.execute(&url, &count), "1", "{table}");
     }
+}
+
+/// Every look read all that waited: behind a subscriber that was away, the more the longer it lasted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_the_outbox_reads_what_is_due() {
+    const LEASE_MS: i64 = 5_000;
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let store = migrated(&url).await;
+    let count = |what: &str| postgres.execute(&url, &format!("SELECT count(*) FROM {what}"));
+    let index = "pg_indexes WHERE tablename = 'outbox' AND indexdef LIKE '%btree (next_ms, id) WHERE%'";
+    assert_eq!(count(index), "1");
+    // The first event of each order is put off, and the second one stands behind it.
+    let put_off_ms = NOW + 60_000;
+    let orders = format!(
+        "INSERT INTO outbox (id, kind, subject, version, data, created_ms, tries, next_ms, is_dead)
+         SELECT 'evn_' || lpad(to_hex(2 * n + v), 32, '0'), 'order.paid', 'orders/' || n, v, '{{}}', {NOW}, 0,
+             CASE v WHEN 1 THEN {put_off_ms} ELSE {NOW} END, false
+         FROM generate_series(1, 1000) n, generate_series(1, 2) v"
+    );
+    postgres.execute(&url, &orders);
+    let is_due = format!("outbox WHERE delivered_ms IS NULL AND next_ms <= {NOW}");
+    assert_eq!(count(&is_due), "1000");
+    assert!(store.due_outbox(32, LEASE_MS, NOW).await.expect("events").is_empty());
+    assert_eq!(count(&is_due), "0", "what waits for others is not looked at again before them");
+    let taken = store.due_outbox(32, LEASE_MS, put_off_ms).await.expect("events");
+    assert!(!taken.is_empty() && taken.iter().all(|event| event.version == 1), "{taken:?}");
+    let ids: Vec<_> = taken.iter().map(|event| event.id).collect();
+    store.delivered(&ids, NOW).await.expect("they are delivered");
+    assert_eq!(count(&is_due), ids.len().to_string(), "what stood behind them is due at once");
 }
