@@ -1,7 +1,6 @@
 //! Carts: in Redis where there is one, and else in the database. Redis is never relied on: without it there are no carts,
 //! but everything that is paid goes on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -36,7 +35,8 @@ return -1
 "#;
 
 pub(crate) enum Carts {
-    Store(Arc<dyn Store>),
+    /// In the store of whoever asks.
+    Store,
     Redis(Box<RedisCarts>),
 }
 
@@ -70,8 +70,8 @@ impl Carts {
     ///
     /// # Errors
     /// When the URL is none of a Redis.
-    pub fn new(redis: Option<&SecretString>, store: Arc<dyn Store>) -> Result<Self, String> {
-        let Some(url) = redis else { return Ok(Self::Store(store)) };
+    pub fn new(redis: Option<&SecretString>) -> Result<Self, String> {
+        let Some(url) = redis else { return Ok(Self::Store) };
         // Says what is wrong with a URL, and chooses what TLS is made of.
         Hints::new(url).map_err(|error| error.to_string())?;
         let client = Client::open(url.expose_secret()).map_err(|error| error.to_string())?;
@@ -81,9 +81,9 @@ impl Carts {
         Ok(Self::Redis(Box::new(RedisCarts { client, config, link: Mutex::default() })))
     }
 
-    pub async fn get(&self, id: CartId, now_ms: i64) -> Result<Option<Cart>, CartError> {
+    pub async fn get(&self, store: &dyn Store, id: CartId, now_ms: i64) -> Result<Option<Cart>, CartError> {
         match self {
-            Self::Store(store) => Ok(store.cart(id, now_ms).await?),
+            Self::Store => Ok(store.cart(id, now_ms).await?),
             Self::Redis(redis) => redis.get(id).await,
         }
     }
@@ -92,17 +92,17 @@ impl Carts {
     ///
     /// # Errors
     /// `Refusal::{NotFound, VersionConflict}` among others.
-    pub async fn put(&self, cart: &Cart, now_ms: i64) -> Result<(), CartError> {
+    pub async fn put(&self, store: &dyn Store, cart: &Cart, now_ms: i64) -> Result<(), CartError> {
         match self {
-            Self::Store(store) => Ok(store.put_cart(cart).await?),
+            Self::Store => Ok(store.put_cart(cart).await?),
             Self::Redis(redis) => redis.put(cart, now_ms).await,
         }
     }
 
     /// False where there was none.
-    pub async fn delete(&self, id: CartId) -> Result<bool, CartError> {
+    pub async fn delete(&self, store: &dyn Store, id: CartId) -> Result<bool, CartError> {
         match self {
-            Self::Store(store) => Ok(store.delete_cart(id).await?),
+            Self::Store => Ok(store.delete_cart(id).await?),
             Self::Redis(redis) => {
                 let mut command = redis::cmd("DEL");
                 command.arg(key(id));

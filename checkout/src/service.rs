@@ -66,7 +66,7 @@ pub async fn build(config: Config) -> anyhow::Result<Service> {
     let app = App {
         work,
         edge: EdgeClient::new(&config.edge_url).map_err(|fault| anyhow!("the edge: {fault}"))?,
-        carts: Carts::new(config.redis_url.as_ref(), store.clone()).map_err(|fault| anyhow!("Redis: {fault}"))?,
+        carts: Carts::new(config.redis_url.as_ref()).map_err(|fault| anyhow!("Redis: {fault}"))?,
         store,
         staff: Staff::read(config.staff_tokens).context("the staff's tokens")?,
         cors: Cors::new(&config.cors_origins).map_err(|fault| anyhow!("origins: {fault}"))?,

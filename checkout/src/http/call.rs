@@ -13,12 +13,15 @@ use super::problem::Problem;
 use super::reply::Reply;
 use crate::domain::{Checkout, Order};
 use crate::ids::{CheckoutId, Id, Kind, OrderId};
+use crate::store::Store;
 
 /// What a handler comes to.
 pub(crate) type Answered = Result<Reply, Problem>;
 
 pub(crate) struct Call {
     pub app: Arc<App>,
+    /// As this request has it: all of its transactions share one time.
+    pub store: Arc<dyn Store>,
     pub method: Method,
     /// With its parameters decoded.
     pub path: String,
@@ -53,7 +56,7 @@ impl Call {
     pub async fn checkout(&self, caller: &Caller) -> Result<Checkout, Problem> {
         caller.known()?;
         let id: CheckoutId = self.id("checkout")?;
-        let checkout = self.app.store.checkout(id).await?.ok_or_else(|| Problem::not_found("checkout"))?;
+        let checkout = self.store.checkout(id).await?.ok_or_else(|| Problem::not_found("checkout"))?;
         caller.may_see_checkout(&checkout)?;
         Ok(checkout)
     }
@@ -62,7 +65,7 @@ impl Call {
     pub async fn order(&self, caller: &Caller) -> Result<Order, Problem> {
         caller.known()?;
         let id: OrderId = self.id("order")?;
-        let order = self.app.store.order(id).await?.ok_or_else(|| Problem::not_found("order"))?;
+        let order = self.store.order(id).await?.ok_or_else(|| Problem::not_found("order"))?;
         caller.may_see_order(&order)?;
         Ok(order)
     }

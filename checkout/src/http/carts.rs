@@ -28,7 +28,7 @@ pub(super) async fn create(call: Call) -> Answered {
     let digest = sha256(scope.as_bytes());
     let id: CartId = format!("crt_{}", hex(&digest[..16])).parse().map_err(Problem::internal)?;
     let cart = Cart { id, version: 1, market, lines, expires_ms: call.now_ms + call.app.cart_ttl_ms };
-    match call.app.carts.put(&cart, call.now_ms).await {
+    match call.app.carts.put(&*call.store, &cart, call.now_ms).await {
         Ok(()) => Ok(Reply::json(StatusCode::CREATED, &answers::cart(&cart))),
         Err(CartError::Store(StoreError::Refused(Refusal::VersionConflict { .. }))) => created(&call, &cart).await,
         Err(error) => Err(error.into()),
@@ -37,7 +37,8 @@ pub(super) async fn create(call: Call) -> Answered {
 
 /// The answer to a key that a cart was made with before.
 async fn created(call: &Call, wanted: &Cart) -> Answered {
-    let cart = call.app.carts.get(wanted.id, call.now_ms).await?.ok_or_else(|| Problem::not_found("cart"))?;
+    let cart =
+        call.app.carts.get(&*call.store, wanted.id, call.now_ms).await?.ok_or_else(|| Problem::not_found("cart"))?;
     // What became of it since then says nothing of how it began.
     if cart.version == 1 && (&cart.lines, &cart.market) != (&wanted.lines, &wanted.market) {
         let detail = "this key was used for another cart: take a new one";
@@ -48,7 +49,7 @@ async fn created(call: &Call, wanted: &Cart) -> Answered {
 
 pub(super) async fn get(call: Call) -> Answered {
     let id: CartId = call.id("cart")?;
-    let cart = call.app.carts.get(id, call.now_ms).await?.ok_or_else(|| Problem::not_found("cart"))?;
+    let cart = call.app.carts.get(&*call.store, id, call.now_ms).await?.ok_or_else(|| Problem::not_found("cart"))?;
     Ok(Reply::ok(&answers::cart(&cart)))
 }
 
@@ -63,13 +64,13 @@ pub(super) async fn put(call: Call) -> Answered {
     // Within the bounds above.
     let version = version as u32 + 1;
     let cart = Cart { id, version, market, lines, expires_ms: call.now_ms + call.app.cart_ttl_ms };
-    call.app.carts.put(&cart, call.now_ms).await?;
+    call.app.carts.put(&*call.store, &cart, call.now_ms).await?;
     Ok(Reply::ok(&answers::cart(&cart)))
 }
 
 pub(super) async fn delete(call: Call) -> Answered {
     let id: CartId = call.id("cart")?;
-    match call.app.carts.delete(id).await? {
+    match call.app.carts.delete(&*call.store, id).await? {
         true => Ok(Reply::json(StatusCode::NO_CONTENT, &Value::Null)),
         false => Err(Problem::not_found("cart")),
     }

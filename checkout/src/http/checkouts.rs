@@ -40,7 +40,7 @@ pub(super) async fn create(call: Call) -> Answered {
     match place(&call, id, &body, &claim).await {
         Ok(reply) => Ok(reply),
         // A request that was done once is answered as it was, whatever prices and carts are by now.
-        Err(problem) => match idempotency::look_up(&*call.app.store, &claim).await? {
+        Err(problem) => match idempotency::look_up(&*call.store, &claim).await? {
             Some(reply) => Ok(reply),
             None => Err(problem),
         },
@@ -59,7 +59,7 @@ async fn place(call: &Call, id: CheckoutId, body: &Value, claim: &Claim) -> Answ
         answer(StatusCode::CREATED, &body)
     };
     let whole: ClaimUse<'_, Checkout> = ClaimUse::Whole(claim, &render);
-    let claimed = call.app.store.place_checkout(&checkout, &whole).await?;
+    let claimed = call.store.place_checkout(&checkout, &whole).await?;
     match idempotency::outcome(claimed)? {
         Outcome::Done(_, Some(answer)) => Ok(Reply::of(answer)),
         Outcome::Done(placed, None) => Ok(Reply::of(render(&placed))),
@@ -85,15 +85,15 @@ pub(super) async fn put(call: Call) -> Answered {
     fields.finish()?;
     let known = call.checkout(&caller).await?;
     // Within the bounds above.
-    let checkout = call.app.store.change_checkout(known.id, version as u32, &change, call.now_ms).await?;
+    let checkout = call.store.change_checkout(known.id, version as u32, &change, call.now_ms).await?;
     let order = order_of(&call, checkout.id).await?;
     Ok(Reply::ok(&whole(&call, &checkout, order.as_ref())))
 }
 
 /// The order of a checkout, where it has one.
 pub(super) async fn order_of(call: &Call, id: CheckoutId) -> Result<Option<Order>, Problem> {
-    match call.app.store.order_of_checkout(id).await? {
-        Some(order) => Ok(call.app.store.order(order).await?),
+    match call.store.order_of_checkout(id).await? {
+        Some(order) => Ok(call.store.order(order).await?),
         None => Ok(None),
     }
 }
@@ -123,7 +123,7 @@ async fn wanted(call: &Call, body: &Value) -> Result<Wanted, Problem> {
         (Some(cart), None) => {
             let unknown = || Problem::new(Code::CartUnknown, "there is no such cart").at("/cart");
             let id: CartId = cart.parse().map_err(|_| unknown())?;
-            let cart = call.app.carts.get(id, call.now_ms).await?.ok_or_else(unknown)?;
+            let cart = call.app.carts.get(&*call.store, id, call.now_ms).await?.ok_or_else(unknown)?;
             if cart.lines.is_empty() {
                 return Err(Problem::new(Code::CartEmpty, "the cart is empty").at("/cart"));
             }
@@ -208,7 +208,7 @@ async fn priced(call: &Call, wanted: &Wanted, quantities: &BTreeMap<String, u32>
     for (product, quantity) in quantities {
         let is_out = priced.of(product).is_some_and(|price| !price.in_stock);
         // Our own books say more than a catalogue that is minutes old.
-        if is_out && call.app.store.stock(product).await?.is_none() {
+        if is_out && call.store.stock(product).await?.is_none() {
             return Err(Problem::sold_out(product, *quantity, 0));
         }
     }

@@ -26,13 +26,12 @@ pub(super) async fn complete(call: Call) -> Answered {
     let claim = idempotency::claim(&call, &caller, &body, payment.to_string())?;
     let (method, return_url) = payment_of(&body)?;
     let checkout = call.checkout(&caller).await?.id;
-    let app = &*call.app;
     let now_ms = call.now_ms;
     let begin = |order: &mut Order| -> Result<Effects, Refusal> {
         order.begin_payment(payment, method, return_url.clone(), now_ms)?;
         Ok(Effects::default())
     };
-    let opened = app.store.open_order(checkout, OrderId::new(), &begin, &ClaimUse::Begin(&claim), now_ms).await;
+    let opened = call.store.open_order(checkout, OrderId::new(), &begin, &ClaimUse::Begin(&claim), now_ms).await;
     match opened {
         // Another request began to pay; whoever asks is told of that.
         Err(StoreError::Refused(Refusal::PaymentInProgress)) => live_payment(&call, checkout).await,
@@ -40,24 +39,24 @@ pub(super) async fn complete(call: Call) -> Answered {
         Ok(claimed) => match idempotency::outcome(claimed)? {
             Outcome::Done(order, _) => {
                 fail_points::reach(fail_points::ORDER_COMMITTED);
-                pay(app, order.id, payment, &claim).await
+                pay(&call, order.id, payment, &claim).await
             }
             Outcome::Known(reply) => Ok(reply),
             Outcome::Resumed(subject) => {
                 let payment: PaymentId = subject.parse().map_err(Problem::internal)?;
-                let found = app.store.find_payment(&PaymentRef::Id(payment)).await?;
+                let found = call.store.find_payment(&PaymentRef::Id(payment)).await?;
                 let (order, payment) = found.ok_or_else(|| Problem::internal("a key without its payment"))?;
-                pay(app, order, payment, &claim).await
+                pay(&call, order, payment, &claim).await
             }
         },
     }
 }
 
 /// Asks Stripe for what the shopper needs, and answers that.
-async fn pay(app: &App, order: OrderId, payment: PaymentId, claim: &Claim) -> Answered {
-    let render = |order: &Order| paid(app, order, Some(payment));
+async fn pay(call: &Call, order: OrderId, payment: PaymentId, claim: &Claim) -> Answered {
+    let render = |order: &Order| paid(&call.app, order, Some(payment));
     let finish: ClaimUse<'_, Order> = ClaimUse::Finish(claim, &render);
-    finished(app.work.pay(order, payment, &finish).await, render)
+    finished(call.app.work.pay(&*call.store, order, payment, &finish).await, render)
 }
 
 async fn live_payment(call: &Call, checkout: CheckoutId) -> Answered {
@@ -93,7 +92,7 @@ pub(super) async fn cancel(call: Call) -> Answered {
         answer(StatusCode::OK, &body)
     };
     let whole: ClaimUse<'_, Checkout> = ClaimUse::Whole(&claim, &render);
-    match call.app.store.cancel_checkout(id, &whole, call.now_ms).await {
+    match call.store.cancel_checkout(id, &whole, call.now_ms).await {
         Err(StoreError::Refused(Refusal::PaymentInProgress)) => cancel_order_of(&call, id, &claim).await,
         Err(error) => Err(error.into()),
         Ok(claimed) => match idempotency::outcome(claimed)? {
@@ -102,7 +101,7 @@ pub(super) async fn cancel(call: Call) -> Answered {
             Outcome::Known(reply) => Ok(reply),
             Outcome::Resumed(_) => {
                 let order = order_of(&call, id).await?.ok_or_else(|| Problem::internal("a key without its order"))?;
-                cancel_at_stripe(&call.app, order.id, &claim).await
+                cancel_at_stripe(&call, order.id, &claim).await
             }
         },
     }
@@ -110,19 +109,20 @@ pub(super) async fn cancel(call: Call) -> Answered {
 
 /// Cancels a checkout that has an order: it is noted that somebody wants it, and then Stripe is asked.
 async fn cancel_order_of(call: &Call, checkout: CheckoutId, claim: &Claim) -> Answered {
-    let order = call.app.store.order_of_checkout(checkout).await?.ok_or_else(|| Problem::not_found("order"))?;
+    let order = call.store.order_of_checkout(checkout).await?.ok_or_else(|| Problem::not_found("order"))?;
     let now_ms = call.now_ms;
     let request = |order: &mut Order| order.apply(&News::CancelRequested, now_ms);
     let begin = ClaimUse::Begin(claim);
-    let claimed = call.app.store.change_order(order, &request, &begin, None, None, now_ms).await?;
+    let claimed = call.store.change_order(order, &request, &begin, None, None, now_ms).await?;
     match idempotency::outcome(claimed)? {
         Outcome::Known(reply) => Ok(reply),
-        Outcome::Done(..) | Outcome::Resumed(_) => cancel_at_stripe(&call.app, order, claim).await,
+        Outcome::Done(..) | Outcome::Resumed(_) => cancel_at_stripe(call, order, claim).await,
     }
 }
 
 /// Cancels what may still be paid, and answers what came of it: 202 where Stripe has not confirmed yet.
-pub(super) async fn cancel_at_stripe(app: &App, order: OrderId, claim: &Claim) -> Answered {
+pub(super) async fn cancel_at_stripe(call: &Call, order: OrderId, claim: &Claim) -> Answered {
+    let app = &*call.app;
     let render = |order: &Order| {
         let status = match order.checkout_state {
             CheckoutState::Completing => StatusCode::ACCEPTED,
@@ -136,7 +136,7 @@ pub(super) async fn cancel_at_stripe(app: &App, order: OrderId, claim: &Claim) -
         answer(status, &body)
     };
     let finish: ClaimUse<'_, Order> = ClaimUse::Finish(claim, &render);
-    finished(app.work.cancel(order, &finish).await, render)
+    finished(app.work.cancel(&*call.store, order, &finish).await, render)
 }
 
 /// The answer to work that Stripe was asked for.

@@ -46,11 +46,15 @@ use crate::carts::Carts;
 use crate::metrics::Metrics;
 use crate::pricing::EdgeClient;
 use crate::staff::Staff;
-use crate::store::Store;
+use crate::store::{Store, Terms};
 use crate::work::{Work, now_ms};
 
 /// How long a client waits at the most. What writes goes on behind it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the database may take for all transactions of a request together. Clients and balancers commonly wait for 5 s:
+/// before that they are told to come again, and when. What Stripe and the edge take is not counted, so that what Stripe
+/// was asked for can still be written.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(4);
 /// How long a client may take for its request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -59,6 +63,7 @@ const MAX_LOGGED_PATH_BYTES: usize = 256;
 
 /// What every request needs.
 pub(crate) struct App {
+    /// Without an end to its patience; a request has its own.
     pub store: Arc<dyn Store>,
     pub work: Arc<Work>,
     pub edge: EdgeClient,
@@ -167,8 +172,10 @@ async fn read(app: Arc<App>, route: &Route, params: Params, request: Request) ->
     let (parts, body) = request.into_parts();
     let body = read_body(body, route.max_body_bytes).await?;
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>();
+    let store = app.store.with_terms(Terms::together(DATABASE_PATIENCE));
     Ok(Call {
         app,
+        store,
         method: parts.method,
         path: decoded(route.path, &params),
         query: parts.uri.query().unwrap_or("").to_owned(),

@@ -29,7 +29,7 @@ pub(super) async fn list(call: Call) -> Answered {
     let filter = filter(&call.query)?;
     let limit = filter.limit as usize;
     // One more tells whether there is another page.
-    let mut rows = call.app.store.orders(&OrderFilter { limit: filter.limit + 1, ..filter }).await?;
+    let mut rows = call.store.orders(&OrderFilter { limit: filter.limit + 1, ..filter }).await?;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| has_more).map(|row| row.id);
@@ -50,10 +50,10 @@ pub(super) async fn cancel(call: Call) -> Answered {
     let now_ms = call.now_ms;
     let request = |order: &mut Order| order.apply(&News::CancelRequested, now_ms);
     let begin = ClaimUse::Begin(&claim);
-    let claimed = call.app.store.change_order(order, &request, &begin, Some(&audit), None, now_ms).await?;
+    let claimed = call.store.change_order(order, &request, &begin, Some(&audit), None, now_ms).await?;
     match idempotency::outcome(claimed)? {
         Outcome::Known(reply) => Ok(reply),
-        Outcome::Done(..) | Outcome::Resumed(_) => cancel_at_stripe(&call.app, order, &claim).await,
+        Outcome::Done(..) | Outcome::Resumed(_) => cancel_at_stripe(&call, order, &claim).await,
     }
 }
 

@@ -3,13 +3,13 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::answers;
 use super::call::{Answered, Call};
 use super::complete::finished;
 use super::fields::Fields;
 use super::idempotency::{self, Outcome};
 use super::problem::Problem;
 use super::reply::answer;
-use super::{App, answers};
 use crate::domain::{Effects, MAX_TOTAL_MINOR, Order, RefundState, Refusal};
 use crate::fail_points;
 use crate::ids::{OrderId, RefundId};
@@ -30,7 +30,7 @@ pub(super) async fn create(call: Call) -> Answered {
     let order: OrderId = call.id("order")?;
     let detail = json!({ "refund": refund, "amount": amount.map(answers::money), "reason": reason });
     let audit = caller.audit("order.refund", order.to_string(), detail)?;
-    let (store, now_ms) = (&call.app.store, call.now_ms);
+    let (store, now_ms) = (&call.store, call.now_ms);
     let begin = |order: &mut Order| -> Result<Effects, Refusal> {
         order.begin_refund(refund, amount, reason.clone(), now_ms)?;
         Ok(Effects::default())
@@ -40,23 +40,23 @@ pub(super) async fn create(call: Call) -> Answered {
     match idempotency::outcome(claimed)? {
         Outcome::Done(..) => {
             fail_points::reach(fail_points::REFUND_COMMITTED);
-            give_back(&call.app, order, refund, &claim).await
+            give_back(&call, order, refund, &claim).await
         }
         Outcome::Known(reply) => Ok(reply),
         Outcome::Resumed(subject) => {
             let refund: RefundId = subject.parse().map_err(Problem::internal)?;
             let found = store.find_payment(&PaymentRef::Refund(refund)).await?;
             let (order, _) = found.ok_or_else(|| Problem::internal("a key without its refund"))?;
-            give_back(&call.app, order, refund, &claim).await
+            give_back(&call, order, refund, &claim).await
         }
     }
 }
 
 /// Asks Stripe for the refund, and answers what came of it.
-async fn give_back(app: &App, order: OrderId, refund: RefundId, claim: &Claim) -> Answered {
+async fn give_back(call: &Call, order: OrderId, refund: RefundId, claim: &Claim) -> Answered {
     let render = |order: &Order| given_back(order, refund);
     let finish: ClaimUse<'_, Order> = ClaimUse::Finish(claim, &render);
-    finished(app.work.refund(order, refund, &finish).await, render)
+    finished(call.app.work.refund(&*call.store, order, refund, &finish).await, render)
 }
 
 /// 201 where Stripe has it, 202 where the client is to look at the order later.

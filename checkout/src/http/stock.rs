@@ -17,7 +17,7 @@ pub(crate) const MAX_REASON_BYTES: usize = 200;
 pub(super) async fn get(call: Call) -> Answered {
     call.caller()?.staff()?;
     let product = product(&call)?;
-    let level = call.app.store.stock(&product).await?.ok_or_else(|| Problem::not_found("stock"))?;
+    let level = call.store.stock(&product).await?.ok_or_else(|| Problem::not_found("stock"))?;
     Ok(Reply::ok(&answers::stock(&level)))
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn put(call: Call) -> Answered {
         Some(available) => StockChange::Set { product, available, reason },
         None => StockChange::Adjust { product, by: adjust.unwrap_or_default(), reason },
     };
-    let levels = call.app.store.change_stock(&[change], &audit, call.now_ms).await?;
+    let levels = call.store.change_stock(&[change], &audit, call.now_ms).await?;
     let level = levels.first().ok_or_else(|| Problem::internal("a change of stock without its level"))?;
     Ok(Reply::ok(&answers::stock(level)))
 }

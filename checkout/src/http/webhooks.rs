@@ -11,7 +11,7 @@ const SIGNATURE_HEADER: &str = "stripe-signature";
 
 pub(super) async fn stripe(call: Call) -> Answered {
     let signature = call.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
-    call.app.work.receive(signature, &call.body, call.now_ms).await?;
+    call.app.work.receive(&*call.store, signature, &call.body, call.now_ms).await?;
     Ok(Reply::ok(&json!({ "received": true })))
 }
 

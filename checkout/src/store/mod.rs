@@ -9,7 +9,10 @@ mod queues;
 mod rows;
 mod settings;
 mod sqlite;
+mod terms;
 mod text;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -24,6 +27,7 @@ pub use rows::{
 };
 pub use settings::StoreSettings;
 pub use sqlite::SqliteStore;
+pub use terms::Terms;
 
 use crate::domain::{Checkout, Effects, Order, Refusal};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
@@ -36,6 +40,9 @@ pub type OrderChange<'a> = &'a (dyn Fn(&mut Order) -> Result<Effects, Refusal> +
 /// ids are made before, running it again after a lost acknowledgement changes nothing more.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// The same store for somebody with these terms.
+    fn with_terms(&self, terms: Terms) -> Arc<dyn Store>;
+
     // Checkouts and orders.
 
     /// Writes a new checkout and takes its stock out of what can be sold (products that are not tracked: see

@@ -12,6 +12,7 @@ use tracing::{debug, error};
 
 use super::asking::Found;
 use super::news::{of_intent, of_refund};
+use super::payments::load;
 use super::{Work, now_ms};
 use crate::domain::{BreakKind, DisputeState, IntentStatus, News, Order, Payment, PaymentState};
 use crate::ids::{OrderId, PaymentId};
@@ -105,7 +106,7 @@ impl Work {
         views: &[RefundView],
         event: Option<&str>,
     ) -> Result<Claimed<Order>, EventError> {
-        let order = self.load(owner.0).await?;
+        let order = load(&*self.store, owner.0).await?;
         let payment = order.payments.iter().find(|one| one.id == owner.1);
         let mut news = Vec::new();
         if payment.is_some_and(|one| one.state != PaymentState::Succeeded) {
@@ -116,7 +117,7 @@ impl Work {
             }
         }
         news.extend(views.iter().map(|view| of_refund(owner.1, view)));
-        Ok(self.apply(owner.0, &news, &ClaimUse::None, event).await?)
+        Ok(self.apply(&*self.store, owner.0, &news, &ClaimUse::None, event).await?)
     }
 
     /// Whose an intent is of which only the id is told. What tells us that id may come later, or be lost: then Stripe is
@@ -150,7 +151,7 @@ impl Work {
     }
 
     async fn take_found(&self, event: &InboxEvent, owner: Owner, found: Found) -> Result<(), EventError> {
-        let order = self.load(owner.0).await?;
+        let order = load(&*self.store, owner.0).await?;
         let news = match order.payments.iter().find(|one| one.id == owner.1) {
             // Another page with its name decides nothing: the shopper was sent to the payment's own.
             Some(payment) if is_other_page(payment, &found) => Vec::new(),
@@ -158,7 +159,7 @@ impl Work {
             Some(payment) => self.asker.follow(&order, payment, found, now_ms()).await?,
             None => Vec::new(),
         };
-        self.apply(owner.0, &news, &ClaimUse::None, Some(&event.id)).await?;
+        self.apply(&*self.store, owner.0, &news, &ClaimUse::None, Some(&event.id)).await?;
         Ok(())
     }
 
@@ -210,7 +211,7 @@ impl Work {
             "lost" => DisputeState::Lost,
             _ => DisputeState::Open,
         };
-        self.apply(order, &[News::Dispute { payment, state }], &ClaimUse::None, Some(&event.id)).await?;
+        self.apply(&*self.store, order, &[News::Dispute { payment, state }], &ClaimUse::None, Some(&event.id)).await?;
         Ok(())
     }
 

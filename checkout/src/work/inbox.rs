@@ -12,7 +12,7 @@ use super::counters::count;
 use super::crew::{Crew, is_stopped};
 use super::{Work, now_ms};
 use crate::fail_points;
-use crate::store::{InboxEvent, NewInboxEvent, StoreError};
+use crate::store::{InboxEvent, NewInboxEvent, Store, StoreError};
 use crate::stripe::{SignatureError, verify};
 
 /// Events that are applied side by side.
@@ -59,10 +59,16 @@ impl Work {
     ///
     /// # Errors
     /// When the signature is not Stripe's, the body is no event, or the store fails: then Stripe sends it again.
-    pub async fn receive(&self, signature: Option<&str>, body: &[u8], now_ms: i64) -> Result<Receipt, WebhookError> {
+    pub async fn receive(
+        &self,
+        store: &dyn Store,
+        signature: Option<&str>,
+        body: &[u8],
+        now_ms: i64,
+    ) -> Result<Receipt, WebhookError> {
         let envelope = self.check(signature, body, now_ms).inspect_err(|_| count(&self.counters.webhooks_rejected))?;
         let event = NewInboxEvent { id: &envelope.id, kind: &envelope.kind, body, received_ms: now_ms };
-        let is_new = self.store.receive(&event).await?;
+        let is_new = store.receive(&event).await?;
         fail_points::reach(fail_points::WEBHOOK_STORED);
         debug!(event.id = envelope.id, event.kind = envelope.kind, event.is_new = is_new, "a webhook came");
         if is_new {

@@ -3,7 +3,7 @@
 use super::{Work, now_ms};
 use crate::domain::{Effects, News, Order, OrderState, Payment, Refusal, StockEffect};
 use crate::ids::{OrderId, PaymentId};
-use crate::store::{ClaimUse, Claimed, StoreError};
+use crate::store::{ClaimUse, Claimed, Store, StoreError};
 use crate::stripe::{IntentView, RefundView, SessionView, StripeError};
 
 impl Work {
@@ -11,6 +11,7 @@ impl Work {
     /// news, the clock still has its say.
     pub(super) async fn apply(
         &self,
+        store: &dyn Store,
         order: OrderId,
         news: &[News],
         finish: &ClaimUse<'_, Order>,
@@ -18,7 +19,7 @@ impl Work {
     ) -> Result<Claimed<Order>, StoreError> {
         let now = now_ms();
         let change = |order: &mut Order| take_in(order, news, now);
-        let done = self.store.change_order(order, &change, finish, None, event, now).await?;
+        let done = store.change_order(order, &change, finish, None, event, now).await?;
         self.outbox_filled.notify_one();
         Ok(done)
     }

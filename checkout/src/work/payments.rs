@@ -7,27 +7,29 @@ use super::{Work, now_ms};
 use crate::domain::{News, Order, Payment, Refusal};
 use crate::fail_points;
 use crate::ids::{OrderId, PaymentId, RefundId};
-use crate::store::{ClaimUse, Claimed, StoreError};
+use crate::store::{ClaimUse, Claimed, Store, StoreError};
 
 impl Work {
     /// Asks Stripe for what a payment needs, or how it stands where it is known, and applies what Stripe says. The order, its
-    /// hold and the payment were committed before: whatever happens here, recovery finds them.
+    /// hold and the payment were committed before: whatever happens here, recovery finds them. `store` is as the client
+    /// has it who waits.
     ///
     /// # Errors
     /// The store's. What Stripe does is never an error: it becomes news, and recovery goes on from there.
     pub async fn pay(
         &self,
+        store: &dyn Store,
         order: OrderId,
         payment: PaymentId,
         finish: &ClaimUse<'_, Order>,
     ) -> Result<Claimed<Order>, StoreError> {
-        let found = self.load(order).await?;
+        let found = load(store, order).await?;
         let Some(wanted) = found.payments.iter().find(|one| one.id == payment) else {
             return Err(Refusal::NotFound("payment").into());
         };
         let news = if wanted.state.is_live() { self.hear(&found, wanted).await } else { Vec::new() };
         fail_points::reach(fail_points::STRIPE_ANSWERED);
-        let done = self.apply(order, &news, finish, None).await?;
+        let done = self.apply(store, order, &news, finish, None).await?;
         fail_points::reach(fail_points::PAYMENT_COMMITTED);
         Ok(done)
     }
@@ -37,14 +39,19 @@ impl Work {
     ///
     /// # Errors
     /// The store's.
-    pub async fn cancel(&self, order: OrderId, finish: &ClaimUse<'_, Order>) -> Result<Claimed<Order>, StoreError> {
-        let found = self.load(order).await?;
+    pub async fn cancel(
+        &self,
+        store: &dyn Store,
+        order: OrderId,
+        finish: &ClaimUse<'_, Order>,
+    ) -> Result<Claimed<Order>, StoreError> {
+        let found = load(store, order).await?;
         let mut news = Vec::new();
         for payment in found.payments.iter().filter(|one| one.state.is_live()) {
             news.extend(self.hear(&found, payment).await);
         }
         fail_points::reach(fail_points::CANCEL_ANSWERED);
-        self.apply(order, &news, finish, None).await
+        self.apply(store, order, &news, finish, None).await
     }
 
     /// Asks Stripe for a refund that was committed before, and applies what Stripe says.
@@ -53,11 +60,12 @@ impl Work {
     /// The store's.
     pub async fn refund(
         &self,
+        store: &dyn Store,
         order: OrderId,
         refund: RefundId,
         finish: &ClaimUse<'_, Order>,
     ) -> Result<Claimed<Order>, StoreError> {
-        let found = self.load(order).await?;
+        let found = load(store, order).await?;
         let Some(wanted) = found.refunds.iter().find(|one| one.id == refund) else {
             return Err(Refusal::NotFound("refund").into());
         };
@@ -69,12 +77,7 @@ impl Work {
             }
         };
         fail_points::reach(fail_points::REFUND_ANSWERED);
-        self.apply(order, &news, finish, None).await
-    }
-
-    /// The order, from the primary.
-    pub(super) async fn load(&self, order: OrderId) -> Result<Order, StoreError> {
-        self.store.order(order).await?.ok_or_else(|| Refusal::NotFound("order").into())
+        self.apply(store, order, &news, finish, None).await
     }
 
     /// What Stripe says about a payment; nothing where it does not answer.
@@ -84,4 +87,9 @@ impl Work {
             Vec::new()
         })
     }
+}
+
+/// The order, from the primary.
+pub(super) async fn load(store: &dyn Store, order: OrderId) -> Result<Order, StoreError> {
+    store.order(order).await?.ok_or_else(|| Refusal::NotFound("order").into())
 }

@@ -12,6 +12,7 @@ use tracing::{error, info};
 use super::asking::Found;
 use super::crew::stopped;
 use super::events::{EventError, unknown_charge};
+use super::payments::load;
 use super::{Work, now_ms};
 use crate::domain::{BreakKind, IntentStatus, Order, PaymentState, RefundState};
 use crate::ids::PaymentId;
@@ -148,7 +149,7 @@ impl Comparison<'_> {
                 _ => Ok(()),
             };
         };
-        let mut order = self.work.load(order).await?;
+        let mut order = load(&*self.work.store, order).await?;
         let state = state_of(&order, payment);
         let is_missed = view.status() == IntentStatus::Succeeded && state != Some(PaymentState::Succeeded);
         let can_be_paid = view.status() == IntentStatus::RequiresAction && state == Some(PaymentState::Failed);
@@ -180,7 +181,7 @@ impl Comparison<'_> {
             return Ok(order);
         };
         let news = self.work.asker.follow(&order, found, Found::Intent(view.clone()), now_ms()).await?;
-        match self.work.apply(order.id, &news, &ClaimUse::None, None).await? {
+        match self.work.apply(&*self.work.store, order.id, &news, &ClaimUse::None, None).await? {
             Claimed::Done(after, _) => Ok(after),
             _ => Ok(order),
         }
@@ -206,7 +207,7 @@ impl Comparison<'_> {
         let Some(owner) = self.work.owner_of_refund(view).await? else {
             return Ok(());
         };
-        if has_refund(&self.work.load(owner.0).await?, view) {
+        if has_refund(&load(&*self.work.store, owner.0).await?, view) {
             return Ok(());
         }
         let done = self.work.apply_refunds(owner, std::slice::from_ref(view), None).await?;

@@ -21,6 +21,7 @@ mod stock;
 mod transactions;
 mod violations;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -36,7 +37,7 @@ use super::{Migration, OrderFilter, OrderRow, StoreError, StoreSettings};
 /// Orders in PostgreSQL.
 pub struct PostgresStore {
     primary: Primary,
-    replica: Option<Replica>,
+    replica: Option<Arc<Replica>>,
     settings: StoreSettings,
 }
 
@@ -53,7 +54,7 @@ impl PostgresStore {
     ) -> Result<Self, StoreError> {
         let candidates = urls(primary)?;
         let replica = replica.map(urls).transpose()?.and_then(|urls| urls.into_iter().next());
-        let replica = replica.map(|options| Replica::new(options, &settings));
+        let replica = replica.map(|options| Arc::new(Replica::new(options, &settings)));
         Ok(Self { primary: Primary::new(candidates, settings), replica, settings })
     }
 

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connections::{Connections, Lease, Role};
 use super::failure::Failure;
-use crate::store::{StoreError, StoreSettings};
+use crate::store::{StoreError, StoreSettings, Terms};
 
 /// How long a transaction is tried again before its caller is told that the database does not answer.
 const RETRY_WITHIN: Duration = Duration::from_secs(6);
@@ -25,7 +25,14 @@ const ATTEMPT_MARGIN: Duration = Duration::from_secs(2);
 /// Who comes so soon after a search that found nothing need not search again.
 const SEARCH_HOLDS: Duration = Duration::from_millis(300);
 
+/// The primary, as somebody has it.
 pub(super) struct Primary {
+    hosts: Arc<Hosts>,
+    terms: Terms,
+}
+
+/// Where it may be, and the connections to where it is, which all share.
+struct Hosts {
     candidates: Vec<PgConnectOptions>,
     settings: StoreSettings,
     attempt_limit: Duration,
@@ -38,7 +45,14 @@ pub(super) struct Primary {
 impl Primary {
     pub(super) fn new(candidates: Vec<PgConnectOptions>, settings: StoreSettings) -> Self {
         let attempt_limit = Duration::from_millis(settings.statement_timeout_ms) + ATTEMPT_MARGIN;
-        Self { candidates, settings, attempt_limit, current: RwLock::default(), search: Mutex::default() }
+        let (current, search) = (RwLock::default(), Mutex::default());
+        let hosts = Hosts { candidates, settings, attempt_limit, current, search };
+        Self { hosts: Arc::new(hosts), terms: Terms::each() }
+    }
+
+    /// The same for somebody else.
+    pub(super) fn with_terms(&self, terms: Terms) -> Self {
+        Self { hosts: self.hosts.clone(), terms }
     }
 
     /// Runs a transaction, and again when others were in the way or the server went away. `attempt` is told whether it
@@ -47,6 +61,23 @@ impl Primary {
     /// # Errors
     /// `Unavailable` when it did not succeed in time; what `attempt` says is final otherwise.
     pub(super) async fn run<T, F, Fut>(&self, attempt: F) -> Result<T, StoreError>
+    where
+        F: Fn(Lease, bool) -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
+        // Whoever has less time than that is told what was in the way, while there is still time to.
+        let patience = self.terms.time_left().min(RETRY_WITHIN);
+        self.terms.within(self.hosts.run(patience, attempt)).await
+    }
+
+    /// A connection for what takes its time and is not run again.
+    pub(super) async fn lease(&self) -> Result<Lease, Failure> {
+        self.hosts.connections().await?.lease().await
+    }
+}
+
+impl Hosts {
+    async fn run<T, F, Fut>(&self, patience: Duration, attempt: F) -> Result<T, StoreError>
     where
         F: Fn(Lease, bool) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
@@ -61,17 +92,12 @@ impl Primary {
             };
             tries += 1;
             let pause = pause(tries, random());
-            if tries >= MAX_TRIES || started.elapsed() + pause > RETRY_WITHIN {
+            if tries >= MAX_TRIES || started.elapsed() + pause > patience {
                 return Err(StoreError::Unavailable(why));
             }
             tracing::debug!(sql.tries = tries, sql.why = %why, "a transaction is run again");
             sleep(pause).await;
         }
-    }
-
-    /// A connection for what takes its time and is not run again.
-    pub(super) async fn lease(&self) -> Result<Lease, Failure> {
-        self.connections().await?.lease().await
     }
 
     async fn once<T, F, Fut>(&self, attempt: &F, is_rerun: bool) -> Result<T, Failure>

@@ -1,6 +1,8 @@
 //! The store's methods: each a transaction, run by the primary until it ends. What a transaction does stands in the
 //! module of its subject; here stands how it begins and ends.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
@@ -14,11 +16,16 @@ use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
 use crate::store::{
     Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, FoundBreak, InboxEvent, NewInboxEvent,
     OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel, Store,
-    StoreError, Violation,
+    StoreError, Terms, Violation,
 };
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn with_terms(&self, terms: Terms) -> Arc<dyn Store> {
+        let (primary, replica) = (self.primary.with_terms(terms), self.replica.clone());
+        Arc::new(Self { primary, replica, settings: self.settings })
+    }
+
     async fn place_checkout(
         &self,
         new: &Checkout,

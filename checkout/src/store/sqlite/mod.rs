@@ -23,6 +23,7 @@ mod tests;
 mod violations;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -31,7 +32,7 @@ use self::pool::Pools;
 use super::{
     Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, FoundBreak, InboxEvent, NewInboxEvent,
     OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel, Store,
-    StoreError, StoreSettings, Violation,
+    StoreError, StoreSettings, Terms, Violation,
 };
 use crate::domain::{Checkout, Order};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
@@ -55,6 +56,10 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn with_terms(&self, terms: Terms) -> Arc<dyn Store> {
+        Arc::new(Self { pools: self.pools.with_terms(terms), sells_untracked: self.sells_untracked })
+    }
+
     async fn place_checkout(
         &self,
         new: &Checkout,

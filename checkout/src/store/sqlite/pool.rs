@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
 use super::fault::{Fault, is_locked};
-use crate::store::{StoreError, StoreSettings};
+use crate::store::{StoreError, StoreSettings, Terms};
 
 /// Readers do not wait for each other; more would only hold memory.
 const MAX_READERS: u32 = 4;
@@ -22,9 +22,11 @@ const BEGIN_TRIES: u32 = 3;
 const OPEN_TRIES: u32 = 50;
 const OPEN_PAUSE_MS: u64 = 20;
 
+/// Connections, as somebody has them: all share the same ones.
 pub(super) struct Pools {
     writer: SqlitePool,
     readers: SqlitePool,
+    terms: Terms,
 }
 
 impl Pools {
@@ -47,11 +49,26 @@ impl Pools {
             tries += 1;
             tokio::time::sleep(Duration::from_millis(OPEN_PAUSE_MS)).await;
         }
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, terms: Terms::each() })
     }
 
-    /// Begins a transaction that writes. Nobody else writes until it has ended.
+    /// The same for somebody else.
+    pub(super) fn with_terms(&self, terms: Terms) -> Self {
+        Self { writer: self.writer.clone(), readers: self.readers.clone(), terms }
+    }
+
+    /// Begins a transaction that writes. Nobody else writes until it has ended. Who has begun works on a file of this
+    /// machine, and is not cut off any more.
     pub(super) async fn write(&self) -> Result<Transaction, StoreError> {
+        self.terms.within(self.begin_to_write()).await
+    }
+
+    /// Begins a transaction that reads, and sees what was committed at one moment.
+    pub(super) async fn read(&self) -> Result<Transaction, StoreError> {
+        self.terms.within(self.begin_to_read()).await
+    }
+
+    async fn begin_to_write(&self) -> Result<Transaction, StoreError> {
         let mut tries = 1;
         loop {
             // A lock that is only taken with the first write could not be waited for: others might have written before.
@@ -62,8 +79,7 @@ impl Pools {
         }
     }
 
-    /// Begins a transaction that reads, and sees what was committed at one moment.
-    pub(super) async fn read(&self) -> Result<Transaction, StoreError> {
+    async fn begin_to_read(&self) -> Result<Transaction, StoreError> {
         Transaction::begin(&self.readers, "BEGIN").await.map_err(|error| Fault::from(error).into())
     }
 }

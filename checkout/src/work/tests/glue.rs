@@ -49,17 +49,17 @@ async fn a_webhook_is_stored_once_and_only_when_it_is_right() {
     let (work, store) = work(&order, Fake::url_of_nobody().await, None);
     let (body, now) = (br#"{"id":"evt_9","type":"payment_intent.succeeded"}"#.as_slice(), now_ms());
     let right = signature(body, now / 1_000);
-    let received = work.receive(Some(&right), body, now).await;
+    let received = work.receive(&*store, Some(&right), body, now).await;
     assert!(matches!(received, Ok(Receipt::New)), "{received:?}");
-    let received = work.receive(Some(&right), body, now).await;
+    let received = work.receive(&*store, Some(&right), body, now).await;
     assert!(matches!(received, Ok(Receipt::Known)), "{received:?}");
-    let late = work.receive(Some(&right), body, now + 301_000).await;
+    let late = work.receive(&*store, Some(&right), body, now + 301_000).await;
     assert!(matches!(late, Err(WebhookError::Stale)), "{late:?}");
-    let bare = work.receive(None, body, now).await;
+    let bare = work.receive(&*store, None, body, now).await;
     assert!(matches!(bare, Err(WebhookError::MissingSignature)), "{bare:?}");
-    let other = work.receive(Some(&right), b"{}", now).await;
+    let other = work.receive(&*store, Some(&right), b"{}", now).await;
     assert!(matches!(other, Err(WebhookError::BadSignature)), "{other:?}");
-    let empty = work.receive(Some(&signature(b"{}", now / 1_000)), b"{}", now).await;
+    let empty = work.receive(&*store, Some(&signature(b"{}", now / 1_000)), b"{}", now).await;
     assert!(matches!(empty, Err(WebhookError::NotAnEvent)), "{empty:?}");
     assert_eq!(store.books().events.len(), 1);
 }

@@ -1,7 +1,7 @@
 //! A store that keeps everything in memory, with the methods that the tests of the working parts reach.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
@@ -57,6 +57,10 @@ fn never_asked<T>() -> T {
 
 #[async_trait]
 impl Store for Memory {
+    fn with_terms(&self, _terms: Terms) -> Arc<dyn Store> {
+        never_asked()
+    }
+
     async fn place_checkout(
         &self,
         _new: &Checkout,

@@ -1,7 +1,7 @@
 //! A database that stops, fails over, lags behind, or dies in the middle of a commit.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use test_servers::{Postgres, TcpProxy};
@@ -95,6 +95,33 @@ async fn assert_database_is_missed(client: &Client) {
     assert_eq!((reply.status, reply.code()), (503, "store_unavailable"), "{}", reply.text);
     assert!(reply.retry_after_s.is_some());
     assert_eq!(client.ask(&Request::get("/checkout/healthz")).await.status, 200);
+}
+
+/// The primary takes questions and answers none. Whoever places asks it twice, for the checkout and then for the key, and is
+/// told to come again before the 5 s are over that clients wait; the key is as good as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_hangs() {
+    const FAR_TOO_LONG: Duration = Duration::from_secs(30);
+    let mut world = World::new(blocking(own_postgres), None).await;
+    let line = TcpProxy::start(address_of(&world.database_url));
+    let url = world.database_url.replace(address_of(&world.database_url), &line.address().to_string());
+    world.set("PRIMARY_SQL_URL", url);
+    world.run(0, None);
+    world.stock_up().await;
+    let client = world.client(0);
+    let request = placing(&lines(&[(BOOTS, 1)]));
+    line.delay(Duration::from_secs(600));
+    let asked = Instant::now();
+    let reply = client.ask(&request).await;
+    assert_eq!((reply.status, reply.code()), (503, "store_unavailable"), "{}", reply.text);
+    assert!(reply.retry_after_s.is_some());
+    assert!(asked.elapsed() < FAR_TOO_LONG, "it took {:?}", asked.elapsed());
+    line.delay(Duration::ZERO);
+    let reply = ask_until_final(&client, &request).await;
+    let shopper = Shopper::of(&client, &reply).unwrap_or_else(|| panic!("no checkout: {}", reply.text));
+    assert_eq!(world.count("SELECT count(*) FROM checkouts"), 1);
+    shopper.buy(&world).await;
+    assert_books(&world).await;
 }
 
 /// The primary dies, its standby takes over, and nothing that was acknowledged is lost.

@@ -1,10 +1,11 @@
 //! Servers that die, connections that break, and acknowledgements that are lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use checkout::domain::News;
 use checkout::ids::{OrderId, PaymentId};
-use checkout::store::{CheckoutChange, ClaimUse, Claimed, PostgresStore, StockChange, Store, StoreError};
+use checkout::store::{CheckoutChange, ClaimUse, Claimed, PostgresStore, StockChange, Store, StoreError, Terms};
 use test_servers::{Direction, Postgres, TcpProxy};
 
 use super::load::Load;
@@ -164,4 +165,22 @@ async fn connections_that_break_are_no_errors() {
     assert!(matches!(away, Err(StoreError::Unavailable(_))), "{away:?}");
     proxy.refuse(false);
     store.ping().await.expect("it is back");
+}
+
+/// A request waited for a database that hangs as often as it had transactions.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_that_a_request_has_is_spent_once() {
+    let postgres = Postgres::start();
+    let (store, proxy) = through_proxy(&postgres).await;
+    store.ping().await.expect("it answers");
+    let request = store.with_terms(Terms::together(Duration::from_millis(300)));
+    // It takes questions, and answers none.
+    proxy.delay(Duration::from_secs(600));
+    let hung = request.ping().await;
+    assert!(matches!(hung, Err(StoreError::Unavailable(_))), "{hung:?}");
+    proxy.delay(Duration::ZERO);
+    let spent = request.ping().await;
+    assert!(matches!(spent, Err(StoreError::Unavailable(_))), "{spent:?}");
+    store.ping().await.expect("others have a time of their own");
+    store.with_terms(Terms::together(Duration::from_secs(60))).ping().await.expect("and so has the next request");
 }
