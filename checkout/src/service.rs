@@ -23,7 +23,7 @@ use crate::http::{self, App};
 use crate::metrics::Metrics;
 use crate::pricing::EdgeClient;
 use crate::staff::Staff;
-use crate::store::Store;
+use crate::store::{Lane, Store, Terms};
 use crate::stripe;
 use crate::work::{self, Work};
 
@@ -62,7 +62,7 @@ pub struct Addresses {
 pub async fn build(config: Config) -> anyhow::Result<Service> {
     let opened = Arc::new(Opened::open_ready(&config.database).await.context("the database")?);
     let store = opened.store();
-    let work = new_work(&config, store.clone())?;
+    let work = new_work(&config, store.with_terms(Terms::each(Lane::Work)))?;
     let app = App {
         work,
         edge: EdgeClient::new(&config.edge_url).map_err(|fault| anyhow!("the edge: {fault}"))?,
@@ -122,8 +122,8 @@ impl Service {
         let Self { app, opened, public, admin, max_connections, drain } = self;
         let (stopping, stops) = watch::channel(false);
         let loops = app.work.run(stops.clone());
-        let counting = app.clone();
-        tokio::spawn(async move { counting.metrics.watch_backlog(&*counting.store, stops).await });
+        let (metrics, store) = (app.metrics.clone(), app.store.with_terms(Terms::each(Lane::Work)));
+        tokio::spawn(async move { metrics.watch_backlog(&*store, stops).await });
         let serving_admin = tokio::spawn(serve_admin(admin, Admin { app: app.clone(), opened }));
         let door = Door {
             router: http::router(app.clone()),

@@ -30,7 +30,7 @@ pub(super) struct DatabaseFlags {
     /// Sell products whose stock nobody has set, as many as are wanted.
     #[arg(long, env = "CHECKOUT_SELL_UNTRACKED", value_parser = clap::builder::BoolishValueParser::new())]
     sell_untracked: bool,
-    /// How many connections there are to the primary at the most.
+    /// How many connections there are to the primary at the most; one in eight is kept for Stripe's webhooks.
     #[arg(long, value_name = "COUNT", env = "CHECKOUT_SQL_CONNECTIONS", default_value = "16")]
     sql_connections: String,
 }

@@ -95,7 +95,8 @@ pub(super) struct ServiceFlags {
     /// An origin that pages may call from; * for any. Repeatable; in the environment, separate several by commas.
     #[arg(long = "cors-origin", value_name = "ORIGIN", env = "CHECKOUT_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
-    /// How many requests are worked on at once; more are turned away with 503.
+    /// How many requests are worked on at once; more are turned away with 503, and what begins something new where they are
+    /// half as many.
     #[arg(long, value_name = "COUNT", env = "CHECKOUT_MAX_IN_FLIGHT", default_value = "256")]
     max_in_flight: String,
     /// How many connections are held open at once.

@@ -46,7 +46,7 @@ use crate::carts::Carts;
 use crate::metrics::Metrics;
 use crate::pricing::EdgeClient;
 use crate::staff::Staff;
-use crate::store::{Store, Terms};
+use crate::store::{Lane, Store, Terms};
 use crate::work::{Work, now_ms};
 
 /// How long a client waits at the most. What writes goes on behind it.
@@ -172,7 +172,7 @@ async fn read(app: Arc<App>, route: &Route, params: Params, request: Request) ->
     let (parts, body) = request.into_parts();
     let body = read_body(body, route.max_body_bytes).await?;
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>();
-    let store = app.store.with_terms(Terms::together(DATABASE_PATIENCE));
+    let store = app.store.with_terms(Terms::together(route.lane, DATABASE_PATIENCE));
     Ok(Call {
         app,
         store,
@@ -210,7 +210,7 @@ async fn work(route: Route, call: Call) -> Answered {
     let app = call.app.clone();
     // Probes must hear from a busy service, or it is taken for a dead one.
     let counted = Counted::new(&app.in_flight);
-    if !route.is_probe && app.in_flight.load(Ordering::Relaxed) > app.max_in_flight {
+    if !route.is_probe && is_full(&app, route.lane) {
         return Err(Problem::later(Code::Overloaded, "too many requests at once"));
     }
     let is_read = call.method == Method::GET || call.method == Method::HEAD;
@@ -228,6 +228,16 @@ async fn work(route: Route, call: Call) -> Answered {
         Ok(Ok(answered)) => answered,
         Ok(Err(error)) => Err(Problem::internal(error)),
         Err(late) => too_long(late),
+    }
+}
+
+/// Whether there is too much to do already for one more, which is counted. What is not begun yet is turned away first: it
+/// has cost nothing, while others could not finish what they began.
+fn is_full(app: &App, lane: Lane) -> bool {
+    let in_flight = app.in_flight.load(Ordering::Relaxed);
+    match lane {
+        Lane::New => in_flight > app.max_in_flight.div_ceil(2) || app.store.is_crowded(),
+        Lane::Begun | Lane::Webhook | Lane::Work => in_flight > app.max_in_flight,
     }
 }
 

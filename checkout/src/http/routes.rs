@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 
 use super::call::{Answered, Call};
 use super::{carts, checkouts, complete, openapi, orders, refunds, stock, webhooks};
+use crate::store::Lane;
 
 /// The largest body of a request.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -21,6 +22,8 @@ pub(crate) struct Route {
     pub path: &'static str,
     pub work: Work,
     pub max_body_bytes: usize,
+    /// Who comes here.
+    pub lane: Lane,
     /// Answered however much there is to do.
     pub is_probe: bool,
 }
@@ -46,12 +49,13 @@ pub(crate) fn all() -> Vec<Route> {
     health.is_probe = true;
     let mut webhook = route("POST", STRIPE_WEBHOOK, webhooks::stripe);
     webhook.max_body_bytes = MAX_EVENT_BYTES;
+    webhook.lane = Lane::Webhook;
     vec![
-        route("POST", CARTS, carts::create),
+        begins(route("POST", CARTS, carts::create)),
         route("GET", CART, carts::get),
         route("PUT", CART, carts::put),
         route("DELETE", CART, carts::delete),
-        route("POST", CHECKOUTS, checkouts::create),
+        begins(route("POST", CHECKOUTS, checkouts::create)),
         route("GET", CHECKOUT, checkouts::get),
         route("PUT", CHECKOUT, checkouts::put),
         route("POST", COMPLETE, complete::complete),
@@ -106,7 +110,12 @@ where
     F: Future<Output = Answered> + Send + 'static,
 {
     let work: Work = Arc::new(move |call: Call| -> BoxFuture<'static, Answered> { Box::pin(work(call)) });
-    Route { method, path, work, max_body_bytes: MAX_BODY_BYTES, is_probe: false }
+    Route { method, path, work, max_body_bytes: MAX_BODY_BYTES, lane: Lane::Begun, is_probe: false }
+}
+
+/// One that something new begins with.
+fn begins(route: Route) -> Route {
+    Route { lane: Lane::New, ..route }
 }
 
 #[cfg(test)]

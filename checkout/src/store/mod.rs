@@ -27,7 +27,7 @@ pub use rows::{
 };
 pub use settings::StoreSettings;
 pub use sqlite::SqliteStore;
-pub use terms::Terms;
+pub use terms::{Lane, Terms};
 
 use crate::domain::{Checkout, Effects, Order, Refusal};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
@@ -42,6 +42,8 @@ pub type OrderChange<'a> = &'a (dyn Fn(&mut Order) -> Result<Effects, Refusal> +
 pub trait Store: Send + Sync {
     /// The same store for somebody with these terms.
     fn with_terms(&self, terms: Terms) -> Arc<dyn Store>;
+    /// Whether more is asked than can be done, so that nothing new should be begun.
+    fn is_crowded(&self) -> bool;
 
     // Checkouts and orders.
 

@@ -1,4 +1,4 @@
-//! On what terms somebody has the database: how long it is waited for.
+//! On what terms somebody has the database: who goes first where not all can go, and how long it is waited for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,21 +7,39 @@ use tokio::time::timeout;
 
 use super::StoreError;
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Somebody who begins something, and loses nothing when told to come again.
+    New,
+    /// Somebody who goes on with what was begun, or looks at it.
+    Begun,
+    /// Stripe, which tells something that is stored for later.
+    Webhook,
+    /// Our own work, off queues.
+    Work,
+}
+
 #[derive(Debug)]
 pub struct Terms {
+    lane: Lane,
     /// What is left of the time that all transactions have together. None where each has its own.
     left: Option<Mutex<Duration>>,
 }
 
 impl Terms {
     /// For a request, whose client waits for all of its transactions: they have so much time together.
-    pub fn together(time: Duration) -> Self {
-        Self { left: Some(Mutex::new(time)) }
+    pub fn together(lane: Lane, time: Duration) -> Self {
+        Self { lane, left: Some(Mutex::new(time)) }
     }
 
     /// For work that no client waits for: a transaction has the store's own time, and so has the next one.
-    pub fn each() -> Self {
-        Self { left: None }
+    pub fn each(lane: Lane) -> Self {
+        Self { lane, left: None }
+    }
+
+    pub(super) fn lane(&self) -> Lane {
+        self.lane
     }
 
     /// How long the next transaction may take.
@@ -58,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn time_that_one_transaction_took_is_missing_for_the_next() {
-        let terms = Terms::together(Duration::from_millis(20));
+        let terms = Terms::together(Lane::Begun, Duration::from_millis(20));
         let long = terms.within::<()>(std::future::pending()).await;
         assert!(matches!(&long, Err(error) if error.is_transient()), "{long:?}");
         assert!(terms.time_left().is_zero());
@@ -68,10 +86,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_ends_in_time_leaves_the_rest() {
-        let terms = Terms::together(Duration::from_secs(3_600));
+        let terms = Terms::together(Lane::Begun, Duration::from_secs(3_600));
         terms.within(async { Ok(()) }).await.expect("it ends");
         assert!(terms.time_left() > Duration::from_secs(1_800));
-        Terms::each().within(async { Ok(()) }).await.expect("it ends");
-        assert_eq!(Terms::each().time_left(), Duration::MAX);
+        Terms::each(Lane::Work).within(async { Ok(()) }).await.expect("it ends");
+        assert_eq!(Terms::each(Lane::Work).time_left(), Duration::MAX);
     }
 }

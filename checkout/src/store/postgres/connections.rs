@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::failure::Failure;
-use crate::store::{StoreError, StoreSettings};
+use super::seats::{Seat, Seats};
+use crate::store::{Lane, StoreError, StoreSettings};
 
 /// How long to wait for a connection that others use.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ pub(super) struct Connections {
     /// What each session begins with.
     session: Arc<str>,
     idle: Mutex<Vec<Idle>>,
-    permits: Arc<Semaphore>,
+    seats: Seats,
     /// Another host took over: what comes back is closed.
     is_retired: AtomicBool,
 }
@@ -63,7 +63,7 @@ pub(super) struct Lease {
     opened: Instant,
     is_in_transaction: bool,
     home: Arc<Connections>,
-    permit: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 impl Connections {
@@ -80,15 +80,15 @@ impl Connections {
             role,
             session: session.into(),
             idle: Mutex::default(),
-            permits: Arc::new(Semaphore::new(settings.max_connections.max(1) as usize)),
+            seats: Seats::new(settings.max_connections),
             is_retired: AtomicBool::new(false),
         })
     }
 
     /// A connection that nobody else uses, idle or new.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Failure> {
-        let permit = match timeout(WAIT_TIMEOUT, self.permits.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => permit,
+    pub(super) async fn lease(self: &Arc<Self>, lane: Lane) -> Result<Lease, Failure> {
+        let seat = match timeout(WAIT_TIMEOUT, self.seats.take(lane)).await {
+            Ok(Ok(seat)) => seat,
             Ok(Err(_)) => return Err(Failure::Lost("the connections were closed".to_owned())),
             Err(_) => {
                 let busy = "all connections to the database are in use".to_owned();
@@ -100,10 +100,15 @@ impl Connections {
             if is_quiet && !matches!(timeout(PING_TIMEOUT, idle.connection.ping()).await, Ok(Ok(()))) {
                 continue;
             }
-            return Ok(self.lend(idle.connection, idle.opened, permit));
+            return Ok(self.lend(idle.connection, idle.opened, seat));
         }
         let connection = self.open().await?;
-        Ok(self.lend(connection, Instant::now(), permit))
+        Ok(self.lend(connection, Instant::now(), seat))
+    }
+
+    /// Whether so many wait for a connection that nothing new should be begun.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.seats.is_crowded(Instant::now())
     }
 
     /// Closes what is idle, and what comes back from now on.
@@ -118,8 +123,8 @@ impl Connections {
         drop(forgotten);
     }
 
-    fn lend(self: &Arc<Self>, connection: PgConnection, opened: Instant, permit: OwnedSemaphorePermit) -> Lease {
-        Lease { connection, opened, is_in_transaction: false, home: self.clone(), permit }
+    fn lend(self: &Arc<Self>, connection: PgConnection, opened: Instant, seat: Seat) -> Lease {
+        Lease { connection, opened, is_in_transaction: false, home: self.clone(), seat }
     }
 
     /// The one that was used last, which is the least likely to be stale.
@@ -175,13 +180,13 @@ impl Lease {
     }
 
     fn give_back(self) {
-        let Self { connection, opened, home, permit, .. } = self;
+        let Self { connection, opened, home, seat, .. } = self;
         if !home.is_retired.load(Ordering::Acquire) && opened.elapsed() < MAX_AGE {
             let mut idle = home.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.push(Idle { connection, opened, since: Instant::now() });
         }
         // Only now may another one look for it.
-        drop(permit);
+        drop(seat);
     }
 }
 

@@ -17,6 +17,7 @@ mod records;
 mod recovery;
 mod replica;
 mod schema;
+mod seats;
 mod stock;
 mod transactions;
 mod violations;

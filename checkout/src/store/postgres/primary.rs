@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connections::{Connections, Lease, Role};
 use super::failure::Failure;
-use crate::store::{StoreError, StoreSettings, Terms};
+use crate::store::{Lane, StoreError, StoreSettings, Terms};
 
 /// How long a transaction is tried again before its caller is told that the database does not answer.
 const RETRY_WITHIN: Duration = Duration::from_secs(6);
@@ -47,12 +47,16 @@ impl Primary {
         let attempt_limit = Duration::from_millis(settings.statement_timeout_ms) + ATTEMPT_MARGIN;
         let (current, search) = (RwLock::default(), Mutex::default());
         let hosts = Hosts { candidates, settings, attempt_limit, current, search };
-        Self { hosts: Arc::new(hosts), terms: Terms::each() }
+        Self { hosts: Arc::new(hosts), terms: Terms::each(Lane::Begun) }
     }
 
     /// The same for somebody else.
     pub(super) fn with_terms(&self, terms: Terms) -> Self {
         Self { hosts: self.hosts.clone(), terms }
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        self.hosts.current().is_some_and(|connections| connections.is_crowded())
     }
 
     /// Runs a transaction, and again when others were in the way or the server went away. `attempt` is told whether it
@@ -67,17 +71,17 @@ impl Primary {
     {
         // Whoever has less time than that is told what was in the way, while there is still time to.
         let patience = self.terms.time_left().min(RETRY_WITHIN);
-        self.terms.within(self.hosts.run(patience, attempt)).await
+        self.terms.within(self.hosts.run(self.terms.lane(), patience, attempt)).await
     }
 
     /// A connection for what takes its time and is not run again.
     pub(super) async fn lease(&self) -> Result<Lease, Failure> {
-        self.hosts.connections().await?.lease().await
+        self.hosts.connections().await?.lease(self.terms.lane()).await
     }
 }
 
 impl Hosts {
-    async fn run<T, F, Fut>(&self, patience: Duration, attempt: F) -> Result<T, StoreError>
+    async fn run<T, F, Fut>(&self, lane: Lane, patience: Duration, attempt: F) -> Result<T, StoreError>
     where
         F: Fn(Lease, bool) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
@@ -85,7 +89,7 @@ impl Hosts {
         let started = Instant::now();
         let mut tries = 0;
         loop {
-            let why = match self.once(&attempt, tries > 0).await {
+            let why = match self.once(lane, &attempt, tries > 0).await {
                 Ok(done) => return Ok(done),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Again(why) | Failure::Lost(why)) => why,
@@ -100,13 +104,13 @@ impl Hosts {
         }
     }
 
-    async fn once<T, F, Fut>(&self, attempt: &F, is_rerun: bool) -> Result<T, Failure>
+    async fn once<T, F, Fut>(&self, lane: Lane, attempt: &F, is_rerun: bool) -> Result<T, Failure>
     where
         F: Fn(Lease, bool) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
         let connections = self.connections().await?;
-        let outcome = match connections.lease().await {
+        let outcome = match connections.lease(lane).await {
             Ok(lease) => match timeout(self.attempt_limit, attempt(lease, is_rerun)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(Failure::Lost("the database did not answer in time".to_owned())),
@@ -149,7 +153,7 @@ impl Hosts {
         let mut faults = Vec::new();
         for options in &self.candidates {
             let connections = Connections::new(options.clone(), Role::Primary, &self.settings);
-            match connections.lease().await {
+            match connections.lease(Lane::Begun).await {
                 // Given back, it is the first idle one.
                 Ok(lease) => match lease.end(Ok(())).await {
                     Ok(()) => return Ok(connections),

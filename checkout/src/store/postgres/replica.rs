@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::connections::{Connections, Lease, Role};
 use super::failure::Failure;
-use crate::store::StoreSettings;
+use crate::store::{Lane, StoreSettings};
 
 /// How long a measurement holds.
 const LAG_HOLDS: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ impl Replica {
     pub(super) async fn lease(&self) -> Option<Lease> {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, is_good)) = seen.filter(|(at, _)| at.elapsed() < LAG_HOLDS) {
-            return if is_good { self.connections.lease().await.ok() } else { None };
+            return if is_good { self.connections.lease(Lane::Begun).await.ok() } else { None };
         }
         // Whoever comes meanwhile goes to the primary.
         self.note(false);
@@ -74,7 +74,7 @@ impl Replica {
     }
 
     async fn measured(&self) -> Result<(Lease, i64), Failure> {
-        let mut lease = self.connections.lease().await?;
+        let mut lease = self.connections.lease(Lane::Begun).await?;
         let lag_ms: Option<i64> = sqlx::query_scalar(LAG_MS).fetch_one(&mut *lease).await?;
         Ok((lease, lag_ms.unwrap_or(UNKNOWN_LAG_MS)))
     }

@@ -26,6 +26,10 @@ impl Store for PostgresStore {
         Arc::new(Self { primary, replica, settings: self.settings })
     }
 
+    fn is_crowded(&self) -> bool {
+        self.primary.is_crowded()
+    }
+
     async fn place_checkout(
         &self,
         new: &Checkout,

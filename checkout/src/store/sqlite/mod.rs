@@ -60,6 +60,11 @@ impl Store for SqliteStore {
         Arc::new(Self { pools: self.pools.with_terms(terms), sells_untracked: self.sells_untracked })
     }
 
+    /// The one who writes is waited for in turn; requests at once are few enough to be bounded by their number.
+    fn is_crowded(&self) -> bool {
+        false
+    }
+
     async fn place_checkout(
         &self,
         new: &Checkout,

@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
 use super::fault::{Fault, is_locked};
-use crate::store::{StoreError, StoreSettings, Terms};
+use crate::store::{Lane, StoreError, StoreSettings, Terms};
 
 /// Readers do not wait for each other; more would only hold memory.
 const MAX_READERS: u32 = 4;
@@ -49,7 +49,7 @@ impl Pools {
             tries += 1;
             tokio::time::sleep(Duration::from_millis(OPEN_PAUSE_MS)).await;
         }
-        Ok(Self { writer, readers, terms: Terms::each() })
+        Ok(Self { writer, readers, terms: Terms::each(Lane::Begun) })
     }
 
     /// The same for somebody else.

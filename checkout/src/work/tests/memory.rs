@@ -61,6 +61,10 @@ impl Store for Memory {
         never_asked()
     }
 
+    fn is_crowded(&self) -> bool {
+        never_asked()
+    }
+
     async fn place_checkout(
         &self,
         _new: &Checkout,

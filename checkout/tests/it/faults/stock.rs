@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 
 use super::books::{assert_books, settle};
 use super::harness::client::{Client, Reply, Request};
@@ -35,6 +36,34 @@ async fn two_hundred_want_the_last_one() {
     assert_eq!(got.len(), 1);
     Shopper::of(&client, got[0]).expect("a checkout").buy(&world).await;
     assert_eq!(stock_of(&client, BOOTS).await, (0, 0));
+    assert_books(&world).await;
+}
+
+/// Somebody keeps a product locked, and so many want it that nothing new is begun. What was begun is finished meanwhile; it was
+/// kept waiting, and given up, by those who came later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_is_finished_while_others_are_turned_away() {
+    let world = World::serving().await;
+    let client = world.client(0);
+    let shopper = Shopper::place(&client, &[(LAMP, 1)]).await;
+    let mut locker = PgConnection::connect(&world.database_url).await.expect("a connection");
+    let lock = "BEGIN; SELECT FROM stock_units WHERE product = 'boots' FOR UPDATE";
+    sqlx::raw_sql(lock).execute(&mut locker).await.expect("the lock");
+    let newcomer = placing(&lines(&[(LAMP, 1)]));
+    let finish = async {
+        until("newcomers are turned away", async || {
+            let reply = client.ask(&newcomer).await;
+            reply.code() == "overloaded" && reply.status == 503 && reply.retry_after_s.is_some()
+        })
+        .await;
+        shopper.buy(&world).await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.expect("the lock is gone");
+    };
+    let many = join_all((0..20).map(|_| want(&client, &[(BOOTS, 1)])));
+    let (replies, ()) = tokio::join!(many, finish);
+    for reply in replies {
+        assert!(reply.is_success(), "{} {}", reply.status, reply.text);
+    }
     assert_books(&world).await;
 }
 

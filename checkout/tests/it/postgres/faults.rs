@@ -1,14 +1,17 @@
 //! Servers that die, connections that break, and acknowledgements that are lost.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use checkout::domain::News;
-use checkout::ids::{OrderId, PaymentId};
-use checkout::store::{CheckoutChange, ClaimUse, Claimed, PostgresStore, StockChange, Store, StoreError, Terms};
+use checkout::ids::{CheckoutId, OrderId, PaymentId};
+use checkout::store::{
+    CheckoutChange, ClaimUse, Claimed, Lane, NewInboxEvent, PostgresStore, StockChange, Store, StoreError, Terms,
+};
+use sqlx::{Connection, PgConnection};
 use test_servers::{Direction, Postgres, TcpProxy};
 
-use super::load::Load;
+use super::load::{DEADLINE, Load, PAUSE};
 use super::{connect, migrated};
 use crate::contract::shop::{
     NOW, answer_with_checkout, answer_with_order, audit, begin_payment, checkout, claim, done, hear, open_order, place,
@@ -173,7 +176,7 @@ async fn the_time_that_a_request_has_is_spent_once() {
     let postgres = Postgres::start();
     let (store, proxy) = through_proxy(&postgres).await;
     store.ping().await.expect("it answers");
-    let request = store.with_terms(Terms::together(Duration::from_millis(300)));
+    let request = store.with_terms(Terms::together(Lane::Begun, Duration::from_millis(300)));
     // It takes questions, and answers none.
     proxy.delay(Duration::from_secs(600));
     let hung = request.ping().await;
@@ -182,5 +185,44 @@ async fn the_time_that_a_request_has_is_spent_once() {
     let spent = request.ping().await;
     assert!(matches!(spent, Err(StoreError::Unavailable(_))), "{spent:?}");
     store.ping().await.expect("others have a time of their own");
-    store.with_terms(Terms::together(Duration::from_secs(60))).ping().await.expect("and so has the next request");
+    store
+        .with_terms(Terms::together(Lane::Begun, Duration::from_secs(60)))
+        .ping()
+        .await
+        .expect("and so has the next request");
+}
+
+/// Everybody waits for a lock, with a connection each. Webhooks waited for one, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_stored_while_all_others_wait() {
+    const WAITING: &str =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let store = Arc::new(migrated(&url).await);
+    let id = CheckoutId::new();
+    let mut locker = PgConnection::connect(&url).await.expect("a connection");
+    sqlx::raw_sql("BEGIN; LOCK TABLE checkouts").execute(&mut locker).await.expect("the lock");
+    let readers = (0..20).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            while let Err(error) = store.checkout(id).await {
+                assert!(error.is_transient(), "{error}");
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    let started = Instant::now();
+    // Of sixteen connections, two are kept.
+    while postgres.execute(&url, WAITING) != "14" {
+        assert!(started.elapsed() < DEADLINE, "nobody waits");
+        tokio::time::sleep(PAUSE).await;
+    }
+    let webhooks = store.with_terms(Terms::each(Lane::Webhook));
+    let event = NewInboxEvent { id: "evt_1", kind: "charge.updated", body: b"{}", received_ms: NOW };
+    assert!(webhooks.receive(&event).await.expect("it is stored"));
+    sqlx::raw_sql("ROLLBACK").execute(&mut locker).await.expect("the lock is gone");
+    for reader in readers {
+        reader.await.expect("a reader ends");
+    }
 }

@@ -12,8 +12,8 @@ use crate::contract::shop::{checkout, set_stock, stock};
 
 const SHOPPERS: usize = 8;
 const STOCK: i64 = 1_000_000;
-const DEADLINE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Load {
     store: Arc<PostgresStore>,

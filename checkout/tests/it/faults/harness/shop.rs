@@ -82,9 +82,17 @@ impl Shopper {
         Self::of(client, &reply).ok_or(reply)
     }
 
-    /// Asks for a checkout, which must be given.
+    /// Asks for a checkout, which must be given; who comes when it is crowded comes again.
     pub async fn place(client: &Client, wanted: &[(&str, u32)]) -> Self {
-        let placed = Self::try_place(client, &lines(wanted)).await;
+        let mut placed = Self::try_place(client, &lines(wanted)).await;
+        until("there is room", async || {
+            let is_full = placed.as_ref().is_err_and(|reply| reply.code() == "overloaded");
+            if is_full {
+                placed = Self::try_place(client, &lines(wanted)).await;
+            }
+            !is_full
+        })
+        .await;
         placed.unwrap_or_else(|reply| panic!("no checkout: {} {}", reply.status, reply.text))
     }
 
