@@ -35,24 +35,30 @@ pub(crate) fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// Ready is who can take an order: its database answers, and has the right tables.
+/// Ready is who can take an order: its database answers, and has the right tables, and its edge answers. All that is missing
+/// is told.
 async fn readyz(State(admin): State<Admin>) -> Response {
-    if admin.app.draining.load(Ordering::Relaxed) {
-        return not_ready("draining");
+    let is_draining = admin.app.draining.load(Ordering::Relaxed);
+    let draining = is_draining.then(|| "draining".to_owned());
+    let edge = (!admin.app.edge_watch.is_up()).then(|| "the edge does not answer".to_owned());
+    let database = database_fault(&admin).await;
+    let missing: Vec<String> = [draining, edge, database].into_iter().flatten().collect();
+    match missing.is_empty() {
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join("; "))).into_response(),
     }
+}
+
+/// What is wrong with the database.
+async fn database_fault(admin: &Admin) -> Option<String> {
     let checked = async {
         admin.app.store.ping().await?;
         admin.opened.check_schema().await
     };
     match timeout(READY_TIMEOUT, checked).await {
-        Ok(Ok(())) => "ready\n".into_response(),
-        Ok(Err(error)) => not_ready(&error.to_string()),
-        Err(_) => not_ready("the database does not answer in time"),
+        Ok(checked) => checked.err().map(|error| error.to_string()),
+        Err(_) => Some("the database does not answer in time".to_owned()),
     }
-}
-
-fn not_ready(why: &str) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

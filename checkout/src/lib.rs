@@ -13,6 +13,7 @@ pub mod config;
 mod connection;
 mod database;
 pub mod domain;
+mod edge_watch;
 pub mod fail_points;
 mod http;
 pub mod ids;

@@ -16,6 +16,8 @@ use crate::domain::{Price, chargeable};
 const MAX_IDS: usize = 100;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// An edge tells how it is at once, however much it has to do.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A hundred products with four fields are far below it.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// What a title is cut to: it stands in every answer about an order, and the database takes no zero byte.
@@ -27,6 +29,7 @@ const SNAPSHOT_HEADER: &str = "x-snapshot";
 pub(crate) struct EdgeClient {
     client: reqwest::Client,
     products: Url,
+    health: Url,
 }
 
 /// Prices of one moment.
@@ -63,11 +66,14 @@ impl EdgeClient {
             .no_proxy()
             .build()
             .map_err(|error| error.to_string())?;
-        let mut products = edge.clone();
-        let mut path = products.path_segments_mut().map_err(|()| format!("{edge} has no path"))?;
-        path.pop_if_empty().extend(["v1", "products"]);
-        drop(path);
-        Ok(Self { client, products })
+        let (products, health) = (below(edge, &["v1", "products"])?, below(edge, &["healthz"])?);
+        Ok(Self { client, products, health })
+    }
+
+    /// Whether it says that it has something to serve, and goes on to.
+    pub async fn is_well(&self) -> bool {
+        let asked = self.client.get(self.health.clone()).timeout(HEALTH_TIMEOUT).send().await;
+        asked.is_ok_and(|response| response.status().is_success())
     }
 
     /// What these products cost in a market, or in the edge's first one.
@@ -122,6 +128,13 @@ impl EdgeClient {
             status => Err(PricingError::Answer(status.to_string())),
         }
     }
+}
+
+/// An address of the edge's.
+fn below(edge: &Url, path: &[&str]) -> Result<Url, String> {
+    let mut url = edge.clone();
+    url.path_segments_mut().map_err(|()| format!("{edge} has no path"))?.pop_if_empty().extend(path);
+    Ok(url)
 }
 
 impl Priced {

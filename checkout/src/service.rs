@@ -18,6 +18,7 @@ use crate::carts::Carts;
 use crate::config::Config;
 use crate::connection::Door;
 use crate::database::Opened;
+use crate::edge_watch::EdgeWatch;
 use crate::http::cors::Cors;
 use crate::http::{self, App};
 use crate::metrics::Metrics;
@@ -66,6 +67,7 @@ pub async fn build(config: Config) -> anyhow::Result<Service> {
     let app = App {
         work,
         edge: EdgeClient::new(&config.edge_url).map_err(|fault| anyhow!("the edge: {fault}"))?,
+        edge_watch: EdgeWatch::new(),
         carts: Carts::new(config.redis_url.as_ref()).map_err(|fault| anyhow!("Redis: {fault}"))?,
         store,
         staff: Staff::read(config.staff_tokens).context("the staff's tokens")?,
@@ -122,6 +124,8 @@ impl Service {
         let Self { app, opened, public, admin, max_connections, drain } = self;
         let (stopping, stops) = watch::channel(false);
         let loops = app.work.run(stops.clone());
+        let (looking, until) = (app.clone(), stops.clone());
+        tokio::spawn(async move { looking.edge_watch.run(&looking.edge, until).await });
         let (metrics, store) = (app.metrics.clone(), app.store.with_terms(Terms::each(Lane::Work)));
         tokio::spawn(async move { metrics.watch_backlog(&*store, stops).await });
         let serving_admin = tokio::spawn(serve_admin(admin, Admin { app: app.clone(), opened }));

@@ -109,7 +109,7 @@ pub async fn serve_edge() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     println!("{}", listener.local_addr().expect("an address"));
     end_with_parent();
-    let router = Router::new().route("/v1/products", get(products));
+    let router = Router::new().route("/v1/products", get(products)).route("/healthz", get(|| async { "ok" }));
     axum::serve(listener, router).await.expect("it serves");
 }
 

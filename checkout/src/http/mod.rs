@@ -43,6 +43,7 @@ use self::cors::Cors;
 use self::problem::{Code, Problem};
 use self::routes::Route;
 use crate::carts::Carts;
+use crate::edge_watch::EdgeWatch;
 use crate::metrics::Metrics;
 use crate::pricing::EdgeClient;
 use crate::staff::Staff;
@@ -67,6 +68,7 @@ pub(crate) struct App {
     pub store: Arc<dyn Store>,
     pub work: Arc<Work>,
     pub edge: EdgeClient,
+    pub edge_watch: EdgeWatch,
     pub carts: Carts,
     pub staff: Staff,
     pub cors: Cors,

@@ -14,12 +14,15 @@ pub(super) async fn document(_: Call) -> Answered {
     Ok(Reply::text(DOCUMENT))
 }
 
-/// 503 only while it drains: what it depends on is told by the admin port, and a database that is away takes no region
-/// out of the balancer.
+/// 503 while it drains, and where the edge beside it does not answer, so that nobody can begin a checkout here: another region
+/// has prices. What all regions share takes none of them out of the balancer: a database that is away is told by the admin
+/// port.
 pub(super) async fn health(call: Call) -> Answered {
-    match call.app.draining.load(Ordering::Relaxed) {
-        true => Ok(Reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "draining" }))),
-        false => Ok(Reply::ok(&json!({ "status": "ok" }))),
+    let away = |status: &str| Ok(Reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": status })));
+    match (call.app.draining.load(Ordering::Relaxed), call.app.edge_watch.is_up()) {
+        (true, _) => away("draining"),
+        (false, false) => away("no_prices"),
+        (false, true) => Ok(Reply::ok(&json!({ "status": "ok" }))),
     }
 }
 

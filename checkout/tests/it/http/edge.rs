@@ -30,7 +30,8 @@ impl FakeEdge {
         let edge = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let router = Router::new().route("/v1/products", get(products)).with_state(edge.clone());
+        let router = Router::new().route("/v1/products", get(products)).route("/healthz", get(health));
+        let router = router.with_state(edge.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (edge, address)
     }
@@ -53,6 +54,13 @@ impl FakeEdge {
 
     pub fn calls(&self) -> u64 {
         self.0.lock().expect("the catalogue").calls
+    }
+}
+
+async fn health(State(edge): State<FakeEdge>) -> StatusCode {
+    match edge.0.lock().expect("the catalogue").is_away {
+        true => StatusCode::SERVICE_UNAVAILABLE,
+        false => StatusCode::OK,
     }
 }
 

@@ -66,6 +66,24 @@ async fn probes_and_metrics_are_told() {
     shop.ask("GET", "/metrics").send().await.problem(404, "not_found");
 }
 
+/// Without prices nobody can begin a checkout here, and the balancer went on to send shoppers.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_that_does_not_answer_is_told_to_the_balancer() {
+    let shop = Shop::open().await;
+    let begun = shop.checkout(1).await;
+    let health = || shop.ask("GET", "/checkout/healthz").send();
+    shop.edge.set_away(true);
+    wait_until("the balancer is told", async || health().await.status == 503).await;
+    assert_eq!(health().await.expect(503)["status"], "no_prices");
+    let ready = shop.admin("/readyz").await;
+    assert_eq!((ready.status, ready.text.as_str()), (503, "not ready: the edge does not answer\n"));
+    // What needs no edge goes on.
+    shop.ask("GET", &begun.path).token(&begun.token).send().await.expect(200);
+    shop.edge.set_away(false);
+    wait_until("the balancer is told", async || health().await.status == 200).await;
+    assert_eq!(shop.admin("/readyz").await.text, "ready\n");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_beyond_the_limit_are_turned_away_at_once() {
     let shop = Shop::open_with(|config| config.max_in_flight = 1).await;

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import signal
 
-from parts import edges, front
+from parts import checkouts, edges, front
 
 from ..drill import Drill
 from ..scene import Scene
 
 EDGE = edges.name("a")
+CHECKOUT = checkouts.name("a")
 
 
 class EdgeFrozen(Drill):
     name = "edge-frozen"
-    breaks = "The edge of region a is stopped (SIGSTOP): it takes connections and answers none. Its checkout goes on."
+    breaks = "The edge of region a is stopped (SIGSTOP): it takes connections and answers none. Its checkout has no prices."
     detects = "the front has taken it out"
 
     def strike(self, scene: Scene) -> None:
@@ -27,4 +28,4 @@ class EdgeFrozen(Drill):
         scene.site.send(EDGE, signal.SIGCONT)
 
     def is_recovered(self, scene: Scene) -> bool:
-        return front.is_up(scene.site, EDGE)
+        return front.is_up(scene.site, EDGE) and front.is_up(scene.site, CHECKOUT)

@@ -32,7 +32,8 @@ impl Edge {
     pub async fn start(snapshot: &str, prices: &[(&str, i64)]) -> Self {
         let prices = prices.iter().map(|(product, minor)| ((*product).to_owned(), *minor)).collect();
         let catalogue = Arc::new(Mutex::new(Catalogue { snapshot: snapshot.to_owned(), prices, is_away: false }));
-        let router = Router::new().route("/v1/products", get(products)).with_state(catalogue.clone());
+        let router = Router::new().route("/v1/products", get(products)).route("/healthz", get(health));
+        let router = router.with_state(catalogue.clone());
         Self { served: Served::start(router).await, catalogue }
     }
 
@@ -47,6 +48,13 @@ impl Edge {
 
     pub fn snapshot(&self) -> String {
         lock(&self.catalogue).snapshot.clone()
+    }
+}
+
+async fn health(State(catalogue): State<Arc<Mutex<Catalogue>>>) -> StatusCode {
+    match lock(&catalogue).is_away {
+        true => StatusCode::SERVICE_UNAVAILABLE,
+        false => StatusCode::OK,
     }
 }
 
