@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -106,6 +108,27 @@ async fn requests_beyond_the_limit_are_turned_away_at_once() {
     })
     .await;
     assert_eq!(shop.ask("GET", "/checkout/healthz").send().await.status, 200);
+}
+
+/// Half of all requests may be such that something new begins with. What was begun had to share the bound with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_begins_something_is_turned_away_before_what_goes_on() {
+    let shop = Shop::open_with(|config| config.max_in_flight = 4).await;
+    let begun = shop.checkout(1).await;
+    let body = json!({ "lines": [{ "product": "p1", "quantity": 1 }] });
+    let place = || shop.ask("POST", "/checkout/v1/checkouts").new_key().json(&body).send();
+    // Whoever writes waits.
+    let options = SqliteConnectOptions::new().filename(shop.database_file());
+    let mut other = options.connect().await.expect("the same file");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.expect("the lock");
+    let one = wait_until("it is placed", async || place().await.status == 201);
+    let two = wait_until("it is placed", async || place().await.status == 201);
+    let meanwhile = async {
+        wait_until("one too many is turned away", async || place().await.text.contains("\"overloaded\"")).await;
+        shop.ask("GET", &begun.path).token(&begun.token).send().await.expect(200);
+        sqlx::query("ROLLBACK").execute(&mut other).await.expect("the lock is gone");
+    };
+    tokio::join!(one, two, meanwhile);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ CHECKOUT = checkouts.name("a")
 
 class EdgeFrozen(Drill):
     name = "edge-frozen"
-    breaks = "The edge of region a is stopped (SIGSTOP): it takes connections and answers none. Its checkout has no prices."
+    breaks = "The edge of region a is stopped (SIGSTOP): it answers no connection. Its checkout has no prices."
     detects = "the front has taken it out"
 
     def strike(self, scene: Scene) -> None:
