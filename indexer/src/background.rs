@@ -22,6 +22,7 @@ use crate::merging::{due, write_merged};
 use crate::opened::Scratch;
 use crate::progress::{Output, Progress};
 use crate::publish::{self, Change, Published};
+use crate::stdout::say;
 use crate::telling;
 use crate::update::{Base, kept_segment, open_base, resegmented};
 use crate::watch::{self, MAX_PAUSE, WatchRequest};
@@ -328,15 +329,15 @@ fn tell(merged: &Merged, published: &Published, output: Output) {
                 "segment": merged.object.blake3, "segment_bytes": merged.object.size_bytes,
                 "segments": manifest.segments.len(), "regions": telling::regions_json(&published.regions),
             });
-            println!("{told}");
+            say(&format!("{told}\n"));
         }
         Output::Text => {
-            println!(
-                "{} is live (sequence {sequence}): {parts} segments became one, and answer as before",
+            say(&format!(
+                "{} is live (sequence {sequence}): {parts} segments became one, and answer as before\n",
                 manifest.id
-            );
+            ));
             let behind = published.regions.iter().filter(|outcome| outcome.result.is_err());
-            print!("{}", telling::regions_text(behind));
+            say(&telling::regions_text(behind));
         }
     }
 }
