@@ -28,14 +28,7 @@ impl Caller {
     /// # Errors
     /// When a token is shown that is none of ours.
     pub fn of(headers: &HeaderMap, staff: &Staff) -> Result<Self, Problem> {
-        let mut given = headers.get_all(AUTHORIZATION).iter();
-        let Some(header) = given.next() else { return Ok(Self::Guest) };
-        // Of two, somebody before us may have looked at the other.
-        let is_one = given.next().is_none();
-        let invalid = || Problem::new(Code::TokenInvalid, "this token opens nothing");
-        let text = header.to_str().ok().filter(|_| is_one).and_then(|text| text.split_once(' '));
-        let (_, token) = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).ok_or_else(invalid)?;
-        let token = token.trim();
+        let Some(token) = token(headers)? else { return Ok(Self::Guest) };
         let hash = TokenHash::of(token);
         match TokenKind::of(token).ok_or_else(invalid)? {
             TokenKind::Owner => Ok(Self::Owner(hash)),
@@ -114,6 +107,24 @@ impl Caller {
             Self::Owner(_) => Err(Problem::not_found(what)),
         }
     }
+}
+
+/// The token that a request shows, which may be none of ours.
+///
+/// # Errors
+/// When it shows something else, or several.
+pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let Some(header) = given.next() else { return Ok(None) };
+    // Of two, somebody before us may have looked at the other.
+    let is_one = given.next().is_none();
+    let text = header.to_str().ok().filter(|_| is_one).and_then(|text| text.split_once(' '));
+    let (_, token) = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).ok_or_else(invalid)?;
+    Ok(Some(token.trim()))
+}
+
+fn invalid() -> Problem {
+    Problem::new(Code::TokenInvalid, "this token opens nothing")
 }
 
 fn missing() -> Problem {

@@ -5,10 +5,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::call::Call;
-use super::caller::Caller;
+use super::caller::{Caller, token};
 use super::problem::{Code, Problem};
 use super::reply::Reply;
 use crate::store::{Answer, Claim, Claimed, Store};
+use crate::tokens::{hex, sha256};
 
 const HEADER: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
@@ -56,15 +57,22 @@ pub(crate) fn key(call: &Call) -> Result<&str, Problem> {
 /// # Errors
 /// When there is no key.
 pub(crate) fn claim(call: &Call, caller: &Caller, body: &Value, subject: String) -> Result<Claim, Problem> {
+    let token = token(&call.headers)?.unwrap_or_default();
     Ok(Claim {
         caller: caller.key_scope(),
         endpoint: endpoint(call),
-        key: key(call)?.to_owned(),
+        key: with_token(key(call)?, token),
         fingerprint: fingerprint(body),
         subject,
         now_ms: call.now_ms,
         lease_until_ms: call.now_ms + LEASE_MS,
     })
+}
+
+/// A key together with the token of who asks: answers are sealed with it, and a key alone may be easy to guess. A guest,
+/// whose key may not, has no token.
+fn with_token(key: &str, token: &str) -> String {
+    hex(&sha256(format!("{key}\n{token}").as_bytes()))
 }
 
 /// Method and path, which a key is scoped to.
@@ -183,6 +191,13 @@ mod tests {
         prints.sort_unstable();
         prints.dedup();
         assert_eq!(prints.len(), texts.len());
+    }
+
+    #[test]
+    fn the_same_key_of_two_callers_seals_two_ways() {
+        let keys = [with_token("pay-1", "ot_1"), with_token("pay-1", "ot_2"), with_token("pay-1", "")];
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+        assert_eq!(with_token("pay-1", "ot_1"), keys[0]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{checkouts, claims};
 use crate::domain::{CheckoutState, Effects, Order, OrderEvent, StockEffect};
 use crate::ids::{CheckoutId, OrderId};
 use crate::store::text::to_text;
-use crate::store::{ClaimUse, Claimed, OrderChange};
+use crate::store::{Claim, ClaimUse, Claimed, OrderChange};
 
 /// The key, the order, its lines and its payments, where the checkout is open and has the version that was read.
 ///
@@ -145,7 +145,7 @@ pub(super) async fn open(
         .bind(i64::from(checkout.version))
         .bind(claim.map(|claim| claim.caller.as_str()))
         .bind(claim.map(|claim| claim.endpoint.as_str()))
-        .bind(claim.map(|claim| claim.key.as_str()))
+        .bind(claim.map(Claim::kept_key))
         .bind(claim.map(|claim| claim.fingerprint.as_slice()))
         .bind(claim.map(|claim| claim.subject.as_str()))
         .bind(claim.map(|claim| claim.lease_until_ms))
@@ -185,6 +185,7 @@ pub(super) async fn change(
         return Ok(None);
     }
     let answer = finish.map(|(claim, render)| (claim, render(&order)));
+    let sealed = answer.as_ref().map(|(claim, answer)| claim.seal(answer)).transpose()?;
     let texts = Texts::of(notes.transaction, Some(&before), &order, &effects)?;
     let row = sqlx::query(CHANGE)
         .bind(order.checkout.to_string())
@@ -200,9 +201,9 @@ pub(super) async fn change(
         .bind(notes.inbox)
         .bind(answer.as_ref().map(|(claim, _)| claim.caller.as_str()))
         .bind(answer.as_ref().map(|(claim, _)| claim.endpoint.as_str()))
-        .bind(answer.as_ref().map(|(claim, _)| claim.key.as_str()))
+        .bind(answer.as_ref().map(|(claim, _)| claim.kept_key()))
         .bind(answer.as_ref().map(|(_, answer)| i32::from(answer.status)))
-        .bind(answer.as_ref().map(|(_, answer)| answer.body.as_slice()))
+        .bind(sealed)
         .fetch_one(&mut *connection)
         .await?;
     let (is_written, is_answered): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);

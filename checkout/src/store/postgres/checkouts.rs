@@ -221,6 +221,7 @@ async fn place_at_once(
     sells_untracked: bool,
 ) -> Result<bool, Failure> {
     let (products, quantities): (Vec<&str>, Vec<i64>) = holds::wanted(&new.lines).into_iter().unzip();
+    let sealed = claim.zip(answer).map(|(claim, answer)| claim.seal(answer)).transpose()?;
     let row = sqlx::query(PLACE)
         .bind(products)
         .bind(quantities)
@@ -228,13 +229,13 @@ async fn place_at_once(
         .bind(holds::any_unit(random()))
         .bind(claim.map(|claim| claim.caller.as_str()))
         .bind(claim.map(|claim| claim.endpoint.as_str()))
-        .bind(claim.map(|claim| claim.key.as_str()))
+        .bind(claim.map(Claim::kept_key))
         .bind(claim.map(|claim| claim.fingerprint.as_slice()))
         .bind(claim.map(|claim| claim.subject.as_str()))
         .bind(claim.map(|claim| claim.lease_until_ms))
         .bind(claim.map(|claim| claim.now_ms))
         .bind(answer.map(|answer| i32::from(answer.status)))
-        .bind(answer.map(|answer| answer.body.as_slice()))
+        .bind(sealed)
         .bind(to_json(&CheckoutRecord::of(new))?)
         .bind(to_json(&LineRecord::all_of(&new.lines))?)
         .fetch_one(&mut *connection)

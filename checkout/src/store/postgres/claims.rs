@@ -97,9 +97,9 @@ pub(super) async fn answer<T>(
     )
     .bind(claim.caller.as_str())
     .bind(claim.endpoint.as_str())
-    .bind(claim.key.as_str())
+    .bind(claim.kept_key())
     .bind(i32::from(answer.status))
-    .bind(answer.body.as_slice())
+    .bind(claim.seal(&answer)?)
     .execute(&mut *connection)
     .await?;
     if stored.rows_affected() > 0 {
@@ -153,7 +153,7 @@ async fn insert(connection: &mut PgConnection, claim: &Claim) -> Result<bool, Fa
     )
     .bind(claim.caller.as_str())
     .bind(claim.endpoint.as_str())
-    .bind(claim.key.as_str())
+    .bind(claim.kept_key())
     .bind(claim.fingerprint.as_slice())
     .bind(claim.subject.as_str())
     .bind(claim.lease_until_ms)
@@ -172,10 +172,10 @@ async fn find(
     let row = sqlx::query(statement)
         .bind(claim.caller.as_str())
         .bind(claim.endpoint.as_str())
-        .bind(claim.key.as_str())
+        .bind(claim.kept_key())
         .fetch_optional(&mut *connection)
         .await?;
-    row.as_ref().map(read).transpose()
+    row.map(|row| read(&row, claim)).transpose()
 }
 
 async fn take_over(connection: &mut PgConnection, claim: &Claim, subject: &str) -> Result<(), Failure> {
@@ -185,7 +185,7 @@ async fn take_over(connection: &mut PgConnection, claim: &Claim, subject: &str) 
     )
     .bind(claim.caller.as_str())
     .bind(claim.endpoint.as_str())
-    .bind(claim.key.as_str())
+    .bind(claim.kept_key())
     .bind(claim.lease_until_ms)
     .bind(subject)
     .execute(&mut *connection)
@@ -193,13 +193,13 @@ async fn take_over(connection: &mut PgConnection, claim: &Claim, subject: &str) 
     Ok(())
 }
 
-fn read(row: &PgRow) -> Result<Stored, Failure> {
+fn read(row: &PgRow, claim: &Claim) -> Result<Stored, Failure> {
     let status: Option<i32> = row.try_get("answer_status")?;
     let body: Option<Vec<u8>> = row.try_get("answer_body")?;
     let answer = match (status, body) {
         (Some(status), Some(body)) => {
             let status = u16::try_from(status).map_err(|_| Failure::broken(format!("an answer of status {status}")))?;
-            Some(Answer { status, body })
+            Some(claim.open(status, body)?)
         }
         _ => None,
     };

@@ -79,13 +79,13 @@ pub(super) async fn leave<T>(
     )
     .bind(&claim.caller)
     .bind(&claim.endpoint)
-    .bind(&claim.key)
+    .bind(claim.kept_key())
     .bind(&claim.fingerprint[..])
     .bind(&claim.subject)
     .bind(claim.lease_until_ms)
     .bind(claim.now_ms)
     .bind(answer.status)
-    .bind(&answer.body)
+    .bind(claim.seal(&answer)?)
     .execute(&mut *conn)
     .await?;
     Ok(find(conn, claim).await?.and_then(|stored| stored.answer))
@@ -126,14 +126,14 @@ async fn find(conn: &mut SqliteConnection, claim: &Claim) -> Result<Option<Store
     )
     .bind(&claim.caller)
     .bind(&claim.endpoint)
-    .bind(&claim.key)
+    .bind(claim.kept_key())
     .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = row else {
         return Ok(None);
     };
     let answer = match (get::<Option<u16>>(&row, "status")?, get::<Option<Vec<u8>>>(&row, "body")?) {
-        (Some(status), Some(body)) => Some(Answer { status, body }),
+        (Some(status), Some(body)) => Some(claim.open(status, body)?),
         _ => None,
     };
     Ok(Some(Stored {
@@ -151,7 +151,7 @@ async fn insert(conn: &mut SqliteConnection, claim: &Claim) -> Result<(), Fault>
     )
     .bind(&claim.caller)
     .bind(&claim.endpoint)
-    .bind(&claim.key)
+    .bind(claim.kept_key())
     .bind(&claim.fingerprint[..])
     .bind(&claim.subject)
     .bind(claim.lease_until_ms)
@@ -168,7 +168,7 @@ async fn take_over(conn: &mut SqliteConnection, claim: &Claim, subject: &str) ->
     )
     .bind(&claim.caller)
     .bind(&claim.endpoint)
-    .bind(&claim.key)
+    .bind(claim.kept_key())
     .bind(subject)
     .bind(claim.lease_until_ms)
     .execute(&mut *conn)

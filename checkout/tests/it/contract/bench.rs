@@ -106,6 +106,26 @@ impl Bench {
         assert!(done.expect("the statement runs") > 0, "{sql} breaks nothing");
     }
 
+    /// Keys and answers as whoever has nothing but the database reads them.
+    pub async fn kept_answers(&self) -> Vec<(String, Vec<u8>)> {
+        match self.database.as_ref() {
+            Database::Postgres { url } => {
+                let mut connection = PgConnection::connect(url).await.expect("a connection");
+                let rows = sqlx::query_as::<_, (String, Vec<u8>)>(
+                    "SELECT key, answer_body FROM idempotency_keys WHERE answer_body IS NOT NULL",
+                );
+                rows.fetch_all(&mut connection).await.expect("the keys")
+            }
+            Database::Sqlite { path, .. } => {
+                let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("a connection");
+                let rows = sqlx::query_as::<_, (String, Vec<u8>)>(
+                    "SELECT key, body FROM idempotency_keys WHERE body IS NOT NULL",
+                );
+                rows.fetch_all(&mut connection).await.expect("the keys")
+            }
+        }
+    }
+
     /// The same where the two databases have different tables.
     pub async fn break_stock_by(&self, postgres: &str, sqlite: &str) {
         match self.database.as_ref() {

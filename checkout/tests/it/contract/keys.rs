@@ -1,8 +1,8 @@
 //! Idempotency keys: the work is done once, and answered the same every time.
 
-use checkout::domain::{Checkout, Effects, Order, Refusal};
+use checkout::domain::{Checkout, Effects, News, Order, Refusal};
 use checkout::ids::OrderId;
-use checkout::store::{Answer, Claim, ClaimUse, Claimed, Store, StoreError};
+use checkout::store::{Answer, Claim, ClaimUse, Claimed, OrderChange, Store, StoreError};
 use futures::future::join_all;
 
 use super::shop::{
@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     ("one of many resumes the work", |bench| Box::pin(concurrent_resume(bench))),
     ("a key is looked up and left as it is", |bench| Box::pin(looked_up(bench))),
     ("answers are forgotten", |bench| Box::pin(forgotten(bench))),
+    ("the database tells neither keys nor answers", |bench| Box::pin(sealed(bench))),
 ];
 
 async fn place_whole(store: &dyn Store, new: &Checkout, claim: &Claim) -> Result<Claimed<Checkout>, StoreError> {
@@ -309,4 +310,29 @@ async fn forgotten(bench: Bench) {
     assert!(matches!(place_whole(store, &new, &again).await, Ok(Claimed::Replayed(_))));
     let (new, again) = request("key 0", NOW + 3);
     done(place_whole(store, &new, &again).await);
+}
+
+/// Whoever read the database had the tokens and the client secrets of two days, and keys to ask for more.
+async fn sealed(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let (new, whole) = request("a key of one transaction", NOW);
+    done(place_whole(store, &new, &whole).await);
+    // An answer that is stored with a change, and one that is stored under the lock, since somebody was first.
+    let (order, _) = open_order(store, new.id).await;
+    let change = |order: &mut Order| order.apply(&News::CancelRequested, NOW);
+    let changes: [(&str, OrderChange<'_>); 2] =
+        [("a key that changes something", &change), ("a key that changes nothing", &nothing)];
+    for (key, change) in changes {
+        let key = claim(key, key, NOW);
+        begin(store, order.id, &key).await;
+        let finish: ClaimUse<'_, Order> = ClaimUse::Finish(&key, &answer_with_order);
+        done(store.change_order(order.id, change, &finish, None, None, NOW).await);
+    }
+    let kept = bench.kept_answers().await;
+    assert_eq!(kept.len(), 3);
+    for (key, body) in kept {
+        let body = String::from_utf8_lossy(&body);
+        assert!(!key.contains("key") && !body.contains(&new.id.to_string()) && !body.contains(&order.id.to_string()));
+    }
 }

@@ -224,3 +224,23 @@ async fn events_that_are_applied_are_counted() {
     .await;
     paying.wait_for_state(&body, "paid").await;
 }
+
+/// Tokens of owners and client secrets stood in the answers that are kept for two days.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_of_answers_opens_and_pays_nothing() {
+    let paying = Paying::open().await;
+    let begun = paying.shop.checkout(1).await;
+    let complete =
+        || paying.shop.ask("POST", &format!("{}/complete", begun.path)).token(&begun.token).key("pay-once").send();
+    let first = complete().await;
+    let body = first.expect(200);
+    let kept = paying.shop.kept_answers().await;
+    assert_eq!(kept.len(), 2);
+    for answer in &kept {
+        for secret in [begun.token.as_str(), body["payment"]["client_secret"].as_str().expect("a secret"), "pay-once"] {
+            assert!(!answer.contains(secret), "{secret} in {answer}");
+        }
+    }
+    let again = complete().await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
+}

@@ -10,6 +10,8 @@ use checkout::stripe::KeySource;
 use checkout::tokens::NewToken;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -108,6 +110,16 @@ impl Shop {
 
     pub fn database_file(&self) -> PathBuf {
         self.folder.path().join("data/checkout.sqlite3")
+    }
+
+    /// Keys and answers as whoever has nothing but the database reads them.
+    pub async fn kept_answers(&self) -> Vec<String> {
+        let options = SqliteConnectOptions::new().filename(self.database_file()).read_only(true);
+        let mut connection = options.connect().await.expect("the database");
+        let rows =
+            sqlx::query_as::<_, (String, Vec<u8>)>("SELECT key, body FROM idempotency_keys WHERE body IS NOT NULL");
+        let rows = rows.fetch_all(&mut connection).await.expect("the keys");
+        rows.into_iter().map(|(key, body)| format!("{key} {}", String::from_utf8_lossy(&body))).collect()
     }
 
     pub fn ask(&self, method: &str, path: &str) -> Ask {
