@@ -72,6 +72,7 @@ pub async fn build(config: Config) -> anyhow::Result<Service> {
         store,
         staff: Staff::read(config.staff_tokens).context("the staff's tokens")?,
         cors: Cors::new(&config.cors_origins).map_err(|fault| anyhow!("origins: {fault}"))?,
+        return_origins: config.return_origins,
         metrics: Arc::new(Metrics::new()),
         hold_ms: config.hold_ms,
         cart_ttl_ms: config.cart_ttl_ms,

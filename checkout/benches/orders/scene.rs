@@ -152,6 +152,7 @@ fn environment(database: &str, stripe: &str, edge: &str, subscriber: &str) -> En
         ("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET),
         ("STRIPE_API_URL", stripe),
         ("EDGE_URL", edge),
+        ("CHECKOUT_RETURN_ORIGINS", "https://shop.example"),
         ("EVENT_GRID_URL", subscriber),
         ("EVENT_GRID_KEY", "key-of-the-bench"),
     ];

@@ -409,6 +409,19 @@ mod tests {
         check(&["--read-sql-url=postgres://replica/shop"], "without --primary-sql-url");
     }
 
+    #[test]
+    fn shoppers_are_sent_to_named_origins_or_to_those_that_may_call() {
+        let origins = |flags: &[&str]| serve(flags).expect("a config").return_origins;
+        assert!(origins(&[]).is_empty() && origins(&["--cors-origin=*"]).is_empty());
+        let shop = "--cors-origin=https://shop.example";
+        assert_eq!(origins(&[shop, "--cors-origin=*"]), ["https://shop.example"]);
+        let several = "--return-origin=https://a.example,http://127.0.0.1:8080";
+        assert_eq!(origins(&[shop, several]), ["https://a.example", "http://127.0.0.1:8080"]);
+        for text in ["https://a.example/", "a.example", "*"] {
+            check(&[&format!("--return-origin={text}")], "is no origin");
+        }
+    }
+
     /// Each of them was taken without a word, and every webhook refused, every event put off, or a secret told to pages.
     #[test]
     fn secrets_that_cannot_be_used_are_told() {

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::database::{Database, DatabaseFlags};
 use super::reading::{Faults, filled};
-use crate::http::cors::Cors;
+use crate::http::cors::{Cors, is_origin};
 use crate::stripe::{KeySource, is_for_tests};
 
 const MINUTE_MS: u64 = 60_000;
@@ -95,6 +95,10 @@ pub(super) struct ServiceFlags {
     /// An origin that pages may call from; * for any. Repeatable; in the environment, separate several by commas.
     #[arg(long = "cors-origin", value_name = "ORIGIN", env = "CHECKOUT_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
+    /// An origin that a 'return_url' may lead to. Repeatable; in the environment, separate several by commas. Without one,
+    /// those of --cors-origin that are named.
+    #[arg(long = "return-origin", value_name = "ORIGIN", env = "CHECKOUT_RETURN_ORIGINS", value_delimiter = ',')]
+    return_origins: Vec<String>,
     /// How many requests are worked on at once; more are turned away with 503, and what begins something new where they are
     /// half as many.
     #[arg(long, value_name = "COUNT", env = "CHECKOUT_MAX_IN_FLIGHT", default_value = "256")]
@@ -126,6 +130,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub admin_listen: SocketAddr,
     pub cors_origins: Vec<String>,
+    /// Origins that a shopper may be sent to after paying.
+    pub return_origins: Vec<String>,
     pub max_in_flight: usize,
     pub max_connections: usize,
     pub drain: Duration,
@@ -198,6 +204,7 @@ impl ServiceFlags {
         if let Err(fault) = Cors::new(&cors_origins) {
             faults.add("--cors-origin", fault);
         }
+        let return_origins = return_origins(self.return_origins, &cors_origins, faults);
         let staff_tokens = self.staff_tokens.filter(|path| !path.as_os_str().is_empty());
         check_staff(staff_tokens.as_deref(), faults);
         let max_in_flight = faults.number("--max-in-flight", &self.max_in_flight, 1, 100_000) as usize;
@@ -218,6 +225,7 @@ impl ServiceFlags {
             listen,
             admin_listen,
             cors_origins,
+            return_origins,
             max_in_flight,
             max_connections,
             drain,
@@ -281,6 +289,18 @@ fn reconcile_at(text: &str) -> Result<Option<jiff::civil::Time>, String> {
             Ok(time) => Ok(Some(time)),
             Err(_) => Err(format!("--reconcile-at: '{text}' is no time such as 03:30, nor 'never'")),
         },
+    }
+}
+
+/// Pages that may call are the shop's own, so that a shopper may be sent there. That any page may call is no word on that.
+fn return_origins(given: Vec<String>, callers: &[String], faults: &mut Faults) -> Vec<String> {
+    let named: Vec<String> = given.into_iter().filter(|origin| !origin.is_empty()).collect();
+    if let Some(text) = named.iter().find(|text| !is_origin(text)) {
+        faults.add("--return-origin", format!("'{text}' is no origin"));
+    }
+    match named.is_empty() {
+        true => callers.iter().filter(|origin| *origin != "*").cloned().collect(),
+        false => named,
     }
 }
 

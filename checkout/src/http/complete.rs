@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::call::{Answered, Call};
 use super::checkouts::order_of;
@@ -24,7 +25,7 @@ pub(super) async fn complete(call: Call) -> Answered {
     let body = call.json()?;
     let payment = PaymentId::new();
     let claim = idempotency::claim(&call, &caller, &body, payment.to_string())?;
-    let (method, return_url) = payment_of(&body)?;
+    let (method, return_url) = payment_of(&body, &call.app.return_origins)?;
     let checkout = call.checkout(&caller).await?.id;
     let now_ms = call.now_ms;
     let begin = |order: &mut Order| -> Result<Effects, Refusal> {
@@ -152,7 +153,7 @@ pub(super) fn finished(claimed: Result<Claimed<Order>, StoreError>, render: impl
 }
 
 /// `{"method": "payment_intent" | "hosted_page", "return_url": "https://..."}`
-fn payment_of(body: &Value) -> Result<(PaymentMethod, Option<String>), Problem> {
+fn payment_of(body: &Value, origins: &[String]) -> Result<(PaymentMethod, Option<String>), Problem> {
     let mut fields = Fields::of(body)?;
     let method = match fields.text("method", 32)?.as_deref() {
         None | Some("payment_intent") => PaymentMethod::PaymentIntent,
@@ -161,18 +162,23 @@ fn payment_of(body: &Value) -> Result<(PaymentMethod, Option<String>), Problem> 
     };
     let return_url = fields.text("return_url", MAX_URL_BYTES)?;
     fields.finish()?;
-    match &return_url {
-        Some(text) if !is_page(text) => Err(Problem::field("/return_url", "is no http:// or https:// address")),
-        _ => Ok((method, return_url)),
+    if let Some(text) = &return_url {
+        let page = page(text).ok_or_else(|| Problem::field("/return_url", "is no http:// or https:// address"))?;
+        // Whoever begins a checkout could send others anywhere by a page of Stripe's.
+        if !origins.contains(&page.origin().ascii_serialization()) {
+            return Err(Problem::field("/return_url", "leads to an origin that shoppers are not sent to"));
+        }
     }
+    Ok((method, return_url))
 }
 
-/// Whether a shopper can be sent there. Parsing mends what Stripe refuses (spaces, backslashes, missing slashes), and a
+/// A page that a shopper can be sent to. Parsing mends what Stripe refuses (spaces, backslashes, missing slashes), and a
 /// name before the host only hides which host it is.
-fn is_page(text: &str) -> bool {
+fn page(text: &str) -> Option<Url> {
     let is_whole = text.starts_with("http://") || text.starts_with("https://");
     let is_plain = !text.contains(|c: char| c.is_whitespace() || c == '\\');
-    is_whole && is_plain && url::Url::parse(text).is_ok_and(|url| url.username().is_empty() && url.password().is_none())
+    let page = Url::parse(text).ok().filter(|_| is_whole && is_plain)?;
+    (page.username().is_empty() && page.password().is_none()).then_some(page)
 }
 
 #[cfg(test)]
@@ -181,10 +187,14 @@ mod tests {
 
     #[test]
     fn methods_and_addresses_are_read() {
-        let read = |text: &str| payment_of(&serde_json::from_str(text).expect("JSON"));
+        let origins = ["https://shop.example".to_owned(), "http://127.0.0.1:8080".to_owned()];
+        let read = |text: &str| payment_of(&serde_json::from_str(text).expect("JSON"), &origins);
         assert_eq!(read("{}").expect("a method"), (PaymentMethod::PaymentIntent, None));
         let page = read(r#"{"method": "hosted_page", "return_url": "https://shop.example/done"}"#).expect("a method");
         assert_eq!(page, (PaymentMethod::HostedPage, Some("https://shop.example/done".to_owned())));
+        for text in ["https://SHOP.example:443/a?b#c", "http://127.0.0.1:8080"] {
+            assert!(read(&json!({ "return_url": text }).to_string()).is_ok(), "{text}");
+        }
         for text in [
             r#"{"method": "cash"}"#,
             r#"{"return_url": "javascript:alert(1)"}"#,
@@ -195,6 +205,11 @@ mod tests {
             r#"{"return_url": "https://shop.example@evil.example/"}"#,
             r#"{"return_url": "https://:x@evil.example/"}"#,
             r#"{"return_url": "https://"}"#,
+            // They led anywhere, by a page that shoppers trust.
+            r#"{"return_url": "https://evil.example/done"}"#,
+            r#"{"return_url": "https://shop.example.evil.example/done"}"#,
+            r#"{"return_url": "https://shop.example:8443/done"}"#,
+            r#"{"return_url": "http://shop.example/done"}"#,
             r#"{"amount": 1}"#,
         ] {
             assert_eq!(read(text).expect_err(text).status(), 400, "{text}");

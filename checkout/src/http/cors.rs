@@ -73,12 +73,12 @@ impl Cors {
 }
 
 /// An origin is a scheme, a host and perhaps a port, and nothing after them.
+pub(crate) fn is_origin(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text)
+}
+
 fn read(text: &str) -> Option<HeaderValue> {
-    let url = url::Url::parse(text).ok()?;
-    match url.origin().ascii_serialization() == text {
-        true => HeaderValue::from_str(text).ok(),
-        false => None,
-    }
+    HeaderValue::from_str(text).ok().filter(|_| is_origin(text))
 }
 
 #[cfg(test)]

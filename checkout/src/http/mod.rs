@@ -72,6 +72,8 @@ pub(crate) struct App {
     pub carts: Carts,
     pub staff: Staff,
     pub cors: Cors,
+    /// Origins that a shopper may be sent to after paying.
+    pub return_origins: Vec<String>,
     pub metrics: Arc<Metrics>,
     pub hold_ms: i64,
     pub cart_ttl_ms: i64,

@@ -47,6 +47,7 @@ def start(site: Site, region: str, is_green: bool = False, more: dict[str, str] 
         "REDIS_URL": redis.url(site),
         "EDGE_URL": site.url(edges.name(region, is_green)),
         "CHECKOUT_STAFF_TOKENS": str(site.folder / "staff"),
+        "CHECKOUT_RETURN_ORIGINS": settings.SHOP_ORIGIN,
         "CHECKOUT_RECONCILE_AT": "never",
         "CHECKOUT_LISTEN": site.address(checkout),
         "CHECKOUT_ADMIN_LISTEN": site.address(f"{checkout}-admin"),

@@ -27,6 +27,8 @@ STORE = f"az://{CONTAINER}/{MARKET}"
 DATABASE = "shop"
 STRIPE_KEY = "sk_test_local"
 WEBHOOK_SECRET = "whsec_local"
+# Where shoppers are sent after paying; nobody goes there.
+SHOP_ORIGIN = "https://shop.example"
 
 # Below the ports that the system lends to clients, so that a server that ended gets its port back.
 FIRST_PORT = 21_000

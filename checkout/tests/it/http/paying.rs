@@ -201,9 +201,14 @@ async fn an_answer_of_stripes_that_is_lost_is_found_again() {
 async fn the_hosted_page_takes_the_shopper_there_and_back() {
     let paying = Paying::open().await;
     let begun = paying.shop.checkout(1).await;
-    let wanted = json!({ "method": "hosted_page", "return_url": "https://shop.example/thanks" });
-    let complete = paying.shop.ask("POST", &format!("{}/complete", begun.path)).token(&begun.token).new_key();
-    let body = complete.json(&wanted).send().await.expect(200);
+    let complete = |return_url: &str| {
+        let wanted = json!({ "method": "hosted_page", "return_url": return_url });
+        let ask = paying.shop.ask("POST", &format!("{}/complete", begun.path)).token(&begun.token).new_key();
+        ask.json(&wanted).send()
+    };
+    let problem = complete("https://evil.example/thanks").await.problem(400, "invalid_field");
+    assert_eq!(problem["pointer"], "/return_url");
+    let body = complete("https://shop.example/thanks").await.expect(200);
     assert!(body["payment"]["hosted_url"].as_str().is_some_and(|url| url.starts_with(&paying.sim.url())), "{body}");
     let session = paying.sim.ledger().sessions[0].id.clone();
     paying.sim.pay_session(&session, "pm_card_visa", None);

@@ -80,6 +80,7 @@ impl Shop {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             cors_origins: vec!["https://shop.example".to_owned()],
+            return_origins: vec!["https://shop.example".to_owned()],
             max_in_flight: 256,
             max_connections: 1_000,
             drain: Duration::ZERO,

@@ -10,6 +10,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from parts import settings
+
 from . import client
 from .client import Reply
 from .pace import Pace
@@ -69,7 +71,7 @@ class Shoppers:
         purchase.checkout = body["checkout"]["id"]
         token = {"Authorization": f"Bearer {body['token']}"}
         path = f"/checkout/v1/checkouts/{purchase.checkout}"
-        wanted = {"method": "payment_intent", "return_url": "https://shop.example/thanks"}
+        wanted = {"method": "payment_intent", "return_url": f"{settings.SHOP_ORIGIN}/thanks"}
         completed = self._post(f"{path}/complete", wanted, token, deadline)
         if completed.status not in (200, 202):
             return f"not completed: {_told(completed)}"

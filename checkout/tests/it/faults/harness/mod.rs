@@ -93,6 +93,7 @@ impl World {
             ("EVENT_GRID_URL", subscriber.url().as_str()),
             ("EVENT_GRID_KEY", subscriber::KEY),
             ("EDGE_URL", edge.url().as_str()),
+            ("CHECKOUT_RETURN_ORIGINS", "https://shop.example"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec();
