@@ -12,30 +12,53 @@ use super::import::{self, MAX_FILE_BYTES};
 use super::say;
 use crate::config::StockTask;
 use crate::database::Opened;
-use crate::store::{Audit, StockChange};
+use crate::http::idempotency::fingerprint;
+use crate::ids::OrderId;
+use crate::store::{Answer, Audit, Claim, ClaimUse, Claimed, StockChange, StockLevel};
 use crate::work::now_ms;
 
 pub(super) async fn run(opened: &Opened, actor: String, task: StockTask) -> anyhow::Result<ExitCode> {
     match task {
         StockTask::Import { file, dry_run } => import(opened, actor, &file, dry_run).await,
-        StockTask::Set { product, available, reason } => {
-            let detail = json!({ "set": available, "reason": reason });
-            let audit = Audit { actor, action: "stock.set".to_owned(), subject: product.clone(), detail };
-            change(opened, StockChange::Set { product, available, reason }, &audit).await
-        }
-        StockTask::Adjust { product, by, reason } => {
-            let detail = json!({ "adjust": by, "reason": reason });
-            let audit = Audit { actor, action: "stock.adjust".to_owned(), subject: product.clone(), detail };
-            change(opened, StockChange::Adjust { product, by, reason }, &audit).await
-        }
+        StockTask::Change { change, key } => self::change(opened, &actor, change, key).await,
     }
 }
 
-async fn change(opened: &Opened, change: StockChange, audit: &Audit) -> anyhow::Result<ExitCode> {
-    for level in opened.store().change_stock(&[change], audit, now_ms()).await? {
-        say(format_args!("{}: {} can be sold, {} are held", level.product, level.available, level.held));
+async fn change(opened: &Opened, actor: &str, change: StockChange, key: Option<String>) -> anyhow::Result<ExitCode> {
+    let (audit, now_ms) = (change.audit(actor), now_ms());
+    let claim = key.map(|key| claim(&audit, key, now_ms));
+    let render = |levels: &Vec<StockLevel>| Answer { status: 200, body: told(levels).into_bytes() };
+    let used: ClaimUse<'_, Vec<StockLevel>> = match &claim {
+        Some(claim) => ClaimUse::Whole(claim, &render),
+        None => ClaimUse::None,
+    };
+    match opened.store().change_stock(&[change], &used, &audit, now_ms).await? {
+        Claimed::Done(levels, _) => say(told(&levels)),
+        Claimed::Replayed(answer) => say(format_args!("{} (it was done before)", String::from_utf8_lossy(&answer.body))),
+        Claimed::Reused => bail!("this key was used for another change: take a new one"),
+        Claimed::InFlight { .. } | Claimed::Resumed { .. } => bail!("another command with this key is at work"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn told(levels: &[StockLevel]) -> String {
+    let told =
+        |level: &StockLevel| format!("{}: {} can be sold, {} are held", level.product, level.available, level.held);
+    levels.iter().map(told).collect::<Vec<_>>().join("\n")
+}
+
+/// A key of a shell's. The work is one transaction, so that no lease is needed.
+fn claim(audit: &Audit, key: String, now_ms: i64) -> Claim {
+    Claim {
+        caller: audit.actor.clone(),
+        endpoint: format!("{} {}", audit.action, audit.subject),
+        key,
+        fingerprint: fingerprint(&audit.detail),
+        // No work has this id: it tells one command from another.
+        subject: OrderId::new().to_string(),
+        now_ms,
+        lease_until_ms: now_ms,
+    }
 }
 
 /// Products of one transaction: what it locks cannot be sold meanwhile.
@@ -69,9 +92,9 @@ async fn import(opened: &Opened, actor: String, path: &Path, dry_run: bool) -> a
         let detail = json!({ "file": name, "products": chunk.len(), "from": written + 1 });
         let audit =
             Audit { actor: actor.clone(), action: "stock.import".to_owned(), subject: "stock".to_owned(), detail };
-        let levels = opened.store().change_stock(chunk, &audit, now_ms()).await;
-        let again = || format!("{written} of {} products were set; run it again for the others", changes.len());
-        written += levels.with_context(again)?.len();
+        let set = opened.store().change_stock(chunk, &ClaimUse::None, &audit, now_ms()).await;
+        set.with_context(|| format!("{written} of {} products were set; run it again for the others", changes.len()))?;
+        written += chunk.len();
         if is_watched {
             eprint!("\r{written} of {}", changes.len());
         }

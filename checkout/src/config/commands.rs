@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand};
 use super::database::{Database, DatabaseFlags};
 use super::reading::Faults;
 use super::service::{Config, ServiceFlags, Stripe, StripeFlags};
+use crate::http::idempotency::{MAX_KEY_BYTES, is_key};
 use crate::http::stock::{MAX_REASON_BYTES, MAX_STOCK, is_product, is_reason};
 use crate::ids::OutboxId;
 use crate::staff::is_name;
+use crate::store::StockChange;
 use crate::work::now_ms;
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
@@ -108,7 +110,13 @@ enum StockCommand {
     /// Set how many of a product can be sold, beside those that are held.
     Set(StockFlags),
     /// Add to what can be sold of a product, or take away.
-    Adjust(StockFlags),
+    Adjust {
+        #[command(flatten)]
+        flags: StockFlags,
+        /// A text that nobody else takes: the same command with the same key counts once, for a day at the least.
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -185,8 +193,7 @@ pub enum DeadLetters {
 #[derive(Debug)]
 pub enum StockTask {
     Import { file: PathBuf, dry_run: bool },
-    Set { product: String, available: i64, reason: String },
-    Adjust { product: String, by: i64, reason: String },
+    Change { change: StockChange, key: Option<String> },
 }
 
 impl Cli {
@@ -266,12 +273,17 @@ impl StockCommand {
             Self::Set(flags) => {
                 flags.check(0, faults);
                 let StockFlags { actor, product, number, reason } = flags;
-                (actor, StockTask::Set { product, available: number, reason })
+                let change = StockChange::Set { product, available: number, reason };
+                (actor, StockTask::Change { change, key: None })
             }
-            Self::Adjust(flags) => {
+            Self::Adjust { flags, key } => {
                 flags.check(-MAX_STOCK, faults);
+                if key.as_deref().is_some_and(|key| !is_key(key)) {
+                    faults.add("--key", format!("is not 1 to {MAX_KEY_BYTES} visible ASCII characters"));
+                }
                 let StockFlags { actor, product, number, reason } = flags;
-                (actor, StockTask::Adjust { product, by: number, reason })
+                let change = StockChange::Adjust { product, by: number, reason };
+                (actor, StockTask::Change { change, key })
             }
         };
         let action = Action::Stock { actor: format!("cli:{}", actor.actor), task };
@@ -453,12 +465,13 @@ mod tests {
             panic!("status")
         };
         assert!(json);
-        let adjust = ["checkout", "stock", "adjust", "p1", "-5", "--reason", "broken", "--actor", "anna"];
-        let Task::With { action: Action::Stock { actor, task: StockTask::Adjust { by, .. } }, .. } = task(&adjust)
+        let adjust = ["checkout", "stock", "adjust", "p1", "-5", "--reason", "broken", "--actor", "anna", "--key=k1"];
+        let Task::With { action: Action::Stock { actor, task: StockTask::Change { change, key } }, .. } = task(&adjust)
         else {
             panic!("an adjustment")
         };
-        assert_eq!((actor.as_str(), by), ("cli:anna", -5));
+        assert_eq!((actor.as_str(), key.as_deref()), ("cli:anna", Some("k1")));
+        assert_eq!(change, StockChange::Adjust { product: "p1".into(), by: -5, reason: "broken".into() });
         let reconcile = [
             "checkout",
             "reconcile",
@@ -473,6 +486,7 @@ mod tests {
         for fault in [
             &["checkout", "stock", "set", "p1", "-5", "--reason", "x"][..],
             &["checkout", "stock", "set", "p1", "5", "--reason", ""],
+            &["checkout", "stock", "adjust", "p1", "5", "--reason", "x", "--key", "a b"],
             &["checkout", "dead-letters", "replay", "evn_1"],
             &["checkout", "token", "new", "an na"],
         ] {

@@ -12,7 +12,7 @@ use crate::store::{Answer, Claim, Claimed, Store};
 use crate::tokens::{hex, sha256};
 
 const HEADER: &str = "idempotency-key";
-const MAX_KEY_BYTES: usize = 255;
+pub(crate) const MAX_KEY_BYTES: usize = 255;
 /// All who show no token share their keys, and are told what was answered to them, tokens too: such a key must be none
 /// that somebody else hits upon.
 const MIN_GUEST_KEY_BYTES: usize = 16;
@@ -45,11 +45,15 @@ pub(crate) fn key(call: &Call) -> Result<&str, Problem> {
         Problem::new(Code::IdempotencyKeyInvalid, detail)
     };
     let text = value.to_str().map_err(|_| fault())?;
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-    match is_plain && (least..=MAX_KEY_BYTES).contains(&text.len()) && given.next().is_none() {
+    match is_key(text) && text.len() >= least && given.next().is_none() {
         true => Ok(text),
         false => Err(fault()),
     }
+}
+
+/// Whether a text can be a key at all.
+pub(crate) fn is_key(text: &str) -> bool {
+    (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The key of a request as the store has it. `subject` is the id of the work that it asks for.

@@ -8,7 +8,7 @@ mod checkouts;
 mod complete;
 pub(crate) mod cors;
 mod fields;
-mod idempotency;
+pub(crate) mod idempotency;
 mod openapi;
 mod orders;
 mod problem;

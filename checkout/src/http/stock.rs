@@ -1,14 +1,17 @@
 //! Stock over HTTP: staff sets what can be sold, and says why.
 
-use serde_json::json;
+use axum::http::StatusCode;
+use serde_json::Value;
 
 use super::answers;
 use super::call::{Answered, Call};
 use super::carts::MAX_PRODUCT_BYTES;
 use super::fields::Fields;
+use super::idempotency::{self, Outcome};
 use super::problem::Problem;
-use super::reply::Reply;
-use crate::store::StockChange;
+use super::reply::{Reply, answer};
+use crate::ids::OrderId;
+use crate::store::{ClaimUse, StockChange, StockLevel};
 
 /// More of one product than any shop has.
 pub(crate) const MAX_STOCK: i64 = 1_000_000_000;
@@ -21,32 +24,46 @@ pub(super) async fn get(call: Call) -> Answered {
     Ok(Reply::ok(&answers::stock(&level)))
 }
 
-/// `{"set": 5, "reason": "counted"}` or `{"adjust": -1, "reason": "broken"}`
+/// An adjustment counts each time that it is asked for, so that it has a key; to set the same again changes nothing.
 pub(super) async fn put(call: Call) -> Answered {
     let caller = call.caller()?;
-    caller.staff()?;
+    let staff = caller.staff()?;
     let product = product(&call)?;
     let body = call.json()?;
-    let mut fields = Fields::of(&body)?;
+    let change = change(product, &body)?;
+    let audit = change.audit(staff);
+    let claim = match change {
+        StockChange::Set { .. } => None,
+        // No work has this id: it tells one request from another.
+        StockChange::Adjust { .. } => Some(idempotency::claim(&call, &caller, &body, OrderId::new().to_string())?),
+    };
+    let render = |levels: &Vec<StockLevel>| answer(StatusCode::OK, &levels.first().map_or(Value::Null, answers::stock));
+    let used: ClaimUse<'_, Vec<StockLevel>> = match &claim {
+        Some(claim) => ClaimUse::Whole(claim, &render),
+        None => ClaimUse::None,
+    };
+    let claimed = call.store.change_stock(&[change], &used, &audit, call.now_ms).await?;
+    match idempotency::outcome(claimed)? {
+        Outcome::Done(levels, answer) => Ok(Reply::of(answer.unwrap_or_else(|| render(&levels)))),
+        Outcome::Known(reply) => Ok(reply),
+        Outcome::Resumed(_) => Err(Problem::internal("stock is changed at once or not at all")),
+    }
+}
+
+/// `{"set": 5, "reason": "counted"}` or `{"adjust": -1, "reason": "broken"}`
+fn change(product: String, body: &Value) -> Result<StockChange, Problem> {
+    let mut fields = Fields::of(body)?;
     let set = fields.integer("set", 0, MAX_STOCK)?;
     let adjust = fields.integer("adjust", -MAX_STOCK, MAX_STOCK)?;
     let reason = fields.text("reason", MAX_REASON_BYTES)?;
     let reason = fields.required("reason", reason)?;
     fields.finish()?;
-    let (action, detail) = match (set, adjust) {
-        (Some(to), None) => ("stock.set", json!({ "set": to, "reason": reason })),
-        (None, Some(by)) => ("stock.adjust", json!({ "adjust": by, "reason": reason })),
-        (None, None) => return Err(Problem::field("/set", "is missing: give set or adjust")),
-        (Some(_), Some(_)) => return Err(Problem::field("/adjust", "stands beside set; give one of them")),
-    };
-    let audit = caller.audit(action, product.clone(), detail)?;
-    let change = match set {
-        Some(available) => StockChange::Set { product, available, reason },
-        None => StockChange::Adjust { product, by: adjust.unwrap_or_default(), reason },
-    };
-    let levels = call.store.change_stock(&[change], &audit, call.now_ms).await?;
-    let level = levels.first().ok_or_else(|| Problem::internal("a change of stock without its level"))?;
-    Ok(Reply::ok(&answers::stock(level)))
+    match (set, adjust) {
+        (Some(available), None) => Ok(StockChange::Set { product, available, reason }),
+        (None, Some(by)) => Ok(StockChange::Adjust { product, by, reason }),
+        (None, None) => Err(Problem::field("/set", "is missing: give set or adjust")),
+        (Some(_), Some(_)) => Err(Problem::field("/adjust", "stands beside set; give one of them")),
+    }
 }
 
 fn product(call: &Call) -> Result<String, Problem> {

@@ -144,14 +144,18 @@ pub trait Store: Send + Sync {
 
     // Stock.
 
+    /// Returns the levels of the products that were changed. An adjustment counts each time that it is asked for: with
+    /// `ClaimUse::Whole`, the key and the answer are written with it, and it counts once.
+    ///
     /// # Errors
     /// `Refusal::StockOutOfBounds` where less than nothing could be sold, `Refusal::TooMany` beyond the number of products.
     async fn change_stock(
         &self,
         changes: &[StockChange],
+        claim: &ClaimUse<'_, Vec<StockLevel>>,
         audit: &Audit,
         now_ms: i64,
-    ) -> Result<Vec<StockLevel>, StoreError>;
+    ) -> Result<Claimed<Vec<StockLevel>>, StoreError>;
     async fn stock(&self, product: &str) -> Result<Option<StockLevel>, StoreError>;
     /// Compares products whose stock moved with what was last told, and writes `product.availability_changed` (data:
     /// product, in_stock, version) for those that differ. Returns how many were looked at, at most `limit`.

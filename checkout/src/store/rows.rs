@@ -1,5 +1,6 @@
 //! What is read and written beside orders.
 
+use serde_json::json;
 use snapshots::Money;
 
 use crate::domain::{BreakKind, OrderState, PaymentState, RefundState};
@@ -112,4 +113,21 @@ pub struct FoundBreak {
 pub struct Violation {
     pub rule: &'static str,
     pub detail: String,
+}
+
+impl StockChange {
+    pub fn product(&self) -> &str {
+        match self {
+            Self::Set { product, .. } | Self::Adjust { product, .. } => product,
+        }
+    }
+
+    /// What the audit is told when it is done alone.
+    pub fn audit(&self, actor: &str) -> Audit {
+        let (action, detail) = match self {
+            Self::Set { available, reason, .. } => ("stock.set", json!({ "set": available, "reason": reason })),
+            Self::Adjust { by, reason, .. } => ("stock.adjust", json!({ "adjust": by, "reason": reason })),
+        };
+        Audit { actor: actor.to_owned(), action: action.to_owned(), subject: self.product().to_owned(), detail }
+    }
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{PgConnection, Row};
 
-use super::audit;
 use super::failure::Failure;
 use super::holds::MAX_UNITS;
+use super::{audit, claims};
 use crate::domain::Refusal;
 use crate::ids::OutboxId;
-use crate::store::{Audit, StockChange, StockLevel};
+use crate::store::{Audit, ClaimUse, Claimed, StockChange, StockLevel};
 
 /// Products that one call may change.
 const MAX_CHANGES: usize = 1_000;
@@ -71,22 +71,28 @@ struct Plan {
     moves: Vec<(String, &'static str, i64, String)>,
 }
 
-/// An adjustment has no id of its own that a rerun would find: its note in the audit has one.
+/// An adjustment without a key has no id of its own that a rerun would find: its note in the audit has one.
 pub(super) async fn change(
     connection: &mut PgConnection,
     transaction: &str,
     changes: &[StockChange],
+    claim: &ClaimUse<'_, Vec<StockLevel>>,
     note: &Audit,
     now_ms: i64,
     is_rerun: bool,
-) -> Result<Vec<StockLevel>, Failure> {
+) -> Result<Claimed<Vec<StockLevel>>, Failure> {
     if changes.len() > MAX_CHANGES {
         return Err(Refusal::TooMany("products").into());
     }
-    let products: BTreeSet<&str> = changes.iter().map(product_of).collect();
+    let products: BTreeSet<&str> = changes.iter().map(StockChange::product).collect();
     let products: Vec<&str> = products.into_iter().collect();
+    match claims::enter(connection, claim).await? {
+        claims::Standing::Free => {}
+        claims::Standing::Ours(answer) => return Ok(Claimed::Done(levels(connection, &products).await?, answer)),
+        claims::Standing::Taken(taken) => return Ok(taken.into()),
+    }
     if is_rerun && audit::is_noted(connection, transaction).await? {
-        return levels(connection, &products).await;
+        return Ok(Claimed::Done(levels(connection, &products).await?, None));
     }
     lock_products(connection, &products).await?;
     let mut available: BTreeMap<String, i64> = products.iter().map(|product| ((*product).to_owned(), 0)).collect();
@@ -100,7 +106,9 @@ pub(super) async fn change(
     let plan = plan(available, changes)?;
     write(connection, &plan, &units, now_ms).await?;
     audit::note(connection, transaction, note, now_ms).await?;
-    levels(connection, &products).await
+    let levels = levels(connection, &products).await?;
+    let answer = claims::answer(connection, claim, &levels).await?;
+    Ok(Claimed::Done(levels, answer))
 }
 
 pub(super) async fn levels(connection: &mut PgConnection, products: &[&str]) -> Result<Vec<StockLevel>, Failure> {
@@ -213,17 +221,11 @@ async fn write(
     Ok(())
 }
 
-fn product_of(change: &StockChange) -> &str {
-    match change {
-        StockChange::Set { product, .. } | StockChange::Adjust { product, .. } => product,
-    }
-}
-
 /// One change after the other. What is set goes into the ledger as its difference, so that the books can be added up.
 fn plan(mut available: BTreeMap<String, i64>, changes: &[StockChange]) -> Result<Plan, Refusal> {
     let mut moves = Vec::with_capacity(changes.len());
     for change in changes {
-        let stock = available.entry(product_of(change).to_owned()).or_default();
+        let stock = available.entry(change.product().to_owned()).or_default();
         let (kind, next, reason) = match change {
             StockChange::Set { available, reason, .. } => ("set", *available, reason),
             StockChange::Adjust { by, reason, .. } => ("adjust", stock.saturating_add(*by), reason),
@@ -231,7 +233,7 @@ fn plan(mut available: BTreeMap<String, i64>, changes: &[StockChange]) -> Result
         if !(0..=MAX_STOCK).contains(&next) {
             return Err(Refusal::StockOutOfBounds(next));
         }
-        moves.push((product_of(change).to_owned(), kind, next - *stock, reason.clone()));
+        moves.push((change.product().to_owned(), kind, next - *stock, reason.clone()));
         *stock = next;
     }
     Ok(Plan { available, moves })

@@ -216,15 +216,16 @@ impl Store for PostgresStore {
     async fn change_stock(
         &self,
         changes: &[StockChange],
+        claim: &ClaimUse<'_, Vec<StockLevel>>,
         audit: &Audit,
         now_ms: i64,
-    ) -> Result<Vec<StockLevel>, StoreError> {
+    ) -> Result<Claimed<Vec<StockLevel>>, StoreError> {
         let transaction = audit::transaction_id();
         let transaction = transaction.as_str();
         self.primary
             .run(move |mut lease, is_rerun| async move {
                 lease.begin().await?;
-                let outcome = stock::change(&mut lease, transaction, changes, audit, now_ms, is_rerun).await;
+                let outcome = stock::change(&mut lease, transaction, changes, claim, audit, now_ms, is_rerun).await;
                 lease.end(outcome).await
             })
             .await

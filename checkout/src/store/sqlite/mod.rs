@@ -188,11 +188,12 @@ impl Store for SqliteStore {
     async fn change_stock(
         &self,
         changes: &[StockChange],
+        claim: &ClaimUse<'_, Vec<StockLevel>>,
         audit: &Audit,
         now_ms: i64,
-    ) -> Result<Vec<StockLevel>, StoreError> {
+    ) -> Result<Claimed<Vec<StockLevel>>, StoreError> {
         let mut transaction = self.pools.write().await?;
-        let outcome = stock::change(&mut transaction, changes, audit, now_ms).await;
+        let outcome = stock::change(&mut transaction, changes, claim, audit, now_ms).await;
         transaction.end(outcome).await
     }
 

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 use sqlx::SqliteConnection;
 
+use super::claims::Entry;
 use super::fault::{Fault, broken};
 use super::rows::get;
-use super::{audit, outbox};
+use super::{audit, claims, outbox};
 use crate::domain::{Checkout, Refusal};
 use crate::ids::CheckoutId;
-use crate::store::{Audit, StockChange, StockLevel};
+use crate::store::{Audit, ClaimUse, Claimed, StockChange, StockLevel};
 
 /// Of one product. Far more than any shop has, and sums of it fit.
 const MAX_AVAILABLE: i64 = 1_000_000_000_000;
@@ -76,16 +77,21 @@ pub(super) async fn sell(conn: &mut SqliteConnection, checkout: CheckoutId, now_
 pub(super) async fn change(
     conn: &mut SqliteConnection,
     changes: &[StockChange],
+    claim: &ClaimUse<'_, Vec<StockLevel>>,
     audited: &Audit,
     now_ms: i64,
-) -> Result<Vec<StockLevel>, Fault> {
+) -> Result<Claimed<Vec<StockLevel>>, Fault> {
     if changes.len() > MAX_CHANGES {
         return Err(Refusal::TooMany("products").into());
     }
-    let mut products = BTreeSet::new();
+    let products: BTreeSet<&str> = changes.iter().map(StockChange::product).collect();
+    match claims::enter(conn, claim).await? {
+        Entry::Work => {}
+        Entry::Ours(answer) => return Ok(Claimed::Done(levels(conn, &products).await?, answer)),
+        Entry::Stopped(stopped) => return Ok(stopped),
+    }
     for one in changes {
-        let (StockChange::Set { product, .. } | StockChange::Adjust { product, .. }) = one;
-        products.insert(product.as_str());
+        let product = one.product();
         let before = available(conn, product).await?;
         let after = match one {
             StockChange::Set { available, .. } => *available,
@@ -106,11 +112,9 @@ pub(super) async fn change(
         write_move(conn, product, moved, now_ms).await?;
     }
     audit::write(conn, audited, now_ms).await?;
-    let mut levels = Vec::with_capacity(products.len());
-    for product in products {
-        levels.extend(level(conn, product).await?);
-    }
-    Ok(levels)
+    let levels = levels(conn, &products).await?;
+    let answer = claims::leave(conn, claim, &levels).await?;
+    Ok(Claimed::Done(levels, answer))
 }
 
 pub(super) async fn level(conn: &mut SqliteConnection, product: &str) -> Result<Option<StockLevel>, Fault> {
@@ -152,6 +156,14 @@ pub(super) async fn tell_availability(conn: &mut SqliteConnection, limit: u32, n
         sqlx::query("DELETE FROM stock_dirty WHERE product = ?1").bind(&product).execute(&mut *conn).await?;
     }
     Ok(rows.len() as u64)
+}
+
+async fn levels(conn: &mut SqliteConnection, products: &BTreeSet<&str>) -> Result<Vec<StockLevel>, Fault> {
+    let mut levels = Vec::with_capacity(products.len());
+    for product in products {
+        levels.extend(level(conn, product).await?);
+    }
+    Ok(levels)
 }
 
 /// What the ledger is told.

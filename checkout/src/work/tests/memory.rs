@@ -186,9 +186,10 @@ impl Store for Memory {
     async fn change_stock(
         &self,
         _changes: &[StockChange],
+        _claim: &ClaimUse<'_, Vec<StockLevel>>,
         _audit: &Audit,
         _now_ms: i64,
-    ) -> Result<Vec<StockLevel>, StoreError> {
+    ) -> Result<Claimed<Vec<StockLevel>>, StoreError> {
         never_asked()
     }
 

@@ -2,12 +2,12 @@
 
 use checkout::domain::{Checkout, Effects, News, Order, Refusal};
 use checkout::ids::OrderId;
-use checkout::store::{Answer, Claim, ClaimUse, Claimed, OrderChange, Store, StoreError};
+use checkout::store::{Answer, Claim, ClaimUse, Claimed, OrderChange, StockChange, StockLevel, Store, StoreError};
 use futures::future::join_all;
 
 use super::shop::{
-    ALL, LEASE_MS, NOW, answer_with_checkout, answer_with_order, checkout, claim, done, nothing, open_order, place,
-    refused, set_stock, stock,
+    ALL, LEASE_MS, NOW, answer_with_checkout, answer_with_levels, answer_with_order, audit, checkout, claim, done,
+    nothing, open_order, place, refused, set_stock, stock,
 };
 use super::{Bench, Case};
 
@@ -25,6 +25,7 @@ pub const CASES: &[Case] = &[
     ("a key is looked up and left as it is", |bench| Box::pin(looked_up(bench))),
     ("answers are forgotten", |bench| Box::pin(forgotten(bench))),
     ("the database tells neither keys nor answers", |bench| Box::pin(sealed(bench))),
+    ("an adjustment with a key counts once", |bench| Box::pin(adjusted_once(bench))),
 ];
 
 async fn place_whole(store: &dyn Store, new: &Checkout, claim: &Claim) -> Result<Claimed<Checkout>, StoreError> {
@@ -335,4 +336,34 @@ async fn sealed(bench: Bench) {
         let body = String::from_utf8_lossy(&body);
         assert!(!key.contains("key") && !body.contains(&new.id.to_string()) && !body.contains(&order.id.to_string()));
     }
+}
+
+/// Whoever lost the answer to an adjustment, and asked again, had it counted twice.
+async fn adjusted_once(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let render = |levels: &Vec<StockLevel>| answer_with_levels(levels);
+    let adjust = async |by: i64, claim: &Claim| {
+        let change = StockChange::Adjust { product: "boots".to_owned(), by, reason: "delivered".to_owned() };
+        store.change_stock(&[change], &ClaimUse::Whole(claim, &render), &audit(), NOW).await
+    };
+    let first = claim("key", "first", NOW);
+    let answer = Answer { status: 200, body: b"boots: 8, 0".to_vec() };
+    // The same request again is one whose acknowledgement was lost.
+    for _ in 0..2 {
+        match adjust(3, &first).await {
+            Ok(Claimed::Done(levels, Some(told))) => assert_eq!((levels[0].available, &told), (8, &answer)),
+            other => panic!("{other:?}"),
+        }
+    }
+    let replayed = adjust(3, &claim("key", "second", NOW + 1)).await.expect("it is replayed");
+    assert!(is_replay_of(&replayed, &answer), "{replayed:?}");
+    let mut other = claim("key", "third", NOW + 1);
+    other.fingerprint = [2; 32];
+    assert!(matches!(adjust(4, &other).await, Ok(Claimed::Reused)));
+    assert_eq!(stock(store, "boots").await, (8, 0));
+    // What is refused leaves no key.
+    let key = claim("another key", "fourth", NOW);
+    assert_eq!(refused(adjust(-9, &key).await), Refusal::StockOutOfBounds(-1));
+    assert_eq!(done(adjust(-8, &key).await)[0].available, 0);
 }

@@ -217,13 +217,13 @@ async fn stock_changes(bench: Bench) {
     assert_eq!((level.product.as_str(), level.available, level.held), ("boots", 10, 0));
     place(store, &checkout(&[("boots", 4, 100)])).await;
     let adjust = |by: i64| StockChange::Adjust { product: "boots".to_owned(), by, reason: "broken".to_owned() };
-    let levels = store.change_stock(&[adjust(-2), adjust(5)], &audit(), NOW).await.expect("it is adjusted");
+    let levels = done(store.change_stock(&[adjust(-2), adjust(5)], &ClaimUse::None, &audit(), NOW).await);
     assert_eq!(levels.iter().map(|level| (level.available, level.held)).collect::<Vec<_>>(), [(9, 4)]);
-    let refusal = refused(store.change_stock(&[adjust(-10)], &audit(), NOW).await);
+    let refusal = refused(store.change_stock(&[adjust(-10)], &ClaimUse::None, &audit(), NOW).await);
     assert_eq!(refusal, Refusal::StockOutOfBounds(-1));
     // All of a call or nothing.
     let other = StockChange::Set { product: "lamp".to_owned(), available: 1, reason: "new".to_owned() };
-    refused(store.change_stock(&[other, adjust(-10)], &audit(), NOW).await);
+    refused(store.change_stock(&[other, adjust(-10)], &ClaimUse::None, &audit(), NOW).await);
     assert_eq!(store.stock("lamp").await.expect("it is looked for"), None);
     assert_eq!(stock(store, "boots").await, (9, 4));
     assert_eq!(set_stock(store, "boots", 0).await.available, 0);

@@ -67,7 +67,7 @@ pub fn audit() -> Audit {
 
 pub async fn set_stock(store: &dyn Store, product: &str, available: i64) -> StockLevel {
     let set = StockChange::Set { product: product.to_owned(), available, reason: "counted".to_owned() };
-    let levels = store.change_stock(&[set], &audit(), NOW).await.expect("stock is set");
+    let levels = done(store.change_stock(&[set], &ClaimUse::None, &audit(), NOW).await);
     levels.into_iter().next().expect("a level")
 }
 
@@ -197,6 +197,11 @@ pub fn answer_with_checkout(checkout: &Checkout) -> Answer {
 
 pub fn answer_with_order(order: &Order) -> Answer {
     Answer { status: 200, body: format!("{} {:?}", order.id, order.state).into_bytes() }
+}
+
+pub fn answer_with_levels(levels: &[StockLevel]) -> Answer {
+    let levels = levels.iter().map(|level| format!("{}: {}, {}", level.product, level.available, level.held));
+    Answer { status: 200, body: levels.collect::<String>().into_bytes() }
 }
 
 /// Delivers everything, and returns it in the order of its delivery.

@@ -159,7 +159,7 @@ async fn stock_is_adjusted_while_it_is_sold() {
     set_stock(&client, BOOTS, 40).await;
     let adjust = |by: i64| {
         let body = json!({ "adjust": by, "reason": "counted" });
-        Request::put(format!("/checkout/v1/stock/{BOOTS}")).token(super::harness::STAFF).json(&body)
+        Request::put(format!("/checkout/v1/stock/{BOOTS}")).token(super::harness::STAFF).key(new_key()).json(&body)
     };
     let shop = join_all((0..60).map(|_| want(&client, &[(BOOTS, 1)])));
     let staff = async {

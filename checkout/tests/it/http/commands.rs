@@ -127,6 +127,13 @@ async fn stock_is_imported_whole_or_not_at_all() {
     assert_eq!(told(&run(&["stock", "import", &path])), "2 products were set\n");
     assert_eq!((shop.available("p1").await, shop.available("p2").await), (7, 0));
     assert_eq!(told(&run(&["stock", "adjust", "p1", "-3", "--reason", "broken"])), "p1: 4 can be sold, 0 are held\n");
+    let adjust = ["stock", "adjust", "p1", "-1", "--reason", "broken", "--key", "one of 31 January"];
+    assert_eq!(run(&adjust).status.code(), Some(64), "a key is one word");
+    let adjust = ["stock", "adjust", "p1", "-1", "--reason", "broken", "--key", "2026-01-31/1"];
+    assert_eq!(told(&run(&adjust)), "p1: 3 can be sold, 0 are held\n");
+    assert_eq!(told(&run(&adjust)), "p1: 3 can be sold, 0 are held (it was done before)\n");
+    let other = ["stock", "adjust", "p1", "-2", "--reason", "broken", "--key", "2026-01-31/1"];
+    assert_eq!(run(&other).status.code(), Some(1), "another change has another key");
     assert_eq!(told(&run(&["stock", "set", "p1", "9", "--reason", "counted"])), "p1: 9 can be sold, 0 are held\n");
     assert_eq!(run(&["stock", "adjust", "p1", "-10", "--reason", "broken"]).status.code(), Some(1));
     assert_eq!(shop.available("p1").await, 9);

@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, Row};
 use super::shop::{Answer, Shop};
 
 async fn put(shop: &Shop, product: &str, body: Value) -> Answer {
-    shop.ask("PUT", &format!("/checkout/v1/stock/{product}")).token(&shop.staff).json(&body).send().await
+    shop.ask("PUT", &format!("/checkout/v1/stock/{product}")).token(&shop.staff).new_key().json(&body).send().await
 }
 
 /// Who did what, as the books have it.
@@ -37,6 +37,26 @@ async fn stock_is_set_and_adjusted_with_a_reason() {
     assert_eq!(*adjusted, entry("stock.adjust", "p1"));
     assert_eq!(*new, entry("stock.set", "lamp /7"));
     assert_eq!(told.len(), 5, "two of the shop's own, three of these, and none that was refused");
+}
+
+/// Whoever lost the answer to an adjustment, and asked again, had it counted twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adjustment_counts_once_however_often_it_is_asked_for() {
+    let shop = Shop::open().await;
+    let ask = || shop.ask("PUT", "/checkout/v1/stock/p1").token(&shop.staff);
+    let adjust = json!({ "adjust": -2, "reason": "broken" });
+    let first = ask().key("count-1").json(&adjust).send().await;
+    assert_eq!(first.expect(200)["stock"]["available"], 8);
+    let again = ask().key("count-1").json(&adjust).send().await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
+    let other = json!({ "adjust": -3, "reason": "broken" });
+    ask().key("count-1").json(&other).send().await.problem(409, "idempotency_key_reused");
+    ask().json(&adjust).send().await.problem(400, "idempotency_key_missing");
+    assert_eq!(shop.available("p1").await, 8);
+    assert_eq!(audit(&shop).await.iter().filter(|(_, action, _)| action == "stock.adjust").count(), 1);
+    // To set the same again changes nothing, and needs none.
+    let set = json!({ "set": 5, "reason": "counted" });
+    assert_eq!(ask().json(&set).send().await.expect(200)["stock"]["available"], 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use checkout::domain::News;
 use checkout::ids::{CheckoutId, OrderId, PaymentId};
 use checkout::store::{
-    CheckoutChange, ClaimUse, Claimed, Lane, NewInboxEvent, PostgresStore, StockChange, Store, StoreError, Terms,
+    CheckoutChange, ClaimUse, Claimed, Lane, NewInboxEvent, PostgresStore, StockChange, StockLevel, Store, StoreError,
+    Terms,
 };
 use sqlx::{Connection, PgConnection};
 use test_servers::{Direction, Postgres, TcpProxy};
@@ -14,8 +15,8 @@ use test_servers::{Direction, Postgres, TcpProxy};
 use super::load::{DEADLINE, Load, PAUSE};
 use super::{connect, migrated};
 use crate::contract::shop::{
-    NOW, answer_with_checkout, answer_with_order, audit, begin_payment, checkout, claim, done, hear, open_order, place,
-    set_stock, stock,
+    NOW, answer_with_checkout, answer_with_levels, answer_with_order, audit, begin_payment, checkout, claim, done,
+    hear, open_order, place, set_stock, stock,
 };
 
 /// How many shoppers are served before and after a fault.
@@ -142,8 +143,20 @@ async fn what_was_committed_without_an_acknowledgement_is_done_once() {
     // An adjustment has no id: it is found by its transaction.
     let adjust = StockChange::Adjust { product: "boots".to_owned(), by: 10, reason: "delivered".to_owned() };
     proxy.swallow_answer_to(b"COMMIT");
-    let levels = store.change_stock(&[adjust], &audit(), NOW).await.expect("it is adjusted");
+    let adjust = [adjust];
+    let levels = done(store.change_stock(&adjust, &ClaimUse::None, &audit(), NOW).await);
     assert_eq!((levels[0].available, levels[0].held, proxy.cuts()), (14, 1, 4));
+    // With a key, it is found by that.
+    let key = claim("adjust", "adjust", NOW);
+    let render = |levels: &Vec<StockLevel>| answer_with_levels(levels);
+    let whole: ClaimUse<'_, Vec<StockLevel>> = ClaimUse::Whole(&key, &render);
+    proxy.swallow_answer_to(b"COMMIT");
+    match store.change_stock(&adjust, &whole, &audit(), NOW).await {
+        Ok(Claimed::Done(levels, answer)) => {
+            assert_eq!((answer, levels[0].available, proxy.cuts()), (Some(answer_with_levels(&levels)), 24, 5));
+        }
+        other => panic!("it is not done: {other:?}"),
+    }
     let violations = store.violations().await.expect("the books are read");
     assert!(violations.is_empty(), "{violations:?}");
 }

@@ -56,7 +56,7 @@ impl Bench {
 
     async fn set_stock(&self, product: &str, available: i64) {
         let change = StockChange::Set { product: product.to_owned(), available, reason: "count".to_owned() };
-        self.store.change_stock(&[change], &audit(), NOW).await.expect("stock");
+        done(self.store.change_stock(&[change], &ClaimUse::None, &audit(), NOW).await);
     }
 
     /// What can be sold, and what is held.

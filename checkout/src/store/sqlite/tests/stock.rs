@@ -72,17 +72,23 @@ async fn stock_is_set_and_adjusted_within_bounds() {
     let adjust = |by| StockChange::Adjust { product: "lamp".to_owned(), by, reason: "breakage".to_owned() };
     let set = |available| StockChange::Set { product: "lamp".to_owned(), available, reason: "count".to_owned() };
     let store = &bench.store;
-    let levels = store.change_stock(&[set(4), adjust(-1)], &audit(), NOW).await.expect("levels");
+    let levels = done(store.change_stock(&[set(4), adjust(-1)], &ClaimUse::None, &audit(), NOW).await);
     let level = StockLevel { product: "lamp".to_owned(), available: 3, held: 0 };
     assert_eq!(levels, [level]);
-    assert_eq!(refusal(store.change_stock(&[adjust(-4)], &audit(), NOW).await), Refusal::StockOutOfBounds(-1));
-    assert_eq!(refusal(store.change_stock(&[set(-1)], &audit(), NOW).await), Refusal::StockOutOfBounds(-1));
+    assert_eq!(
+        refusal(store.change_stock(&[adjust(-4)], &ClaimUse::None, &audit(), NOW).await),
+        Refusal::StockOutOfBounds(-1)
+    );
+    assert_eq!(
+        refusal(store.change_stock(&[set(-1)], &ClaimUse::None, &audit(), NOW).await),
+        Refusal::StockOutOfBounds(-1)
+    );
     assert!(matches!(
-        refusal(store.change_stock(&[adjust(i64::MAX)], &audit(), NOW).await),
+        refusal(store.change_stock(&[adjust(i64::MAX)], &ClaimUse::None, &audit(), NOW).await),
         Refusal::StockOutOfBounds(_)
     ));
     let many = vec![adjust(1); 1_001];
-    assert_eq!(refusal(store.change_stock(&many, &audit(), NOW).await), Refusal::TooMany("products"));
+    assert_eq!(refusal(store.change_stock(&many, &ClaimUse::None, &audit(), NOW).await), Refusal::TooMany("products"));
     bench.place(&[("lamp", 2)]).await;
     // What is held stays held.
     bench.set_stock("lamp", 7).await;
