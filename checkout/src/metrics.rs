@@ -162,7 +162,7 @@ impl Metrics {
     /// Takes in what the working parts have counted for themselves.
     fn take_in(&self, work: &Work) {
         let (counters, stripe) = (work.metrics(), work.stripe().counters());
-        let counts: [(&'static str, &AtomicU64); 13] = [
+        let counts: [(&'static str, &AtomicU64); 14] = [
             ("stripe_requests", &stripe.requests),
             ("stripe_rate_limited", &stripe.rate_limited),
             ("stripe_failures", &stripe.failures),
@@ -176,6 +176,7 @@ impl Metrics {
             ("outbox_dead", &counters.outbox_dead),
             ("recovered", &counters.recovered),
             ("recovery_postponed", &counters.recovery_postponed),
+            ("checkouts_swept", &counters.checkouts_swept),
         ];
         for (what, count) in counts {
             catch_up(&self.work.get_or_create(&WhatLabel { what }), count.load(Ordering::Relaxed));

@@ -106,6 +106,7 @@ fn new_work(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Arc<Work>>
         events,
         outbox_max_tries: OUTBOX_MAX_TRIES,
         reconcile_at: config.reconcile_at,
+        keep_abandoned_ms: config.keep_abandoned_ms,
         poll_ms: POLL_MS,
     };
     Ok(Work::new(store, client.context("Stripe")?, settings))

@@ -34,6 +34,7 @@ pub(super) async fn run(
         events: None,
         outbox_max_tries: 1,
         reconcile_at: None,
+        keep_abandoned_ms: i64::MAX,
         poll_ms: 1_000,
     };
     let work = Work::new(opened.store(), client.context("Stripe")?, settings);

@@ -354,6 +354,7 @@ mod tests {
         let config = serve(&[]).expect("a config");
         assert!(matches!(&config.database, Database::Embedded { folder, .. } if folder.ends_with("checkout-data")));
         assert_eq!((config.hold_ms, config.cart_ttl_ms), (900_000, 2_592_000_000));
+        assert_eq!(config.keep_abandoned_ms, 90 * DAY_MS);
         assert_eq!((config.listen.port(), config.admin_listen.port()), (8090, 8091));
         assert_eq!((config.stripe.api_url.as_str(), config.stripe.requests_per_s), ("https://api.stripe.com", 25));
         assert!(config.events.is_none() && config.redis_url.is_none() && config.cors_origins.is_empty());
@@ -371,11 +372,12 @@ mod tests {
             "--event-grid-url=https://grid.example",
             "--cors-origin=shop.example",
             "--reconcile-at=25:00",
+            "--keep-abandoned-days=1",
             "--staff-tokens=/nowhere",
         ];
         let faults = resolve(&flags).expect_err("faults");
-        // The eight, and that there is neither a key nor a secret for webhooks.
-        assert_eq!(faults.len(), 10, "{faults:#?}");
+        // The nine, and that there is neither a key nor a secret for webhooks.
+        assert_eq!(faults.len(), 11, "{faults:#?}");
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::stripe::{KeySource, is_for_tests};
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 const YEAR_S: u64 = 366 * 24 * 3_600;
+/// As long as answers are kept, which name the checkout.
+const LEAST_KEEP_ABANDONED_DAYS: u64 = 2;
+const MOST_KEEP_ABANDONED_DAYS: u64 = 3_650;
 
 /// How Stripe is asked.
 #[derive(Debug, Args)]
@@ -83,6 +86,9 @@ pub(super) struct ServiceFlags {
     /// How long a cart is kept after its last change, in seconds.
     #[arg(long, value_name = "SECONDS", env = "CHECKOUT_CART_TTL", default_value = "2592000")]
     cart_ttl: String,
+    /// How long a checkout is kept that expired or was cancelled without an order, in days.
+    #[arg(long, value_name = "DAYS", env = "CHECKOUT_KEEP_ABANDONED_DAYS", default_value = "90")]
+    keep_abandoned_days: String,
     /// When the books are compared with Stripe's every day, in UTC; 'never' for never.
     #[arg(long, value_name = "HH:MM", env = "CHECKOUT_RECONCILE_AT", default_value = "03:30")]
     reconcile_at: String,
@@ -126,6 +132,7 @@ pub struct Config {
     pub staff_tokens: Option<PathBuf>,
     pub hold_ms: i64,
     pub cart_ttl_ms: i64,
+    pub keep_abandoned_ms: i64,
     pub reconcile_at: Option<jiff::civil::Time>,
     pub listen: SocketAddr,
     pub admin_listen: SocketAddr,
@@ -197,6 +204,12 @@ impl ServiceFlags {
         let edge_url = faults.url("--edge-url", &self.edge_url);
         let hold_ms = faults.number("--hold-ms", &self.hold_ms, MINUTE_MS, DAY_MS) as i64;
         let cart_ttl_s = faults.number("--cart-ttl", &self.cart_ttl, 60, YEAR_S) as i64;
+        let keep_abandoned_days = faults.number(
+            "--keep-abandoned-days",
+            &self.keep_abandoned_days,
+            LEAST_KEEP_ABANDONED_DAYS,
+            MOST_KEEP_ABANDONED_DAYS,
+        );
         let reconcile_at = faults.noted(reconcile_at(&self.reconcile_at)).flatten();
         let listen = faults.address("--listen", &self.listen);
         let admin_listen = faults.address("--admin-listen", &self.admin_listen);
@@ -221,6 +234,7 @@ impl ServiceFlags {
             staff_tokens,
             hold_ms,
             cart_ttl_ms: cart_ttl_s * 1_000,
+            keep_abandoned_ms: (keep_abandoned_days * DAY_MS) as i64,
             reconcile_at,
             listen,
             admin_listen,

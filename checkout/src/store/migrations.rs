@@ -25,7 +25,7 @@ pub(crate) struct Applied {
     pub(crate) is_compatible: bool,
 }
 
-static POSTGRES: [Migration; 3] = [
+static POSTGRES: [Migration; 5] = [
     Migration {
         version: 1,
         name: "orders",
@@ -44,14 +44,34 @@ static POSTGRES: [Migration; 3] = [
         sql: include_str!("../../migrations/postgres/0003_outbox.sql"),
         is_compatible: true,
     },
+    Migration {
+        version: 4,
+        name: "ended",
+        sql: include_str!("../../migrations/postgres/0004_ended.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 5,
+        name: "ended_before",
+        sql: include_str!("../../migrations/postgres/0005_ended_before.sql"),
+        is_compatible: true,
+    },
 ];
 
-static SQLITE: [Migration; 1] = [Migration {
-    version: 1,
-    name: "orders",
-    sql: include_str!("../../migrations/sqlite/0001_orders.sql"),
-    is_compatible: true,
-}];
+static SQLITE: [Migration; 2] = [
+    Migration {
+        version: 1,
+        name: "orders",
+        sql: include_str!("../../migrations/sqlite/0001_orders.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 2,
+        name: "ended",
+        sql: include_str!("../../migrations/sqlite/0002_ended.sql"),
+        is_compatible: true,
+    },
+];
 
 pub fn postgres() -> &'static [Migration] {
     &POSTGRES

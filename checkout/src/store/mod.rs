@@ -170,6 +170,8 @@ pub trait Store: Send + Sync {
     async fn due_orders(&self, limit: u32, lease_ms: i64, now_ms: i64) -> Result<Vec<OrderId>, StoreError>;
     /// Deletes carts that are over, answers of the inbox and the outbox that were dealt with before that.
     async fn sweep(&self, before_ms: i64, limit: u32, now_ms: i64) -> Result<u64, StoreError>;
+    /// Deletes checkouts with their lines that ended before that, expired or cancelled, and never became an order.
+    async fn sweep_checkouts(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError>;
 
     // The inbox of webhooks.
 

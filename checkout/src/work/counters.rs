@@ -22,6 +22,8 @@ pub struct Counters {
     pub recovered: AtomicU64,
     /// Payments and refunds that recovery looked at in vain.
     pub recovery_postponed: AtomicU64,
+    /// Checkouts that came to nothing, and were deleted.
+    pub checkouts_swept: AtomicU64,
 }
 
 pub(super) fn count(counter: &AtomicU64) {

@@ -46,6 +46,8 @@ pub struct Settings {
     pub outbox_max_tries: u32,
     /// When the books are compared with Stripe's every day, in UTC.
     pub reconcile_at: Option<jiff::civil::Time>,
+    /// How long a checkout is kept that ended without an order.
+    pub keep_abandoned_ms: i64,
     /// How often the queues are looked at when nothing wakes their workers.
     pub poll_ms: u64,
 }

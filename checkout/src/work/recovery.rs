@@ -1,6 +1,7 @@
 //! Finishes what was left undone: by a fault of Stripe's, by a webhook that never came, or by being killed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -167,8 +168,16 @@ impl Work {
         if sweeps {
             let answers = self.store.forget_answers(now_ms - KEEP_ANSWERS_MS, SWEEP_LIMIT).await?;
             let rows = self.store.sweep(now_ms - KEEP_QUEUES_MS, SWEEP_LIMIT, now_ms).await?;
-            info!(swept.answers = answers, swept.rows = rows, checkouts.expired = expired, "old rows were put away");
-            kept.has_more_to_sweep = answers.max(rows) >= u64::from(SWEEP_LIMIT);
+            let checkouts = self.store.sweep_checkouts(now_ms - self.settings.keep_abandoned_ms, SWEEP_LIMIT).await?;
+            self.counters.checkouts_swept.fetch_add(checkouts, Ordering::Relaxed);
+            info!(
+                swept.answers = answers,
+                swept.rows = rows,
+                swept.checkouts = checkouts,
+                checkouts.expired = expired,
+                "old rows were put away"
+            );
+            kept.has_more_to_sweep = answers.max(rows).max(checkouts) >= u64::from(SWEEP_LIMIT);
         }
         Ok(kept)
     }

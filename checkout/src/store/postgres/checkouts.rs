@@ -96,7 +96,7 @@ const EXPIRE: &str = "
 WITH due AS (
     SELECT id FROM checkouts WHERE look_ms <= $1 AND state = 'open' ORDER BY look_ms LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-UPDATE checkouts c SET state = 'expired', look_ms = NULL FROM due WHERE c.id = due.id RETURNING c.id";
+UPDATE checkouts c SET state = 'expired', look_ms = NULL, ended_ms = $1 FROM due WHERE c.id = due.id RETURNING c.id";
 
 pub(super) async fn place(
     mut lease: Lease,
@@ -176,6 +176,7 @@ pub(super) async fn cancel(
     connection: &mut PgConnection,
     id: CheckoutId,
     claim: &ClaimUse<'_, Checkout>,
+    now_ms: i64,
 ) -> Result<Claimed<Checkout>, Failure> {
     let ours = match claims::enter(connection, claim).await? {
         claims::Standing::Free => None,
@@ -193,8 +194,9 @@ pub(super) async fn cancel(
         CheckoutState::Expired => return Err(Refusal::CheckoutClosed(checkout.state).into()),
     }
     checkout.state = CheckoutState::Cancelled;
-    sqlx::query("UPDATE checkouts SET state = 'cancelled', look_ms = NULL WHERE id = $1")
+    sqlx::query("UPDATE checkouts SET state = 'cancelled', look_ms = NULL, ended_ms = $2 WHERE id = $1")
         .bind(id.to_string())
+        .bind(now_ms)
         .execute(&mut *connection)
         .await?;
     holds::release(connection, &[id.to_string()]).await?;

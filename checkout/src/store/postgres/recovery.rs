@@ -65,6 +65,17 @@ DELETE FROM outbox WHERE id IN (
             AND (e.delivered_ms IS NULL OR e.delivered_ms >= $1))
     ORDER BY o.id LIMIT $2 FOR UPDATE OF o SKIP LOCKED)";
 
+/// Who has one in hand, be it to refuse to go on with it, keeps it for now.
+const SWEEP_CHECKOUTS: &str = "
+WITH old AS MATERIALIZED (
+    SELECT c.id FROM checkouts c
+    WHERE c.ended_ms < $1 AND NOT EXISTS (SELECT FROM orders o WHERE o.checkout_id = c.id)
+    ORDER BY c.ended_ms LIMIT $2 FOR UPDATE OF c SKIP LOCKED
+), lines AS (
+    DELETE FROM checkout_lines l USING old WHERE l.checkout_id = old.id
+)
+DELETE FROM checkouts c USING old WHERE c.id = old.id";
+
 pub(super) async fn due_orders(
     connection: &mut PgConnection,
     limit: u32,
@@ -112,4 +123,9 @@ pub(super) async fn sweep(
         }
     }
     Ok(swept)
+}
+
+pub(super) async fn sweep_checkouts(connection: &mut PgConnection, before_ms: i64, limit: u32) -> Result<u64, Failure> {
+    let swept = sqlx::query(SWEEP_CHECKOUTS).bind(before_ms).bind(i64::from(limit)).execute(&mut *connection).await?;
+    Ok(swept.rows_affected())
 }

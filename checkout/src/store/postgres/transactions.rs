@@ -68,12 +68,12 @@ impl Store for PostgresStore {
         &self,
         id: CheckoutId,
         claim: &ClaimUse<'_, Checkout>,
-        _now_ms: i64,
+        now_ms: i64,
     ) -> Result<Claimed<Checkout>, StoreError> {
         self.primary
             .run(move |mut lease, _| async move {
                 lease.begin().await?;
-                let outcome = checkouts::cancel(&mut lease, id, claim).await;
+                let outcome = checkouts::cancel(&mut lease, id, claim, now_ms).await;
                 lease.end(outcome).await
             })
             .await
@@ -272,6 +272,15 @@ impl Store for PostgresStore {
         self.primary
             .run(move |mut lease, _| async move {
                 let outcome = recovery::sweep(&mut lease, before_ms, limit, now_ms).await;
+                lease.end(outcome).await
+            })
+            .await
+    }
+
+    async fn sweep_checkouts(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
+        self.primary
+            .run(move |mut lease, _| async move {
+                let outcome = recovery::sweep_checkouts(&mut lease, before_ms, limit).await;
                 lease.end(outcome).await
             })
             .await

@@ -97,7 +97,7 @@ pub(super) async fn cancel(
     match checkout.state {
         CheckoutState::Open => {
             checkout.state = CheckoutState::Cancelled;
-            set_state(conn, id, checkout.state).await?;
+            end(conn, id, checkout.state, now_ms).await?;
             stock::release(conn, id, now_ms).await?;
         }
         CheckoutState::Cancelled => {}
@@ -112,6 +112,22 @@ pub(super) async fn set_state(conn: &mut SqliteConnection, id: CheckoutId, state
     sqlx::query("UPDATE checkouts SET state = ?2 WHERE id = ?1")
         .bind(id.to_string())
         .bind(text::to_text(&state))
+        .execute(&mut *conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends a checkout that has no order, and notes when.
+pub(super) async fn end(
+    conn: &mut SqliteConnection,
+    id: CheckoutId,
+    state: CheckoutState,
+    now_ms: i64,
+) -> Result<(), Fault> {
+    sqlx::query("UPDATE checkouts SET state = ?2, ended_ms = ?3 WHERE id = ?1")
+        .bind(id.to_string())
+        .bind(text::to_text(&state))
+        .bind(now_ms)
         .execute(&mut *conn)
         .await?;
     Ok(())

@@ -227,6 +227,12 @@ impl Store for SqliteStore {
         transaction.end(outcome).await
     }
 
+    async fn sweep_checkouts(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
+        let mut transaction = self.pools.write().await?;
+        let outcome = recovery::sweep_checkouts(&mut transaction, before_ms, limit).await;
+        transaction.end(outcome).await
+    }
+
     async fn receive(&self, event: &NewInboxEvent<'_>) -> Result<bool, StoreError> {
         let mut transaction = self.pools.write().await?;
         let outcome = inbox::receive(&mut transaction, event).await;

@@ -22,7 +22,7 @@ pub(super) async fn expire_checkouts(conn: &mut SqliteConnection, limit: u32, no
     .await?;
     for id in &over {
         let id: CheckoutId = parsed(id)?;
-        checkouts::set_state(conn, id, CheckoutState::Expired).await?;
+        checkouts::end(conn, id, CheckoutState::Expired, now_ms).await?;
         stock::release(conn, id, now_ms).await?;
     }
     Ok(over.len() as u64)
@@ -97,6 +97,24 @@ pub(super) async fn sweep(conn: &mut SqliteConnection, before_ms: i64, limit: u3
         swept += deleted.rows_affected();
     }
     Ok(swept)
+}
+
+pub(super) async fn sweep_checkouts(conn: &mut SqliteConnection, before_ms: i64, limit: u32) -> Result<u64, Fault> {
+    let old = sqlx::query_scalar::<_, String>(
+        "SELECT id FROM checkouts
+         WHERE ended_ms < ?1 AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.checkout = checkouts.id)
+         ORDER BY ended_ms LIMIT ?2",
+    )
+    .bind(before_ms)
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
+    for id in &old {
+        for statement in ["DELETE FROM checkout_lines WHERE checkout = ?1", "DELETE FROM checkouts WHERE id = ?1"] {
+            sqlx::query(statement).bind(id).execute(&mut *conn).await?;
+        }
+    }
+    Ok(old.len() as u64)
 }
 
 pub(super) async fn backlog(conn: &mut SqliteConnection, now_ms: i64) -> Result<Backlog, Fault> {

@@ -1,6 +1,7 @@
 //! What the working parts write into a store.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -25,6 +26,7 @@ fn work(order: &Order, stripe_url: String, events: Option<EventGrid>) -> (Arc<Wo
         events,
         outbox_max_tries: 3,
         reconcile_at: None,
+        keep_abandoned_ms: KEEP_ABANDONED_MS,
         poll_ms: 10,
     };
     (Work::new(Arc::clone(&store) as Arc<dyn crate::store::Store>, client(stripe_url), settings), store)
@@ -359,15 +361,17 @@ async fn a_second_charge_in_the_name_of_one_payment_is_a_break() {
 async fn old_rows_are_swept_until_none_are_left() {
     let (work, store) = work(&order(PaymentMethod::PaymentIntent, 0), Fake::url_of_nobody().await, None);
     store.books().old_rows = 2_500;
+    store.books().old_checkouts = 3_500;
     let (stop, shutdown) = watch::channel(false);
-    let keeping = tokio::spawn(work.run_keeping(shutdown));
+    let keeping = tokio::spawn(Arc::clone(&work).run_keeping(shutdown));
     let swept = async {
-        while store.books().old_rows > 0 {
+        while store.books().old() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     let is_swept = tokio::time::timeout(Duration::from_secs(30), swept).await.is_ok();
     stop.send(true).expect("it keeps on");
     keeping.await.expect("it ends");
-    assert!(is_swept, "{} rows are left", store.books().old_rows);
+    assert!(is_swept, "{} are left", store.books().old());
+    assert_eq!(work.metrics().checkouts_swept.load(Ordering::Relaxed), 3_500);
 }

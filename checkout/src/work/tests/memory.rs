@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+use super::{KEEP_ABANDONED_MS, now_ms};
 use crate::domain::{Checkout, Order, Payment, Refusal};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
 use crate::store::*;
@@ -30,6 +31,14 @@ pub(super) struct Books {
     pub(super) undelivered: Vec<(OutboxId, Option<i64>)>,
     /// Rows that nobody needs any more.
     pub(super) old_rows: u64,
+    pub(super) old_checkouts: u64,
+}
+
+impl Books {
+    /// What is to be swept.
+    pub(super) fn old(&self) -> u64 {
+        self.old_rows + self.old_checkouts
+    }
 }
 
 impl Memory {
@@ -213,6 +222,14 @@ impl Store for Memory {
         let mut books = self.books();
         let swept = books.old_rows.min(u64::from(limit));
         books.old_rows -= swept;
+        Ok(swept)
+    }
+
+    async fn sweep_checkouts(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
+        assert!(before_ms <= now_ms() - KEEP_ABANDONED_MS, "they are kept for as long as is set");
+        let mut books = self.books();
+        let swept = books.old_checkouts.min(u64::from(limit));
+        books.old_checkouts -= swept;
         Ok(swept)
     }
 

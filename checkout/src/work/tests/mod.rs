@@ -15,6 +15,7 @@ use crate::stripe::tests::fake::{Act, Fake, Seen};
 use crate::stripe::{Client, KeySource, Settings};
 
 const HOUR_MS: i64 = 3_600_000;
+const KEEP_ABANDONED_MS: i64 = 90 * 24 * HOUR_MS;
 
 fn money(amount_minor: i64) -> Money {
     let currency: Currency = "EUR".parse().expect("a currency");

@@ -106,6 +106,21 @@ impl Bench {
         assert!(done.expect("the statement runs") > 0, "{sql} breaks nothing");
     }
 
+    /// The number that a statement gives.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        let count = match self.database.as_ref() {
+            Database::Postgres { url } => {
+                let mut connection = PgConnection::connect(url).await.expect("a connection");
+                sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut connection).await
+            }
+            Database::Sqlite { path, .. } => {
+                let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("a connection");
+                sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut connection).await
+            }
+        };
+        count.expect("a number")
+    }
+
     /// Keys and answers as whoever has nothing but the database reads them.
     pub async fn kept_answers(&self) -> Vec<(String, Vec<u8>)> {
         match self.database.as_ref() {

@@ -14,6 +14,7 @@ use super::{Bench, Case};
 
 pub const CASES: &[Case] = &[
     ("checkouts that are over give their stock back", |bench| Box::pin(expired(bench))),
+    ("checkouts that came to nothing are swept, and nothing else", |bench| Box::pin(abandoned(bench))),
     ("orders are due when their payments are", |bench| Box::pin(due_by_payment(bench))),
     ("orders are due when their refunds are", |bench| Box::pin(due_by_refund(bench))),
     ("orders are due when nobody pays any more", |bench| Box::pin(due_by_hold(bench))),
@@ -51,6 +52,50 @@ async fn expired(bench: Bench) {
     }
     let state = store.checkout(with_order.id).await.expect("it is read").map(|checkout| checkout.state);
     assert_eq!(state, Some(CheckoutState::Completing));
+}
+
+/// Whoever begins a checkout and goes away left a row for ever.
+async fn abandoned(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 20).await;
+    let mut over = Vec::new();
+    for _ in 0..2 {
+        let cancelled = place(store, &checkout(&[("boots", 1, 100)])).await;
+        done(store.cancel_checkout(cancelled.id, &ClaimUse::None, NOW).await);
+        over.push(cancelled.id);
+    }
+    over.push(place(store, &checkout(&[("boots", 2, 100)])).await.id);
+    // One is still open, and others have an order: unpaid, cancelled, paid.
+    let open = Checkout { held_until_ms: NOW + 2 * HOLD_MS, ..checkout(&[("boots", 1, 100)]) };
+    let mut kept = vec![place(store, &open).await.id];
+    for ends in [false, true] {
+        let placed = place(store, &checkout(&[("boots", 1, 100)])).await;
+        let (order, payment) = open_order(store, placed.id).await;
+        if ends {
+            tell(store, order.id, News::CancelRequested).await;
+            let dead = News::PaymentDead { payment, failure: "never_made".to_owned() };
+            assert_eq!(tell(store, order.id, dead).await.checkout_state, CheckoutState::Cancelled);
+        }
+        kept.push(placed.id);
+    }
+    kept.push(paid_order(store, 100).await.0.checkout);
+    let ended_ms = NOW + HOLD_MS;
+    assert_eq!(store.expire_checkouts(ALL, ended_ms).await.expect("one is over"), 1);
+
+    assert_eq!(store.sweep_checkouts(NOW, ALL).await.expect("none is old"), 0);
+    assert_eq!(store.sweep_checkouts(ended_ms, 1).await.expect("one at most"), 1);
+    assert_eq!(store.sweep_checkouts(ended_ms, ALL).await.expect("the other that was cancelled"), 1);
+    assert_eq!(store.sweep_checkouts(ended_ms + 1, ALL).await.expect("the one that expired"), 1);
+    assert_eq!(store.sweep_checkouts(NOW + 1_000 * HOLD_MS, ALL).await.expect("no other"), 0);
+    for id in over {
+        assert_eq!(store.checkout(id).await.expect("it is looked for"), None);
+    }
+    for id in kept {
+        assert!(store.checkout(id).await.expect("it is read").is_some());
+    }
+    assert_eq!(bench.count("SELECT count(*) FROM checkout_lines").await, 4);
+    assert_eq!(stock(store, "boots").await, (17, 2));
+    assert_eq!(bench.count("SELECT count(*) FROM audit").await, 1);
 }
 
 async fn due_by_payment(bench: Bench) {

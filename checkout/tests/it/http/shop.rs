@@ -76,6 +76,7 @@ impl Shop {
             staff_tokens: Some(folder.path().join("staff")),
             hold_ms: 900_000,
             cart_ttl_ms: 900_000,
+            keep_abandoned_ms: 7_776_000_000,
             reconcile_at: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 0)),

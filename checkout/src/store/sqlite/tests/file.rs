@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Bench, NOW, checkout, done};
 use crate::ids::CartId;
+use crate::store::migrations::sqlite;
 use crate::store::{Cart, ClaimUse, SqliteStore, Store, StoreError, StoreSettings};
 
 fn cart() -> Cart {
@@ -38,11 +39,12 @@ async fn tables_are_made_once() {
     assert!(missing.contains("checkout migrate"), "{missing}");
     let unmade = one.order_of_checkout(checkout(&[]).id).await.expect_err("no table is there").to_string();
     assert!(unmade.contains("checkout migrate"), "{unmade}");
-    assert_eq!(one.migrate(true).await.expect("a plan").len(), 1);
-    assert_eq!(one.migrate(true).await.expect("nothing was done").len(), 1);
+    let all = sqlite().len();
+    assert_eq!(one.migrate(true).await.expect("a plan").len(), all);
+    assert_eq!(one.migrate(true).await.expect("nothing was done").len(), all);
     let (first, second) = tokio::join!(one.migrate(false), other.migrate(false));
     let (first, second) = (first.expect("it waits"), second.expect("it waits"));
-    assert_eq!(first.len() + second.len(), 1, "one of them did it");
+    assert_eq!(first.len() + second.len(), all, "one of them did each");
     assert!(one.migrate(false).await.expect("nothing is left").is_empty());
     other.check_schema().await.expect("the tables are there");
     other.ping().await.expect("it answers");
