@@ -72,7 +72,7 @@ SELECT json_build_object('checkout', c, 'lines', coalesce(
     (SELECT json_agg(l ORDER BY l.line) FROM checkout_lines l WHERE l.checkout_id = c.id), '[]'))::text
 FROM checkouts c WHERE c.id = ('chk_0000000000000' || :id::text);
 
--- and what is written (OPEN).
+-- and what is written (postgres/order_writes.rs, OPEN).
 WITH locked AS MATERIALIZED (
     SELECT id FROM checkouts WHERE id = ('chk_0000000000000' || :id::text)::text AND state = 'open' AND version = 1::bigint FOR UPDATE
 ), claimed AS (
@@ -136,7 +136,7 @@ SELECT json_build_object(
 FROM orders o JOIN checkouts c ON c.id = o.checkout_id
 WHERE o.id = ('ord_0000000000000' || :id::text);
 
--- and what is written (CHANGE): Stripe has made the intent, and the client has its answer.
+-- and what is written (postgres/order_writes.rs, CHANGE): Stripe has made the intent, and the client has its answer.
 WITH locked AS MATERIALIZED (
     SELECT id FROM checkouts WHERE id = ('chk_0000000000000' || :id::text)::text FOR UPDATE
 ), ordered AS (
@@ -264,7 +264,7 @@ SELECT json_build_object(
 FROM orders o JOIN checkouts c ON c.id = o.checkout_id
 WHERE o.id = ('ord_0000000000000' || :id::text);
 
--- and what is written (CHANGE): the order is paid, its stock is sold, the event is applied.
+-- and what is written (postgres/order_writes.rs, CHANGE): the order is paid, its stock is sold, the event is applied.
 WITH locked AS MATERIALIZED (
     SELECT id FROM checkouts WHERE id = ('chk_0000000000000' || :id::text)::text FOR UPDATE
 ), ordered AS (

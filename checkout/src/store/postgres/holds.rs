@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 
 use super::failure::Failure;
 use crate::domain::{Line, Refusal};
-use crate::ids::{CheckoutId, OrderId};
+use crate::ids::CheckoutId;
 
 /// Rows of one product. More would make each search for a free one dearer.
 pub(super) const MAX_UNITS: i32 = 64;
@@ -42,11 +42,6 @@ WITH gone AS (
     WHERE u.product = l.product AND u.unit = l.unit RETURNING u.product, u.quantity = l.quantity AS was_empty
 )
 INSERT INTO stock_dirty (product) SELECT DISTINCT product FROM given WHERE was_empty";
-
-const SELL: &str = "
-WITH gone AS (DELETE FROM stock_holds WHERE checkout_id = $1 RETURNING product, quantity)
-INSERT INTO stock_moves (product, kind, change, reason, order_id, created_ms)
-SELECT product, 'sale', -sum(quantity)::bigint, 'sold', $2, $3 FROM gone GROUP BY product ORDER BY product";
 
 /// A row of stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,17 +115,6 @@ pub(super) async fn take(
 /// there.
 pub(super) async fn release(connection: &mut PgConnection, checkouts: &[String]) -> Result<(), Failure> {
     sqlx::query(RELEASE).bind(checkouts).execute(&mut *connection).await?;
-    Ok(())
-}
-
-/// What is held leaves the stock, and is noted in the ledger. What was sold or given back before is not there.
-pub(super) async fn sell(
-    connection: &mut PgConnection,
-    checkout: CheckoutId,
-    order: OrderId,
-    now_ms: i64,
-) -> Result<(), Failure> {
-    sqlx::query(SELL).bind(checkout.to_string()).bind(order.to_string()).bind(now_ms).execute(&mut *connection).await?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod connections;
 mod failure;
 mod holds;
 mod inbox;
+mod order_writes;
 mod orders;
 mod outbox;
 mod primary;

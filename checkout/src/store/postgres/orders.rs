@@ -1,14 +1,13 @@
 //! An order is locked, read whole, changed by a pure function, and written where it differs.
 
-use serde::Serialize;
 use sqlx::{PgConnection, Row};
 
 use super::failure::Failure;
-use super::records::{OrderRecord, PaymentRecord, RefundRecord, WholeOrder, from_json, to_json};
+use super::order_writes::{Writing, insert, update};
+use super::records::{WholeOrder, from_json};
 use super::{audit, checkouts, claims, holds, inbox};
-use crate::domain::{BreakKind, CheckoutState, Effects, Order, OrderEvent, Refusal, StockEffect};
-use crate::ids::{CheckoutId, OrderId, OutboxId, PaymentId};
-use crate::store::text::to_text;
+use crate::domain::{Checkout, CheckoutState, Effects, Order, OrderEvent, Refusal, StockEffect};
+use crate::ids::{CheckoutId, OrderId};
 use crate::store::{Audit, ClaimUse, Claimed, OrderChange};
 
 const READ: &str = "
@@ -31,85 +30,10 @@ const OF_CHECKOUT: &str = "SELECT id FROM orders WHERE checkout_id = $1";
 const LOCK: &str = "
 SELECT id FROM checkouts WHERE id = (SELECT checkout_id FROM orders WHERE id = $1) FOR UPDATE";
 
-/// An order that is new or changed, and all that goes with it. Lists may be empty.
-const WRITE: &str = "
-WITH ordered AS (
-    INSERT INTO orders (id, checkout_id, state, dispute, version, market, currency, total_minor, snapshot, email,
-        shipping_address, token_hash, cancel_requested, created_ms, updated_ms, changed_by)
-    SELECT o.id, o.checkout_id, o.state, o.dispute, o.version, o.market, o.currency, o.total_minor, o.snapshot, o.email,
-        o.shipping_address, o.token_hash, o.cancel_requested, o.created_ms, o.updated_ms, o.changed_by
-    FROM json_populate_record(NULL::orders, $1::text::json) o
-    ON CONFLICT (id) DO UPDATE SET state = excluded.state, dispute = excluded.dispute, version = excluded.version,
-        email = excluded.email, shipping_address = excluded.shipping_address,
-        cancel_requested = excluded.cancel_requested, updated_ms = excluded.updated_ms, changed_by = excluded.changed_by
-    RETURNING id, snapshot, currency
-), lines AS (
-    INSERT INTO order_lines (order_id, line, product, title, quantity, unit_price_minor, currency, snapshot)
-    SELECT o.id, l.line, l.product, l.title, l.quantity, l.unit_price_minor, o.currency, o.snapshot
-    FROM ordered o, checkout_lines l WHERE $2::boolean AND l.checkout_id = $3::text
-), moved AS (
-    UPDATE checkouts SET state = $4::text, look_ms = CASE WHEN $4::text IN ('open', 'completing') THEN look_ms END
-    WHERE id = $3::text AND state <> $4::text
-), paid AS (
-    INSERT INTO payments (id, order_id, method, state, amount_minor, currency, intent, session, client_secret,
-        hosted_url, return_url, captured_minor, refunded_minor, failure, created_ms, next_check_ms, checks)
-    SELECT p.id, p.order_id, p.method, p.state, p.amount_minor, p.currency, p.intent, p.session, p.client_secret,
-        p.hosted_url, p.return_url, p.captured_minor, p.refunded_minor, p.failure, p.created_ms, p.next_check_ms,
-        p.checks
-    FROM json_populate_recordset(NULL::payments, $5::text::json) p
-    ON CONFLICT (id) DO UPDATE SET state = excluded.state, intent = excluded.intent, session = excluded.session,
-        client_secret = excluded.client_secret, hosted_url = excluded.hosted_url,
-        captured_minor = excluded.captured_minor, refunded_minor = excluded.refunded_minor, failure = excluded.failure,
-        next_check_ms = excluded.next_check_ms, checks = excluded.checks
-), refunded AS (
-    INSERT INTO refunds (id, order_id, payment_id, state, amount_minor, currency, stripe_refund, reason, failure,
-        created_ms, next_check_ms, checks)
-    SELECT r.id, r.order_id, r.payment_id, r.state, r.amount_minor, r.currency, r.stripe_refund, r.reason, r.failure,
-        r.created_ms, r.next_check_ms, r.checks
-    FROM json_populate_recordset(NULL::refunds, $6::text::json) r
-    ON CONFLICT (id) DO UPDATE SET state = excluded.state, stripe_refund = excluded.stripe_refund,
-        failure = excluded.failure, next_check_ms = excluded.next_check_ms, checks = excluded.checks
-), told AS (
-    INSERT INTO outbox (id, kind, subject, version, data, created_ms, tries, next_ms, is_dead)
-    SELECT t.id, t.kind, t.subject, t.version, t.data, $8::bigint, 0, $8::bigint, false
-    FROM json_populate_recordset(NULL::outbox, $7::text::json) t
-)
-INSERT INTO reconciliation_breaks (kind, reference, detail, created_ms)
-SELECT b.kind, b.reference, b.detail, $8::bigint
-FROM json_populate_recordset(NULL::reconciliation_breaks, $9::text::json) b
-ON CONFLICT DO NOTHING";
-
 /// An order, and the transaction that changed it last.
 pub(super) struct Stored {
     pub(super) order: Order,
     pub(super) changed_by: String,
-}
-
-/// What of an order is to be written, as statements take it: JSON of records.
-pub(super) struct Texts {
-    pub(super) order: String,
-    /// Payments and refunds that are new or changed.
-    pub(super) payments: String,
-    pub(super) refunds: String,
-    pub(super) told: String,
-    pub(super) breaks: String,
-}
-
-/// A row of the outbox that is to be written.
-#[derive(Serialize)]
-struct Told {
-    id: OutboxId,
-    kind: OrderEvent,
-    subject: String,
-    version: u32,
-    data: String,
-}
-
-#[derive(Serialize)]
-struct Break<'a> {
-    kind: BreakKind,
-    reference: PaymentId,
-    detail: &'a str,
 }
 
 /// What a change is noted with.
@@ -154,17 +78,10 @@ pub(super) async fn open(
     let before = match (before, ours) {
         (Some(stored), Some(answer)) => return Ok(Claimed::Done(stored.order, answer)),
         (Some(stored), None) if stored.changed_by == transaction => return done(connection, stored.order, claim).await,
-        (before, _) => before.map(|stored| stored.order),
+        (Some(stored), None) => stored,
+        (None, _) => create(connection, transaction, &checkout, new_order, now_ms).await?,
     };
-    let mut order = match &before {
-        Some(order) => order.clone(),
-        None => Order::of(&checkout, new_order, now_ms)?,
-    };
-    let mut effects = change(&mut order)?;
-    if before.is_none() {
-        effects.events.insert(0, OrderEvent::Created);
-    }
-    store(connection, transaction, before.as_ref(), &mut order, &effects, now_ms).await?;
+    let order = run(connection, transaction, &before, change, now_ms).await?;
     done(connection, order, claim).await
 }
 
@@ -186,16 +103,14 @@ pub(super) async fn change(
         Some(_) => read_stored(connection, &id.to_string()).await?,
         None => None,
     };
-    let Stored { order: before, changed_by } = stored.ok_or(Refusal::NotFound("order"))?;
+    let before = stored.ok_or(Refusal::NotFound("order"))?;
     if let Some(answer) = ours {
-        return Ok(Claimed::Done(before, answer));
+        return Ok(Claimed::Done(before.order, answer));
     }
-    if changed_by == notes.transaction {
-        return done(connection, before, claim).await;
+    if before.changed_by == notes.transaction {
+        return done(connection, before.order, claim).await;
     }
-    let mut order = before.clone();
-    let effects = change(&mut order)?;
-    store(connection, notes.transaction, Some(&before), &mut order, &effects, now_ms).await?;
+    let order = run(connection, notes.transaction, &before, change, now_ms).await?;
     if let Some(note) = notes.audit {
         audit::note(connection, notes.transaction, note, now_ms).await?;
     }
@@ -223,27 +138,6 @@ pub(super) async fn read_stored(connection: &mut PgConnection, id: &str) -> Resu
     Ok(Some(Stored { order: whole.into_order()?, changed_by }))
 }
 
-impl Texts {
-    pub(super) fn of(
-        transaction: &str,
-        before: Option<&Order>,
-        order: &Order,
-        effects: &Effects,
-    ) -> Result<Self, Failure> {
-        let payments = order.payments.iter().filter(|one| before.is_none_or(|before| !before.payments.contains(one)));
-        let payments: Vec<PaymentRecord> = payments.map(PaymentRecord::of).collect();
-        let refunds = order.refunds.iter().filter(|one| before.is_none_or(|before| !before.refunds.contains(one)));
-        let refunds: Vec<RefundRecord> = refunds.map(RefundRecord::of).collect();
-        Ok(Self {
-            order: to_json(&OrderRecord::of(order, transaction))?,
-            payments: to_json(&payments)?,
-            refunds: to_json(&refunds)?,
-            told: to_json(&told(order, &effects.events))?,
-            breaks: to_json(&breaks(effects))?,
-        })
-    }
-}
-
 async fn done(
     connection: &mut PgConnection,
     order: Order,
@@ -253,65 +147,47 @@ async fn done(
     Ok(Claimed::Done(order, answer))
 }
 
-/// Writes what changed; nothing where nothing did.
-async fn store(
+/// Makes the order of a checkout that is locked.
+async fn create(
     connection: &mut PgConnection,
     transaction: &str,
-    before: Option<&Order>,
-    order: &mut Order,
-    effects: &Effects,
+    checkout: &Checkout,
+    id: OrderId,
     now_ms: i64,
-) -> Result<(), Failure> {
-    if before.is_some_and(|before| is_unchanged(before, order, effects)) {
-        return Ok(());
-    }
-    write(connection, transaction, before, order, effects, now_ms).await?;
-    match effects.stock {
-        StockEffect::Keep => Ok(()),
-        StockEffect::Sell => holds::sell(connection, order.checkout, order.id, now_ms).await,
-        StockEffect::Release => holds::release(connection, &[order.checkout.to_string()]).await,
+) -> Result<Stored, Failure> {
+    let order = Order::of(checkout, id, now_ms)?;
+    let created = Effects { events: vec![OrderEvent::Created], ..Effects::default() };
+    let writing = Writing::of(transaction, None, &order, &created)?;
+    match insert(connection, checkout, None, writing, now_ms).await? {
+        true => Ok(Stored { order, changed_by: transaction.to_owned() }),
+        false => Err(changed_under_its_lock()),
     }
 }
 
-async fn write(
+/// Runs a change on an order that is locked, and writes what changed; nothing where nothing did.
+async fn run(
     connection: &mut PgConnection,
     transaction: &str,
-    before: Option<&Order>,
-    order: &Order,
-    effects: &Effects,
+    before: &Stored,
+    change: OrderChange<'_>,
     now_ms: i64,
-) -> Result<(), Failure> {
-    let texts = Texts::of(transaction, before, order, effects)?;
-    sqlx::query(WRITE)
-        .bind(texts.order)
-        .bind(before.is_none())
-        .bind(order.checkout.to_string())
-        .bind(to_text(&order.checkout_state))
-        .bind(texts.payments)
-        .bind(texts.refunds)
-        .bind(texts.told)
-        .bind(now_ms)
-        .bind(texts.breaks)
-        .execute(&mut *connection)
-        .await?;
-    Ok(())
+) -> Result<Order, Failure> {
+    let mut order = before.order.clone();
+    let effects = change(&mut order)?;
+    if is_unchanged(&before.order, &mut order, &effects) {
+        return Ok(order);
+    }
+    let writing = Writing::of(transaction, Some(&before.order), &order, &effects)?;
+    let (is_written, _) = update(connection, &before.changed_by, writing, None, None, now_ms).await?;
+    if !is_written {
+        return Err(changed_under_its_lock());
+    }
+    if effects.stock == StockEffect::Release {
+        holds::release(connection, &[order.checkout.to_string()]).await?;
+    }
+    Ok(order)
 }
 
-/// Each event has the version that it made; the last one has the order's.
-fn told(order: &Order, events: &[OrderEvent]) -> Vec<Told> {
-    let after_last = order.version.saturating_add(1);
-    let first = after_last.saturating_sub(u32::try_from(events.len()).unwrap_or(u32::MAX));
-    let of = |(version, kind): (u32, &OrderEvent)| Told {
-        id: OutboxId::new(),
-        kind: *kind,
-        subject: format!("orders/{}", order.id),
-        version,
-        data: order.event_data(version).to_string(),
-    };
-    (first..after_last).zip(events).map(of).collect()
-}
-
-/// The same kind for the same payment is one break.
-fn breaks(effects: &Effects) -> Vec<Break<'_>> {
-    effects.breaks.iter().map(|one| Break { kind: one.kind, reference: one.payment, detail: &one.detail }).collect()
+fn changed_under_its_lock() -> Failure {
+    Failure::broken("an order or its checkout was changed by somebody who does not take the lock")
 }

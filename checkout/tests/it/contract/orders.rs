@@ -1,7 +1,7 @@
 //! Orders are made once and change in turn.
 
 use checkout::domain::{
-    CheckoutState, Effects, IntentStatus, News, Order, OrderState, PaymentState, RefundState, Refusal,
+    CheckoutState, Effects, IntentStatus, News, Order, OrderState, PaymentMethod, PaymentState, RefundState, Refusal,
 };
 use checkout::ids::{CheckoutId, OrderId, PaymentId, RefundId};
 use checkout::store::{ClaimUse, NewInboxEvent, OrderFilter, PaymentRef, Store};
@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("an order is made of its checkout", |bench| Box::pin(made_of_its_checkout(bench))),
     ("an order is made once, however many ask", |bench| Box::pin(made_once(bench))),
     ("an order is not made of what is over", |bench| Box::pin(not_made(bench))),
+    ("an order that ends as it is made gives its stock back", |bench| Box::pin(made_and_ended(bench))),
     ("one payment of many is begun", |bench| Box::pin(one_payment(bench))),
     ("a change that changes nothing writes nothing", |bench| Box::pin(nothing_changes(bench))),
     ("a change that is refused writes nothing", |bench| Box::pin(refused_change(bench))),
@@ -91,6 +92,25 @@ async fn not_made(bench: Bench) {
     let outcome = store.open_order(late.id, OrderId::new(), &refuse, &ClaimUse::None, NOW).await;
     assert_eq!(refused(outcome), Refusal::HoldOver);
     assert_eq!(store.order_of_checkout(late.id).await.expect("it is looked for"), None);
+}
+
+async fn made_and_ended(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let placed = place(store, &checkout(&[("boots", 1, 100)])).await;
+    let payment = PaymentId::new();
+    let change = |order: &mut Order| -> Result<Effects, Refusal> {
+        order.begin_payment(payment, PaymentMethod::PaymentIntent, None, NOW)?;
+        order.apply(&News::CancelRequested, NOW)?;
+        order.apply(&News::PaymentDead { payment, failure: "refused".to_owned() }, NOW)
+    };
+    let order = done(store.open_order(placed.id, OrderId::new(), &change, &ClaimUse::None, NOW).await);
+    assert_eq!((order.state, order.checkout_state), (OrderState::Cancelled, CheckoutState::Cancelled));
+    assert_eq!(store.order(order.id).await.expect("it is read").as_ref(), Some(&order));
+    assert_eq!(stock(store, "boots").await, (5, 0));
+    let events = deliver_all(store, NOW).await;
+    let expected = named(&[("order.created", 1), ("order.cancelled", 2)]);
+    assert_eq!(kinds(&events, &format!("orders/{}", order.id)), expected);
 }
 
 async fn one_payment(bench: Bench) {
