@@ -34,7 +34,9 @@ async fn change(opened: &Opened, actor: &str, change: StockChange, key: Option<S
     };
     match opened.store().change_stock(&[change], &used, &audit, now_ms).await? {
         Claimed::Done(levels, _) => say(told(&levels)),
-        Claimed::Replayed(answer) => say(format_args!("{} (it was done before)", String::from_utf8_lossy(&answer.body))),
+        Claimed::Replayed(answer) => {
+            say(format_args!("{} (it was done before)", String::from_utf8_lossy(&answer.body)))
+        }
         Claimed::Reused => bail!("this key was used for another change: take a new one"),
         Claimed::InFlight { .. } | Claimed::Resumed { .. } => bail!("another command with this key is at work"),
     }

@@ -76,7 +76,7 @@ impl Shop {
         let live = ChannelName::live();
         wait_for(async {
             let before = match self.store.read_pointer(&live, None).await.expect("a pointer") {
-                PointerState::Moved(read) => Some(read),
+                PointerState::Moved(read) => Some(*read),
                 _ => None,
             };
             let sequence = before.as_ref().map_or(1, |read| read.pointer.sequence + 1);

@@ -115,7 +115,7 @@ fn two_publishers_race_and_one_wins() {
     let ids: Vec<String> = (0..4).map(|racer| build_products(path, &format!("racer{racer}"), 3)).collect();
     let racers: Vec<_> = (0..4)
         .map(|racer| {
-            let mut command = crate::command::indexer();
+            let mut command = indexer();
             command.current_dir(path).args(["publish", "--store", &store, &format!("racer{racer}")]);
             command
                 .stdout(std::process::Stdio::piped())

@@ -380,7 +380,7 @@ impl Completions {
     }
 
     /// What shoppers typed, and how often.
-    fn recorded(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn recorded(&self) -> impl Iterator<Item = (&str, u64)> {
         let places = self.numbers(&self.typed_places).iter().zip(self.long_numbers(&self.typed));
         places.map(|(place, count)| (self.text(*place as usize), *count))
     }

@@ -150,6 +150,11 @@ impl Index {
         crate::query::read_query(&self.analyzer, text).into_iter().map(|word| word.text).collect()
     }
 
+    /// The queries that the snapshot was built with, and how often each was typed.
+    pub fn recorded_queries(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.texts.iter().flat_map(|text| text.completions.recorded())
+    }
+
     /// The rules of the catalogue.
     pub fn rules(&self) -> &Rules {
         &self.rules

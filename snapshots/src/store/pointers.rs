@@ -44,7 +44,7 @@ pub enum PointerState {
     /// No one has announced to the channel yet, or the region is not pinned.
     Missing,
     Unchanged,
-    Moved(ReadPointer),
+    Moved(Box<ReadPointer>),
 }
 
 impl ReadPointer {
@@ -135,7 +135,7 @@ impl Store {
             Ok((bytes, etag)) => {
                 let pointer = Pointer::read(&bytes, &name.kind(), self.trust.as_ref())?;
                 self.check_catalogue(&name.kind(), pointer.catalogue.as_deref())?;
-                Ok(PointerState::Moved(ReadPointer { pointer, json: bytes, version: PointerVersion(etag) }))
+                Ok(PointerState::Moved(Box::new(ReadPointer { pointer, json: bytes, version: PointerVersion(etag) })))
             }
             Err(Error::NotFound(_)) => Ok(PointerState::Missing),
             Err(Error::Store(object_store::Error::NotModified { .. })) => Ok(PointerState::Unchanged),
@@ -149,7 +149,7 @@ impl Store {
     /// As [`Store::read_pointer`].
     pub async fn pointer(&self, name: impl Into<PointerName>) -> Result<Option<ReadPointer>, Error> {
         match self.read_pointer(name, None).await? {
-            PointerState::Moved(read) => Ok(Some(read)),
+            PointerState::Moved(read) => Ok(Some(*read)),
             PointerState::Missing | PointerState::Unchanged => Ok(None),
         }
     }

@@ -182,7 +182,7 @@ fn pointer(snapshot: &str, sequence: u64) -> Pointer {
 
 async fn read(store: &Store, channel: &ChannelName) -> ReadPointer {
     match store.read_pointer(channel, None).await.expect("a pointer") {
-        PointerState::Moved(read) => read,
+        PointerState::Moved(read) => *read,
         other => panic!("{other:?}"),
     }
 }
