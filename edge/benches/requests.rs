@@ -16,6 +16,11 @@ use edge::stages::Stages;
 use serde::{Deserialize, Serialize};
 use snapshots::Store;
 
+#[path = "serving/queries.rs"]
+mod queries;
+
+use queries::{two_words, unfinished, with_typo};
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -87,24 +92,10 @@ fn counted(step: &mut Step<'_>) {
 /// The steps, over words and ids of the shop.
 fn steps(stages: &Stages) -> Vec<Step<'_>> {
     let products = stages.products(REQUESTS);
-    let words = |title: &str| -> Vec<String> {
-        let plain = |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        title.split_whitespace().filter(plain).map(str::to_owned).collect()
-    };
-    let two = |(number, (_, title)): (usize, &(String, String))| {
-        let words = words(title);
-        let start = number % words.len().saturating_sub(1).max(1);
-        words[start.min(words.len())..words.len().min(start + 2)].join("+")
-    };
-    let queries: Vec<String> = products.iter().enumerate().map(two).collect();
-    let mistyped = |query: &String| {
-        let mut letters = query.clone().into_bytes();
-        let middle = letters.iter().position(|byte| *byte == b'+').unwrap_or(letters.len()) / 2;
-        letters.swap(middle.saturating_sub(1), middle);
-        String::from_utf8_lossy(&letters).into_owned()
-    };
+    let titles = products.iter().enumerate();
+    let queries: Vec<String> = titles.filter_map(|(number, (_, title))| two_words(title, number)).collect();
     let asked = |queries: Vec<String>, rest: &str| -> Vec<String> {
-        queries.into_iter().map(|query| format!("q={query}{rest}")).collect()
+        queries.iter().map(|query| format!("q={}{rest}", query.replace(' ', "+"))).collect()
     };
     let search = |name: &'static str, strings: Vec<String>| {
         let requests: Vec<_> = strings.iter().map(|string| stages.understand(string).expect("a request")).collect();
@@ -139,11 +130,11 @@ fn steps(stages: &Stages) -> Vec<Step<'_>> {
     let product = move |number: usize| {
         black_box(stages.product(&ids[number % ids.len()].0).expect("a product"));
     };
-    let unfinished = queries.iter().map(|query| query[..query.len() - 2].to_owned()).collect();
+    let unfinished = queries.iter().map(|query| unfinished(query).to_owned()).collect();
     vec![
         Step { name: "understand", run: Box::new(understand) },
         search("match and rank", plain()),
-        search("match, one typo", asked(queries.iter().map(mistyped).collect(), "")),
+        search("match, one typo", asked(queries.iter().map(|query| with_typo(query)).collect(), "")),
         search("match, unfinished word", asked(unfinished, "")),
         search("match and count 3 facets", asked(queries.clone(), FACETS)),
         search("match, filter, count 3 facets", asked(queries.clone(), &format!("{FACETS}&filters=price%3C150"))),

@@ -10,6 +10,7 @@
 mod arrivals;
 mod limits;
 mod plot;
+mod queries;
 mod servers;
 mod shops;
 mod sweeps;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use crate::client::Connection;
+use crate::queries::{two_words, unfinished, with_typo};
 
 /// A kind of request, with the paths that are asked for in turn.
 pub struct Workload {
@@ -17,50 +18,37 @@ pub struct Workload {
 /// Words and ids of the shop that is served, so that every request finds something.
 pub fn workloads(address: SocketAddr) -> Vec<Workload> {
     let mut connection = Connection::open(address);
-    let mut products: Vec<(String, Vec<String>)> = Vec::new();
+    let mut products: Vec<(String, String)> = Vec::new();
     for page in 1..=20 {
         let answer = connection.get(&format!("/v1/search?per_page=100&page={page}&sort=newest&fields=id,title")).json();
         for hit in answer["hits"].as_array().expect("hits") {
-            let title = hit["title"].as_str().expect("a title");
-            let plain = |word: &&str| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            products.push((
-                hit["id"].as_str().expect("an id").to_owned(),
-                title.split_whitespace().filter(plain).map(str::to_owned).collect(),
-            ));
+            let text = |name: &str| hit[name].as_str().expect(name).to_owned();
+            products.push((text("id"), text("title")));
         }
     }
-    let queries = |cut: usize| -> Vec<String> {
-        let two = products.iter().enumerate().map(|(number, (_, words))| {
-            let start = number % words.len().saturating_sub(1).max(1);
-            let query = words[start..words.len().min(start + 2)].join("+");
-            query[..query.len() - cut].to_owned()
-        });
-        two.collect()
+    let titles = products.iter().enumerate();
+    let queries: Vec<String> = titles.filter_map(|(number, (_, title))| two_words(title, number)).collect();
+    let beginnings: Vec<String> = queries.iter().map(|query| unfinished(query).to_owned()).collect();
+    let mistyped: Vec<String> = queries.iter().map(|query| with_typo(query)).collect();
+    let search = |queries: &[String], rest: &str| -> Vec<String> {
+        queries.iter().map(|query| format!("/v1/search?q={}{rest}", query.replace(' ', "+"))).collect()
     };
-    let search =
-        |cut: usize, rest: &str| queries(cut).iter().map(|query| format!("/v1/search?q={query}{rest}")).collect();
     let facets = "&facets=category,brand,price";
     let suggest = |length: usize| -> Vec<String> {
-        let beginnings = queries(0).into_iter().map(|query| query[..query.floor_char_boundary(length)].to_owned());
-        let some: BTreeSet<String> = beginnings.filter(|query| !query.ends_with('+')).collect();
+        let beginnings = queries.iter().map(|query| &query[..query.floor_char_boundary(length)]);
+        let some: BTreeSet<&str> = beginnings.filter(|query| !query.ends_with(' ')).collect();
         some.iter().map(|query| format!("/v1/suggest?q={query}")).collect()
-    };
-    let typo = |query: &String| {
-        let mut letters = query.clone().into_bytes();
-        let middle = letters.iter().position(|byte| *byte == b'+').unwrap_or(letters.len()) / 2;
-        letters.swap(middle - 1, middle);
-        format!("/v1/search?q={}", String::from_utf8_lossy(&letters))
     };
     let similar = products.iter().map(|(id, _)| format!("/v1/products/{id}/similar")).collect();
     let kinds: [(&'static str, Vec<String>); 12] = [
         ("product by id", products.iter().map(|(id, _)| format!("/v1/products/{id}")).collect()),
-        ("search", search(0, "")),
-        ("search, cached", search(0, "").into_iter().take(200).collect()),
-        ("search, one typo", queries(0).iter().map(typo).collect()),
-        ("search, variants folded", search(0, "&distinct=true")),
-        ("search, 3 facets", search(0, facets)),
-        ("as you type, 3 facets", search(2, facets)),
-        ("filter, 3 facets", search(0, &format!("{facets}&filters=price%3C150"))),
+        ("search", search(&queries, "")),
+        ("search, cached", search(&queries, "").into_iter().take(200).collect()),
+        ("search, one typo", search(&mistyped, "")),
+        ("search, variants folded", search(&queries, "&distinct=true")),
+        ("search, 3 facets", search(&queries, facets)),
+        ("as you type, 3 facets", search(&beginnings, facets)),
+        ("filter, 3 facets", search(&queries, &format!("{facets}&filters=price%3C150"))),
         ("browse, 3 facets", vec![format!("/v1/search?{}", &facets[1..])]),
         ("suggest, 4 letters", suggest(4)),
         ("suggest, cached", suggest(4)),

@@ -9,5 +9,8 @@ mod limits;
 mod previews;
 mod process;
 mod protocols;
+// Of the benches, with its tests.
+#[path = "../../benches/serving/queries.rs"]
+mod queries;
 mod shop;
 mod swaps;
