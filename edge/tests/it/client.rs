@@ -35,9 +35,13 @@ impl Answer {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
-        Self { stream: BufReader::new(stream) }
+        Self::connect(address).expect("a connection")
+    }
+
+    pub fn connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     pub fn get(&mut self, path: &str) -> Answer {
@@ -67,17 +71,38 @@ impl Connection {
         if self.stream.read_line(&mut line)? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
+        let status: Option<u16> = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
         let mut headers = HashMap::new();
         loop {
             line.clear();
             self.stream.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
         let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let mut body = vec![0; if without_body || status == 304 { 0 } else { length }];
         self.stream.read_exact(&mut body)?;
+        if !without_body && headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+            body = self.read_chunks()?;
+        }
         Ok(Answer { status, headers, body })
+    }
+
+    /// A body in pieces, each behind its length; the last one is empty.
+    fn read_chunks(&mut self) -> std::io::Result<Vec<u8>> {
+        let (mut body, mut line) = (Vec::new(), String::new());
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            let length = usize::from_str_radix(line.trim_end(), 16).map_err(|_| std::io::ErrorKind::InvalidData)?;
+            let start = body.len();
+            body.resize(start + length, 0);
+            self.stream.read_exact(&mut body[start..])?;
+            self.stream.read_line(&mut line)?;
+            if length == 0 {
+                return Ok(body);
+            }
+        }
     }
 }
