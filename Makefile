@@ -18,11 +18,13 @@ FUZZ_SECONDS ?= 60
 SECONDS ?= 60
 SIZES ?= 10000,30000,100000,300000,1000000
 OPENED ?= 1000000
+PEER = $(BENCH_OUT)/peer
+PEER_STORE = $(if $(CATALOGUE),file://$(PEER)/store,$(DEMO_STORE))
 SCENARIO ?= smoke
 LOAD_OUT ?= $(abspath $(BUILT))/load
 LOAD_FOLDERS = --binaries $(abspath $(RELEASE)) --demo $(abspath $(DEMO)) --out $(LOAD_OUT)
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-limits bench-compare bench-publish bench-checkout fuzz torture instructions load test-load capacity regions-up regions-down drill test-drills wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-limits bench-compare bench-peer bench-publish bench-checkout fuzz torture instructions load test-load capacity regions-up regions-down drill test-drills wrk clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +89,15 @@ bench-compare: demo wrk ## drive this edge and another revision's in turn: make 
 	CARGO_TARGET_DIR=$(BASE_TREE)-target $(MAKE) -C $(BASE_TREE) demo DEMO_PRODUCTS=$(DEMO_PRODUCTS)
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--base-edge $(BASE_TREE)-target/release/edge --base-store file://$(BASE_TREE)/.demo/store
+
+# The URL may hold a password: what make shows is the name of the variable.
+bench-peer: demo ## ask a search server that you run what is asked of this edge: make bench-peer KIND=meilisearch|typesense|postgres URL=http://127.0.0.1:7700, PEER_PID=its process, KEEP=1 keeps its index, CATALOGUE=toml ROWS=jsonl of your own
+	@test -n "$(KIND)" && test -n "$(URL)" || { echo "make bench-peer: which peer? KIND=meilisearch URL=http://127.0.0.1:7700, say"; exit 1; }
+	$(if $(CATALOGUE),rm -rf $(PEER) && mkdir -p $(PEER)/store)
+	$(if $(CATALOGUE),$(RELEASE)/indexer build --catalogue $(abspath $(CATALOGUE)) --rejects $(PEER)/rejects.jsonl --out $(PEER)/built $(abspath $(ROWS)))
+	$(if $(CATALOGUE),$(RELEASE)/indexer publish --store $(PEER_STORE) $(PEER)/built)
+	$(CARGO) bench --workspace --locked --bench serving -- --store $(PEER_STORE) --out $(BENCH_OUT) --connections 8 \
+		--peer "$(KIND)" --peer-url "$$URL" $(if $(PEER_PID),--peer-process $(PEER_PID)) $(if $(KEEP),--keep yes)
 
 bench-publish: ## measure updates: bytes, time until served, rollbacks, failures: make bench-publish PRODUCTS=200000 ROUNDS=50, or CATALOGUE=toml ROWS=jsonl of your own
 	$(CARGO) build --release --locked --bins

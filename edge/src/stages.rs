@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use search::{Answer, FieldSet, Index, SearchRequest};
-use snapshots::{Cache, ChannelName, Followed, PointerState, Snapshot, Store, Target};
+use snapshots::{Cache, Catalogue, ChannelName, Followed, PointerState, Snapshot, Store, Target};
 
 use crate::answers::{self, JsonOut};
 use crate::live::Generation;
@@ -90,6 +90,21 @@ impl Stages {
         let mut out = JsonOut::new();
         answers::product(&mut out, &self.0.index, segment, record, FieldSet::ALL);
         Ok(out.0)
+    }
+
+    /// Every product that is served, written.
+    pub fn all_products(&self) -> impl Iterator<Item = Vec<u8>> {
+        let index = &self.0.index;
+        index.snapshot().segments.iter().enumerate().flat_map(move |(number, part)| {
+            let current = (0..part.segment.product_count() as u32).filter(move |doc| part.is_live(*doc));
+            // What rules hide is asked for in vain.
+            current.filter_map(move |doc| self.product(index.record(number, doc).id()).ok())
+        })
+    }
+
+    /// The settings of the catalogue.
+    pub fn catalogue(&self) -> &Catalogue {
+        self.0.index.catalogue()
     }
 
     /// Ids and titles of some products, spread over the catalogue.

@@ -13,7 +13,8 @@ use snapshots::{Cache, ChannelName, Manifest, Snapshot, Store};
 
 use crate::arrivals::{Observed, offer};
 use crate::client::Connection;
-use crate::servers::{Server, cpu_us};
+use crate::processes;
+use crate::servers::Server;
 use crate::shops::{UpdatedShop, shop, wait_for};
 use crate::workloads::{Workload, workloads};
 use crate::{Settings, machine, median, this_edge};
@@ -196,7 +197,7 @@ fn in_turn(settings: &Settings, mut measure: impl FnMut() -> [f64; 2]) -> (f64, 
 fn in_process_us(settings: &Settings, stages: &Stages, workload: &Workload) -> f64 {
     let queries: Vec<&str> = workload.paths.iter().filter_map(|path| Some(path.split_once('?')?.1)).collect();
     let ends = Instant::now() + Duration::from_secs(settings.load.seconds.into());
-    let (before, mut count) = (cpu_us(std::process::id()), 0_u32);
+    let (before, mut count) = (own_cpu_us(), 0_u32);
     while Instant::now() < ends {
         for query in &queries {
             let request = stages.understand(query).expect("a request");
@@ -205,7 +206,11 @@ fn in_process_us(settings: &Settings, stages: &Stages, workload: &Workload) -> f
             count += 1;
         }
     }
-    (cpu_us(std::process::id()) - before) / f64::from(count)
+    (own_cpu_us() - before) / f64::from(count)
+}
+
+fn own_cpu_us() -> f64 {
+    processes::cpu_us(std::process::id()).expect("this process's times")
 }
 
 fn tell(settings: &Settings, products: u64, limits: &[Limit]) {

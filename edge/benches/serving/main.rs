@@ -6,10 +6,14 @@
 //! `... --base-edge PROGRAM --base-store URL` drives that edge in the fixed body's place.
 //! `... --indexer PROGRAM --sizes 10000,100000` and `... --sweep-connections 1,16,256` plot cost and latency instead.
 //! `... --indexer PROGRAM --limits PRODUCTS [--opened PRODUCTS]` tells what swaps, overload, updates and serving cost.
+//! `... --peer KIND --peer-url URL [--peer-process ID] [--keep yes]` asks another search server what it asks the edge.
 
 mod arrivals;
+mod beside;
 mod limits;
+mod peer;
 mod plot;
+mod processes;
 mod queries;
 mod servers;
 mod shops;
@@ -26,6 +30,7 @@ use serde_json::{Value, json};
 #[path = "../../tests/it/client.rs"]
 mod client;
 
+use beside::PeerSettings;
 use servers::{Load, Measured, Server, serve_fixed_body};
 use workloads::workloads;
 
@@ -62,6 +67,7 @@ fn main() {
     if let Some(bytes) = flag("--fixed-body") {
         return serve_fixed_body(bytes.parse().expect("a number of bytes"));
     }
+    let peer = PeerSettings::read(&flag).unwrap_or_else(|fault| end(64, &fault));
     let number = |name: &str, default: u32| flag(name).map_or(default, |text| text.parse().expect("a number"));
     let Some(store) = flag("--store") else {
         eprintln!("give --store URL with a published demo shop: make bench does");
@@ -81,12 +87,20 @@ fn main() {
         opened: u64::from(number("--opened", 1_000_000)),
     };
     std::fs::create_dir_all(&settings.out).expect("a folder for the results");
+    if let Some(peer) = peer {
+        return beside::run(&settings, &peer).unwrap_or_else(|fault| end(1, &fault));
+    }
     if settings.sizes.is_empty() && settings.connections.is_empty() && settings.limits.is_none() {
         run(&settings);
     }
     limits::limits(&settings);
     sweeps::sizes(&settings);
     sweeps::connections(&settings);
+}
+
+fn end(code: i32, fault: &anyhow::Error) -> ! {
+    eprintln!("bench-peer: {fault:#}");
+    std::process::exit(code)
 }
 
 fn numbers<N: FromStr>(list: Option<String>) -> Vec<N> {

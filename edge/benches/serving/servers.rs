@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
 use crate::client::Connection;
+use crate::processes;
 use crate::workloads::Workload;
 
 /// How hard it is driven.
@@ -81,6 +82,15 @@ impl Server {
         Self { process, address }
     }
 
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// User and system time so far, in microseconds.
+    fn cpu_us(&self) -> f64 {
+        processes::cpu_us(self.process_id()).expect("the process's times")
+    }
+
     /// Asks for all paths of a workload in turn, over and over.
     pub fn drive(&mut self, workload: &Workload, load: Load) -> Measured {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -89,14 +99,14 @@ impl Server {
         workload.paths.iter().for_each(|path| writeln!(lua, "  {path:?},").expect("a string takes all"));
         lua += "}\nlocal n = 0\nrequest = function() n = n % #paths + 1; return wrk.format('GET', paths[n]) end\n";
         std::fs::write(&script, lua).expect("a script");
-        let before = cpu_us(self.process.id());
+        let before = self.cpu_us();
         let output = Command::new("wrk")
             .args(["-t1", "--latency", &format!("-c{}", load.connections), &format!("-d{}s", load.seconds), "-s"])
             .arg(&script)
             .arg(format!("http://{}", self.address))
             .output()
             .expect("wrk runs");
-        let cpu_us = cpu_us(self.process.id()) - before;
+        let cpu_us = self.cpu_us() - before;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{text}");
         let after = |mark: &str| {
@@ -120,17 +130,6 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// User and system time of a process so far, in microseconds.
-pub fn cpu_us(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("the process's times");
-    let after_name = stat.rsplit(')').next().expect("fields");
-    let field = |place: usize| {
-        after_name.split_whitespace().nth(place).and_then(|text| text.parse::<f64>().ok()).expect("a time")
-    };
-    // Fields 14 and 15 in hundredths of a second, as proc(5) counts them.
-    (field(11) + field(12)) * 10_000.0
 }
 
 /// "1.23ms" and its kind, as wrk writes them.

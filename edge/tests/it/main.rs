@@ -1,15 +1,22 @@
 //! Tests of the edge as a process, over real sockets.
 
 mod api;
+mod bench_peer;
 mod client;
 mod faults;
 mod following;
 mod hints;
 mod limits;
+// The benches', which use more of it; with its tests.
+#[allow(dead_code)]
+#[path = "../../benches/serving/peer/mod.rs"]
+mod peer;
 mod previews;
 mod process;
+#[path = "../../benches/serving/processes.rs"]
+mod processes;
 mod protocols;
-// Of the benches, with its tests.
+// The benches', with its tests.
 #[path = "../../benches/serving/queries.rs"]
 mod queries;
 mod shop;
