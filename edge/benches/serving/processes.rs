@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 
 /// A tick of the kernel's clock, of which Linux tells user space a hundred a second on every platform of ours.
-const TICK_US: f64 = 10_000.0;
+pub const TICK_US: f64 = 10_000.0;
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
@@ -75,34 +75,4 @@ fn holds(process: u32, sockets: &HashSet<String>) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     let mut targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
     targets.any(|target| target.to_str().is_some_and(|target| sockets.contains(target)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
-    use super::*;
-
-    #[test]
-    fn whoever_listens_is_found_by_the_port() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let process = listening_on(listener.local_addr().expect("its address").port()).expect("somebody listens");
-        assert_eq!(process, std::process::id());
-        assert!(name(process).is_some_and(|name| !name.is_empty()));
-    }
-
-    #[test]
-    fn what_a_child_took_counts_when_it_has_ended_too() {
-        let script = "sh -c 'while [ $((n += 1)) -lt 300000 ]; do :; done'; echo done; read _";
-        let mut shell = Command::new("sh");
-        let mut shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh");
-        let mut line = String::new();
-        BufReader::new(shell.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let taken_us = cpu_us(shell.id()).expect("the shell waits");
-        drop(shell.stdin.take());
-        shell.wait().expect("the shell ends");
-        assert!(taken_us >= 2.0 * TICK_US, "{taken_us}");
-        assert_eq!(cpu_us(u32::MAX), None);
-    }
 }

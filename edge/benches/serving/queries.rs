@@ -21,23 +21,3 @@ pub fn with_typo(query: &str) -> String {
     letters.swap(middle - 1, middle);
     String::from_utf8_lossy(&letters).into_owned()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_are_two_neighbours_as_typed() {
-        let check = |title: &str, number: usize, expected: Option<&str>| {
-            assert_eq!(two_words(title, number).as_deref(), expected, "{title} {number}");
-        };
-        check("Oak Desk Lamp, black, with Shade", 0, Some("Desk with"));
-        check("Oak Desk Lamp, black, with Shade", 1, Some("with Shade"));
-        check("Oak Desk Lamp, black, with Shade", 2, Some("Desk with"));
-        check("Oak Desk", 7, Some("Desk"));
-        check("Öl 5 l", 0, None);
-        assert_eq!(unfinished("Desk with"), "Desk wi");
-        assert_eq!(with_typo("Leather boots"), "Letaher boots");
-        assert_eq!(with_typo("Desk"), "Dsek");
-    }
-}

@@ -7,7 +7,7 @@ mod faults;
 mod following;
 mod hints;
 mod limits;
-// The benches', which use more of it; with its tests.
+// The benches', which use more of it.
 #[allow(dead_code)]
 #[path = "../../benches/serving/peer/mod.rs"]
 mod peer;
@@ -16,7 +16,7 @@ mod process;
 #[path = "../../benches/serving/processes.rs"]
 mod processes;
 mod protocols;
-// The benches', with its tests.
+// The benches'.
 #[path = "../../benches/serving/queries.rs"]
 mod queries;
 mod shop;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -140,7 +141,8 @@ struct Nodes {
 }
 
 impl Nodes {
-    fn tell_until(self, done: &AtomicBool) {
+    /// `first` hears of the first time that all have told.
+    fn tell_until(self, done: &AtomicBool, first: &Sender<()>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             while !done.load(Ordering::Relaxed) {
@@ -148,6 +150,8 @@ impl Nodes {
                 for name in &self.names {
                     self.tell(name).await;
                 }
+                // Whoever waited has heard of it by the second time.
+                let _ = first.send(());
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
@@ -196,7 +200,7 @@ impl Nodes {
     }
 }
 
-/// Runs something while nodes follow the store.
+/// Runs something while nodes follow the store, once each of them has told so.
 pub fn beside_nodes<T>(path: &Path, fault: Option<&str>, traffic: [Traffic; 2], work: impl FnOnce() -> T) -> T {
     let store = Store::directory(&path.join("store")).expect("a store");
     let board = StatusBoard::new(Store::directory(&path.join("status")).expect("a store"));
@@ -204,11 +208,13 @@ pub fn beside_nodes<T>(path: &Path, fault: Option<&str>, traffic: [Traffic; 2], 
     let nodes =
         Nodes { store, board, names: vec!["n1", "n2", "n3"], started_at, fault, traffic, moments: Cell::new(0) };
     let done = AtomicBool::new(false);
+    let (first, told) = mpsc::channel();
     std::thread::scope(|scope| {
         let telling = scope.spawn({
             let done = &done;
-            move || nodes.tell_until(done)
+            move || nodes.tell_until(done, &first)
         });
+        told.recv().expect("the nodes tell");
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         done.store(true, Ordering::Relaxed);
         telling.join().expect("the nodes end");
