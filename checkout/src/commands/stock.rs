@@ -17,6 +17,9 @@ use crate::ids::OrderId;
 use crate::store::{Answer, Audit, Claim, ClaimUse, Claimed, StockChange, StockLevel};
 use crate::work::now_ms;
 
+/// What keys of shells belong to.
+const KEY_SCOPE: &str = "cli";
+
 pub(super) async fn run(opened: &Opened, actor: String, task: StockTask) -> anyhow::Result<ExitCode> {
     match task {
         StockTask::Import { file, dry_run } => import(opened, actor, &file, dry_run).await,
@@ -49,10 +52,11 @@ fn told(levels: &[StockLevel]) -> String {
     levels.iter().map(told).collect::<Vec<_>>().join("\n")
 }
 
-/// A key of a shell's. The work is one transaction, so that no lease is needed.
+/// A key of a shell's, whoever sits at it: the same command counts once. The work is one transaction, so that no lease is
+/// needed.
 fn claim(audit: &Audit, key: String, now_ms: i64) -> Claim {
     Claim {
-        caller: audit.actor.clone(),
+        caller: KEY_SCOPE.to_owned(),
         endpoint: format!("{} {}", audit.action, audit.subject),
         key,
         fingerprint: fingerprint(&audit.detail),

@@ -113,7 +113,8 @@ enum StockCommand {
     Adjust {
         #[command(flatten)]
         flags: StockFlags,
-        /// A text that nobody else takes: the same command with the same key counts once, for a day at the least.
+        /// A text that no other change has: the same command with the same key counts once, whoever runs it, for a day at the
+        /// least.
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
     },

@@ -132,6 +132,9 @@ async fn stock_is_imported_whole_or_not_at_all() {
     let adjust = ["stock", "adjust", "p1", "-1", "--reason", "broken", "--key", "2026-01-31/1"];
     assert_eq!(told(&run(&adjust)), "p1: 3 can be sold, 0 are held\n");
     assert_eq!(told(&run(&adjust)), "p1: 3 can be sold, 0 are held (it was done before)\n");
+    // Asked for again by somebody else, it counted twice.
+    let by_other = [&adjust[..], &["--actor", "bert"][..]].concat();
+    assert_eq!(told(&run(&by_other)), "p1: 3 can be sold, 0 are held (it was done before)\n");
     let other = ["stock", "adjust", "p1", "-2", "--reason", "broken", "--key", "2026-01-31/1"];
     assert_eq!(run(&other).status.code(), Some(1), "another change has another key");
     assert_eq!(told(&run(&["stock", "set", "p1", "9", "--reason", "counted"])), "p1: 9 can be sold, 0 are held\n");
