@@ -61,7 +61,11 @@ pub(crate) fn is_key(text: &str) -> bool {
 /// # Errors
 /// When there is no key.
 pub(crate) fn claim(call: &Call, caller: &Caller, body: &Value, subject: String) -> Result<Claim, Problem> {
-    let token = token(&call.headers)?.unwrap_or_default();
+    let token = match caller {
+        // Staff's token may be another one by the time that a refund is asked for again, which must be the same refund.
+        Caller::Staff(_) => "",
+        Caller::Guest | Caller::Owner(_) => token(&call.headers)?.unwrap_or_default(),
+    };
     Ok(Claim {
         caller: caller.key_scope(),
         endpoint: endpoint(call),
@@ -73,8 +77,8 @@ pub(crate) fn claim(call: &Call, caller: &Caller, body: &Value, subject: String)
     })
 }
 
-/// A key together with the token of who asks: answers are sealed with it, and a key alone may be easy to guess. A guest,
-/// whose key may not, has no token.
+/// A key together with the token of its owner: answers are sealed with it, and a key alone may be easy to guess. A guest,
+/// whose key may not, has no token; staff, whose token counts for nothing here, does well to take random ones.
 fn with_token(key: &str, token: &str) -> String {
     hex(&sha256(format!("{key}\n{token}").as_bytes()))
 }

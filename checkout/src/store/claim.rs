@@ -16,7 +16,7 @@ pub const FINGERPRINT_BYTES: usize = 32;
 /// A key as its caller and path have it, and what they ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Who asks: a hash, never a token.
+    /// Who asks: a hash or a name, never a token.
     pub caller: String,
     /// Method and path.
     pub endpoint: String,

@@ -1,5 +1,6 @@
 //! From a search to an order that is paid and given back, beside a Stripe for tests.
 
+use checkout::tokens::NewToken;
 use serde_json::{Value, json};
 use stripe_sim::{Settings, Sim};
 use tokio::net::TcpListener;
@@ -248,4 +249,33 @@ async fn what_is_kept_of_answers_opens_and_pays_nothing() {
     }
     let again = complete().await;
     assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
+}
+
+/// Keys of staff belonged to the token: asked for again with a new one, a refund was given twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_the_same_after_the_token_of_staff_was_changed() {
+    let paying = Paying::open().await;
+    let shop = &paying.shop;
+    let (_, body) = paying.completed(2).await;
+    paying.pay(&body["payment"], "pm_card_visa").await;
+    paying.wait_for_state(&body, "paid").await;
+    let part = json!({ "amount": amount(4_990), "reason": "one came back" });
+    let first = paying.refund(&body, "refund-1", &part).await;
+    first.expect(201);
+    let (new, other) = (NewToken::staff().expect("a token"), NewToken::staff().expect("a token"));
+    let lines = format!("anna {}\nbert {}\n", new.hash().to_hex(), other.hash().to_hex());
+    std::fs::write(shop.folder.path().join("staff"), lines).expect("the staff's file");
+    let refund = |token: &str| {
+        let ask = shop.ask("POST", &format!("{}/refunds", order_path(&body))).token(token).key("refund-1");
+        ask.json(&part).send()
+    };
+    let stock = |token: &str| shop.ask("GET", "/checkout/v1/stock/p1").token(token).send();
+    wait_until("the file is read again", async || stock(new.text()).await.status == 200).await;
+    let again = refund(new.text()).await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
+    assert_eq!(paying.sim.ledger().refunds.len(), 1);
+    // Somebody else's key is another one.
+    refund(other.text()).await.expect(201);
+    assert_eq!(paying.sim.ledger().refunds.len(), 2);
+    paying.nothing_is_wrong().await;
 }
