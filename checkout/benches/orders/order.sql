@@ -348,5 +348,5 @@ WITH done AS (
     RETURNING o.subject, o.version
 )
 UPDATE outbox o SET next_ms = :now_ms FROM done d
-WHERE o.subject = d.subject AND o.version = d.version + 1 AND o.delivered_ms IS NULL AND o.next_ms > :now_ms
+WHERE o.subject = d.subject AND o.version = d.version + 1 AND o.delivered_ms IS NULL
     AND o.id <> ALL (ARRAY['evn_0000000000001' || :id::text, 'evn_0000000000002' || :id::text]::text[]);

@@ -33,7 +33,8 @@ UPDATE outbox o SET next_ms = coalesce(j.held_until_ms, $1 + $3),
 FROM judged j, set_config('synchronous_commit', 'off', true) WHERE o.id = j.id
 RETURNING o.id, o.kind, o.subject, o.version, o.data, o.created_ms, o.tries, j.held_until_ms IS NULL AS is_taken";
 
-/// What stood behind it is due.
+/// What stood behind it is due. It is written even where it seems to be due: a look that found this one undelivered may be
+/// putting it off, and is waited for.
 const DELIVERED: &str = "
 WITH done AS (
     UPDATE outbox o SET delivered_ms = $2, is_dead = false, why = NULL
@@ -41,7 +42,7 @@ WITH done AS (
     RETURNING o.subject, o.version
 )
 UPDATE outbox o SET next_ms = $2 FROM done d
-WHERE o.subject = d.subject AND o.version = d.version + 1 AND o.delivered_ms IS NULL AND o.next_ms > $2
+WHERE o.subject = d.subject AND o.version = d.version + 1 AND o.delivered_ms IS NULL
     AND o.id <> ALL ($1::text[])";
 
 const UNDELIVERED: &str = "

@@ -83,7 +83,7 @@ pub(super) async fn delivered(conn: &mut SqliteConnection, ids: &[OutboxId], now
         .await?;
         // What stood behind it is due.
         sqlx::query(
-            "UPDATE outbox SET next_ms = ?2 WHERE next_ms > ?2 AND delivered_ms IS NULL
+            "UPDATE outbox SET next_ms = ?2 WHERE delivered_ms IS NULL
                  AND (subject, version) = (SELECT subject, version + 1 FROM outbox WHERE id = ?1)",
         )
         .bind(id.to_string())

@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection};
 use test_servers::{Direction, Postgres, TcpProxy};
 
 use super::load::{DEADLINE, Load, PAUSE};
-use super::{connect, migrated};
+use super::{WAITING, connect, migrated};
 use crate::contract::shop::{
     NOW, answer_with_checkout, answer_with_levels, answer_with_order, audit, begin_payment, checkout, claim, done,
     hear, open_order, place, set_stock, stock,
@@ -208,8 +208,6 @@ async fn the_time_that_a_request_has_is_spent_once() {
 /// Everybody waits for a lock, with a connection each. Webhooks waited for one, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_is_stored_while_all_others_wait() {
-    const WAITING: &str =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let postgres = Postgres::start();
     let url = postgres.database();
     let store = Arc::new(migrated(&url).await);
