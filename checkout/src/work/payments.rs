@@ -1,5 +1,7 @@
 //! Drives an order for a client who waits for its answer.
 
+use std::time::Duration;
+
 use tracing::warn;
 
 use super::asking::warn_of;
@@ -7,7 +9,11 @@ use super::{Work, now_ms};
 use crate::domain::{News, Order, Payment, Refusal};
 use crate::fail_points;
 use crate::ids::{OrderId, PaymentId, RefundId};
-use crate::store::{ClaimUse, Claimed, Store, StoreError};
+use crate::store::{ClaimUse, Claimed, Lane, Store, StoreError, Terms};
+
+/// How long the database may take to write what Stripe said, whatever it took of the request before. Stripe has done it by
+/// then: thrown away, it is known only once recovery has asked again.
+const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Work {
     /// Asks Stripe for what a payment needs, or how it stands where it is known, and applies what Stripe says. The order, its
@@ -29,7 +35,7 @@ impl Work {
         };
         let news = if wanted.state.is_live() { self.hear(&found, wanted).await } else { Vec::new() };
         fail_points::reach(fail_points::STRIPE_ANSWERED);
-        let done = self.apply(store, order, &news, finish, None).await?;
+        let done = self.write(store, order, &news, finish).await?;
         fail_points::reach(fail_points::PAYMENT_COMMITTED);
         Ok(done)
     }
@@ -51,7 +57,7 @@ impl Work {
             news.extend(self.hear(&found, payment).await);
         }
         fail_points::reach(fail_points::CANCEL_ANSWERED);
-        self.apply(store, order, &news, finish, None).await
+        self.write(store, order, &news, finish).await
     }
 
     /// Asks Stripe for a refund that was committed before, and applies what Stripe says.
@@ -77,7 +83,19 @@ impl Work {
             }
         };
         fail_points::reach(fail_points::REFUND_ANSWERED);
-        self.apply(store, order, &news, finish, None).await
+        self.write(store, order, &news, finish).await
+    }
+
+    /// Applies what Stripe said, in a time of its own.
+    async fn write(
+        &self,
+        store: &dyn Store,
+        order: OrderId,
+        news: &[News],
+        finish: &ClaimUse<'_, Order>,
+    ) -> Result<Claimed<Order>, StoreError> {
+        let store = store.with_terms(Terms::together(Lane::Begun, WRITE_PATIENCE));
+        self.apply(&*store, order, news, finish, None).await
     }
 
     /// What Stripe says about a payment; nothing where it does not answer.

@@ -12,7 +12,7 @@ use super::memory::Memory;
 use super::*;
 use crate::domain::{BreakKind, DisputeState, OrderState, PaymentState, RefundState};
 use crate::ids::OutboxId;
-use crate::store::{InboxEvent, OutboxEvent};
+use crate::store::{ClaimUse, Claimed, InboxEvent, OutboxEvent};
 use crate::work::{self, EventGrid, Receipt, WebhookError, Work};
 
 const SECRET: &str = "whsec_test";
@@ -64,6 +64,23 @@ async fn a_webhook_is_stored_once_and_only_when_it_is_right() {
     let empty = work.receive(&*store, Some(&signature(b"{}", now / 1_000)), b"{}", now).await;
     assert!(matches!(empty, Err(WebhookError::NotAnEvent)), "{empty:?}");
     assert_eq!(store.books().events.len(), 1);
+}
+
+/// A request whose time the database had spent asked Stripe, and threw away what it said.
+#[tokio::test]
+async fn what_stripe_said_is_written_where_a_request_has_no_time_left() {
+    let order = order(PaymentMethod::PaymentIntent, 0);
+    let payment = order.payments[0].id;
+    let answer = intent(&order.payments[0], "requires_action");
+    let fake = Fake::start(move |_| ok(&answer)).await;
+    let (work, store) = work(&order, fake.url(), None);
+    let request = store.out_of_time();
+    let paid = work.pay(&request, order.id, payment, &ClaimUse::None).await;
+    assert!(matches!(paid, Ok(Claimed::Done(..))), "{paid:?}");
+    assert_eq!(store.only().payments[0].state, PaymentState::RequiresAction);
+    let cancelled = work.cancel(&request, order.id, &ClaimUse::None).await;
+    assert!(matches!(cancelled, Ok(Claimed::Done(..))), "{cancelled:?}");
+    assert_eq!(lines_of(&fake), ["POST /v1/payment_intents", "GET /v1/payment_intents/pi_1"]);
 }
 
 #[tokio::test]

@@ -10,10 +10,11 @@ use crate::domain::{Checkout, Order, Payment, Refusal};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
 use crate::store::*;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Memory {
-    orders: Mutex<BTreeMap<OrderId, Order>>,
-    books: Mutex<Books>,
+    orders: Arc<Mutex<BTreeMap<OrderId, Order>>>,
+    books: Arc<Mutex<Books>>,
+    is_out_of_time: bool,
 }
 
 /// What was written beside orders.
@@ -43,7 +44,12 @@ impl Books {
 
 impl Memory {
     pub(super) fn with(order: Order) -> Self {
-        Self { orders: Mutex::new(BTreeMap::from([(order.id, order)])), books: Mutex::default() }
+        Self { orders: Arc::new(Mutex::new(BTreeMap::from([(order.id, order)]))), ..Self::default() }
+    }
+
+    /// The same store for a request that can read one more time, and not write.
+    pub(super) fn out_of_time(&self) -> Self {
+        Self { is_out_of_time: true, ..self.clone() }
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
@@ -67,7 +73,7 @@ fn never_asked<T>() -> T {
 #[async_trait]
 impl Store for Memory {
     fn with_terms(&self, _terms: Terms) -> Arc<dyn Store> {
-        never_asked()
+        Arc::new(Self { is_out_of_time: false, ..self.clone() })
     }
 
     fn is_crowded(&self) -> bool {
@@ -125,6 +131,9 @@ impl Store for Memory {
         inbox: Option<&str>,
         _now_ms: i64,
     ) -> Result<Claimed<Order>, StoreError> {
+        if self.is_out_of_time {
+            return Err(StoreError::Unavailable("there is no time left for this request".to_owned()));
+        }
         let mut orders = self.kept();
         let stored = orders.get_mut(&order).ok_or(Refusal::NotFound("order"))?;
         let mut changed = stored.clone();
