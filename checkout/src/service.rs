@@ -61,6 +61,9 @@ pub struct Addresses {
 /// # Errors
 /// When an address is taken, a setting cannot be used, or the database's tables are not those of this version.
 pub async fn build(config: Config) -> anyhow::Result<Service> {
+    if config.return_origins.is_empty() {
+        warn!("no origin is named that shoppers may be sent back to: every return_url is refused");
+    }
     let opened = Arc::new(Opened::open_ready(&config.database).await.context("the database")?);
     let store = opened.store();
     let work = new_work(&config, store.with_terms(Terms::each(Lane::Work)))?;

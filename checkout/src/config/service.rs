@@ -102,7 +102,7 @@ pub(super) struct ServiceFlags {
     #[arg(long = "cors-origin", value_name = "ORIGIN", env = "CHECKOUT_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
     /// An origin that a 'return_url' may lead to. Repeatable; in the environment, separate several by commas. Without one,
-    /// those of --cors-origin that are named.
+    /// those of --cors-origin that are named; where there is none, every 'return_url' is refused.
     #[arg(long = "return-origin", value_name = "ORIGIN", env = "CHECKOUT_RETURN_ORIGINS", value_delimiter = ',')]
     return_origins: Vec<String>,
     /// How many requests are worked on at once; more are turned away with 503, and what begins something new where they are

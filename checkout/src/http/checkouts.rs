@@ -39,11 +39,8 @@ pub(super) async fn create(call: Call) -> Answered {
     let claim = idempotency::claim(&call, &caller, &body, id.to_string())?;
     match place(&call, id, &body, &claim).await {
         Ok(reply) => Ok(reply),
-        // A request that was done once is answered as it was, whatever prices and carts are by now.
-        Err(problem) => match idempotency::look_up(&*call.store, &claim).await? {
-            Some(reply) => Ok(reply),
-            None => Err(problem),
-        },
+        // Whatever prices and carts are by now.
+        Err(problem) => idempotency::refused(&*call.store, &claim, problem).await,
     }
 }
 

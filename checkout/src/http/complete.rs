@@ -25,7 +25,11 @@ pub(super) async fn complete(call: Call) -> Answered {
     let body = call.json()?;
     let payment = PaymentId::new();
     let claim = idempotency::claim(&call, &caller, &body, payment.to_string())?;
-    let (method, return_url) = payment_of(&body, &call.app.return_origins)?;
+    let (method, return_url) = match payment_of(&body, &call.app.return_origins) {
+        Ok(wanted) => wanted,
+        // Whichever origins are named by now.
+        Err(problem) => return idempotency::refused(&*call.store, &claim, problem).await,
+    };
     let checkout = call.checkout(&caller).await?.id;
     let now_ms = call.now_ms;
     let begin = |order: &mut Order| -> Result<Effects, Refusal> {

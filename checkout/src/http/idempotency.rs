@@ -4,7 +4,7 @@ use axum::http::header::AUTHORIZATION;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::call::Call;
+use super::call::{Answered, Call};
 use super::caller::{Caller, token};
 use super::problem::{Code, Problem};
 use super::reply::Reply;
@@ -144,11 +144,14 @@ pub(crate) fn outcome<T>(claimed: Claimed<T>) -> Result<Outcome<T>, Problem> {
     }
 }
 
+/// The answer to what is refused before a transaction has seen its key: a request that was done is answered as it was, even
+/// where it would be refused today.
+pub(crate) async fn refused(store: &dyn Store, claim: &Claim, problem: Problem) -> Answered {
+    look_up(store, claim).await?.ok_or(problem)
+}
+
 /// What was answered to a key before, or that somebody is at it; None where nobody had it.
-///
-/// A request that was done must be answered as it was, even where it would be refused today. What is refused before a
-/// transaction has seen its key is looked up here.
-pub(crate) async fn look_up(store: &dyn Store, claim: &Claim) -> Result<Option<Reply>, Problem> {
+async fn look_up(store: &dyn Store, claim: &Claim) -> Result<Option<Reply>, Problem> {
     let Some(claimed) = store.look_up_key(claim).await? else { return Ok(None) };
     match outcome(claimed)? {
         Outcome::Known(reply) => Ok(Some(reply)),

@@ -1,5 +1,7 @@
 //! From a search to an order that is paid and given back, beside a Stripe for tests.
 
+use checkout::config::Database;
+use checkout::store::StoreSettings;
 use checkout::tokens::NewToken;
 use serde_json::{Value, json};
 use stripe_sim::{Settings, Sim};
@@ -63,7 +65,7 @@ impl Paying {
     }
 
     async fn nothing_is_wrong(&self) {
-        let settings = checkout::store::StoreSettings::default();
+        let settings = StoreSettings::default();
         let store = checkout::store::SqliteStore::open(&self.shop.database_file(), settings).await.expect("the store");
         let violations = checkout::store::Store::violations(&store).await.expect("an answer");
         assert!(violations.is_empty(), "{violations:?}");
@@ -214,6 +216,30 @@ async fn the_hosted_page_takes_the_shopper_there_and_back() {
     let session = paying.sim.ledger().sessions[0].id.clone();
     paying.sim.pay_session(&session, "pm_card_visa", None);
     paying.wait_for_state(&body, "paid").await;
+}
+
+/// The origin was looked at before the key: who asked again after a change of settings was refused what had been begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_completed_is_answered_as_it_was_whichever_origins_are_named_by_then() {
+    let paying = Paying::open().await;
+    let begun = paying.shop.checkout(1).await;
+    let wanted = json!({ "method": "hosted_page", "return_url": "https://shop.example/thanks" });
+    let complete = |shop: &Shop, key: &str| {
+        let ask = shop.ask("POST", &format!("{}/complete", begun.path)).token(&begun.token).key(key);
+        ask.json(&wanted).send()
+    };
+    let first = complete(&paying.shop, "pay-1").await;
+    first.expect(200);
+    let (folder, url) = (paying.shop.folder.path().join("data"), paying.sim.url());
+    let moved = Shop::open_with(|config| {
+        config.database = Database::Embedded { folder, settings: StoreSettings::default() };
+        config.stripe.api_url = url;
+        config.return_origins = vec!["https://new.example".to_owned()];
+    })
+    .await;
+    let again = complete(&moved, "pay-1").await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
+    assert_eq!(complete(&moved, "pay-2").await.problem(400, "invalid_field")["pointer"], "/return_url");
 }
 
 #[tokio::test(flavor = "multi_thread")]
