@@ -25,7 +25,7 @@ pub(crate) struct Applied {
     pub(crate) is_compatible: bool,
 }
 
-static POSTGRES: [Migration; 5] = [
+static POSTGRES: [Migration; 6] = [
     Migration {
         version: 1,
         name: "orders",
@@ -52,8 +52,14 @@ static POSTGRES: [Migration; 5] = [
     },
     Migration {
         version: 5,
+        name: "ended_index",
+        sql: include_str!("../../migrations/postgres/0005_ended_index.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 6,
         name: "ended_before",
-        sql: include_str!("../../migrations/postgres/0005_ended_before.sql"),
+        sql: include_str!("../../migrations/postgres/0006_ended_before.sql"),
         is_compatible: true,
     },
 ];

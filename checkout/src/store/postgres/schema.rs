@@ -1,9 +1,10 @@
 //! Makes the schema, and says whether it is the one that this version runs on.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
+use tokio::time::sleep;
 
 use super::connections::Lease;
 use super::failure::Failure;
@@ -21,6 +22,13 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_ms BIGINT NOT NULL
 )";
 
+/// Everybody who comes after a step that waits for a table waits behind it: it gives way before they give up.
+const WAIT_FOR_TABLES: &str = "SET lock_timeout = '2s'";
+/// How often a step asks for its tables. Whoever keeps one that long is told of.
+const MAX_TRIES: u32 = 60;
+/// For those who had to wait.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Applies what is missing, each step in a transaction of its own. The connection is not used for anything else, since
 /// its limits are lifted.
 pub(super) async fn migrate(mut lease: Lease, is_dry_run: bool) -> Result<Vec<&'static Migration>, Failure> {
@@ -31,9 +39,10 @@ pub(super) async fn migrate(mut lease: Lease, is_dry_run: bool) -> Result<Vec<&'
     sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut *lease).await?;
     // Of the session: it is let go when the connection closes.
     sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut *lease).await?;
+    sqlx::raw_sql(WAIT_FOR_TABLES).execute(&mut *lease).await?;
     let mut done = Vec::new();
     for migration in pending(postgres(), &applied(&mut lease).await?)? {
-        apply(&mut lease, migration).await?;
+        apply_in_turn(&mut lease, migration).await?;
         tracing::info!(sql.migration = migration.name, sql.version = migration.version, "a migration was applied");
         done.push(migration);
     }
@@ -51,6 +60,22 @@ pub(super) async fn check(mut lease: Lease) -> Result<(), Failure> {
             first.version,
             first.name
         )))),
+    }
+}
+
+/// Applies a step, and again where others kept its tables.
+async fn apply_in_turn(connection: &mut PgConnection, migration: &Migration) -> Result<(), Failure> {
+    let mut tries = 1;
+    loop {
+        match apply(connection, migration).await {
+            Err(Failure::Again(why)) if tries < MAX_TRIES => {
+                tracing::info!(sql.migration = migration.name, sql.why = %why, "a migration gives way to others");
+            }
+            outcome => return outcome,
+        }
+        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+        sleep(PAUSE).await;
+        tries += 1;
     }
 }
 

@@ -1,11 +1,23 @@
 //! Migrations.
 
+use std::time::Instant;
+
+use checkout::ids::CheckoutId;
 use checkout::store::{PostgresStore, Store, StoreError, migrations};
 use futures::future::join_all;
+use sqlx::{Connection, PgConnection};
 use test_servers::Postgres;
 
-use super::{connect, migrated};
-use crate::contract::shop::NOW;
+use super::load::{DEADLINE, PAUSE};
+use super::{WAITING, connect, migrated};
+use crate::contract::shop::{ALL, HOLD_MS, NOW, checkout, place, set_stock};
+
+/// As the database was before it was noted when checkouts ended.
+const FORGET_ENDS: &str = "
+DROP TRIGGER checkouts_note_end ON checkouts;
+DROP FUNCTION note_end_of_checkout;
+ALTER TABLE checkouts DROP COLUMN ended_ms;
+DELETE FROM schema_migrations WHERE version >= 4";
 
 async fn fault(store: &PostgresStore) -> String {
     match store.check_schema().await {
@@ -23,7 +35,7 @@ async fn what_is_missing_is_told_and_then_applied_once() {
     for _ in 0..2 {
         let planned = store.migrate(true).await.expect("a plan");
         let names: Vec<_> = planned.iter().map(|step| step.name).collect();
-        assert_eq!(names, ["orders", "sweeping", "outbox", "ended", "ended_before"]);
+        assert_eq!(names, ["orders", "sweeping", "outbox", "ended", "ended_index", "ended_before"]);
     }
     fault(&store).await;
     assert_eq!(store.migrate(false).await.expect("migrations").len(), migrations::postgres().len());
@@ -81,6 +93,50 @@ async fn a_migration_that_fails_leaves_nothing() {
     assert_eq!(postgres.execute(&url, "SELECT to_regclass('orders') IS NULL"), "t");
     postgres.execute(&url, "DROP TABLE carts");
     assert_eq!(store.migrate(false).await.expect("migrations").len(), migrations::postgres().len());
+}
+
+/// Everybody queued up behind a migration that waited for somebody who read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_waits_for_a_table_gives_way() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let store = migrated(&url).await;
+    postgres.execute(&url, FORGET_ENDS);
+    let mut reader = PgConnection::connect(&url).await.expect("a connection");
+    sqlx::raw_sql("BEGIN; SELECT FROM checkouts").execute(&mut reader).await.expect("it reads");
+    let migrator = connect(&url).await;
+    let migrating = tokio::spawn(async move { migrator.migrate(false).await });
+    let started = Instant::now();
+    while postgres.execute(&url, WAITING) != "1" {
+        assert!(started.elapsed() < DEADLINE, "the migration does not wait");
+        tokio::time::sleep(PAUSE).await;
+    }
+    assert_eq!(store.checkout(CheckoutId::new()).await.expect("it is looked for"), None);
+    assert!(!migrating.is_finished(), "it goes on as soon as it can");
+    sqlx::raw_sql("ROLLBACK").execute(&mut reader).await.expect("it has read");
+    assert_eq!(migrating.await.expect("it ends").expect("migrations").len(), 3);
+    store.check_schema().await.expect("the schema is right");
+}
+
+/// Checkouts that a process of the version before ended while this one began were kept for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn checkouts_that_an_older_process_ended_are_swept() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let store = migrated(&url).await;
+    set_stock(&store, "boots", 10).await;
+    for _ in 0..2 {
+        place(&store, &checkout(&[("boots", 1, 100)])).await;
+    }
+    let end_one = "UPDATE checkouts SET state = 'expired', look_ms = NULL
+                   WHERE id = (SELECT min(id) FROM checkouts WHERE state = 'open')";
+    postgres.execute(&url, FORGET_ENDS);
+    postgres.execute(&url, end_one);
+    assert_eq!(store.migrate(false).await.expect("migrations").len(), 3);
+    postgres.execute(&url, end_one);
+    let ended_ms = NOW + HOLD_MS;
+    assert_eq!(store.sweep_checkouts(ended_ms, ALL).await.expect("none is old"), 0);
+    assert_eq!(store.sweep_checkouts(ended_ms + 1, ALL).await.expect("both are"), 2);
 }
 
 /// Old rows were found by block ranges, which forget nothing: after a few days every look read the whole table.
