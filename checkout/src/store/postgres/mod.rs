@@ -78,16 +78,17 @@ impl PostgresStore {
 
 impl PostgresStore {
     /// None where the replica is missing, away, or too far behind. One that hangs tells no limit, so that the limit of a
-    /// statement counts by our clock.
-    async fn orders_of_replica(&self, filter: &OrderFilter) -> Option<Vec<OrderRow>> {
+    /// statement counts by our clock, or `most` where that is less.
+    async fn orders_of_replica(&self, filter: &OrderFilter, most: Duration) -> Option<Vec<OrderRow>> {
         let replica = self.replica.as_ref()?;
+        let limit = Duration::from_millis(self.settings.statement_timeout_ms).min(most);
         let listing = async {
             match replica.lease().await {
                 Some(lease) => Some(listed(lease, filter).await),
                 None => None,
             }
         };
-        let failure = match timeout(Duration::from_millis(self.settings.statement_timeout_ms), listing).await {
+        let failure = match timeout(limit, listing).await {
             Ok(Some(Ok(orders))) => return Some(orders),
             Ok(None) => return None,
             Ok(Some(Err(failure))) => failure,

@@ -55,6 +55,10 @@ impl Primary {
         Self { hosts: self.hosts.clone(), terms }
     }
 
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     pub(super) fn is_crowded(&self) -> bool {
         self.hosts.current().is_some_and(|connections| connections.is_crowded())
     }

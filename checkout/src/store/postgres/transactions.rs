@@ -162,7 +162,11 @@ impl Store for PostgresStore {
     }
 
     async fn orders(&self, filter: &OrderFilter) -> Result<Vec<OrderRow>, StoreError> {
-        if let Some(orders) = self.orders_of_replica(filter).await {
+        let terms = self.primary.terms();
+        // As much is left for the primary.
+        let most = terms.time_left() / 2;
+        let listing = async { Ok(self.orders_of_replica(filter, most).await) };
+        if let Some(orders) = terms.within(listing).await? {
             return Ok(orders);
         }
         self.primary.run(move |lease, _| listed(lease, filter)).await

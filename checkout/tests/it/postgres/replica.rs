@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use checkout::ids::OrderId;
-use checkout::store::{OrderFilter, PostgresStore, Store, StoreSettings};
+use checkout::store::{Lane, OrderFilter, PostgresStore, Store, StoreSettings, Terms};
 use secrecy::SecretString;
 use test_servers::{Postgres, TcpProxy};
 
@@ -12,6 +12,7 @@ use crate::contract::shop::{ALL, paid_order};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
+const FOR_EVER: Duration = Duration::from_secs(3_600);
 
 async fn with_replica(primary: &str, replica: &str, replica_lag_max_ms: u64) -> PostgresStore {
     let settings = StoreSettings { replica_lag_max_ms, ..StoreSettings::default() };
@@ -19,7 +20,7 @@ async fn with_replica(primary: &str, replica: &str, replica_lag_max_ms: u64) -> 
     PostgresStore::connect(&primary, Some(&replica), settings).await.expect("a store")
 }
 
-async fn listed(store: &PostgresStore) -> Vec<OrderId> {
+async fn listed(store: &dyn Store) -> Vec<OrderId> {
     let filter = OrderFilter { limit: ALL, ..OrderFilter::default() };
     store.orders(&filter).await.expect("orders").into_iter().map(|row| row.id).collect()
 }
@@ -60,24 +61,46 @@ async fn a_replica_that_lags_or_is_away_is_not_read() {
     assert_eq!(listed(&store).await, [third.id, second.id, first.id]);
 }
 
-/// Whoever listed orders waited for it for ever.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_hangs_is_not_waited_for() {
-    let primary = Postgres::start();
+/// A store whose replica can be made to hang, with an order that is read from there.
+async fn before_it_hangs(
+    primary: &Postgres,
+    standby: &Postgres,
+    statement_timeout_ms: u64,
+) -> (PostgresStore, TcpProxy) {
     let url = primary.database();
     let (order, _) = paid_order(&migrated(&url).await, 100).await;
-    let standby = primary.standby(&[]);
     let name = url.rsplit('/').next().expect("a name");
     standby.wait_for_in(&standby.url_of(name), "SELECT count(*) FROM orders", "1");
     let proxy = TcpProxy::start(&standby.address());
     let through = format!("postgres://postgres@{}/{name}?sslmode=disable", proxy.address());
-    let settings = StoreSettings { statement_timeout_ms: 1_000, ..StoreSettings::default() };
+    let settings = StoreSettings { statement_timeout_ms, ..StoreSettings::default() };
     let (primary_url, replica_url) = (SecretString::from(url.as_str()), SecretString::from(through.as_str()));
     let store = PostgresStore::connect(&primary_url, Some(&replica_url), settings).await.expect("a store");
     assert_eq!(listed(&store).await, [order.id]);
-    proxy.delay(Duration::from_secs(3_600));
+    (store, proxy)
+}
+
+/// Whoever listed orders waited for it for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_hangs_is_not_waited_for() {
+    let primary = Postgres::start();
+    let standby = primary.standby(&[]);
+    let (store, proxy) = before_it_hangs(&primary, &standby, 1_000).await;
+    proxy.delay(FOR_EVER);
     for _ in 0..2 {
         let orders = tokio::time::timeout(DEADLINE, listed(&store)).await.expect("it does not hang as well");
-        assert_eq!(orders, [order.id]);
+        assert_eq!(orders.len(), 1);
     }
+}
+
+/// It cost as much as a statement may, beside the time that a request has, which then began for the primary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_hangs_takes_half_of_the_time_of_a_request() {
+    let primary = Postgres::start();
+    let standby = primary.standby(&[]);
+    let (store, proxy) = before_it_hangs(&primary, &standby, FOR_EVER.as_millis() as u64).await;
+    proxy.delay(FOR_EVER);
+    let request = store.with_terms(Terms::together(Lane::Begun, DEADLINE / 3));
+    let orders = tokio::time::timeout(DEADLINE, listed(request.as_ref())).await.expect("it does not hang as well");
+    assert_eq!(orders.len(), 1);
 }
