@@ -15,8 +15,8 @@ pub(super) async fn document(_: Call) -> Answered {
 }
 
 /// 503 while it drains, and where the edge beside it does not answer, so that nobody can begin a checkout here: another region
-/// has prices. What all regions share takes none of them out of the balancer: a database that is away is told by the admin
-/// port.
+/// has prices. Where none has, the balancer is to send to all, since what was begun goes on. What all regions share takes none
+/// of them out of the balancer: a database that is away is told by the admin port.
 pub(super) async fn health(call: Call) -> Answered {
     let away = |status: &str| Ok(Reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": status })));
     match (call.app.draining.load(Ordering::Relaxed), call.app.edge_watch.is_up()) {

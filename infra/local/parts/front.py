@@ -20,7 +20,7 @@ NAME = "front"
 # A path of a Unix socket has a limit of 108 bytes.
 MAX_SOCKET_PATH = 104
 EDGE_BACKENDS = ("edge_reads", "edge_posts")
-CHECKOUT_BACKENDS = ("checkout_reads", "checkout_posts")
+CHECKOUT_BACKENDS = ("checkout_reads", "checkout_posts", "checkout_any")
 
 CONFIGURATION = """\
 global
@@ -44,6 +44,8 @@ frontend front
     bind 127.0.0.1:{port}
     acl is_checkout path_beg /checkout/
     acl is_read method GET HEAD OPTIONS
+    acl no_checkout_is_well nbsrv(checkout_reads) eq 0
+    use_backend checkout_any if is_checkout no_checkout_is_well
     use_backend checkout_reads if is_checkout is_read
     use_backend checkout_posts if is_checkout
     use_backend edge_reads if is_read
@@ -82,6 +84,16 @@ backend checkout_posts
     timeout server 30s
     retries 0
 {checkout_posts}
+
+# Where none passes its probe, all that listen are asked, as Front Door does: without an edge there are no prices, while
+# what was begun can be paid. What no connection was made for was not done, and is asked of another one.
+backend checkout_any
+    balance random(1)
+    timeout server 30s
+    retries 2
+    option redispatch 1
+    retry-on conn-failure
+{checkout_any}
 """
 
 
@@ -141,7 +153,7 @@ def retries(site: Site) -> int:
     return sum(int(row["wretr"] or 0) + int(row["wredis"] or 0) for row in rows)
 
 
-def _backends(server: str) -> tuple[str, str]:
+def _backends(server: str) -> tuple[str, ...]:
     return EDGE_BACKENDS if server.startswith("edge-") else CHECKOUT_BACKENDS
 
 
@@ -151,10 +163,12 @@ def configuration(site: Site) -> str:
         for is_green in (False, True):
             state = "weight 100 disabled" if is_green else "weight 100"
             for server in (edges.name(region, is_green), checkouts.name(region, is_green)):
-                # One probes, and the other does as the first.
-                reads, posts = _backends(server)
+                # The first probes, and the second does as it; the third finds out who listens.
+                reads, posts, *listening = _backends(server)
                 lines[reads].append(f"    server {server} {site.address(server)} check {state}")
                 lines[posts].append(f"    server {server} {site.address(server)} track {reads}/{server} {state}")
+                for backend in listening:
+                    lines[backend].append(f"    server {server} {site.address(server)} check {state}")
     return CONFIGURATION.format(
         socket=_socket(site),
         port=site.port(NAME),

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from parts import front, identity, install, whole  # noqa: E402
+from parts import checkouts, front, identity, install, settings, web, whole  # noqa: E402
 from parts.site import MARKER, Site, free_ports, is_setting  # noqa: E402
 
 SLEEP = ["sleep", "600"]
@@ -94,6 +96,41 @@ class SiteTest(unittest.TestCase):
         file.write_text(front.configuration(self.site))
         checked = subprocess.run([str(install.find("haproxy")), "-c", "-f", str(file)], capture_output=True, text=True)
         self.assertEqual(checked.returncode, 0, checked.stderr + checked.stdout)
+
+    def test_checkouts_that_fail_their_probe_are_asked_where_no_other_is_left(self) -> None:
+        install.from_apt("haproxy", lambda: install.find("haproxy") is not None)
+        names = [checkouts.name(region) for region in settings.REGIONS]
+        servers = [ThreadingHTTPServer(("127.0.0.1", self.site.port(name)), WithoutPrices) for name in names]
+        for server in servers:
+            threading.Thread(target=server.serve_forever).start()
+        try:
+            front.start(self.site)
+            deadline = time.monotonic() + DEADLINE_S
+            while not all(front.is_down(self.site, name) for name in names):
+                self.assertLess(time.monotonic(), deadline, "nobody notices that no probe is passed")
+                time.sleep(0.1)
+            for method in ("GET", "POST"):
+                answer = web.ask(self.site.address(front.NAME), "/checkout/v1/checkouts", method)
+                assert answer is not None, method
+                self.assertEqual(answer.status, 200, method)
+        finally:
+            for server in servers:
+                server.shutdown()
+                server.server_close()
+
+
+class WithoutPrices(BaseHTTPRequestHandler):
+    """A checkout whose edge is away: nothing new begins there, and all else goes on."""
+
+    def do_GET(self) -> None:
+        self.send_response(503 if self.path == "/checkout/healthz" else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nobody reads it."""
 
 
 if __name__ == "__main__":

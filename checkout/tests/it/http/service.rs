@@ -81,6 +81,7 @@ async fn an_edge_that_does_not_answer_is_told_to_the_balancer() {
     assert_eq!((ready.status, ready.text.as_str()), (503, "not ready: the edge does not answer\n"));
     // What needs no edge goes on.
     shop.ask("GET", &begun.path).token(&begun.token).send().await.expect(200);
+    shop.complete(&begun).await.expect(202);
     shop.edge.set_away(false);
     wait_until("the balancer is told", async || health().await.status == 200).await;
     assert_eq!(shop.admin("/readyz").await.text, "ready\n");
