@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
 use serde_json::json;
-use snapshots::{Digest, KeptSegment, LiveSegment, Liveness, Manifest, Mapping, ObjectRef, Role, Snapshot, Store};
+use snapshots::{Digest, KeptSegment, Liveness, Manifest, Mapping, ObjectRef, Role, Snapshot, Store};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -30,16 +30,24 @@ use crate::workshop::{Workshop, cache_of};
 
 /// Where a merge writes, in the folder of updates.
 const FOLDER: &str = ".merging";
+/// What could not be published so many times is thrown away: it may be at fault itself.
+const MAX_FAILURES: u32 = 3;
 
 /// The merges of a watch.
 pub(crate) struct Background<'a> {
     request: &'a WatchRequest,
     settings: &'a [(String, String)],
-    running: Option<LocalBoxFuture<'a, Result<Merged>>>,
+    running: Option<Running<'a>>,
     /// What is to be published.
     merged: Option<Merged>,
     /// What has failed is not tried again before.
     rests_until: Option<Instant>,
+}
+
+/// A merge that runs, and the segments that become one by it.
+struct Running<'a> {
+    parts: Vec<Digest>,
+    merge: LocalBoxFuture<'a, Result<Merged>>,
 }
 
 /// A segment that every store has, but for regions that were down, and no snapshot yet.
@@ -53,6 +61,8 @@ struct Merged {
     object: ObjectRef,
     file: PathBuf,
     ahead: Vec<Brought>,
+    /// How often it could not be published.
+    failures: u32,
     _folder: TempDir,
 }
 
@@ -74,6 +84,15 @@ impl<'a> Background<'a> {
         self.running.is_none() && self.merged.is_none()
     }
 
+    /// The segments that are being merged, or that something merged is to take the place of.
+    pub(crate) fn parts(&self) -> &[Digest] {
+        match (&self.running, &self.merged) {
+            (Some(running), _) => &running.parts,
+            (None, Some(merged)) => &merged.parts,
+            (None, None) => &[],
+        }
+    }
+
     /// Begins the merge that is due, if nothing else is under way.
     pub(crate) async fn begin(&mut self, live: &Manifest, progress: &Progress) {
         let places = due(live);
@@ -93,11 +112,23 @@ impl<'a> Background<'a> {
     /// Waits for the end of the merge that runs; for ever where none does. Giving up the wait loses nothing.
     pub(crate) async fn ended(&mut self, progress: &Progress) {
         let Some(running) = &mut self.running else { return std::future::pending().await };
-        let ended = running.await;
+        let ended = (&mut running.merge).await;
         self.running = None;
         match ended {
             Ok(merged) => self.merged = Some(merged),
             Err(error) => self.rest(&error, progress),
+        }
+    }
+
+    /// Does something else while the merge that runs goes on. Uploads stand still while nobody waits for them, however often
+    /// they are looked at in between.
+    pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>, progress: &Progress) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = self.ended(progress) => {}
+            }
         }
     }
 
@@ -112,7 +143,7 @@ impl<'a> Background<'a> {
         if live.is_none() || self.rests() {
             return false;
         }
-        let Some(merged) = self.merged.take() else { return false };
+        let Some(mut merged) = self.merged.take() else { return false };
         match self.publish_on_top(&merged, progress).await {
             Ok(Fate::Published(published)) => {
                 merged.let_go(progress).await;
@@ -121,14 +152,17 @@ impl<'a> Background<'a> {
                 return true;
             }
             Ok(Fate::ThrownAway(why)) => {
-                merged.let_go(progress).await;
-                progress.note(&format!("what was merged in the background is thrown away: {why}"));
+                merged.throw_away(&why, progress).await;
                 *live = None;
             }
             Ok(Fate::Waits) => self.merged = Some(merged),
             Err(error) => {
-                self.merged = Some(merged);
                 self.rest(&error, progress);
+                merged.failures += 1;
+                match merged.failures < MAX_FAILURES {
+                    true => self.merged = Some(merged),
+                    false => merged.throw_away("it cannot be published", progress).await,
+                }
             }
         }
         false
@@ -152,16 +186,12 @@ impl<'a> Background<'a> {
         self.rests_until = Some(Instant::now() + MAX_PAUSE);
     }
 
-    async fn start(
-        &self,
-        live: &Manifest,
-        places: &[usize],
-        progress: &Progress,
-    ) -> Result<LocalBoxFuture<'a, Result<Merged>>> {
+    async fn start(&self, live: &Manifest, places: &[usize], progress: &Progress) -> Result<Running<'a>> {
         // Its objects may go from the folder meanwhile: what is open stays readable.
         let (_, of) = self.open(live).await?;
+        let parts = parts_at(live, places);
         let merge = merge(self.request, of, places.to_owned(), empty_folder(&self.request.out)?, progress.quiet());
-        Ok(merge.boxed_local())
+        Ok(Running { parts, merge: merge.boxed_local() })
     }
 
     /// Opens what is live, with all its objects in the folder of updates.
@@ -189,8 +219,9 @@ impl<'a> Background<'a> {
             )));
         }
         let (workshop, opened) = self.open(&manifest).await?;
-        let Some(segments) = merged.on_top(&opened) else {
-            return Ok(Fate::ThrownAway("newer versions have taken the place of all of it".to_owned()));
+        let segments = match merged.on_top(&opened) {
+            Ok(segments) => segments,
+            Err(why) => return Ok(Fate::ThrownAway(why.to_owned())),
         };
         let draft = resegmented(&opened, segments, workshop.created_at().await?);
         let manifest = draft.write(&workshop.store).await?;
@@ -209,29 +240,27 @@ impl<'a> Background<'a> {
 
 impl Merged {
     /// The segments of what is live with the merged one where the first of its parts stands. What was changed or deleted
-    /// since is struck out of it. None where nothing of it is current any more.
-    fn on_top(&self, live: &Snapshot) -> Option<Vec<KeptSegment>> {
+    /// since is struck out of it. Otherwise why it is not to be published.
+    fn on_top(&self, live: &Snapshot) -> Result<Vec<KeptSegment>, &'static str> {
         let segments = live.manifest.segments.iter().zip(&live.segments);
-        let now = |part: &Digest| segments.clone().find(|(at, _)| at.segment == *part).map(|(_, segment)| segment);
-        let parts: Vec<Option<&LiveSegment>> = self.parts.iter().map(now).collect();
-        let mut liveness = Liveness::all_live(self.origins.len() as u32);
-        for (number, (part, doc)) in self.origins.iter().enumerate() {
-            if parts[*part].is_none_or(|part| !part.is_live(*doc)) {
-                liveness.kill(number as u32);
-            }
-        }
+        let now =
+            |part: &Digest| segments.clone().find(|(at, _)| at.segment == *part).map(|(_, segment)| segment.current());
+        let parts: Vec<Option<Liveness>> = self.parts.iter().map(now).collect();
+        let has_base = self.of.segments.first().is_some_and(|base| self.parts.first() == Some(&base.segment));
+        let liveness = current(&self.origins, &parts, has_base)?;
         let (mut kept, mut is_in) = (Vec::new(), false);
         for (at, segment) in segments {
             if !self.parts.contains(&at.segment) {
-                let object = live.manifest.object(&at.segment)?.clone();
+                let object =
+                    live.manifest.object(&at.segment).ok_or("what is live does not list a segment of its own")?;
                 let liveness = segment.liveness.clone();
-                kept.push(KeptSegment { object, product_count: at.product_count, liveness });
+                kept.push(KeptSegment { object: object.clone(), product_count: at.product_count, liveness });
             } else if !is_in {
                 kept.push(kept_segment(&self.object, &liveness));
                 is_in = true;
             }
         }
-        is_in.then_some(kept)
+        Ok(kept)
     }
 
     /// The segment, if it need not be read back once more.
@@ -246,9 +275,39 @@ impl Merged {
         Ok(Scratch::new(Some(&cache_of(out)))?.take(&self.object, &self.file)?)
     }
 
+    async fn throw_away(&self, why: &str, progress: &Progress) {
+        self.let_go(progress).await;
+        progress.note(&format!("what was merged in the background is thrown away: {why}"));
+    }
+
     async fn let_go(&self, progress: &Progress) {
         join_all(self.ahead.iter().map(|brought| brought.let_go(progress))).await;
     }
+}
+
+/// What is current of merged products by what is current of the parts that are still there. Otherwise why nothing is
+/// gained by publishing them.
+fn current(origins: &[(usize, u32)], parts: &[Option<Liveness>], has_base: bool) -> Result<Liveness, &'static str> {
+    // One part alone is one segment already. In the first there is so much outdated that it is worth it all the same.
+    let is_base_there = has_base && parts.first().is_some_and(Option::is_some);
+    if !is_base_there && parts.iter().flatten().count() < 2 {
+        return Err("newer versions have taken the place of too much of it");
+    }
+    let mut liveness = Liveness::all_live(origins.len() as u32);
+    for (number, (part, doc)) in origins.iter().enumerate() {
+        if parts[*part].as_ref().is_none_or(|part| !part.is_live(*doc)) {
+            liveness.kill(number as u32);
+        }
+    }
+    let expected: u32 = parts.iter().flatten().map(Liveness::live_count).sum();
+    match liveness.live_count() == expected {
+        true => Ok(liveness),
+        false => Err("it lacks products that are current"),
+    }
+}
+
+fn parts_at(manifest: &Manifest, places: &[usize]) -> Vec<Digest> {
+    places.iter().map(|place| manifest.segments[*place].segment).collect()
 }
 
 /// A folder for a merge. What one that was killed has left there goes.
@@ -269,7 +328,7 @@ async fn merge(
     mut progress: Progress,
 ) -> Result<Merged> {
     let manifest = of.manifest.clone();
-    let parts = places.iter().map(|place| manifest.segments[*place].segment).collect();
+    let parts = parts_at(&manifest, &places);
     let (file, scratch) = (folder.path().join("segment"), folder.path().to_owned());
     let write = {
         let (file, mut progress) = (file.clone(), progress.quiet());
@@ -290,7 +349,7 @@ async fn merge(
             }
         }
     }
-    Ok(Merged { of: manifest, parts, origins, object, file, ahead, _folder: folder })
+    Ok(Merged { of: manifest, parts, origins, object, file, ahead, failures: 0, _folder: folder })
 }
 
 async fn bring_to_region(from: &Store, to: &Store, manifest: &Manifest, progress: &Progress) -> Result<Brought> {
@@ -339,5 +398,38 @@ fn tell(merged: &Merged, published: &Published, output: Output) {
             let behind = published.regions.iter().filter(|outcome| outcome.result.is_err());
             say(&telling::regions_text(behind));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_merged_is_published_where_that_gains_something() {
+        let of = |count: u32, dead: &[u32]| {
+            let mut liveness = Liveness::all_live(count);
+            dead.iter().for_each(|doc| liveness.kill(*doc));
+            liveness
+        };
+        // The second product of the second part was outdated when these were merged.
+        let origins = [(0, 0), (0, 1), (1, 0), (1, 2)];
+        let check = |parts: &[Option<Liveness>], has_base: bool, expected: Result<Liveness, &str>| match (
+            current(&origins, parts, has_base),
+            expected,
+        ) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(why), Err(text)) => assert!(why.contains(text), "{why}"),
+            other => panic!("{other:?}"),
+        };
+        let (first, second) = (Some(of(2, &[])), Some(of(3, &[1])));
+        check(&[first.clone(), second.clone()], false, Ok(of(4, &[])));
+        check(&[Some(of(2, &[1])), second.clone()], false, Ok(of(4, &[1])));
+        // An update has taken the place of the other part: there were as many segments afterwards as before, again and again.
+        check(&[None, second.clone()], false, Err("too much"));
+        check(&[first.clone(), None], false, Err("too much"));
+        check(&[first.clone(), None], true, Ok(of(4, &[2, 3])));
+        check(&[None, second], true, Err("too much"));
+        check(&[first, Some(of(3, &[]))], false, Err("lacks products"));
     }
 }

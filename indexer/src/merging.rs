@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use search::{BuildReport, SegmentBuilder, recorded_queries};
-use snapshots::{Catalogue, LiveSegment, Manifest};
+use snapshots::{Catalogue, LiveSegment, Manifest, limits};
 
 use crate::progress::Progress;
 
-/// So many updates may lie on top of the first segment.
+/// So many updates may lie on top of the first segment. While some are being merged, they count as what they become.
 pub(crate) const MAX_DELTAS: usize = 3;
 /// The first segment is written anew when what is outdated or new comes to one in so many of its current products: the
 /// cost of opening a snapshot grows with that.
@@ -26,10 +26,10 @@ pub(crate) struct Written {
 /// The places of the segments that should become one; none where a snapshot is as it should be.
 ///
 /// Among updates it is the smaller ones, so that each is at least twice the next and another finds room. All segments
-/// become one when the first is to be written anew, but only where that leaves room for what is published meanwhile.
+/// become one when the first is to be written anew.
 pub(crate) fn due(manifest: &Manifest) -> Vec<usize> {
     let count = manifest.segments.len();
-    if is_base_due(manifest) && count <= MAX_DELTAS {
+    if is_base_due(manifest) {
         return (0..count).collect();
     }
     let deltas = (1..count).map(|place| (place, u64::from(manifest.segments[place].live_count))).collect();
@@ -66,6 +66,21 @@ pub(crate) fn joining(
         joined.push(place);
     }
     joined
+}
+
+/// Those of the deltas that are not being merged, and how many of them there may be. A merge that lost what it merges to
+/// each update would come to nothing where it takes longer than updates are apart. Where a snapshot has no room for so many
+/// segments, which are left of merges that were given up, it loses it all the same.
+pub(crate) fn beside_merge(
+    deltas: Vec<(usize, u64)>,
+    is_merging: impl Fn(usize) -> bool,
+) -> (Vec<(usize, u64)>, usize) {
+    let (merging, others): (Vec<_>, Vec<_>) = deltas.iter().copied().partition(|(place, _)| is_merging(*place));
+    if merging.is_empty() || 1 + merging.len() + MAX_DELTAS > limits::SEGMENTS {
+        return (deltas, MAX_DELTAS);
+    }
+    // Together with the first segment they become that.
+    (others, MAX_DELTAS - usize::from(!is_merging(0)))
 }
 
 /// Writes a segment of the products that are current in `parts`, with the queries that these were built with.
@@ -152,11 +167,29 @@ mod tests {
         check(&[(1_000, 1_000), (250, 250)], &[0, 1]);
         check(&[(1_000, 888), (112, 112)], &[0, 1]);
         check(&[(1_000, 1_000), (150, 150), (100, 1)], &[0, 1, 2]);
-        // What is published meanwhile needs room: the updates come first.
-        check(&[(1_000, 1_000), (400, 400), (100, 100), (20, 20)], &[2, 3]);
+        check(&[(1_000, 1_000), (400, 400), (100, 100), (20, 20)], &[0, 1, 2, 3]);
         for short in [vec![(1_000, 801)], vec![(1_000, 1_000), (249, 249)], vec![(1_000, 889), (111, 111)]] {
             assert!(!is_base_due(&manifest(&short)), "{short:?}");
         }
+    }
+
+    /// Each update joined the smallest segment, which was being merged: what came of the merge was as many segments as before.
+    #[test]
+    fn what_is_being_merged_is_left_alone() {
+        let deltas = |count: usize| (1..=count).map(|place| (place, 100)).collect::<Vec<_>>();
+        let check = |count: usize, merging: &[usize], expected: &[usize], expected_most: usize| {
+            let (others, most) = beside_merge(deltas(count), |place| merging.contains(&place));
+            let others: Vec<usize> = others.into_iter().map(|(place, _)| place).collect();
+            assert_eq!((others.as_slice(), most), (expected, expected_most), "{merging:?} of {count}");
+        };
+        check(3, &[], &[1, 2, 3], 3);
+        check(3, &[2, 3], &[1], 2);
+        check(4, &[2, 3], &[1, 4], 2);
+        check(3, &[0, 1, 2], &[3], 3);
+        check(6, &[0, 1, 2, 3], &[4, 5, 6], 3);
+        check(3, &[0], &[1, 2, 3], 3);
+        // There would be nine segments.
+        check(5, &[1, 2, 3, 4, 5], &[1, 2, 3, 4, 5], 3);
     }
 
     #[test]

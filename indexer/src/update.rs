@@ -9,13 +9,13 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use search::{Rules, SegmentBuilder, WordCounter};
 use snapshots::{
-    Catalogue, Draft, DraftSegment, KeptSegment, Liveness, Manifest, ObjectRef, Product, Snapshot, Statistics, Store,
-    ValidationReport,
+    Catalogue, Digest, Draft, DraftSegment, KeptSegment, LiveSegment, Liveness, Manifest, ObjectRef, Product, Snapshot,
+    Statistics, Store, ValidationReport,
 };
 
 use crate::build::RowsRequest;
 use crate::changes::Changes;
-use crate::merging::{MAX_DELTAS, is_base_due, joining, write_merged};
+use crate::merging::{MAX_DELTAS, beside_merge, is_base_due, joining, write_merged};
 use crate::opened::{Scratch, locate};
 use crate::progress::Progress;
 use crate::source::Input;
@@ -40,12 +40,13 @@ pub struct UpdateRequest {
 }
 
 /// Which earlier updates are written anew together with what is new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InPassing {
     /// Small ones: nobody else merges them.
     Small,
-    /// As few as possible, and only where there would be too many: a merge in the background makes room.
-    OneTooMany,
+    /// As few as possible, and only where there would be too many: a merge in the background makes room. What it is `merging`
+    /// is left alone.
+    OneTooMany { merging: Vec<Digest> },
 }
 
 impl UpdateRequest {
@@ -110,7 +111,7 @@ pub async fn update(
     let base = open_base(&workshop, &cache, &request.out, &request.base, settings).await?;
     let catalogue = base.catalogue.clone();
     let changes = Changes::read(&request.rows, &catalogue, progress)?;
-    let mut plan = Plan::new(&base, changes, request.in_passing)?;
+    let mut plan = Plan::new(&base, changes, &request.in_passing)?;
     let rules = request.rules.clone().or_else(|| base.rules.clone());
     plan.check_rules(rules.as_deref(), request.rules.is_some(), progress)?;
     let watermark = request.watermark().or_else(|| base.manifest.source_watermark.clone());
@@ -214,7 +215,7 @@ struct Plan<'a> {
     /// What is left of each segment.
     liveness: Vec<Liveness>,
     statistics: Statistics,
-    in_passing: InPassing,
+    in_passing: &'a InPassing,
     changes: Changes,
     changed: u64,
     deleted: u64,
@@ -223,13 +224,11 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(base: &'a Snapshot, mut changes: Changes, in_passing: InPassing) -> Result<Self> {
-        let whole = |part: &snapshots::LiveSegment| Liveness::all_live(part.segment.product_count() as u32);
-        let liveness = base.segments.iter().map(|part| part.liveness.clone().unwrap_or_else(|| whole(part)));
+    fn new(base: &'a Snapshot, mut changes: Changes, in_passing: &'a InPassing) -> Result<Self> {
         let mut plan = Self {
             base,
             upserts: Vec::new(),
-            liveness: liveness.collect(),
+            liveness: base.segments.iter().map(LiveSegment::current).collect(),
             statistics: base.manifest.statistics.clone(),
             in_passing,
             changes: Changes::default(),
@@ -374,10 +373,16 @@ impl<'a> Plan<'a> {
     fn to_merge(&self, products: &mut u64) -> Vec<usize> {
         let deltas = (1..self.liveness.len()).map(|place| (place, u64::from(self.liveness[place].live_count())));
         let deltas = deltas.filter(|(_, live)| *live > 0).collect();
-        let is_small = |live: u64, products: u64| live < 2 * products && live + products <= MAX_MERGED;
-        joining(deltas, products, MAX_DELTAS, |live, products| {
-            self.in_passing == InPassing::Small && is_small(live, products)
-        })
+        match self.in_passing {
+            InPassing::Small => joining(deltas, products, MAX_DELTAS, |live, products| {
+                live < 2 * products && live + products <= MAX_MERGED
+            }),
+            InPassing::OneTooMany { merging } => {
+                let is_merging = |place: usize| merging.contains(&self.base.manifest.segments[place].segment);
+                let (deltas, most) = beside_merge(deltas, is_merging);
+                joining(deltas, products, most, |_, _| false)
+            }
+        }
     }
 
     /// The segments of which something is left.

@@ -94,12 +94,15 @@ pub async fn watch(
     }
     let mut stop = std::pin::pin!(stop);
     let mut background = Background::new(request, settings);
+    // A look shows how far it has come, and nothing beside it does.
+    let quiet = progress.quiet();
     let (mut failures, mut told, mut live) = (0_u32, String::new(), None);
     let mut look_at = Instant::now();
     loop {
         let (began, mut is_new) = (Instant::now(), false);
         if began >= look_at {
-            let looked = look(request, settings, progress).await;
+            let in_passing = InPassing::OneTooMany { merging: background.parts().to_vec() };
+            let looked = background.beside(look(request, settings, in_passing, progress), &quiet).await;
             let hindrance = hindrance(&looked);
             // The same state every few seconds is one event.
             if hindrance != told {
@@ -137,7 +140,7 @@ async fn look_once(
     output: Output,
     progress: &mut Progress,
 ) -> Result<()> {
-    let looked = look(request, settings, progress).await?;
+    let looked = look(request, settings, InPassing::Small, progress).await?;
     if matches!(looked, Looked::Published(_)) {
         tidy(request, progress).await;
     }
@@ -155,7 +158,12 @@ fn hindrance(looked: &Result<Looked>) -> String {
     }
 }
 
-async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &mut Progress) -> Result<Looked> {
+async fn look(
+    request: &WatchRequest,
+    settings: &[(String, String)],
+    in_passing: InPassing,
+    progress: &mut Progress,
+) -> Result<Looked> {
     let home = &request.to.home;
     let live = channels::read(home, &request.channel).await?;
     let Some(live) = live else {
@@ -180,7 +188,7 @@ async fn look(request: &WatchRequest, settings: &[(String, String)], progress: &
         rules: None,
         rows: RowsRequest { inputs, ..request.rows.clone() },
         watermark,
-        in_passing: if request.once { InPassing::Small } else { InPassing::OneTooMany },
+        in_passing,
     };
     let updated = update::update(&update, settings, progress).await?;
     if updated.is_same {

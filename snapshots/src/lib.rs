@@ -37,7 +37,7 @@ pub use inbox::Inbox;
 pub use liveness::Liveness;
 pub use manifest::{
     FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION, ObjectRef, Override, Role, SegmentRef, SnapshotId, Statistics,
-    ValidationReport,
+    ValidationReport, limits,
 };
 pub use mapping::Mapping;
 pub use money::{Currency, Decimal, Money, MoneyError, write_scaled};

@@ -33,6 +33,12 @@ impl LiveSegment {
     pub fn is_live(&self, doc: u32) -> bool {
         self.liveness.as_ref().is_none_or(|liveness| liveness.is_live(doc))
     }
+
+    /// Which products are current, also where all are.
+    pub fn current(&self) -> Liveness {
+        let all = || Liveness::all_live(self.segment.product_count() as u32);
+        self.liveness.clone().unwrap_or_else(all)
+    }
 }
 
 /// Downloads and checks what `cache` lacks of a snapshot.

@@ -6,8 +6,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -45,17 +46,23 @@ type Change = (usize, Option<String>);
 
 impl Shop {
     fn new() -> Self {
-        let (azurite, folder) = (Azurite::start(), tempfile::tempdir().expect("a temporary folder"));
-        let rows: BTreeMap<usize, String> =
-            (0..PRODUCTS).map(|id| (id, row(id, &format!("red lamp {id}"), 10))).collect();
-        let base = build(folder.path(), "shop", &all(&rows));
-        fs::create_dir(folder.path().join("inbox")).expect("a folder");
-        let mut shop = Self { azurite, folder, rows, base, merged: String::new() };
-        shop.run(&["publish", "--store", &shop.url(), "shop"]);
+        let mut shop = Self::of(PRODUCTS);
         shop.leave("0001.jsonl", (0..10).map(|id| (id, Some(format!("blue lamp {id}")))).collect());
         // The same products are the same segment, however it came to be.
         let fresh = build(shop.path(), "merged", &all(&shop.rows));
         shop.merged = answers(shop.path(), "merged", &fresh).0.segments[0].segment.to_string();
+        shop
+    }
+
+    /// One of so many products, and an empty inbox.
+    fn of(products: usize) -> Self {
+        let (azurite, folder) = (Azurite::start(), tempfile::tempdir().expect("a temporary folder"));
+        let rows: BTreeMap<usize, String> =
+            (0..products).map(|id| (id, row(id, &format!("red lamp {id}"), 10))).collect();
+        let base = build(folder.path(), "shop", &all(&rows));
+        fs::create_dir(folder.path().join("inbox")).expect("a folder");
+        let shop = Self { azurite, folder, rows, base, merged: String::new() };
+        shop.run(&["publish", "--store", &shop.url(), "shop"]);
         shop
     }
 
@@ -152,12 +159,7 @@ impl Shop {
     fn watch(&self, settings: Settings) -> Watching {
         let url = self.url();
         let args = ["watch", "--store", &url, "--out", "updates", "--inbox", "inbox", "--every-s", "1"];
-        let mut command = self.command(&args, settings);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the indexer runs");
-        let output = BufReader::new(child.stdout.take().expect("its output"));
-        let (to, lines) = channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
-        Watching { child, lines }
+        Watching::start(&mut self.command(&args, settings))
     }
 
     /// A watch whose merge has come to the closed gate.
@@ -175,14 +177,22 @@ fn all(rows: &BTreeMap<usize, String>) -> Vec<String> {
 }
 
 /// A watch that runs, and what it says.
-struct Watching {
+pub struct Watching {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Watching {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the indexer runs");
+        let output = BufReader::new(child.stdout.take().expect("its output"));
+        let (to, lines) = channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
+        Self { child, lines }
+    }
+
     /// Waits for a line with a text in it.
-    fn says(&self, what: &str) -> String {
+    pub fn says(&self, what: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it does not say '{what}'"));
             if line.contains(what) {
@@ -191,7 +201,7 @@ impl Watching {
         }
     }
 
-    fn merged(&self) -> Value {
+    pub fn merged(&self) -> Value {
         serde_json::from_str(&self.says("\"event\":\"merged\"")).expect("JSON")
     }
 
@@ -228,11 +238,12 @@ fn updates_are_published_during_a_merge_and_lie_on_top_of_it_afterwards() {
         let title = |what: &str| Some(format!("{what} of round {round}"));
         shop.leave(&name, vec![(round, title("green lamp")), (10 + round, None), (100 + round, title("table"))]);
         let manifest = shop.wait_for_file(&name);
-        assert!(manifest.segments.len() <= 4, "{manifest:?}");
+        assert!(manifest.segments.len() <= 5, "{manifest:?}");
         assert!(manifest.segments.iter().all(|part| part.segment.to_string() != shop.merged), "{manifest:?}");
         published.push(manifest);
     }
-    assert!(published.iter().any(|manifest| manifest.segments.len() == 4), "three updates lay on top at some time");
+    let most = published.iter().map(|manifest| manifest.segments.len()).max();
+    assert_eq!(most, Some(5), "three updates lay on top of the two segments that are merged");
 
     drop(gate.closed);
     let told = watching.merged();
@@ -253,6 +264,76 @@ fn updates_are_published_during_a_merge_and_lie_on_top_of_it_afterwards() {
     // Whoever goes back wants other answers.
     let back = shop.run(&["rollback", "--store", &shop.url()]);
     assert_eq!(back["snapshot"], published[published.len() - 2].id.as_str());
+}
+
+/// An update that was published meanwhile took the place of the smallest part, so that a merge that took longer than updates
+/// are apart gained nothing, and was begun again.
+#[test]
+fn updates_during_a_merge_leave_its_parts_alone() {
+    let mut shop = Shop::of(100);
+    let mut id = 100..;
+    let mut lamps = |count: usize| -> Vec<Change> {
+        id.by_ref().take(count).map(|id| (id, Some(format!("blue lamp {id}")))).collect()
+    };
+    let url = shop.url();
+    let once = ["watch", "--store", &url, "--out", "updates", "--inbox", "inbox", "--once"];
+    for (name, count) in [("0001.jsonl", 12), ("0002.jsonl", 4), ("0003.jsonl", 2)] {
+        shop.leave(name, lamps(count));
+        shop.run(&once);
+    }
+    assert_eq!(shop.live().1.segments.len(), 4, "no segment is near another in size");
+    // What the smaller two come to.
+    let rows: Vec<String> = shop.rows.range(112..).map(|(_, row)| row.clone()).collect();
+    let fresh = build(shop.path(), "merged", &rows);
+    shop.merged = answers(shop.path(), "merged", &fresh).0.segments[0].segment.to_string();
+
+    let gate = shop.gate();
+    let watching = shop.watch(shop.azurite.settings_through(&gate.endpoint));
+    gate.reached.recv_timeout(PATIENCE).expect("the merge of the smaller two");
+    shop.leave("0004.jsonl", lamps(1));
+    assert_eq!(shop.wait_for_file("0004.jsonl").segments.len(), 5, "it lies beside what is being merged");
+    drop(gate.closed);
+    let told = watching.merged();
+    assert_eq!((told["segment"].as_str(), told["segments"].as_u64()), (Some(shop.merged.as_str()), Some(4)), "{told}");
+    let (merged, answered) = answers_in(&shop.store(), told["snapshot"].as_str().expect("an id"));
+    let part = merged.segments.iter().find(|part| part.segment.to_string() == shop.merged).expect("the merged segment");
+    assert_eq!((part.product_count, part.live_count), (6, 6));
+    let fresh = build(shop.path(), "fresh", &all(&shop.rows));
+    assert_eq!(answered, answers(shop.path(), "fresh", &fresh).1);
+}
+
+/// Nobody waited for what a merge uploads while a look was under way, and looks follow each other without a pause where each
+/// takes longer than the time between them.
+#[test]
+fn a_merge_goes_on_while_the_source_is_looked_at() {
+    let shop = Shop::new();
+    let ((look, looks), (read, reads)) = (channel(), channel());
+    let (looks, reads) = (Mutex::new(looks), Mutex::new(reads));
+    let (is_uploading, is_looking, goes_on) = (AtomicBool::new(false), AtomicBool::new(false), Arc::default());
+    let (object, told): (_, Arc<AtomicBool>) = (format!("/objects/{}", shop.merged), Arc::clone(&goes_on));
+    let proxy = Proxy::start(shop.azurite.address(), move |passing: &Passing| {
+        let is_of_merge = passing.line.contains(&object);
+        let is_upload = is_of_merge && passing.line.starts_with("PUT") && passing.moment == Moment::After;
+        let is_read = passing.line.starts_with("GET") && passing.moment == Moment::Before;
+        if is_upload && !is_uploading.swap(true, Ordering::SeqCst) {
+            // The answer to the upload comes when a look is under way,
+            let _ = looks.lock().expect("the looks").recv_timeout(PATIENCE);
+        } else if is_read && is_of_merge {
+            let _ = read.send(());
+        } else if is_read && passing.line.contains("/channels/live.json") && is_uploading.load(Ordering::SeqCst) {
+            // and that look waits until what was uploaded is read back.
+            if !is_looking.swap(true, Ordering::SeqCst) {
+                let _ = look.send(());
+                let waited = reads.lock().expect("the reads").recv_timeout(PATIENCE / 3);
+                told.store(waited.is_ok(), Ordering::SeqCst);
+            }
+        }
+        true
+    });
+    let endpoint = format!("http://{}{}", proxy.address, shop.azurite.account_path());
+    let watching = shop.watch(shop.azurite.settings_through(&endpoint));
+    watching.merged();
+    assert!(goes_on.load(Ordering::SeqCst), "the merge stood still while the source was looked at");
 }
 
 #[test]
@@ -341,7 +422,7 @@ fn every_snapshot_of_a_watch_that_merges_answers_as_a_fresh_build() {
     let mut fresh: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for id in block(shop.store().list_snapshots()).expect("a list") {
         let (manifest, answered) = answers_in(&shop.store(), id.as_str());
-        assert!(manifest.segments.len() <= 4, "{manifest:?}");
+        assert!(manifest.segments.len() <= 7, "{manifest:?}");
         // The first build has read nothing of the inbox.
         let Some(mark) = manifest.source_watermark else { continue };
         let expected = fresh.entry(mark.clone()).or_insert_with(|| {
