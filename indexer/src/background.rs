@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
 use serde_json::json;
-use snapshots::{Digest, KeptSegment, Liveness, Manifest, Mapping, ObjectRef, Role, Snapshot, Store};
+use snapshots::{Digest, KeptSegment, Liveness, Manifest, Mapping, ObjectRef, RegionName, Role, Snapshot, Store};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use crate::merging::{due, write_merged};
 use crate::opened::Scratch;
 use crate::progress::{Output, Progress};
 use crate::publish::{self, Change, Published};
+use crate::regions::NO_TIMEOUT;
 use crate::stdout::say;
 use crate::telling;
 use crate::update::{Base, kept_segment, open_base, resegmented};
@@ -339,12 +340,14 @@ async fn merge(
     from.put_object_file(&object.blake3, &file).await?;
     // What a lease is to hold. It is written nowhere.
     let lone = Manifest { objects: vec![object.clone()], ..manifest.clone() };
-    let mut ahead = vec![bring_ahead(&from, &request.to.home, &lone, &mut progress).await?];
-    let others = request.to.others.iter().map(|(_, store)| bring_to_region(&from, store, &lone, &progress));
+    let mut ahead = vec![bring_ahead(&from, &request.to.home, &lone, NO_TIMEOUT, &mut progress).await?];
+    let others = request.to.others.iter();
+    let others = others.map(|(region, store)| bring_to_region(request, region, store, &from, &lone, &progress));
     for ((region, _), brought) in request.to.others.iter().zip(join_all(others).await) {
         match brought {
             Ok(brought) => ahead.push(brought),
             Err(error) => {
+                request.to.leave_out(region, &error);
                 progress.note(&format!("region {region} will get what is merged when it is published: {error:#}"))
             }
         }
@@ -352,8 +355,16 @@ async fn merge(
     Ok(Merged { of: manifest, parts, origins, object, file, ahead, failures: 0, _folder: folder })
 }
 
-async fn bring_to_region(from: &Store, to: &Store, manifest: &Manifest, progress: &Progress) -> Result<Brought> {
-    bring_ahead(from, to, manifest, &mut progress.quiet()).await
+async fn bring_to_region(
+    request: &WatchRequest,
+    region: &RegionName,
+    to: &Store,
+    from: &Store,
+    manifest: &Manifest,
+    progress: &Progress,
+) -> Result<Brought> {
+    request.to.ensure_not_left_out(region)?;
+    bring_ahead(from, to, manifest, request.to.timeout, &mut progress.quiet()).await
 }
 
 fn write(

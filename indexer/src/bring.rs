@@ -1,12 +1,14 @@
 //! Brings a snapshot to one store, without announcing it: what is missing, then the manifest, then all is read back.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use snapshots::{Digest, Error, Manifest, ObjectRef, SnapshotId, Store};
 
 use crate::lease::HeldLease;
 use crate::progress::Progress;
+use crate::regions::in_time;
 
 /// What went away while it was brought is brought again, so many times in all.
 const MAX_TRIES: u32 = 3;
@@ -35,21 +37,23 @@ impl Brought {
 }
 
 /// Brings what `to` lacks of a snapshot. Read back before were the objects of `live`, the snapshot there, and `ahead`,
-/// which was brought by [`bring_ahead`] and is held.
+/// which was brought by [`bring_ahead`] and is held. What takes longer than `timeout` is given up on, and its lease let go of:
+/// nothing else would do so before it expires.
 ///
 /// # Errors
-/// When an object is damaged on either side, or a store fails.
+/// When an object is damaged on either side, or a store fails or is slow.
 pub async fn bring(
     from: &Store,
     to: &Store,
     manifest: &Manifest,
     live: Option<&SnapshotId>,
     ahead: Option<Digest>,
+    timeout: Duration,
     progress: &mut Progress,
 ) -> Result<Brought> {
-    let lease = HeldLease::take(to, manifest, progress).await?;
-    let brought = bring_leased(from, to, manifest, live, ahead, progress).await;
-    keep(lease, brought).await
+    let lease = in_time(timeout, HeldLease::take(to, manifest, progress)).await?;
+    let brought = in_time(timeout, bring_leased(from, to, manifest, live, ahead, progress)).await;
+    keep(lease, brought, timeout).await
 }
 
 /// Brings the objects of a snapshot before there is one, reads them back and holds them: the publish of a snapshot that
@@ -57,18 +61,24 @@ pub async fn bring(
 ///
 /// # Errors
 /// As [`bring`].
-pub async fn bring_ahead(from: &Store, to: &Store, manifest: &Manifest, progress: &mut Progress) -> Result<Brought> {
-    let lease = HeldLease::take(to, manifest, progress).await?;
-    let brought = bring_objects(from, to, manifest, progress).await;
-    keep(lease, brought).await
+pub async fn bring_ahead(
+    from: &Store,
+    to: &Store,
+    manifest: &Manifest,
+    timeout: Duration,
+    progress: &mut Progress,
+) -> Result<Brought> {
+    let lease = in_time(timeout, HeldLease::take(to, manifest, progress)).await?;
+    let brought = in_time(timeout, bring_objects(from, to, manifest, progress)).await;
+    keep(lease, brought, timeout).await
 }
 
-async fn keep(lease: HeldLease, brought: Result<(usize, u64)>) -> Result<Brought> {
+async fn keep(lease: HeldLease, brought: Result<(usize, u64)>, timeout: Duration) -> Result<Brought> {
     match brought {
         Ok((objects, bytes)) => Ok(Brought { objects, bytes, lease }),
         Err(error) => {
             // What a failed publish relied on is no longer needed either; what matters is told.
-            let _ = lease.release().await;
+            let _ = in_time(timeout, lease.release()).await;
             Err(error)
         }
     }

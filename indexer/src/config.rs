@@ -706,7 +706,7 @@ impl StoresArgs {
             others.push((name, finish(store)));
         }
         let timeout = std::time::Duration::from_secs(self.region_timeout_s);
-        Ok(Regions { home, others, hints: self.hints()?, timeout })
+        Ok(Regions { others, hints: self.hints()?, timeout, ..Regions::of(home) })
     }
 
     fn hints(&self) -> Result<Option<Hints>> {

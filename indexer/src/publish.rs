@@ -4,8 +4,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use snapshots::{
-    ChannelName, Digest, Error, Manifest, Pointer, PointerVersion, ReadPointer, SnapshotId, StatusBoard, Store,
-    WrittenPointer,
+    ChannelName, Digest, Error, Manifest, Pointer, PointerVersion, ReadPointer, RegionName, SnapshotId, StatusBoard,
+    Store, WrittenPointer,
 };
 
 use crate::bring::{self, Brought, missing_objects};
@@ -16,7 +16,7 @@ use crate::lineage;
 use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::Progress;
-use crate::regions::{RegionOutcome, Regions, copy_pointer, copy_there};
+use crate::regions::{NO_TIMEOUT, RegionOutcome, Regions, copy_pointer, copy_there};
 
 /// What to publish where.
 pub struct PublishRequest {
@@ -125,7 +125,7 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     }
     let live = published.previous.as_ref().map(|live| &live.snapshot);
     let ahead = request.change.ahead();
-    let brought = bring::bring(&request.from, home, &published.manifest, live, ahead, progress).await?;
+    let brought = bring::bring(&request.from, home, &published.manifest, live, ahead, NO_TIMEOUT, progress).await?;
     (published.uploaded_objects, published.uploaded_bytes) = (brought.objects, brought.bytes);
     let in_regions = bring_to_regions(request, &published.manifest, progress).await;
     let tried = try_canary(request, &published.manifest, progress).await;
@@ -242,23 +242,23 @@ pub async fn judge(
 
 /// Every region at once: a slow one delays the announcement until it is given up on, and none of the others.
 async fn bring_to_regions(request: &PublishRequest, manifest: &Manifest, progress: &Progress) -> Vec<Result<Brought>> {
-    let bring = request.to.others.iter().map(|(_, store)| {
-        let brought = bring_to_region(request, store, manifest, progress);
-        request.to.in_time(brought)
-    });
+    let bring =
+        request.to.others.iter().map(|(region, store)| bring_to_region(request, region, store, manifest, progress));
     futures::future::join_all(bring).await
 }
 
 async fn bring_to_region(
     request: &PublishRequest,
+    region: &RegionName,
     store: &Store,
     manifest: &Manifest,
     progress: &Progress,
 ) -> Result<Brought> {
+    request.to.ensure_not_left_out(region)?;
     // What is live at home may never have been read back here.
-    let live = copy_there(store, &request.channel).await?.0.map(|copy| copy.snapshot);
+    let live = request.to.in_time(copy_there(store, &request.channel)).await?.0.map(|copy| copy.snapshot);
     let ahead = request.change.ahead();
-    bring::bring(&request.from, store, manifest, live.as_ref(), ahead, &mut progress.quiet()).await
+    bring::bring(&request.from, store, manifest, live.as_ref(), ahead, request.to.timeout, &mut progress.quiet()).await
 }
 
 /// Copies the pointer to every region, where there is one to copy, and lets go of what was brought: all at once again, so
@@ -270,8 +270,11 @@ async fn finish_regions(
     progress: &Progress,
 ) -> Vec<RegionOutcome> {
     let finish = request.to.others.iter().zip(in_regions).map(|((region, store), brought)| async move {
-        let result = finish_region(request, brought, store, pointer, progress).await;
-        result.map(|result| RegionOutcome { region: region.clone(), result })
+        let result = finish_region(request, brought, store, pointer, progress).await?;
+        if let Err(error) = &result {
+            request.to.leave_out(region, error);
+        }
+        Some(RegionOutcome { region: region.clone(), result })
     });
     futures::future::join_all(finish).await.into_iter().flatten().collect()
 }

@@ -1,6 +1,8 @@
 //! The stores of all regions: pointers move in the home store first, and are copied from there as they are.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use snapshots::{ChannelName, Error, Hint, Hints, Pointer, PointerVersion, RegionName, Store, WrittenPointer};
@@ -13,6 +15,15 @@ use crate::{bring, channels};
 const MAX_TRIES: u32 = 5;
 /// Enough for all of a large snapshot to come to a region that is well.
 pub const DEFAULT_TIMEOUT_S: u64 = 600;
+/// The home store is waited for: without it nothing is published anywhere.
+pub(crate) const NO_TIMEOUT: Duration = Duration::MAX;
+/// What follows a source does without a region for so long once it was given up on.
+const LEFT_OUT: Duration = Duration::from_secs(300);
+
+/// A region took longer over one thing than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("it is slow, and was given up on after {} s (--region-timeout-s)", .0.as_secs())]
+pub(crate) struct TooSlow(Duration);
 
 /// The home store, and those of other regions that are kept like it.
 #[derive(Clone, Debug)]
@@ -24,6 +35,8 @@ pub struct Regions {
     /// How long a region may take over one thing, be it a whole snapshot that it is brought. Then it is given up on, as one
     /// that is down.
     pub timeout: Duration,
+    /// When a region was given up on. Clones share it.
+    pub(crate) given_up: Arc<Mutex<HashMap<RegionName, Instant>>>,
 }
 
 /// How a region fared. What is down or slow is caught up later, and keeps nobody waiting.
@@ -35,16 +48,35 @@ pub struct RegionOutcome {
 
 impl Regions {
     pub fn of(home: Store) -> Self {
-        Self { home, others: Vec::new(), hints: None, timeout: Duration::from_secs(DEFAULT_TIMEOUT_S) }
+        let timeout = Duration::from_secs(DEFAULT_TIMEOUT_S);
+        Self { home, others: Vec::new(), hints: None, timeout, given_up: Arc::default() }
     }
 
-    /// Has a region do something, which ends after some time, whatever comes of it. What was begun there may be left half
-    /// done, as by a run that was killed; its lease expires.
-    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match tokio::time::timeout(self.timeout, work).await {
-            Ok(done) => done,
-            Err(_) => bail!("it is slow, and was given up on after {} s (--region-timeout-s)", self.timeout.as_secs()),
+    /// Has a region do something, which ends after some time, whatever comes of it.
+    pub(crate) async fn in_time<T, E: Into<anyhow::Error>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T> {
+        in_time(self.timeout, work).await
+    }
+
+    /// Leaves a region out from now on, where it was given up on.
+    pub(crate) fn leave_out(&self, region: &RegionName, error: &anyhow::Error) {
+        if error.is::<TooSlow>() {
+            self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(region.clone(), Instant::now());
         }
+    }
+
+    /// That a region was not given up on a few minutes ago. Whoever publishes every few seconds would wait for it each time,
+    /// and all others with them.
+    ///
+    /// # Errors
+    /// When it was.
+    pub(crate) fn ensure_not_left_out(&self, region: &RegionName) -> Result<()> {
+        let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_left_out = given_up.get(region).is_some_and(|at| at.elapsed() < LEFT_OUT);
+        ensure!(!is_left_out, "it is slow, and is left out for {} minutes", LEFT_OUT.as_secs() / 60);
+        Ok(())
     }
 
     /// Tells the edges that a channel, or a pin of its region, has moved. That they are not told is no failure.
@@ -66,8 +98,8 @@ impl Regions {
     ) -> Vec<RegionOutcome> {
         let follow = self.others.iter().map(|(region, store)| async move {
             let mut quiet = progress.quiet();
-            let caught_up = catch_up(&self.home, store, channel, announced, false, &mut quiet);
-            RegionOutcome { region: region.clone(), result: self.in_time(caught_up).await.map(drop) }
+            let caught_up = self.catch_up(store, channel, announced, false, &mut quiet).await;
+            RegionOutcome { region: region.clone(), result: caught_up.map(drop) }
         });
         futures::future::join_all(follow).await
     }
@@ -82,12 +114,38 @@ impl Regions {
             let Some(read) = channels::read(&self.home, &channel).await? else { continue };
             let announced = read.written();
             for (region, store) in &self.others {
-                let caught_up = catch_up(&self.home, store, &channel, &announced, dry_run, progress);
-                let result = self.in_time(caught_up).await;
+                let result = self.catch_up(store, &channel, &announced, dry_run, progress).await;
                 synced.push(SyncedChannel { region: region.clone(), channel: channel.clone(), result });
             }
         }
         Ok(synced)
+    }
+
+    async fn catch_up(
+        &self,
+        store: &Store,
+        channel: &ChannelName,
+        announced: &WrittenPointer,
+        dry_run: bool,
+        progress: &mut Progress,
+    ) -> Result<u64> {
+        // What is copied is signed as it is at home, whoever has a key here: nobody may have verified it.
+        let store = &store.clone().signing(None);
+        let (there, _) = self.in_time(copy_there(store, channel)).await?;
+        let pointer = announced.pointer();
+        let behind = pointer.sequence.saturating_sub(there.as_ref().map_or(0, |there| there.sequence));
+        if behind > 0 && !dry_run {
+            let manifest = self.home.get_manifest(&pointer.snapshot).await?;
+            let live = there.as_ref().map(|there| &there.snapshot);
+            let brought = bring::bring(&self.home, store, &manifest, live, None, self.timeout, progress).await?;
+            let copied = match brought.ensure_held() {
+                Ok(()) => self.in_time(copy_pointer(store, channel, announced)).await,
+                Err(error) => Err(error),
+            };
+            brought.let_go(progress).await;
+            copied?;
+        }
+        Ok(behind)
     }
 }
 
@@ -99,31 +157,19 @@ pub struct SyncedChannel {
     pub result: Result<u64>,
 }
 
-async fn catch_up(
-    home: &Store,
-    store: &Store,
-    channel: &ChannelName,
-    announced: &WrittenPointer,
-    dry_run: bool,
-    progress: &mut Progress,
-) -> Result<u64> {
-    // What is copied is signed as it is at home, whoever has a key here: nobody may have verified it.
-    let store = &store.clone().signing(None);
-    let (there, _) = copy_there(store, channel).await?;
-    let pointer = announced.pointer();
-    let behind = pointer.sequence.saturating_sub(there.as_ref().map_or(0, |there| there.sequence));
-    if behind > 0 && !dry_run {
-        let manifest = home.get_manifest(&pointer.snapshot).await?;
-        let live = there.as_ref().map(|there| &there.snapshot);
-        let brought = bring::bring(home, store, &manifest, live, None, progress).await?;
-        let copied = match brought.ensure_held() {
-            Ok(()) => copy_pointer(store, channel, announced).await,
-            Err(error) => Err(error),
-        };
-        brought.let_go(progress).await;
-        copied?;
+/// Does something that ends after some time, whatever comes of it. What was begun may be left half done, as by a run that was
+/// killed.
+///
+/// # Errors
+/// [`TooSlow`] then; otherwise as what is done.
+pub(crate) async fn in_time<T, E: Into<anyhow::Error>>(
+    timeout: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T> {
+    match tokio::time::timeout(timeout, work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(TooSlow(timeout).into()),
     }
-    Ok(behind)
 }
 
 /// A region's copy of a pointer, and the version of what stands there. A copy that cannot be read is as good as none: home

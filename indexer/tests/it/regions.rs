@@ -1,9 +1,8 @@
 //! Several regions on a bad day: what is down, slow or damaged in one of them is no other's fault.
 
 use std::fs;
-use std::process::{Child, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,6 +12,7 @@ use test_servers::{Azurite, Moment, Passing, Proxy};
 use crate::channels::url;
 use crate::collecting::{block, build};
 use crate::command::{build_products, indexer, json};
+use crate::merging::Watching;
 
 /// How long something may take that must happen; waiting ends as soon as it does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,12 +74,12 @@ fn what_is_damaged_in_a_region_is_not_taken_for_proved_because_it_is_live_at_hom
     assert_eq!(live(&east), live(&home));
 }
 
-/// A home store, a region beside it, and one in Azurite that stands still when it is told to.
+/// A home store, a region beside it, and one in Azurite where requests stand still that have a text in them.
 struct Shop {
     folder: tempfile::TempDir,
     azurite: Azurite,
     endpoint: String,
-    stands_still: Arc<AtomicBool>,
+    standing_still: Arc<Mutex<Option<&'static str>>>,
     home: String,
     near: String,
 }
@@ -87,11 +87,15 @@ struct Shop {
 impl Shop {
     fn new() -> Self {
         let (azurite, folder) = (Azurite::start(), tempfile::tempdir().expect("a temporary folder"));
-        let stands_still = Arc::new(AtomicBool::new(false));
+        let standing_still: Arc<Mutex<Option<&'static str>>> = Arc::default();
         let hook = {
-            let stands_still = stands_still.clone();
+            let standing_still = standing_still.clone();
             move |passing: &Passing| {
-                while passing.moment == Moment::Before && stands_still.load(Ordering::SeqCst) {
+                let stands_still = || {
+                    let text = *standing_still.lock().expect("a text");
+                    text.is_some_and(|text| passing.line.contains(text))
+                };
+                while passing.moment == Moment::Before && stands_still() {
                     std::thread::sleep(PAUSE);
                 }
                 true
@@ -100,21 +104,25 @@ impl Shop {
         let proxy = Proxy::start(azurite.address(), hook);
         let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
         let (home, near) = (url(folder.path(), "home"), url(folder.path(), "near"));
-        Self { folder, azurite, endpoint, stands_still, home, near }
+        Self { folder, azurite, endpoint, standing_still, home, near }
     }
 
-    fn stand_still(&self, does: bool) {
-        self.stands_still.store(does, Ordering::SeqCst);
+    fn stand_still(&self, text: Option<&'static str>) {
+        *self.standing_still.lock().expect("a text") = text;
     }
 
-    fn call(&self, args: &[&str]) -> Child {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = indexer();
         let settings = self.azurite.settings_through(&self.endpoint);
         command.envs(settings.into_iter().map(|(name, value)| (format!("SLOW_{name}"), value)));
         let regions = format!("slow={},near={}", self.azurite.url("slow"), self.near);
         command.current_dir(self.folder.path()).arg("--json").args(args);
         command.args(["--store", &self.home, "--region", &regions]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the indexer runs")
+        command
+    }
+
+    fn call(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the indexer runs")
     }
 
     /// The last line of what a call says, which ends well.
@@ -125,9 +133,12 @@ impl Shop {
         serde_json::from_str(text.lines().last().unwrap_or("null")).expect("JSON lines")
     }
 
+    fn slow(&self) -> Store {
+        Store::open(&self.azurite.url("slow"), &self.azurite.settings()).expect("a store")
+    }
+
     fn live_in_slow(&self) -> (String, u64) {
-        let slow = Store::open(&self.azurite.url("slow"), &self.azurite.settings()).expect("a store");
-        let there = block(slow.pointer(&ChannelName::live())).expect("a pointer").expect("a live channel");
+        let there = block(self.slow().pointer(&ChannelName::live())).expect("a pointer").expect("a live channel");
         (there.pointer.snapshot.to_string(), there.pointer.sequence)
     }
 }
@@ -140,14 +151,14 @@ fn a_region_that_does_not_answer_keeps_no_other_waiting_for_a_rollback() {
         shop.told(&["publish", name]);
     }
     assert_eq!(live(&shop.near), (two, 2));
-    shop.stand_still(true);
+    shop.stand_still(Some(""));
     let rollback = shop.call(&["rollback"]);
     let started = Instant::now();
     while live(&shop.near) != (one.clone(), 3) {
         assert!(started.elapsed() < PATIENCE, "it waits for the other region");
         std::thread::sleep(PAUSE);
     }
-    shop.stand_still(false);
+    shop.stand_still(None);
     let output = rollback.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(shop.live_in_slow(), (one, 3), "it follows as well");
@@ -159,7 +170,7 @@ fn a_region_that_is_slow_is_given_up_on_and_brought_up_later() {
     let shop = Shop::new();
     let (one, two) = (build_products(shop.folder.path(), "one", 3), build_products(shop.folder.path(), "two", 4));
     shop.told(&["publish", "one"]);
-    shop.stand_still(true);
+    shop.stand_still(Some(""));
     let told = shop.told(&["publish", "--region-timeout-s", "1", "two"]);
     assert_eq!(told["event"], "announced");
     let faults: Vec<Option<&str>> = (0..2_usize).map(|region| told["regions"][region]["fault"].as_str()).collect();
@@ -167,10 +178,73 @@ fn a_region_that_is_slow_is_given_up_on_and_brought_up_later() {
     assert_eq!((faults[1], live(&shop.near)), (None, (two.clone(), 2)));
     let held = shop.told(&["hold", "--region-timeout-s", "1"]);
     assert!(held["regions"][0]["fault"].is_string(), "{held}");
-    shop.stand_still(false);
+    shop.stand_still(None);
     assert_eq!(shop.live_in_slow(), (one, 1));
     shop.told(&["sync"]);
     assert_eq!(shop.live_in_slow(), (two, 3));
+}
+
+/// Each attempt left a lease, which held what it was of for a day. After some weeks there were more than were ever listed.
+#[test]
+fn a_region_that_is_given_up_on_holds_no_lease() {
+    let shop = Shop::new();
+    ["one", "two"].iter().for_each(|name| drop(build_products(shop.folder.path(), name, 3)));
+    shop.told(&["publish", "one"]);
+    shop.stand_still(Some("/objects/"));
+    for command in [&["publish", "--region-timeout-s", "5", "two"][..], &["hold", "--region-timeout-s", "5"]] {
+        let told = shop.told(command);
+        assert!(fault(&told).is_some_and(|fault| fault.contains("was given up on after 5 s")), "{told}");
+        assert_eq!(block(shop.slow().list_leases()).expect("leases"), Vec::<String>::new());
+    }
+    shop.stand_still(None);
+}
+
+/// A source is followed every few seconds, and each time all regions waited until the slow one was given up on.
+#[test]
+fn following_a_source_leaves_a_slow_region_out_for_some_time() {
+    let shop = Shop::new();
+    let path = shop.folder.path();
+    build_products(path, "one", 100);
+    shop.told(&["publish", "one"]);
+    fs::create_dir(path.join("inbox")).expect("a folder");
+    let leave = |name: &str| {
+        let row = format!("{{"id": "p0", "title": "thing of {name}"}}\n");
+        fs::write(path.join("inbox/.unfinished"), row).expect("a row");
+        fs::rename(path.join("inbox/.unfinished"), path.join("inbox").join(name)).expect("its name");
+    };
+    shop.stand_still(Some(""));
+    let watch = ["watch", "--out", "updates", "--inbox", "inbox", "--every-s", "1", "--region-timeout-s", "1"];
+    let watching = Watching::start(&mut shop.command(&watch));
+    let published = || serde_json::from_str::<Value>(&watching.says("\"event\":\"published\"")).expect("JSON");
+    leave("1.jsonl");
+    let told = published();
+    assert!(fault(&told).is_some_and(|fault| fault.contains("was given up on after 1 s")), "{told}");
+    leave("2.jsonl");
+    let told = published();
+    assert!(fault(&told).is_some_and(|fault| fault.contains("is left out for 5 minutes")), "{told}");
+    assert_eq!(live(&shop.near), live(&shop.home));
+    shop.stand_still(None);
+}
+
+/// A merge waited for a slow region, and nothing else was merged meanwhile.
+#[test]
+fn a_slow_region_keeps_no_merge_waiting() {
+    let shop = Shop::new();
+    let path = shop.folder.path();
+    build_products(path, "one", 3);
+    shop.told(&["publish", "one"]);
+    fs::write(path.join("changes.jsonl"), "{\"id\": \"p0\", \"title\": \"another thing\"}\n").expect("a row");
+    json(path, &["update", "--out", "one", "changes.jsonl"]);
+    shop.told(&["publish", "one"]);
+    fs::create_dir(path.join("inbox")).expect("a folder");
+    shop.stand_still(Some(""));
+    let watch = ["watch", "--out", "updates", "--inbox", "inbox", "--every-s", "1", "--region-timeout-s", "1"];
+    let watching = Watching::start(&mut shop.command(&watch));
+    let told = watching.says("will get what is merged when it is published");
+    assert!(told.contains("was given up on after 1 s"), "{told}");
+    let merged = watching.merged();
+    assert_eq!((merged["segments"].as_u64(), live(&shop.near)), (Some(1), live(&shop.home)), "{merged}");
+    shop.stand_still(None);
 }
 
 /// A copy that was damaged kept its region from following anything, whatever was done at home.
