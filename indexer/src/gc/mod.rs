@@ -153,6 +153,8 @@ pub async fn run(
         next_at: None,
     };
     if mode != Mode::DryRun {
+        // Before anything else can fail: the more there are, the longer is each look before a removal.
+        remove_expired(store, &collected.expired_leases).await?;
         store.put_marks(&marks).await.context("marking what is unreachable")?;
     }
     if mode == Mode::ApplyAndWait && due(&marks, retention).len() < marks.len() {
@@ -168,7 +170,7 @@ pub async fn run(
             marks.objects.retain(|digest, _| !due.objects.contains_key(digest));
             store.put_marks(&marks).await.context("keeping the marks of what is left")?;
         }
-        tidy(store, &collected.expired_leases).await?;
+        tidy(store).await?;
     }
     collected.later = collected.later.less(collected.due);
     let since = marks.snapshots.values().chain(marks.objects.values()).min();
@@ -221,11 +223,15 @@ async fn wait(grace: SignedDuration, progress: &mut Progress) {
     progress.end();
 }
 
-/// Removes what runs that died have left: leases that have expired, and sweeps that are over.
-async fn tidy(store: &Store, expired: &[String]) -> Result<()> {
-    for name in expired {
+async fn remove_expired(store: &Store, leases: &[String]) -> Result<()> {
+    for name in leases {
         store.delete_lease(name).await.context("removing an expired lease")?;
     }
+    Ok(())
+}
+
+/// Removes sweeps that are over, which runs that died have left.
+async fn tidy(store: &Store) -> Result<()> {
     for run in store.list_sweeps().await.context("listing the sweeps")? {
         match store.get_sweep(&run).await {
             Ok(sweep) if sweep.until > Timestamp::now() => {}

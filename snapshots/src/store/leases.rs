@@ -11,6 +11,8 @@ use crate::manifest::{Manifest, SnapshotId};
 
 /// A lease larger than this is not read.
 const MAX_LEASE_BYTES: u64 = 64 * 1024;
+/// Runs that died have left theirs, and only who lists them can remove them: it must not be more than are ever listed.
+const MAX_LEASES: usize = 1_000_000;
 
 /// What one publish relies on: the manifest that it will write, and every object of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +52,7 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds more than are ever listed.
     pub async fn list_leases(&self) -> Result<Vec<String>, Error> {
-        let names = self.list_names("leases").await?;
+        let names = self.list_names("leases", MAX_LEASES).await?;
         Ok(names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect())
     }
 

@@ -295,7 +295,7 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds more than are ever listed.
     pub async fn list_snapshots(&self) -> Result<Vec<SnapshotId>, Error> {
-        let names = self.list_names("snapshots").await?;
+        let names = self.list_names("snapshots", MAX_LISTED).await?;
         let mut ids: Vec<SnapshotId> =
             names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
         ids.sort_unstable();
@@ -437,20 +437,14 @@ impl Store {
         Ok(self.prefix.clone().join(part))
     }
 
-    async fn list_names(&self, folder: &str) -> Result<Vec<String>, Error> {
-        let paths = self.list_paths(folder).await?;
-        Ok(paths.iter().map(|path| path.filename().unwrap_or_default().to_owned()).collect())
-    }
-
-    async fn list_paths(&self, folder: &str) -> Result<Vec<Path>, Error> {
+    async fn list_names(&self, folder: &str, most: usize) -> Result<Vec<String>, Error> {
         let path = self.path(&[folder]);
-        let metas = self.objects.list(Some(&path)).take(MAX_LISTED + 1);
-        let paths: Vec<Path> = metas.map_ok(|meta| meta.location).try_collect().await?;
-        match paths.len() > MAX_LISTED {
-            true => {
-                Err(Error::corrupt(path.to_string(), format!("more than {MAX_LISTED} entries; name the one you mean")))
-            }
-            false => Ok(paths),
+        let metas = self.objects.list(Some(&path)).take(most + 1);
+        let names = metas.map_ok(|meta| meta.location.filename().unwrap_or_default().to_owned());
+        let names: Vec<String> = names.try_collect().await?;
+        match names.len() > most {
+            true => Err(Error::corrupt(path.to_string(), format!("more than {most} entries; name the one you mean"))),
+            false => Ok(names),
         }
     }
 

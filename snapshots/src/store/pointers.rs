@@ -6,8 +6,8 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 
-use super::Store;
 use super::directory::{lock_file, replace_file};
+use super::{MAX_LISTED, Store};
 use crate::channel::{ChannelName, MAX_POINTER_BYTES, Pointer, RegionName};
 use crate::error::Error;
 
@@ -106,7 +106,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_channels(&self) -> Result<Vec<ChannelName>, Error> {
-        let names = self.list_names("channels").await?;
+        let names = self.list_names("channels", MAX_LISTED).await?;
         Ok(names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect())
     }
 
@@ -115,7 +115,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_pins(&self) -> Result<Vec<RegionName>, Error> {
-        let names = self.list_names("pins").await?;
+        let names = self.list_names("pins", MAX_LISTED).await?;
         Ok(names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect())
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use object_store::{GetOptions, PutMode};
 use serde::{Deserialize, Serialize};
 
-use super::Store;
+use super::{MAX_LISTED, Store};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::{Manifest, SnapshotId};
@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     /// When the store fails, or holds more than are ever listed.
     pub async fn list_sweeps(&self) -> Result<Vec<String>, Error> {
-        let names = self.list_names("sweeps").await?;
+        let names = self.list_names("sweeps", MAX_LISTED).await?;
         Ok(names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect())
     }
 

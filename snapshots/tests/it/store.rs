@@ -307,6 +307,17 @@ async fn older_copies_are_not_followed(store: &Store) {
     assert!(matches!(watcher.poll().await, Err(Error::Older { seen: 99, .. })));
 }
 
+/// Retention gave up on so many, and only retention removes those of runs that died.
+#[tokio::test]
+async fn many_leases_are_listed() {
+    let store = Store::open("memory://", &[]).expect("a store");
+    let lease = Lease::of(&manifest(1));
+    for number in 0..10_001 {
+        store.put_lease(&number.to_string(), &lease).await.expect("a lease");
+    }
+    assert_eq!(store.list_leases().await.expect("leases").len(), 10_001);
+}
+
 /// After keys were changed, what is left of the last canary is signed with the old one: nodes followed nothing any more.
 #[tokio::test]
 async fn a_canary_that_cannot_be_read_keeps_no_node_from_its_channel() {
