@@ -20,7 +20,9 @@ impl Store {
     /// # Errors
     /// When a store fails.
     pub async fn copy_signatures(&self, from: &Self, id: &SnapshotId) -> Result<(), Error> {
-        let mut metas = from.objects.list(Some(&from.path(&["signatures"])));
+        // Names begin with ids, which sort by age. Blob storage lists only what is as young as that.
+        let behind = from.path(&["signatures", id.as_str()]);
+        let mut metas = from.objects.list_with_offset(Some(&from.path(&["signatures"])), &behind);
         while let Some(meta) = metas.try_next().await? {
             let name = meta.location.filename().unwrap_or_default();
             if name.split_once('.').is_some_and(|(of, _)| of == id.as_str()) {
