@@ -13,7 +13,7 @@ use crate::canary::CanaryPlan;
 use crate::evaluate::Floor;
 use crate::gc::{Mode, Retention};
 use crate::lease::MAX_HELD_HOURS;
-use crate::mend::MendRequest;
+use crate::mend::{MAX_SEQUENCE, MendRequest};
 use crate::opened::folder_url;
 use crate::policy::Policy;
 use crate::regions::{DEFAULT_TIMEOUT_S, Regions};
@@ -321,7 +321,10 @@ pub struct Rollback {
     #[arg(long, requires = "to")]
     pub mend: bool,
     /// The sequence to write with --mend, where you know better: a higher one than any edge has seen.
-    #[arg(long, value_name = "NUMBER", requires = "mend", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long, value_name = "NUMBER", requires = "mend",
+        value_parser = clap::value_parser!(u64).range(1..=MAX_SEQUENCE)
+    )]
     pub sequence: Option<u64>,
     /// Say what would be done, and do nothing.
     #[arg(long)]

@@ -14,6 +14,8 @@ use crate::regions::Regions;
 /// Nodes tell what they serve. What they have seen and could not open they tell nobody, and regions may be behind: so many
 /// announcements are taken to be unknown.
 const UNKNOWN_ANNOUNCEMENTS: u64 = 1_000;
+/// No higher sequence is written: more are left than a channel will ever need, which cannot go back.
+pub(crate) const MAX_SEQUENCE: u64 = u64::MAX / 2;
 
 /// Which channel to write anew, and how.
 pub struct MendRequest {
@@ -63,18 +65,24 @@ async fn lost(home: &Store, channel: &ChannelName) -> Result<Option<PointerVersi
 }
 
 fn next_sequence(request: &MendRequest, known: Option<u64>) -> Result<u64> {
-    match (request.sequence, known) {
+    let next = match (request.sequence, known) {
         (Some(given), Some(known)) if given <= known => {
             bail!("sequence {known} was announced to channel '{}': --sequence must be higher", request.channel)
         }
-        (Some(given), _) => Ok(given),
-        (None, Some(known)) => Ok(known.saturating_add(1 + UNKNOWN_ANNOUNCEMENTS)),
+        (Some(given), _) => given,
+        (None, Some(known)) => known.saturating_add(1 + UNKNOWN_ANNOUNCEMENTS),
         (None, None) => bail!(
             "nobody tells which sequences were announced to channel '{}', and edges follow no lower one: name where nodes tell \
              what they serve (--status-store), or a --sequence above the one that /v1/snapshot of the edges shows",
             request.channel
         ),
-    }
+    };
+    ensure!(
+        next <= MAX_SEQUENCE,
+        "sequence {next} is higher than a channel goes ({MAX_SEQUENCE}): find out which copy or node tells one so high, and \
+         leave it out"
+    );
+    Ok(next)
 }
 
 /// The highest sequence of the regions' copies. What a region does not tell is told.
@@ -118,6 +126,10 @@ mod tests {
         assert_eq!(next(Some(8), None), Ok(8));
         assert!(next(Some(7), Some(7)).is_err_and(|error| error.contains("must be higher")));
         assert!(next(None, None).is_err_and(|error| error.contains("--status-store")));
-        assert_eq!(next(None, Some(u64::MAX)), Ok(u64::MAX));
+        // Nothing could have been announced after it any more.
+        for (given, known) in [(None, Some(u64::MAX)), (Some(u64::MAX), Some(7)), (None, Some(MAX_SEQUENCE))] {
+            assert!(next(given, known).is_err_and(|error| error.contains("higher than a channel goes")), "{given:?}");
+        }
+        assert_eq!(next(Some(MAX_SEQUENCE), None), Ok(MAX_SEQUENCE));
     }
 }

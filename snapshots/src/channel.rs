@@ -138,9 +138,10 @@ impl Pointer {
         Self { catalogue: Some(catalogue.to_owned()), ..self }
     }
 
-    /// What comes after `before`, which pointed at something else of the same catalogue, or at nothing.
+    /// What comes after `before`, which pointed at something else of the same catalogue, or at nothing. Nothing comes after
+    /// the last sequence: whoever has announced that has ended the channel, and no node follows what repeats it.
     pub fn after(before: Option<&Self>, snapshot: SnapshotId) -> Self {
-        let mut pointer = Self::new(snapshot, before.map_or(1, |before| before.sequence + 1));
+        let mut pointer = Self::new(snapshot, before.map_or(1, |before| before.sequence.saturating_add(1)));
         pointer.catalogue = before.and_then(|before| before.catalogue.clone());
         let moved = before.filter(|before| before.snapshot != pointer.snapshot);
         pointer.previous = match moved {
@@ -195,6 +196,13 @@ fn split_signature(bytes: &[u8]) -> Option<(Vec<u8>, Signature)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_comes_after_the_last_sequence() {
+        let id: SnapshotId = "a".parse().expect("an id");
+        let after = |sequence| Pointer::after(Some(&Pointer::new(id.clone(), sequence)), id.clone()).sequence;
+        assert_eq!((after(7), after(u64::MAX)), (8, u64::MAX));
+    }
 
     #[test]
     fn a_signed_pointer_is_read_by_those_who_trust_its_key() {
