@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use snapshots::{ChannelName, Followed, Manifest, Pointer, ReadPointer, StatusBoard, Traffic};
 
+use crate::channels;
 use crate::nodes::{NodeView, heard};
 use crate::progress::Progress;
 use crate::publish::announce;
@@ -228,7 +229,7 @@ pub async fn withdraw(
     if before.pointer.nodes.is_empty() || meant.is_some_and(|meant| *meant != before.pointer) {
         return Ok(false);
     }
-    let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
+    let mut pointer = channels::staying(&stores.home, &before.pointer).await?;
     pointer.reason = reason.map(|reason| reason.chars().take(MAX_REASON_CHARACTERS).collect());
     let announced = announce(&stores.home, &channel, Some(before.version()), &pointer).await?;
     for outcome in stores.follow(&channel, &announced, progress).await {

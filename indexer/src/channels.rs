@@ -6,6 +6,7 @@ use snapshots::{ChannelName, Error, Manifest, Pointer, PointerVersion, ReadPoint
 
 use crate::bring::ensure_whole;
 use crate::canary;
+use crate::checks::is_damage;
 use crate::lease::HeldLease;
 use crate::progress::Progress;
 use crate::publish::announce;
@@ -115,7 +116,7 @@ pub async fn hold(
 ) -> Result<Moved> {
     let before = current(&stores.home, channel).await?;
     ensure!(!before.pointer.held, "channel '{channel}' is held already");
-    let mut pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
+    let mut pointer = staying(&stores.home, &before.pointer).await?;
     (pointer.held, pointer.reason) = (true, reason);
     finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await
 }
@@ -127,7 +128,7 @@ pub async fn hold(
 pub async fn resume(stores: &Regions, channel: &ChannelName, progress: &mut Progress) -> Result<Moved> {
     let before = current(&stores.home, channel).await?;
     ensure!(before.pointer.held, "channel '{channel}' is not held");
-    let pointer = Pointer::after(Some(&before.pointer), before.pointer.snapshot.clone());
+    let pointer = staying(&stores.home, &before.pointer).await?;
     finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await
 }
 
@@ -225,6 +226,23 @@ async fn current(home: &Store, channel: &ChannelName) -> Result<ReadPointer> {
     match read(home, channel).await? {
         Some(read) => Ok(read),
         None => bail!("nothing has been announced to channel '{channel}' of {}", home.url()),
+    }
+}
+
+/// What comes after a pointer that stays at its snapshot. One that does not say which catalogue that is of could not be signed;
+/// the manifest says so, unless it is damaged, which keeps nobody from holding a channel.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn staying(home: &Store, before: &Pointer) -> Result<Pointer> {
+    let pointer = Pointer::after(Some(before), before.snapshot.clone());
+    if pointer.catalogue.is_some() {
+        return Ok(pointer);
+    }
+    match home.get_manifest(&before.snapshot).await {
+        Ok(manifest) => Ok(pointer.of_catalogue(&manifest.catalogue)),
+        Err(error) if is_damage(&error) => Ok(pointer),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use snapshots::{ChannelName, Pointer, Store};
 
 use crate::channels::url;
+use crate::collecting::block;
 use crate::command::{build_products, fails, json};
 
 #[test]
@@ -57,6 +59,30 @@ fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
     assert!(fails(path, &[&["pin", "local", "--to", &one][..], &new].concat()).contains("is not trusted"));
     json(path, &[&["pin", "local", "--to", &one][..], &both].concat());
     opens(&one);
+}
+
+/// What was announced without a key need not say which catalogue it is of. Whoever came with a key could neither hold nor take
+/// back any of that.
+#[test]
+fn what_does_not_name_its_catalogue_is_held_resumed_and_withdrawn_with_a_key() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    let one = build_products(path, "one", 3);
+    json(path, &["keygen", "key"]);
+    json(path, &["publish", "--store", &store, "one"]);
+    let opened = Store::directory(&path.join("store")).expect("a store");
+    let channels = [ChannelName::live(), ChannelName::canary()];
+    let read = |channel: &ChannelName| block(opened.pointer(channel)).expect("a pointer");
+    for channel in &channels {
+        let pointer = Pointer { nodes: vec!["n1".into()], ..Pointer::new(one.parse().expect("an id"), 7) };
+        block(opened.move_pointer(channel, read(channel).as_ref(), &pointer)).expect("it is announced");
+    }
+    for command in ["hold", "resume", "withdraw"] {
+        json(path, &[command, "--store", &store, "--sign-key", "key"]);
+    }
+    let catalogues = channels.map(|channel| read(&channel).and_then(|read| read.pointer.catalogue));
+    assert_eq!(catalogues, [Some("shop".to_owned()), Some("shop".to_owned())]);
 }
 
 /// The files of a folder and what is in them.
