@@ -5,9 +5,10 @@
 //! before anything is published: the publish itself is as small as that of an update. Until then no manifest names what
 //! is merged, so that of a merge that is killed only objects are left that nothing refers to.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
 use serde_json::json;
@@ -31,6 +32,8 @@ use crate::workshop::{Workshop, cache_of};
 
 /// Where a merge writes, in the folder of updates.
 const FOLDER: &str = ".merging";
+/// Held while something is in that folder: two watches would take each other's away.
+const LOCK: &str = ".merging.lock";
 /// What could not be published so many times is thrown away: it may be at fault itself.
 const MAX_FAILURES: u32 = 3;
 
@@ -64,7 +67,7 @@ struct Merged {
     ahead: Vec<Brought>,
     /// How often it could not be published.
     failures: u32,
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 /// What became of a segment that was to be published.
@@ -311,13 +314,21 @@ fn parts_at(manifest: &Manifest, places: &[usize]) -> Vec<Digest> {
     places.iter().map(|place| manifest.segments[*place].segment).collect()
 }
 
+/// Where one merge at a time writes.
+struct Folder {
+    dir: TempDir,
+    _lock: File,
+}
+
 /// A folder for a merge. What one that was killed has left there goes.
-fn empty_folder(out: &Path) -> Result<TempDir> {
+fn empty_folder(out: &Path) -> Result<Folder> {
+    let lock = File::create(out.join(LOCK)).context(LOCK)?;
+    lock.try_lock().map_err(|_| anyhow!("another watch is merging in {}", out.display()))?;
     let left = out.join(FOLDER);
     if left.exists() {
         std::fs::remove_dir_all(&left).with_context(|| left.display().to_string())?;
     }
-    Ok(tempfile::Builder::new().prefix(FOLDER).rand_bytes(0).tempdir_in(out)?)
+    Ok(Folder { dir: tempfile::Builder::new().prefix(FOLDER).rand_bytes(0).tempdir_in(out)?, _lock: lock })
 }
 
 /// Merges segments, and brings what comes of it to every store.
@@ -325,12 +336,12 @@ async fn merge(
     request: &WatchRequest,
     of: Snapshot,
     places: Vec<usize>,
-    folder: TempDir,
+    folder: Folder,
     mut progress: Progress,
 ) -> Result<Merged> {
     let manifest = of.manifest.clone();
     let parts = parts_at(&manifest, &places);
-    let (file, scratch) = (folder.path().join("segment"), folder.path().to_owned());
+    let (file, scratch) = (folder.dir.path().join("segment"), folder.dir.path().to_owned());
     let write = {
         let (file, mut progress) = (file.clone(), progress.quiet());
         move || write(&of, &places, &file, &scratch, &mut progress)

@@ -393,6 +393,21 @@ fn a_watch_ends_without_waiting_for_its_merge() {
     assert_eq!(live.segments.iter().map(|part| part.segment.to_string()).collect::<Vec<_>>(), [shop.merged.as_str()]);
 }
 
+/// Each took the other's folder away, in the middle of what it wrote there.
+#[test]
+fn a_watch_lets_the_merge_of_another_in_its_folder_be() {
+    let shop = Shop::new();
+    let updates = shop.path().join("updates");
+    fs::create_dir_all(updates.join(".merging")).expect("a folder");
+    fs::write(updates.join(".merging/segment"), "half").expect("what another watch has written");
+    let lock = fs::File::create(updates.join(".merging.lock")).expect("a lock");
+    lock.try_lock().expect("nobody holds it");
+    let watching = shop.watch(shop.azurite.settings());
+    watching.says("another watch is merging in");
+    assert_eq!(fs::read_to_string(updates.join(".merging/segment")).expect("it is there still"), "half");
+    drop(lock);
+}
+
 /// What is merged when depends on how fast all goes: whatever comes of it is right.
 #[test]
 fn every_snapshot_of_a_watch_that_merges_answers_as_a_fresh_build() {
