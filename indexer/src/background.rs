@@ -124,8 +124,7 @@ impl<'a> Background<'a> {
         }
     }
 
-    /// Does something else while the merge that runs goes on. Uploads stand still while nobody waits for them, however often
-    /// they are looked at in between.
+    /// Does something else while the merge that runs goes on: what it uploads stands still while nobody waits for it.
     pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>, progress: &Progress) -> T {
         let mut work = std::pin::pin!(work);
         loop {
@@ -447,7 +446,7 @@ mod tests {
         let (first, second) = (Some(of(2, &[])), Some(of(3, &[1])));
         check(&[first.clone(), second.clone()], false, Ok(of(4, &[])));
         check(&[Some(of(2, &[1])), second.clone()], false, Ok(of(4, &[1])));
-        // An update has taken the place of the other part: there were as many segments afterwards as before, again and again.
+        // An update has taken the place of the other part: there were as many segments afterwards as before.
         check(&[None, second.clone()], false, Err("too much"));
         check(&[first.clone(), None], false, Err("too much"));
         check(&[first.clone(), None], true, Ok(of(4, &[2, 3])));

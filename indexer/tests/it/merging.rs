@@ -309,24 +309,24 @@ fn a_merge_goes_on_while_the_source_is_looked_at() {
     let shop = Shop::new();
     let ((look, looks), (read, reads)) = (channel(), channel());
     let (looks, reads) = (Mutex::new(looks), Mutex::new(reads));
-    let (is_uploading, is_looking, goes_on) = (AtomicBool::new(false), AtomicBool::new(false), Arc::default());
-    let (object, told): (_, Arc<AtomicBool>) = (format!("/objects/{}", shop.merged), Arc::clone(&goes_on));
+    let (is_uploading, is_looking) = (AtomicBool::new(false), AtomicBool::new(false));
+    let goes_on = Arc::new(AtomicBool::new(false));
+    let (object, told) = (format!("/objects/{}", shop.merged), goes_on.clone());
     let proxy = Proxy::start(shop.azurite.address(), move |passing: &Passing| {
         let is_of_merge = passing.line.contains(&object);
         let is_upload = is_of_merge && passing.line.starts_with("PUT") && passing.moment == Moment::After;
         let is_read = passing.line.starts_with("GET") && passing.moment == Moment::Before;
+        let is_look = is_read && passing.line.contains("/channels/live.json");
         if is_upload && !is_uploading.swap(true, Ordering::SeqCst) {
             // The answer to the upload comes when a look is under way,
             let _ = looks.lock().expect("the looks").recv_timeout(PATIENCE);
         } else if is_read && is_of_merge {
             let _ = read.send(());
-        } else if is_read && passing.line.contains("/channels/live.json") && is_uploading.load(Ordering::SeqCst) {
+        } else if is_look && is_uploading.load(Ordering::SeqCst) && !is_looking.swap(true, Ordering::SeqCst) {
             // and that look waits until what was uploaded is read back.
-            if !is_looking.swap(true, Ordering::SeqCst) {
-                let _ = look.send(());
-                let waited = reads.lock().expect("the reads").recv_timeout(PATIENCE / 3);
-                told.store(waited.is_ok(), Ordering::SeqCst);
-            }
+            let _ = look.send(());
+            let waited = reads.lock().expect("the reads").recv_timeout(PATIENCE / 3);
+            told.store(waited.is_ok(), Ordering::SeqCst);
         }
         true
     });
