@@ -208,7 +208,7 @@ fn following_a_source_leaves_a_slow_region_out_for_some_time() {
     shop.told(&["publish", "one"]);
     fs::create_dir(path.join("inbox")).expect("a folder");
     let leave = |name: &str| {
-        let row = format!("{{"id": "p0", "title": "thing of {name}"}}\n");
+        let row = format!(r#"{{"id": "p0", "title": "thing of {name}"}}"#) + "\n";
         fs::write(path.join("inbox/.unfinished"), row).expect("a row");
         fs::rename(path.join("inbox/.unfinished"), path.join("inbox").join(name)).expect("its name");
     };
