@@ -35,6 +35,7 @@ const KINDS: &[&str] = &[
 struct Place {
     _folder: TempDir,
     runtime: Runtime,
+    store: Arc<SqliteStore>,
     work: Arc<Work>,
     _running: watch::Sender<bool>,
     number: AtomicU64,
@@ -44,9 +45,9 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let runtime = Runtime::new().expect("a runtime");
     let (running, shutdown) = watch::channel(false);
-    let work = runtime.block_on(async {
+    let (store, work) = runtime.block_on(async {
         let store = SqliteStore::open(&folder.path().join("checkout.db"), StoreSettings::default()).await;
-        let store = store.expect("a store");
+        let store = Arc::new(store.expect("a store"));
         store.migrate(false).await.expect("its tables");
         // Nobody listens there: what has to be asked for is not answered.
         let settings = stripe::Settings {
@@ -62,15 +63,16 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
             events: None,
             outbox_max_tries: 1,
             reconcile_at: None,
+            keep_abandoned_ms: i64::MAX,
             poll_ms: 500,
         };
-        let work = Work::new(Arc::new(store), client, settings);
+        let work = Work::new(store.clone(), client, settings);
         // They run as long as the process does.
         let mut loops = work.run(shutdown);
         tokio::spawn(async move { while loops.join_next().await.is_some() {} });
-        work
+        (store, work)
     });
-    Place { _folder: folder, runtime, work, _running: running, number: AtomicU64::new(0) }
+    Place { _folder: folder, runtime, store, work, _running: running, number: AtomicU64::new(0) }
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -105,7 +107,9 @@ fn receive(body: &[u8]) {
     let counters = place.work.metrics();
     let dealt = || counters.webhooks_applied.load(Ordering::Relaxed) + counters.webhooks_failed.load(Ordering::Relaxed);
     let before = dealt();
-    let received = place.runtime.block_on(place.work.receive(Some(&sign(now / 1_000, body)), body, now));
+    let signature = sign(now / 1_000, body);
+    let received = place.work.receive(&*place.store, Some(&signature), body, now);
+    let received = place.runtime.block_on(received);
     if matches!(received, Ok(work::Receipt::New)) {
         while dealt() == before {
             std::thread::sleep(Duration::from_micros(100));
