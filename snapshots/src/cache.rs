@@ -30,7 +30,7 @@ pub struct Cache {
     verified: Mutex<HashSet<Digest>>,
     /// Objects that are being installed.
     installing: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
-    _lock: File,
+    lock: File,
 }
 
 /// An object in the cache whose content was checked, so that it may be mapped and read in place.
@@ -64,6 +64,13 @@ impl Installed {
     }
 }
 
+/// A process that is just being started may have the file, too, until it runs another program: to close it is not enough.
+impl Drop for Cache {
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
+}
+
 impl Cache {
     /// Opens a folder as a cache, and makes it where it is missing.
     ///
@@ -78,7 +85,7 @@ impl Cache {
             let reason = "another process uses this cache folder";
             Error::io(folder, std::io::Error::new(std::io::ErrorKind::ResourceBusy, reason))
         })?;
-        Ok(Self { folder: folder.to_owned(), verified: Mutex::default(), installing: Mutex::default(), _lock: lock })
+        Ok(Self { folder: folder.to_owned(), verified: Mutex::default(), installing: Mutex::default(), lock })
     }
 
     /// Makes sure that an object is here and whole, downloading what is missing.
