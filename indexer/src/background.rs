@@ -352,12 +352,14 @@ async fn merge(
     let lone = Manifest { objects: vec![object.clone()], ..manifest.clone() };
     let mut ahead = vec![bring_ahead(&from, &request.to.home, &lone, NO_TIMEOUT, &mut progress).await?];
     let others = request.to.others.iter();
-    let others = others.map(|(region, store)| bring_to_region(request, region, store, &from, &lone, &progress));
+    let others = others.map(|(region, store)| {
+        let brought = bring_to_region(request, region, store, &from, &lone, &progress);
+        request.to.or_leave_out(region, brought)
+    });
     for ((region, _), brought) in request.to.others.iter().zip(join_all(others).await) {
         match brought {
             Ok(brought) => ahead.push(brought),
             Err(error) => {
-                request.to.leave_out(region, &error);
                 progress.note(&format!("region {region} will get what is merged when it is published: {error:#}"))
             }
         }

@@ -242,8 +242,10 @@ pub async fn judge(
 
 /// Every region at once: a slow one delays the announcement until it is given up on, and none of the others.
 async fn bring_to_regions(request: &PublishRequest, manifest: &Manifest, progress: &Progress) -> Vec<Result<Brought>> {
-    let bring =
-        request.to.others.iter().map(|(region, store)| bring_to_region(request, region, store, manifest, progress));
+    let bring = request.to.others.iter().map(|(region, store)| {
+        let brought = bring_to_region(request, region, store, manifest, progress);
+        request.to.or_leave_out(region, brought)
+    });
     futures::future::join_all(bring).await
 }
 
@@ -270,10 +272,7 @@ async fn finish_regions(
     progress: &Progress,
 ) -> Vec<RegionOutcome> {
     let finish = request.to.others.iter().zip(in_regions).map(|((region, store), brought)| async move {
-        let result = finish_region(request, brought, store, pointer, progress).await?;
-        if let Err(error) = &result {
-            request.to.leave_out(region, error);
-        }
+        let result = finish_region(request, brought, region, store, pointer, progress).await?;
         Some(RegionOutcome { region: region.clone(), result })
     });
     futures::future::join_all(finish).await.into_iter().flatten().collect()
@@ -283,6 +282,7 @@ async fn finish_regions(
 async fn finish_region(
     request: &PublishRequest,
     brought: Result<Brought>,
+    region: &RegionName,
     store: &Store,
     pointer: Option<&WrittenPointer>,
     progress: &Progress,
@@ -292,7 +292,10 @@ async fn finish_region(
         Err(error) => return Some(Err(error)),
     };
     let copied = match pointer {
-        Some(pointer) => Some(request.to.in_time(copy_held(&brought, store, &request.channel, pointer)).await),
+        Some(pointer) => {
+            let copied = request.to.in_time(copy_held(&brought, store, &request.channel, pointer));
+            Some(request.to.or_leave_out(region, copied).await)
+        }
         None => None,
     };
     brought.let_go(progress).await;

@@ -17,8 +17,10 @@ const MAX_TRIES: u32 = 5;
 pub const DEFAULT_TIMEOUT_S: u64 = 600;
 /// The home store is waited for: without it nothing is published anywhere.
 pub(crate) const NO_TIMEOUT: Duration = Duration::MAX;
-/// What follows a source does without a region for so long once it was given up on.
+/// What follows a source does without a region for so long at the least once it was given up on, or was slow to fail.
 const LEFT_OUT: Duration = Duration::from_secs(300);
+/// What fails sooner keeps nobody waiting.
+const SLOW_TO_FAIL: Duration = Duration::from_secs(10);
 
 /// A region took longer over one thing than it may.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +37,7 @@ pub struct Regions {
     /// How long a region may take over one thing, be it a whole snapshot that it is brought. Then it is given up on, as one
     /// that is down.
     pub timeout: Duration,
-    /// When a region was given up on. Clones share it.
+    /// Until when regions are left out. Clones share it.
     pub(crate) given_up: Arc<Mutex<HashMap<RegionName, Instant>>>,
 }
 
@@ -60,10 +62,26 @@ impl Regions {
         in_time(self.timeout, work).await
     }
 
-    /// Leaves a region out from now on, where it was given up on.
-    pub(crate) fn leave_out(&self, region: &RegionName, error: &anyhow::Error) {
-        if error.is::<TooSlow>() {
-            self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(region.clone(), Instant::now());
+    /// Has a region do something, and leaves it out from then on where it was given up on or was slow to fail.
+    pub(crate) async fn or_leave_out<T>(
+        &self,
+        region: &RegionName,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let began = Instant::now();
+        let done = work.await;
+        if let Err(error) = &done {
+            self.leave_out(region, error, began.elapsed());
+        }
+        done
+    }
+
+    /// A store gives up on what stands still by itself, long before the time that a whole snapshot may take. For twice as long
+    /// as all waited: whoever publishes without a pause spends a third of the time on it at the most.
+    fn leave_out(&self, region: &RegionName, error: &anyhow::Error, took: Duration) {
+        if error.is::<TooSlow>() || took > SLOW_TO_FAIL {
+            let until = Instant::now() + LEFT_OUT.max(2 * took);
+            self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(region.clone(), until);
         }
     }
 
@@ -74,8 +92,9 @@ impl Regions {
     /// When it was.
     pub(crate) fn ensure_not_left_out(&self, region: &RegionName) -> Result<()> {
         let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_left_out = given_up.get(region).is_some_and(|at| at.elapsed() < LEFT_OUT);
-        ensure!(!is_left_out, "it is slow, and is left out for {} minutes", LEFT_OUT.as_secs() / 60);
+        let until = given_up.get(region).copied();
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        ensure!(left.is_zero(), "it is slow, and is left out for {} minutes", left.as_secs().div_ceil(60).max(1));
         Ok(())
     }
 
@@ -216,4 +235,28 @@ pub async fn copy_pointer(store: &Store, channel: &ChannelName, announced: &Writ
         }
     }
     bail!("channel '{channel}' is moved by others all the time")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that stood still failed by itself after two minutes, each time, and was never left out.
+    #[test]
+    fn a_region_is_left_out_that_was_slow_to_fail() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let regions = Regions::of(Store::directory(folder.path()).expect("a store"));
+        let check = |region: &str, error: anyhow::Error, took_s: u64, expected: Option<&str>| {
+            let region: RegionName = region.parse().expect("a name");
+            regions.leave_out(&region, &error, Duration::from_secs(took_s));
+            let told = regions.ensure_not_left_out(&region).err().map(|error| error.to_string());
+            assert_eq!(told.as_deref(), expected, "{region}");
+        };
+        let too_slow = || anyhow::Error::new(TooSlow(Duration::from_secs(1)));
+        let refused = || anyhow::anyhow!("refused");
+        check("down", refused(), 3, None);
+        check("given-up", too_slow(), 1, Some("it is slow, and is left out for 5 minutes"));
+        check("standing-still", refused(), 120, Some("it is slow, and is left out for 5 minutes"));
+        check("slower", too_slow(), 600, Some("it is slow, and is left out for 20 minutes"));
+    }
 }
