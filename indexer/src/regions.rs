@@ -123,6 +123,21 @@ impl Regions {
         futures::future::join_all(follow).await
     }
 
+    /// As [`Regions::follow`], but for the regions that are left out. Returns whether all are there by now.
+    pub(crate) async fn follow_again(
+        &self,
+        channel: &ChannelName,
+        announced: &WrittenPointer,
+        progress: &Progress,
+    ) -> bool {
+        let follow = self.others.iter().map(|(region, store)| async move {
+            self.ensure_not_left_out(region)?;
+            let mut quiet = progress.quiet();
+            self.or_leave_out(region, self.catch_up(store, channel, announced, false, &mut quiet)).await
+        });
+        futures::future::join_all(follow).await.iter().all(Result::is_ok)
+    }
+
     /// Brings every region to where the home store is: objects, manifest, pointer, for every channel.
     ///
     /// # Errors

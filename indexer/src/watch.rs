@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use snapshots::{ChannelName, Inbox, Manifest, SnapshotId, Store};
+use snapshots::{ChannelName, Inbox, Manifest, SnapshotId, Store, WrittenPointer};
 use tokio::time::{Instant, sleep_until};
 
 use crate::background::Background;
@@ -61,7 +61,7 @@ pub struct WatchRequest {
 /// What one look at the source led to.
 enum Looked {
     /// What is live stays as it is.
-    Nothing(Box<Manifest>),
+    Nothing(Box<(Manifest, WrittenPointer)>),
     /// The channel is held; nothing is read.
     Held,
     Published(Box<(Updated, Published)>),
@@ -71,7 +71,7 @@ impl Looked {
     /// What is live by now, unless the channel is held.
     fn live(self) -> Option<Manifest> {
         match self {
-            Self::Nothing(manifest) => Some(*manifest),
+            Self::Nothing(live) => Some(live.0),
             Self::Held => None,
             Self::Published(done) => Some(done.1.manifest),
         }
@@ -97,6 +97,8 @@ pub async fn watch(
     // A look shows how far it has come, and nothing beside it does.
     let quiet = progress.quiet();
     let (mut failures, mut told, mut live) = (0_u32, String::new(), None);
+    // Whether a region may be behind: a watch before this one may have left it there.
+    let mut is_behind = true;
     let mut look_at = Instant::now();
     loop {
         let (began, mut is_new) = (Instant::now(), false);
@@ -112,10 +114,18 @@ pub async fn watch(
             failures = if looked.is_err() { failures.saturating_add(1) } else { 0 };
             look_at = began + request.every.saturating_mul(1 << failures.min(6)).min(MAX_PAUSE.max(request.every));
             looked.iter().for_each(|looked| tell(looked, output));
+            if let Ok(Looked::Nothing(live)) = &looked
+                && is_behind
+            {
+                // No publish may do it for a long time.
+                let follow = request.to.follow_again(&request.channel, &live.1, &quiet);
+                is_behind = !background.beside(follow, &quiet).await;
+            }
             is_new = matches!(looked, Ok(Looked::Published(_)));
             live = looked.ok().and_then(Looked::live);
         }
         is_new |= background.publish(&mut live, output, progress).await;
+        is_behind |= is_new;
         // No manifest names yet what is being merged.
         if is_new && background.is_idle() {
             tidy(request, progress).await;
@@ -144,9 +154,21 @@ async fn look_once(
     if matches!(looked, Looked::Published(_)) {
         tidy(request, progress).await;
     }
+    if let Looked::Nothing(live) = &looked {
+        follow(request, &live.1, progress).await;
+    }
     tell(&looked, output);
     tell_idle(&looked, output);
     Ok(())
+}
+
+/// Brings up the regions that an earlier look has left behind, and says where that fails.
+async fn follow(request: &WatchRequest, live: &WrittenPointer, progress: &Progress) {
+    for outcome in request.to.follow(&request.channel, live, progress).await {
+        if let Err(error) = outcome.result {
+            progress.note(&format!("region {} is behind: {error:#}", outcome.region));
+        }
+    }
 }
 
 /// What keeps a source from being followed; nothing where it is.
@@ -180,7 +202,7 @@ async fn look(
     // What was read is kept until it is published: its folder goes with this look.
     let scratch = tempfile::tempdir().context("making a folder for files")?;
     let Some((inputs, watermark)) = inputs(request, &manifest, scratch.path()).await? else {
-        return Ok(Looked::Nothing(Box::new(manifest)));
+        return Ok(Looked::Nothing(Box::new((manifest, live.written()))));
     };
     let update = UpdateRequest {
         out: request.out.clone(),
@@ -192,7 +214,7 @@ async fn look(
     };
     let updated = update::update(&update, settings, progress).await?;
     if updated.is_same {
-        return Ok(Looked::Nothing(Box::new(updated.manifest)));
+        return Ok(Looked::Nothing(Box::new((updated.manifest, live.written()))));
     }
     let published = publish(request, &live.pointer.snapshot, &updated, progress).await?;
     Ok(Looked::Published(Box::new((updated, published))))
