@@ -5,6 +5,7 @@
 //! before anything is published: the publish itself is as small as that of an update. Until then no manifest names what
 //! is merged, so that of a merge that is killed only objects are left that nothing refers to.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +65,8 @@ struct Merged {
     origins: Vec<(usize, u32)>,
     object: ObjectRef,
     file: PathBuf,
-    ahead: Vec<Brought>,
+    /// What keeps it in each store; home has no region's name.
+    ahead: Vec<(Option<RegionName>, Brought)>,
     /// How often it could not be published.
     failures: u32,
     _folder: Folder,
@@ -229,7 +231,7 @@ impl<'a> Background<'a> {
         let draft = resegmented(&opened, segments, workshop.created_at().await?);
         let manifest = draft.write(&workshop.store).await?;
         drop(workshop);
-        let change = Change::Segments { ahead: merged.held_everywhere(self.request) };
+        let change = Change::Segments { ahead: merged.held() };
         let mut publish = watch::publish_request(self.request, manifest.id, change)?;
         publish.reason = live.reason;
         let prepared = watch::prepare(&publish, &live.snapshot).await?;
@@ -266,11 +268,10 @@ impl Merged {
         Ok(kept)
     }
 
-    /// The segment, if it need not be read back once more.
-    fn held_everywhere(&self, request: &WatchRequest) -> Option<Digest> {
-        let is_everywhere = self.ahead.len() == 1 + request.to.others.len();
-        let is_held = self.ahead.iter().all(|brought| brought.ensure_held().is_ok());
-        (is_everywhere && is_held).then_some(self.object.blake3)
+    /// The segment, for each store where it need not be read back once more.
+    fn held(&self) -> HashMap<Option<RegionName>, Digest> {
+        let held = self.ahead.iter().filter(|(_, brought)| brought.ensure_held().is_ok());
+        held.map(|(region, _)| (region.clone(), self.object.blake3)).collect()
     }
 
     /// Keeps the segment where the next update looks for it.
@@ -284,7 +285,7 @@ impl Merged {
     }
 
     async fn let_go(&self, progress: &Progress) {
-        join_all(self.ahead.iter().map(|brought| brought.let_go(progress))).await;
+        join_all(self.ahead.iter().map(|(_, brought)| brought.let_go(progress))).await;
     }
 }
 
@@ -350,7 +351,7 @@ async fn merge(
     from.put_object_file(&object.blake3, &file).await?;
     // What a lease is to hold. It is written nowhere.
     let lone = Manifest { objects: vec![object.clone()], ..manifest.clone() };
-    let mut ahead = vec![bring_ahead(&from, &request.to.home, &lone, NO_TIMEOUT, &mut progress).await?];
+    let mut ahead = vec![(None, bring_ahead(&from, &request.to.home, &lone, NO_TIMEOUT, &mut progress).await?)];
     let others = request.to.others.iter();
     let others = others.map(|(region, store)| {
         let brought = bring_to_region(request, region, store, &from, &lone, &progress);
@@ -358,7 +359,7 @@ async fn merge(
     });
     for ((region, _), brought) in request.to.others.iter().zip(join_all(others).await) {
         match brought {
-            Ok(brought) => ahead.push(brought),
+            Ok(brought) => ahead.push((Some(region.clone()), brought)),
             Err(error) => {
                 progress.note(&format!("region {region} will get what is merged when it is published: {error:#}"))
             }

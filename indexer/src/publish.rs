@@ -1,6 +1,8 @@
 //! Brings a snapshot to every region's store and announces it, step by step. A crash between any two steps leaves the
 //! channel as it was, and running the publish again finishes the job.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use snapshots::{
@@ -34,25 +36,26 @@ pub struct PublishRequest {
 }
 
 /// What a publish changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// What is answered.
     Answers,
-    /// Which segments answer, and nothing else; `ahead` is one that was brought to every store before, and is held there.
-    Segments { ahead: Option<Digest> },
+    /// Which segments answer, and nothing else; `ahead` is one that was brought to these stores before, and is held there.
+    /// Home has no region's name.
+    Segments { ahead: HashMap<Option<RegionName>, Digest> },
 }
 
 impl Change {
-    fn ahead(self) -> Option<Digest> {
+    fn ahead(&self, region: Option<&RegionName>) -> Option<Digest> {
         match self {
             Self::Answers => None,
-            Self::Segments { ahead } => ahead,
+            Self::Segments { ahead } => ahead.get(&region.cloned()).copied(),
         }
     }
 
     /// The next pointer. Whoever goes back wants other answers: a snapshot that answers the same takes the place of the one
     /// before it, as if that had not been.
-    fn pointer(self, before: Option<&Pointer>, snapshot: SnapshotId) -> Pointer {
+    fn pointer(&self, before: Option<&Pointer>, snapshot: SnapshotId) -> Pointer {
         let mut pointer = Pointer::after(before, snapshot);
         if let (Self::Segments { .. }, Some(before)) = (self, before) {
             pointer.previous.clone_from(&before.previous);
@@ -124,7 +127,7 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
         return Ok(published);
     }
     let live = published.previous.as_ref().map(|live| &live.snapshot);
-    let ahead = request.change.ahead();
+    let ahead = request.change.ahead(None);
     let brought = bring::bring(&request.from, home, &published.manifest, live, ahead, NO_TIMEOUT, progress).await?;
     (published.uploaded_objects, published.uploaded_bytes) = (brought.objects, brought.bytes);
     let in_regions = bring_to_regions(request, &published.manifest, progress).await;
@@ -259,7 +262,7 @@ async fn bring_to_region(
     request.to.ensure_not_left_out(region)?;
     // What is live at home may never have been read back here.
     let live = request.to.in_time(copy_there(store, &request.channel)).await?.0.map(|copy| copy.snapshot);
-    let ahead = request.change.ahead();
+    let ahead = request.change.ahead(Some(region));
     bring::bring(&request.from, store, manifest, live.as_ref(), ahead, request.to.timeout, &mut progress.quiet()).await
 }
 
@@ -378,7 +381,7 @@ mod tests {
         let id = |name: &str| name.parse::<SnapshotId>().expect("an id");
         let first = Change::Answers.pointer(None, id("first"));
         let second = Change::Answers.pointer(Some(&first), id("second"));
-        let merged = Change::Segments { ahead: None }.pointer(Some(&second), id("merged"));
+        let merged = Change::Segments { ahead: HashMap::new() }.pointer(Some(&second), id("merged"));
         assert_eq!((merged.snapshot, merged.sequence, merged.previous), (id("merged"), 3, Some(id("first"))));
         assert_eq!(second.previous, Some(id("first")));
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -334,6 +334,31 @@ fn a_merge_goes_on_while_the_source_is_looked_at() {
     let watching = shop.watch(shop.azurite.settings_through(&endpoint));
     watching.merged();
     assert!(goes_on.load(Ordering::SeqCst), "the merge stood still while the source was looked at");
+}
+
+/// Where one region was down, all stores read the merged segment back once more while it was published.
+#[test]
+fn what_is_merged_is_read_back_once_whatever_becomes_of_another_region() {
+    let shop = Shop::new();
+    fs::create_dir(shop.path().join("east")).expect("a folder");
+    fs::write(shop.path().join("east/objects"), "").expect("a region that is down");
+    let reads = Arc::new(AtomicUsize::new(0));
+    let (object, count) = (format!("/objects/{}", shop.merged), reads.clone());
+    let proxy = Proxy::start(shop.azurite.address(), move |passing: &Passing| {
+        let is_read = passing.line.starts_with("GET") && passing.line.contains(&object);
+        if is_read && passing.moment == Moment::Before {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        true
+    });
+    let endpoint = format!("http://{}{}", proxy.address, shop.azurite.account_path());
+    let (url, region) = (shop.url(), format!("east=file://{}/east", shop.path().display()));
+    let args =
+        ["watch", "--store", &url, "--region", &region, "--out", "updates", "--inbox", "inbox", "--every-s", "1"];
+    let watching = Watching::start(&mut shop.command(&args, shop.azurite.settings_through(&endpoint)));
+    watching.says("region east will get what is merged when it is published");
+    let told = watching.merged();
+    assert_eq!((told["segment"].as_str(), reads.load(Ordering::SeqCst)), (Some(shop.merged.as_str()), 1), "{told}");
 }
 
 #[test]
