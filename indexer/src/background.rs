@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
 use serde_json::json;
@@ -37,6 +37,7 @@ const FOLDER: &str = ".merging";
 const LOCK: &str = ".merging.lock";
 /// What could not be published so many times is thrown away: it may be at fault itself.
 const MAX_FAILURES: u32 = 3;
+const TOO_MUCH_OUTDATED: &str = "newer versions have taken the place of too much of it";
 
 /// The merges of a watch.
 pub(crate) struct Background<'a> {
@@ -77,7 +78,10 @@ enum Fate {
     Published(Box<Published>),
     /// The channel is held.
     Waits,
+    /// Something else was published, or someone has gone back.
     ThrownAway(String),
+    /// It was overtaken by updates.
+    InVain(&'static str),
 }
 
 impl<'a> Background<'a> {
@@ -160,6 +164,12 @@ impl<'a> Background<'a> {
                 merged.throw_away(&why, progress).await;
                 *live = None;
             }
+            Ok(Fate::InVain(why)) => {
+                merged.let_go(progress).await;
+                // Begun again at once, it would most likely be overtaken again.
+                self.rest(&anyhow!(why), progress);
+                *live = None;
+            }
             Ok(Fate::Waits) => self.merged = Some(merged),
             Err(error) => {
                 self.rest(&error, progress);
@@ -226,7 +236,7 @@ impl<'a> Background<'a> {
         let (workshop, opened) = self.open(&manifest).await?;
         let segments = match merged.on_top(&opened) {
             Ok(segments) => segments,
-            Err(why) => return Ok(Fate::ThrownAway(why.to_owned())),
+            Err(why) => return Ok(Fate::InVain(why)),
         };
         let draft = resegmented(&opened, segments, workshop.created_at().await?);
         let manifest = draft.write(&workshop.store).await?;
@@ -251,8 +261,7 @@ impl Merged {
         let now =
             |part: &Digest| segments.clone().find(|(at, _)| at.segment == *part).map(|(_, segment)| segment.current());
         let parts: Vec<Option<Liveness>> = self.parts.iter().map(now).collect();
-        let has_base = self.of.segments.first().is_some_and(|base| self.parts.first() == Some(&base.segment));
-        let liveness = current(&self.origins, &parts, has_base)?;
+        let liveness = current(&self.origins, &parts, has_base(&self.of, &self.parts))?;
         let (mut kept, mut is_in) = (Vec::new(), false);
         for (at, segment) in segments {
             if !self.parts.contains(&at.segment) {
@@ -292,10 +301,9 @@ impl Merged {
 /// What is current of merged products by what is current of the parts that are still there. Otherwise why nothing is
 /// gained by publishing them.
 fn current(origins: &[(usize, u32)], parts: &[Option<Liveness>], has_base: bool) -> Result<Liveness, &'static str> {
-    // One part alone is one segment already. In the first there is so much outdated that it is worth it all the same.
-    let is_base_there = has_base && parts.first().is_some_and(Option::is_some);
-    if !is_base_there && parts.iter().flatten().count() < 2 {
-        return Err("newer versions have taken the place of too much of it");
+    let are_there: Vec<bool> = parts.iter().map(Option::is_some).collect();
+    if !is_worth_it(&are_there, has_base) {
+        return Err(TOO_MUCH_OUTDATED);
     }
     let mut liveness = Liveness::all_live(origins.len() as u32);
     for (number, (part, doc)) in origins.iter().enumerate() {
@@ -308,6 +316,28 @@ fn current(origins: &[(usize, u32)], parts: &[Option<Liveness>], has_base: bool)
         true => Ok(liveness),
         false => Err("it lacks products that are current"),
     }
+}
+
+/// One part alone is one segment already. In the first there is so much outdated that it is worth it all the same.
+fn is_worth_it(are_there: &[bool], has_base: bool) -> bool {
+    let is_base_there = has_base && are_there.first() == Some(&true);
+    is_base_there || are_there.iter().filter(|is_there| **is_there).count() >= 2
+}
+
+/// Whether the first segment of a snapshot is among its parts that become one.
+fn has_base(of: &Manifest, parts: &[Digest]) -> bool {
+    of.segments.first().is_some_and(|base| parts.first() == Some(&base.segment))
+}
+
+/// That enough of what was merged is live still to be worth bringing anywhere.
+async fn ensure_worth_it(request: &WatchRequest, of: &Manifest, parts: &[Digest]) -> Result<()> {
+    let home = &request.to.home;
+    let Some(live) = home.pointer(&request.channel).await? else { return Ok(()) };
+    let live = home.get_manifest(&live.pointer.snapshot).await?;
+    let is_there = |part: &Digest| live.segments.iter().any(|segment| segment.segment == *part);
+    let are_there: Vec<bool> = parts.iter().map(is_there).collect();
+    ensure!(is_worth_it(&are_there, has_base(of, parts)), TOO_MUCH_OUTDATED);
+    Ok(())
 }
 
 fn parts_at(manifest: &Manifest, places: &[usize]) -> Vec<Digest> {
@@ -347,6 +377,7 @@ async fn merge(
         move || write(&of, &places, &file, &scratch, &mut progress)
     };
     let (object, origins) = on_a_thread(write).await?;
+    ensure_worth_it(request, &manifest, &parts).await?;
     let from = Store::directory(&request.out)?;
     from.put_object_file(&object.blake3, &file).await?;
     // What a lease is to hold. It is written nowhere.

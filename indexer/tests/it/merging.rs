@@ -400,6 +400,21 @@ fn a_build_during_a_merge_is_not_undone() {
     assert_eq!(other["snapshot"], shop.live().0.snapshot.as_str());
 }
 
+/// It was begun again at once, and most likely overtaken again.
+#[test]
+fn a_merge_that_was_overtaken_is_not_begun_again_for_some_time() {
+    let shop = Shop::new();
+    let (watching, gate) = shop.watch_merging();
+    // Someone else is faster with the same.
+    let url = shop.url();
+    let other = shop.run(&["merge", "--out", "other", "--base", &url]);
+    shop.run(&["publish", "--store", &url, "other"]);
+    drop(gate.closed);
+    watching.says("is tried again in 5 minutes: newer versions have taken the place");
+    assert_eq!(other["snapshot"], shop.live().0.snapshot.as_str());
+    assert_eq!(block(shop.store().list_leases()).expect("leases"), Vec::<String>::new());
+}
+
 #[test]
 fn a_watch_ends_without_waiting_for_its_merge() {
     let shop = Shop::new();
