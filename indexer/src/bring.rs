@@ -6,12 +6,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use snapshots::{Digest, Error, Manifest, ObjectRef, SnapshotId, Store};
 
+use crate::checks::is_damage;
 use crate::lease::HeldLease;
 use crate::progress::Progress;
 use crate::regions::in_time;
 
 /// What went away while it was brought is brought again, so many times in all.
 const MAX_TRIES: u32 = 3;
+/// How fast a store is to be at the least. What is given up on is begun again from its start, so that a large segment would
+/// never come to a region that needs longer for it than the time that is enough for anything small.
+const MIN_BYTES_PER_S: u64 = 1 << 20;
 
 /// What had to be brought, and what keeps it there until a pointer says so.
 #[derive(Debug)]
@@ -37,8 +41,8 @@ impl Brought {
 }
 
 /// Brings what `to` lacks of a snapshot. Read back before were the objects of `live`, the snapshot there, and `ahead`,
-/// which was brought by [`bring_ahead`] and is held. What takes longer than `timeout` is given up on, and its lease let go of:
-/// nothing else would do so before it expires.
+/// which was brought by [`bring_ahead`] and is held. What takes longer than `timeout`, and a second more for each MiB that is
+/// brought or read back, is given up on, and its lease let go of: nothing else would do so before it expires.
 ///
 /// # Errors
 /// When an object is damaged on either side, or a store fails or is slow.
@@ -52,7 +56,13 @@ pub async fn bring(
     progress: &mut Progress,
 ) -> Result<Brought> {
     let lease = in_time(timeout, HeldLease::take(to, manifest, progress)).await?;
-    let brought = in_time(timeout, bring_leased(from, to, manifest, live, ahead, progress)).await;
+    let brought = match in_time(timeout, proved_objects(to, live, ahead)).await {
+        Ok(proved) => {
+            let limit = limit(timeout, manifest, &proved);
+            in_time(limit, bring_leased(from, to, manifest, &proved, progress)).await
+        }
+        Err(error) => Err(error),
+    };
     keep(lease, brought, timeout).await
 }
 
@@ -69,8 +79,16 @@ pub async fn bring_ahead(
     progress: &mut Progress,
 ) -> Result<Brought> {
     let lease = in_time(timeout, HeldLease::take(to, manifest, progress)).await?;
-    let brought = in_time(timeout, bring_objects(from, to, manifest, progress)).await;
+    let limit = limit(timeout, manifest, &HashSet::new());
+    let brought = in_time(limit, bring_objects(from, to, manifest, progress)).await;
     keep(lease, brought, timeout).await
+}
+
+/// How long it may take to bring a snapshot, but for what was read back before.
+fn limit(timeout: Duration, manifest: &Manifest, proved: &HashSet<Digest>) -> Duration {
+    let unproved = manifest.objects.iter().filter(|object| !proved.contains(&object.blake3));
+    let bytes: u64 = unproved.map(|object| object.size_bytes).sum();
+    timeout.saturating_add(Duration::from_secs(bytes / MIN_BYTES_PER_S))
 }
 
 async fn keep(lease: HeldLease, brought: Result<(usize, u64)>, timeout: Duration) -> Result<Brought> {
@@ -88,8 +106,7 @@ async fn bring_leased(
     from: &Store,
     to: &Store,
     manifest: &Manifest,
-    live: Option<&SnapshotId>,
-    ahead: Option<Digest>,
+    proved: &HashSet<Digest>,
     progress: &mut Progress,
 ) -> Result<(usize, u64)> {
     let (mut objects, mut bytes) = (0, 0);
@@ -101,12 +118,7 @@ async fn bring_leased(
         to.copy_signatures(from, &manifest.id).await.context("copying the manifest's signatures")?;
         to.put_manifest(manifest).await.context("uploading the manifest")?;
         progress.begin("verify", "objects", Some(manifest.objects.len() as u64));
-        let mut proved = match live {
-            Some(live) => proved_objects(to, live).await,
-            None => HashSet::new(),
-        };
-        proved.extend(ahead);
-        let is_whole = read_back(to, manifest, &proved).await?;
+        let is_whole = read_back(to, manifest, proved).await?;
         progress.end();
         if is_whole {
             return Ok((objects, bytes));
@@ -185,11 +197,21 @@ pub async fn missing_objects(to: &Store, manifest: &Manifest) -> Result<Vec<Obje
     Ok(missing)
 }
 
-/// The objects of the snapshot that the channel points at: they were read back before it was announced. What a run
-/// that died has uploaded is not among them.
-async fn proved_objects(store: &Store, live: &SnapshotId) -> HashSet<Digest> {
-    let live = store.get_manifest(live).await;
-    live.map_or_else(|_| HashSet::new(), |live| live.objects.iter().map(|object| object.blake3).collect())
+/// The objects of the snapshot that the channel points at, which were read back before it was announced, and the one that
+/// was brought ahead. What a run that died has uploaded is not among them.
+async fn proved_objects(
+    store: &Store,
+    live: Option<&SnapshotId>,
+    ahead: Option<Digest>,
+) -> Result<HashSet<Digest>, Error> {
+    let mut proved = HashSet::from_iter(ahead);
+    let Some(live) = live else { return Ok(proved) };
+    match store.get_manifest(live).await {
+        Ok(live) => proved.extend(live.objects.iter().map(|object| object.blake3)),
+        Err(error) if is_damage(&error) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(proved)
 }
 
 /// What is announced must be there and whole: everything is read again, but what the live snapshot has proved, which
@@ -222,4 +244,39 @@ async fn read_objects_back(store: &Store, manifest: &Manifest, proved: &HashSet<
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::regions::NO_TIMEOUT;
+    use snapshots::{Role, Statistics, ValidationReport};
+
+    /// A region that needed eleven minutes for a large segment was given up on after ten, again and again.
+    #[test]
+    fn what_is_large_may_take_longer() {
+        let [small, large] = [(b"small", 1 << 10), (b"large", 3 << 30)].map(|(name, size_bytes)| ObjectRef {
+            role: Role::Segment,
+            blake3: Digest::of(name),
+            size_bytes,
+        });
+        let manifest = Manifest {
+            format_version: snapshots::FORMAT_VERSION,
+            id: "a".parse().expect("an id"),
+            catalogue: "shop".to_owned(),
+            parent: None,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            builder_version: String::new(),
+            objects: vec![small, large.clone()],
+            segments: Vec::new(),
+            statistics: Statistics::default(),
+            validation: ValidationReport::default(),
+            source_watermark: None,
+        };
+        let ten_minutes = Duration::from_secs(600);
+        let (nothing, all_but_small) = (HashSet::new(), HashSet::from([large.blake3]));
+        assert_eq!(limit(ten_minutes, &manifest, &nothing), Duration::from_secs(600 + 3 * 1_024));
+        assert_eq!(limit(ten_minutes, &manifest, &all_but_small), ten_minutes);
+        assert_eq!(limit(NO_TIMEOUT, &manifest, &nothing), NO_TIMEOUT);
+    }
 }

@@ -262,8 +262,8 @@ pub struct StoresArgs {
     /// that of the environment, but for variables with the region's name before theirs: EASTUS_AZURE_STORAGE_ACCOUNT_NAME.
     #[arg(long = "region", value_name = "NAME=URL", env = "VITRINE_REGIONS", value_delimiter = ',')]
     pub regions: Vec<String>,
-    /// How long a region may take over what it is brought, or over anything else, in seconds. A slower one is told as behind,
-    /// and brought up later.
+    /// How long a region may take over what it is brought, or over anything else, in seconds; for each MiB that it is brought it
+    /// may take one more. A slower one is told as behind, and brought up later.
     #[arg(
         long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT_S,
         value_parser = clap::value_parser!(u64).range(1..=MAX_HELD_HOURS * 3_600)

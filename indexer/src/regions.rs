@@ -13,7 +13,7 @@ use crate::{bring, channels};
 
 /// A copy is tried so often when others move the same pointer meanwhile.
 const MAX_TRIES: u32 = 5;
-/// Enough for all of a large snapshot to come to a region that is well.
+/// Enough for anything to be done in a region that is well; what is large may take longer.
 pub const DEFAULT_TIMEOUT_S: u64 = 600;
 /// The home store is waited for: without it nothing is published anywhere.
 pub(crate) const NO_TIMEOUT: Duration = Duration::MAX;
@@ -34,8 +34,8 @@ pub struct Regions {
     pub others: Vec<(RegionName, Store)>,
     /// How edges are told at once; without it they see it at their next poll.
     pub hints: Option<Hints>,
-    /// How long a region may take over one thing, be it a whole snapshot that it is brought. Then it is given up on, as one
-    /// that is down.
+    /// How long a region may take over one thing, and a second more for each MiB that it is brought. Then it is given up on, as
+    /// one that is down.
     pub timeout: Duration,
     /// Until when regions are left out. Clones share it.
     pub(crate) given_up: Arc<Mutex<HashMap<RegionName, Instant>>>,
