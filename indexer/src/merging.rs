@@ -70,14 +70,16 @@ pub(crate) fn joining(
 
 /// Those of the deltas that are not being merged, and how many of them there may be. A merge that lost what it merges to
 /// each update would come to nothing where it takes longer than updates are apart. Where a snapshot has no room for so many
-/// segments, which are left of merges that were given up, it loses it all the same.
+/// segments, which are left of merges that were given up, it loses it all the same, one at a time: an update joins segments in
+/// memory, and all that are left would be much at once.
 pub(crate) fn beside_merge(
     deltas: Vec<(usize, u64)>,
     is_merging: impl Fn(usize) -> bool,
 ) -> (Vec<(usize, u64)>, usize) {
     let (merging, others): (Vec<_>, Vec<_>) = deltas.iter().copied().partition(|(place, _)| is_merging(*place));
     if merging.is_empty() || 1 + merging.len() + MAX_DELTAS > limits::SEGMENTS {
-        return (deltas, MAX_DELTAS);
+        let most = deltas.len().clamp(MAX_DELTAS, limits::SEGMENTS - 1);
+        return (deltas, most);
     }
     // Together with the first segment they become that.
     (others, MAX_DELTAS - usize::from(!is_merging(0)))
@@ -189,7 +191,10 @@ mod tests {
         check(6, &[0, 1, 2, 3], &[4, 5, 6], 3);
         check(3, &[0], &[1, 2, 3], 3);
         // There would be nine segments.
-        check(5, &[1, 2, 3, 4, 5], &[1, 2, 3, 4, 5], 3);
+        check(5, &[1, 2, 3, 4, 5], &[1, 2, 3, 4, 5], 5);
+        // A merge was given up: the next update joined four of them at once.
+        check(6, &[], &[1, 2, 3, 4, 5, 6], 6);
+        check(7, &[], &[1, 2, 3, 4, 5, 6, 7], 7);
     }
 
     #[test]
