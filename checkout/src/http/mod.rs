@@ -54,7 +54,7 @@ use crate::work::{Work, now_ms};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the database may take for all transactions of a request together. Clients and balancers commonly wait for 5 s:
 /// before that they are told to come again, and when. What Stripe and the edge take is not counted, and what Stripe said is
-/// written in a time of its own.
+/// written even where little of it is left.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(4);
 /// How long a client may take for its request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -13,6 +13,7 @@ mod terms;
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -42,6 +43,8 @@ pub type OrderChange<'a> = &'a (dyn Fn(&mut Order) -> Result<Effects, Refusal> +
 pub trait Store: Send + Sync {
     /// The same store for somebody with these terms.
     fn with_terms(&self, terms: Terms) -> Arc<dyn Store>;
+    /// How long the next transaction may take, by those terms.
+    fn time_left(&self) -> Duration;
     /// Whether more is asked than can be done, so that nothing new should be begun.
     fn is_crowded(&self) -> bool;
 

@@ -43,7 +43,7 @@ impl Terms {
     }
 
     /// How long the next transaction may take.
-    pub(super) fn time_left(&self) -> Duration {
+    pub(crate) fn time_left(&self) -> Duration {
         self.left.as_ref().map_or(Duration::MAX, |left| *lock(left))
     }
 

@@ -11,8 +11,8 @@ use crate::fail_points;
 use crate::ids::{OrderId, PaymentId, RefundId};
 use crate::store::{ClaimUse, Claimed, Lane, Store, StoreError, Terms};
 
-/// How long the database may take to write what Stripe said, whatever it took of the request before. Stripe has done it by
-/// then: thrown away, it is known only once recovery has asked again.
+/// How long the database may take at the least to write what Stripe said, whatever it took of the request before. Stripe has
+/// done it by then: thrown away, it is known only once recovery has asked again.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Work {
@@ -86,7 +86,7 @@ impl Work {
         self.write(store, order, &news, finish).await
     }
 
-    /// Applies what Stripe said, in a time of its own.
+    /// Applies what Stripe said, in the time that is left, or in its own where that is more.
     async fn write(
         &self,
         store: &dyn Store,
@@ -94,7 +94,8 @@ impl Work {
         news: &[News],
         finish: &ClaimUse<'_, Order>,
     ) -> Result<Claimed<Order>, StoreError> {
-        let store = store.with_terms(Terms::together(Lane::Begun, WRITE_PATIENCE));
+        let time = store.time_left().max(WRITE_PATIENCE);
+        let store = store.with_terms(Terms::together(Lane::Begun, time));
         self.apply(&*store, order, news, finish, None).await
     }
 

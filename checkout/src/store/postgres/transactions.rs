@@ -2,6 +2,7 @@
 //! module of its subject; here stands how it begins and ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
@@ -24,6 +25,10 @@ impl Store for PostgresStore {
     fn with_terms(&self, terms: Terms) -> Arc<dyn Store> {
         let (primary, replica) = (self.primary.with_terms(terms), self.replica.clone());
         Arc::new(Self { primary, replica, settings: self.settings })
+    }
+
+    fn time_left(&self) -> Duration {
+        self.primary.terms().time_left()
     }
 
     fn is_crowded(&self) -> bool {

@@ -24,6 +24,7 @@ mod violations;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -58,6 +59,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn with_terms(&self, terms: Terms) -> Arc<dyn Store> {
         Arc::new(Self { pools: self.pools.with_terms(terms), sells_untracked: self.sells_untracked })
+    }
+
+    fn time_left(&self) -> Duration {
+        self.pools.terms().time_left()
     }
 
     /// The one who writes is waited for in turn; requests at once are few enough to be bounded by their number.

@@ -57,6 +57,10 @@ impl Pools {
         Self { writer: self.writer.clone(), readers: self.readers.clone(), terms }
     }
 
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// Begins a transaction that writes. Nobody else writes until it has ended. Who has begun works on a file of this
     /// machine, and is not cut off any more.
     pub(super) async fn write(&self) -> Result<Transaction, StoreError> {

@@ -74,13 +74,28 @@ async fn what_stripe_said_is_written_where_a_request_has_no_time_left() {
     let answer = intent(&order.payments[0], "requires_action");
     let fake = Fake::start(move |_| ok(&answer)).await;
     let (work, store) = work(&order, fake.url(), None);
-    let request = store.out_of_time();
+    let request = store.with_left(Duration::ZERO);
     let paid = work.pay(&request, order.id, payment, &ClaimUse::None).await;
     assert!(matches!(paid, Ok(Claimed::Done(..))), "{paid:?}");
     assert_eq!(store.only().payments[0].state, PaymentState::RequiresAction);
     let cancelled = work.cancel(&request, order.id, &ClaimUse::None).await;
     assert!(matches!(cancelled, Ok(Claimed::Done(..))), "{cancelled:?}");
     assert_eq!(lines_of(&fake), ["POST /v1/payment_intents", "GET /v1/payment_intents/pi_1"]);
+    assert_eq!(store.books().time_to_change, Duration::from_secs(2));
+}
+
+/// A request that had more time was given less of it.
+#[tokio::test]
+async fn what_stripe_said_is_written_in_all_the_time_that_a_request_has_left() {
+    let order = order(PaymentMethod::PaymentIntent, 0);
+    let payment = order.payments[0].id;
+    let answer = intent(&order.payments[0], "requires_action");
+    let fake = Fake::start(move |_| ok(&answer)).await;
+    let (work, store) = work(&order, fake.url(), None);
+    let left = Duration::from_secs(3);
+    let paid = work.pay(&store.with_left(left), order.id, payment, &ClaimUse::None).await;
+    assert!(matches!(paid, Ok(Claimed::Done(..))), "{paid:?}");
+    assert_eq!(store.books().time_to_change, left);
 }
 
 #[tokio::test]

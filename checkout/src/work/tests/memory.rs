@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -14,7 +15,8 @@ use crate::store::*;
 pub(super) struct Memory {
     orders: Arc<Mutex<BTreeMap<OrderId, Order>>>,
     books: Arc<Mutex<Books>>,
-    is_out_of_time: bool,
+    /// None where each transaction has its own time.
+    left: Option<Duration>,
 }
 
 /// What was written beside orders.
@@ -23,6 +25,8 @@ pub(super) struct Books {
     pub(super) events: Vec<InboxEvent>,
     /// Events that were applied, or settled.
     pub(super) applied: Vec<String>,
+    /// How much time there was for the last change of an order.
+    pub(super) time_to_change: Duration,
     pub(super) failed: Vec<(String, String)>,
     pub(super) breaks: Vec<FoundBreak>,
     /// What is due next.
@@ -47,9 +51,9 @@ impl Memory {
         Self { orders: Arc::new(Mutex::new(BTreeMap::from([(order.id, order)]))), ..Self::default() }
     }
 
-    /// The same store for a request that can read one more time, and not write.
-    pub(super) fn out_of_time(&self) -> Self {
-        Self { is_out_of_time: true, ..self.clone() }
+    /// The same store for a request that has so much time left to write. What it reads takes none.
+    pub(super) fn with_left(&self, left: Duration) -> Self {
+        Self { left: Some(left), ..self.clone() }
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
@@ -72,8 +76,12 @@ fn never_asked<T>() -> T {
 
 #[async_trait]
 impl Store for Memory {
-    fn with_terms(&self, _terms: Terms) -> Arc<dyn Store> {
-        Arc::new(Self { is_out_of_time: false, ..self.clone() })
+    fn with_terms(&self, terms: Terms) -> Arc<dyn Store> {
+        Arc::new(self.with_left(terms.time_left()))
+    }
+
+    fn time_left(&self) -> Duration {
+        self.left.unwrap_or(Duration::MAX)
     }
 
     fn is_crowded(&self) -> bool {
@@ -131,7 +139,7 @@ impl Store for Memory {
         inbox: Option<&str>,
         _now_ms: i64,
     ) -> Result<Claimed<Order>, StoreError> {
-        if self.is_out_of_time {
+        if self.time_left().is_zero() {
             return Err(StoreError::Unavailable("there is no time left for this request".to_owned()));
         }
         let mut orders = self.kept();
@@ -140,6 +148,7 @@ impl Store for Memory {
         let effects = change(&mut changed)?;
         *stored = changed.clone();
         let mut books = self.books();
+        books.time_to_change = self.time_left();
         books.applied.extend(inbox.map(str::to_owned));
         books.breaks.extend(effects.breaks.iter().map(|found| FoundBreak {
             kind: found.kind,
