@@ -324,22 +324,26 @@ WITH locked AS MATERIALIZED (
 )
 SELECT EXISTS (SELECT FROM ordered), EXISTS (SELECT FROM answered);
 
--- Store::due_outbox (postgres/outbox.rs, DUE): a look at the outbox for as many events as an order has.
-WITH found AS MATERIALIZED (
-    SELECT o.id, o.subject, o.version FROM outbox o
+-- Store::due_outbox (postgres/outbox.rs, LOCK and JUDGE): a look at the outbox for as many events as an order has.
+BEGIN;
+SELECT coalesce(array_agg(f.id), '{}') AS found FROM (
+    SELECT o.id FROM outbox o
     WHERE o.delivered_ms IS NULL AND NOT o.is_dead AND o.next_ms <= :now_ms::bigint
     ORDER BY o.next_ms, o.id LIMIT 2 FOR UPDATE SKIP LOCKED
-), judged AS (
-    SELECT f.id, held.until_ms AS held_until_ms FROM found f LEFT JOIN LATERAL (
+) f \gset
+WITH judged AS (
+    SELECT f.id, held.until_ms AS held_until_ms FROM outbox f LEFT JOIN LATERAL (
         SELECT CASE WHEN e.is_dead THEN :now_ms::bigint + 3600000 ELSE greatest(e.next_ms, :now_ms::bigint + 5000) END AS until_ms FROM outbox e
         WHERE e.subject = f.subject AND e.version < f.version AND e.delivered_ms IS NULL
         ORDER BY e.version LIMIT 1
     ) held ON true
+    WHERE f.id = ANY (:found::text[])
 )
 UPDATE outbox o SET next_ms = coalesce(j.held_until_ms, :now_ms::bigint + 5000),
     tries = o.tries + CASE WHEN j.held_until_ms IS NULL THEN 1 ELSE 0 END
 FROM judged j, set_config('synchronous_commit', 'off', true) WHERE o.id = j.id
 RETURNING o.id, o.kind, o.subject, o.version, o.data, o.created_ms, o.tries, j.held_until_ms IS NULL AS is_taken;
+COMMIT;
 
 -- Store::delivered (postgres/outbox.rs, DELIVERED).
 WITH done AS (
@@ -347,6 +351,6 @@ WITH done AS (
     FROM set_config('synchronous_commit', 'off', true) WHERE o.id = ANY (ARRAY['evn_0000000000001' || :id::text, 'evn_0000000000002' || :id::text]::text[]) AND o.delivered_ms IS NULL
     RETURNING o.subject, o.version
 )
-UPDATE outbox o SET next_ms = :now_ms FROM done d
+UPDATE outbox o SET next_ms = least(o.next_ms, :now_ms::bigint) FROM done d
 WHERE o.subject = d.subject AND o.version = d.version + 1 AND o.delivered_ms IS NULL
     AND o.id <> ALL (ARRAY['evn_0000000000001' || :id::text, 'evn_0000000000002' || :id::text]::text[]);

@@ -11,37 +11,40 @@ use crate::ids::OutboxId;
 use crate::store::queues::{BEHIND_DEAD_MS, MAX_ROUNDS};
 use crate::store::{DeadLetter, OutboxEvent};
 
+/// Apart from judging, which has to see what was delivered before these were locked.
+const LOCK: &str = "
+SELECT o.id FROM outbox o
+WHERE o.delivered_ms IS NULL AND NOT o.is_dead AND o.next_ms <= $1
+ORDER BY o.next_ms, o.id LIMIT $2 FOR UPDATE SKIP LOCKED";
+
 /// The oldest of each subject alone. While it is being delivered, and when it is dead, it holds back those after it, which
 /// are put off as long as it is: a look reads what is due, however much waits behind that.
 ///
 /// Nobody waits for the disk, here and when it is delivered: what a crash of the server loses of that is delivered again,
 /// which subscribers are ready for.
-const DUE: &str = "
-WITH found AS MATERIALIZED (
-    SELECT o.id, o.subject, o.version FROM outbox o
-    WHERE o.delivered_ms IS NULL AND NOT o.is_dead AND o.next_ms <= $1
-    ORDER BY o.next_ms, o.id LIMIT $2 FOR UPDATE SKIP LOCKED
-), judged AS (
-    SELECT f.id, held.until_ms AS held_until_ms FROM found f LEFT JOIN LATERAL (
+const JUDGE: &str = "
+WITH judged AS (
+    SELECT f.id, held.until_ms AS held_until_ms FROM outbox f LEFT JOIN LATERAL (
         SELECT CASE WHEN e.is_dead THEN $1 + $4 ELSE greatest(e.next_ms, $1 + $3) END AS until_ms FROM outbox e
         WHERE e.subject = f.subject AND e.version < f.version AND e.delivered_ms IS NULL
         ORDER BY e.version LIMIT 1
     ) held ON true
+    WHERE f.id = ANY ($2::text[])
 )
 UPDATE outbox o SET next_ms = coalesce(j.held_until_ms, $1 + $3),
     tries = o.tries + CASE WHEN j.held_until_ms IS NULL THEN 1 ELSE 0 END
 FROM judged j, set_config('synchronous_commit', 'off', true) WHERE o.id = j.id
 RETURNING o.id, o.kind, o.subject, o.version, o.data, o.created_ms, o.tries, j.held_until_ms IS NULL AS is_taken";
 
-/// What stood behind it is due. It is written even where it seems to be due: a look that found this one undelivered may be
-/// putting it off, and is waited for.
+/// What stood behind it is due, if it was not before. It is written even where it seems to be due: a look that found this
+/// one undelivered may be putting it off, and is waited for.
 const DELIVERED: &str = "
 WITH done AS (
     UPDATE outbox o SET delivered_ms = $2, is_dead = false, why = NULL
     FROM set_config('synchronous_commit', 'off', true) WHERE o.id = ANY ($1::text[]) AND o.delivered_ms IS NULL
     RETURNING o.subject, o.version
 )
-UPDATE outbox o SET next_ms = $2 FROM done d
+UPDATE outbox o SET next_ms = least(o.next_ms, $2) FROM done d
 WHERE o.subject = d.subject AND o.version = d.version + 1 AND o.delivered_ms IS NULL
     AND o.id <> ALL ($1::text[])";
 
@@ -57,6 +60,7 @@ const REPLAY: &str = "
 UPDATE outbox SET is_dead = false, tries = 0, next_ms = $2
 WHERE delivered_ms IS NULL AND is_dead AND (cardinality($1::text[]) = 0 OR id = ANY ($1::text[]))";
 
+/// In a transaction that was begun.
 pub(super) async fn due(
     connection: &mut PgConnection,
     limit: u32,
@@ -64,9 +68,14 @@ pub(super) async fn due(
     now_ms: i64,
 ) -> Result<Vec<OutboxEvent>, Failure> {
     for _ in 0..MAX_ROUNDS {
-        let rows = sqlx::query(DUE)
+        let found: Vec<String> =
+            sqlx::query_scalar(LOCK).bind(now_ms).bind(i64::from(limit)).fetch_all(&mut *connection).await?;
+        if found.is_empty() {
+            break;
+        }
+        let rows = sqlx::query(JUDGE)
             .bind(now_ms)
-            .bind(i64::from(limit))
+            .bind(found)
             .bind(lease_ms)
             .bind(BEHIND_DEAD_MS)
             .fetch_all(&mut *connection)

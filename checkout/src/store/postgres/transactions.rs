@@ -334,6 +334,7 @@ impl Store for PostgresStore {
     async fn due_outbox(&self, limit: u32, lease_ms: i64, now_ms: i64) -> Result<Vec<OutboxEvent>, StoreError> {
         self.primary
             .run(move |mut lease, _| async move {
+                lease.begin().await?;
                 let outcome = outbox::due(&mut lease, limit, lease_ms, now_ms).await;
                 lease.end(outcome).await
             })

@@ -81,9 +81,9 @@ pub(super) async fn delivered(conn: &mut SqliteConnection, ids: &[OutboxId], now
         .bind(now_ms)
         .execute(&mut *conn)
         .await?;
-        // What stood behind it is due.
+        // What stood behind it is due, if it was not before.
         sqlx::query(
-            "UPDATE outbox SET next_ms = ?2 WHERE delivered_ms IS NULL
+            "UPDATE outbox SET next_ms = min(next_ms, ?2) WHERE delivered_ms IS NULL
                  AND (subject, version) = (SELECT subject, version + 1 FROM outbox WHERE id = ?1)",
         )
         .bind(id.to_string())

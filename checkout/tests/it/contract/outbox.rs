@@ -9,6 +9,7 @@ use super::{Bench, Case};
 pub const CASES: &[Case] = &[
     ("a subject's events come one after the other", |bench| Box::pin(in_order(bench))),
     ("an event that was not delivered comes again, later", |bench| Box::pin(later(bench))),
+    ("what is due stays so when the one before it is delivered", |bench| Box::pin(still_due(bench))),
     ("what waits behind others hides nothing", |bench| Box::pin(behind_others(bench))),
     ("a dead event holds back those after it, until it is replayed", |bench| Box::pin(dead(bench))),
     ("those that are named are replayed", |bench| Box::pin(named_ones(bench))),
@@ -66,6 +67,16 @@ async fn later(bench: Bench) {
     assert!(store.dead_letters(ALL).await.expect("letters").is_empty());
     let rest = deliver_all(store, NOW + 10 * LEASE_MS).await;
     assert_eq!(kinds(&rest, &format!("orders/{}", order.id)), named(&[("order.paid", 2)]));
+}
+
+/// By a clock that is ahead, it was due later than before.
+async fn still_due(bench: Bench) {
+    let store = bench.store.as_ref();
+    let (order, _) = paid_order(store, 100).await;
+    let first = store.due_outbox(1, LEASE_MS, NOW).await.expect("events");
+    store.delivered(&[first[0].id], NOW + LEASE_MS).await.expect("it is delivered");
+    let second = due(store, NOW).await;
+    assert_eq!(kinds(&second, &format!("orders/{}", order.id)), named(&[("order.paid", 2)]));
 }
 
 /// Events that nobody may be told of yet stand before one that is due.
