@@ -77,25 +77,35 @@ impl PostgresStore {
 }
 
 impl PostgresStore {
-    /// None where the replica is missing, away, or too far behind. One that hangs tells no limit, so that the limit of a
-    /// statement counts by our clock, or `most` where that is less.
-    async fn orders_of_replica(&self, filter: &OrderFilter, most: Duration) -> Option<Vec<OrderRow>> {
-        let replica = self.replica.as_ref()?;
+    /// None where the replica is missing, away, or too far behind, or there is no time for it. One that hangs tells no limit,
+    /// so that the limit of a statement counts by our clock, or `most` where that is less.
+    ///
+    /// # Errors
+    /// `Unavailable` where it is well and the listing is slow: that is no burden for the primary.
+    async fn orders_of_replica(
+        &self,
+        filter: &OrderFilter,
+        most: Duration,
+    ) -> Result<Option<Vec<OrderRow>>, StoreError> {
+        let Some(replica) = self.replica.as_ref().filter(|_| !most.is_zero()) else { return Ok(None) };
         let limit = Duration::from_millis(self.settings.statement_timeout_ms).min(most);
+        let mut has_answered = false;
         let listing = async {
-            match replica.lease().await {
-                Some(lease) => Some(listed(lease, filter).await),
-                None => None,
-            }
+            let (lease, is_measured) = replica.lease().await?;
+            has_answered = is_measured;
+            Some(listed(lease, filter).await)
         };
-        let failure = match timeout(limit, listing).await {
-            Ok(Some(Ok(orders))) => return Some(orders),
-            Ok(None) => return None,
+        let outcome = timeout(limit, listing).await;
+        let failure = match outcome {
+            Ok(Some(Ok(orders))) => return Ok(Some(orders)),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(Failure::Final(slow @ StoreError::Unavailable(_))))) if has_answered => return Err(slow),
             Ok(Some(Err(failure))) => failure,
+            Err(_) if has_answered => return Err(StoreError::Unavailable("the listing takes too long".to_owned())),
             Err(_) => Failure::Lost("it did not answer in time".to_owned()),
         };
         replica.failed(&failure);
-        None
+        Ok(None)
     }
 }
 

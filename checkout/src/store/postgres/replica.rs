@@ -40,11 +40,12 @@ impl Replica {
         }
     }
 
-    /// A connection to it; None where it is away, or too far behind.
-    pub(super) async fn lease(&self) -> Option<Lease> {
+    /// A connection to it, and whether it has answered just now; None where it is away, or too far behind.
+    pub(super) async fn lease(&self) -> Option<(Lease, bool)> {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, is_good)) = seen.filter(|(at, _)| at.elapsed() < LAG_HOLDS) {
-            return if is_good { self.connections.lease(Lane::Begun).await.ok() } else { None };
+            let lease = if is_good { self.connections.lease(Lane::Begun).await.ok() } else { None };
+            return lease.map(|lease| (lease, false));
         }
         // Whoever comes meanwhile goes to the primary.
         self.note(false);
@@ -53,7 +54,7 @@ impl Replica {
                 let is_good = lag_ms <= self.lag_max_ms;
                 self.note(is_good);
                 if is_good {
-                    return Some(lease);
+                    return Some((lease, true));
                 }
                 tracing::warn!(sql.lag_ms = lag_ms, "the replica lags: listings are read from the primary");
                 lease.end(Ok(())).await.ok();

@@ -20,6 +20,9 @@ use crate::store::{
     StoreError, Terms, Violation,
 };
 
+/// How much of the time of a listing the replica leaves to the primary.
+const KEPT_FOR_PRIMARY: Duration = Duration::from_secs(1);
+
 #[async_trait]
 impl Store for PostgresStore {
     fn with_terms(&self, terms: Terms) -> Arc<dyn Store> {
@@ -168,10 +171,8 @@ impl Store for PostgresStore {
 
     async fn orders(&self, filter: &OrderFilter) -> Result<Vec<OrderRow>, StoreError> {
         let terms = self.primary.terms();
-        // As much is left for the primary.
-        let most = terms.time_left() / 2;
-        let listing = async { Ok(self.orders_of_replica(filter, most).await) };
-        if let Some(orders) = terms.within(listing).await? {
+        let most = terms.time_left().saturating_sub(KEPT_FOR_PRIMARY);
+        if let Some(orders) = terms.within(self.orders_of_replica(filter, most)).await? {
             return Ok(orders);
         }
         self.primary.run(move |lease, _| listed(lease, filter)).await
