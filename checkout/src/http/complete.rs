@@ -27,8 +27,7 @@ pub(super) async fn complete(call: Call) -> Answered {
     let claim = idempotency::claim(&call, &caller, &body, payment.to_string())?;
     let (method, return_url) = match payment_of(&body, &call.app.return_origins) {
         Ok(wanted) => wanted,
-        // Whichever origins are named by now.
-        Err(problem) => return idempotency::refused(&*call.store, &claim, problem).await,
+        Err(problem) => return refused(&call, &claim, problem).await,
     };
     let checkout = call.checkout(&caller).await?.id;
     let now_ms = call.now_ms;
@@ -47,14 +46,26 @@ pub(super) async fn complete(call: Call) -> Answered {
                 pay(&call, order.id, payment, &claim).await
             }
             Outcome::Known(reply) => Ok(reply),
-            Outcome::Resumed(subject) => {
-                let payment: PaymentId = subject.parse().map_err(Problem::internal)?;
-                let found = call.store.find_payment(&PaymentRef::Id(payment)).await?;
-                let (order, payment) = found.ok_or_else(|| Problem::internal("a key without its payment"))?;
-                pay(&call, order, payment, &claim).await
-            }
+            Outcome::Resumed(subject) => resume(&call, &subject, &claim).await,
         },
     }
+}
+
+/// What was begun goes on, and what was answered stays so, whichever origins are named by now.
+async fn refused(call: &Call, claim: &Claim, problem: Problem) -> Answered {
+    match idempotency::look_up(&*call.store, claim).await? {
+        Some(Outcome::Known(reply)) => Ok(reply),
+        Some(Outcome::Resumed(subject)) => resume(call, &subject, claim).await,
+        Some(Outcome::Done(..)) | None => Err(problem),
+    }
+}
+
+/// Goes on with the payment that a key was begun for.
+async fn resume(call: &Call, subject: &str, claim: &Claim) -> Answered {
+    let payment: PaymentId = subject.parse().map_err(Problem::internal)?;
+    let found = call.store.find_payment(&PaymentRef::Id(payment)).await?;
+    let (order, payment) = found.ok_or_else(|| Problem::internal("a key without its payment"))?;
+    pay(call, order, payment, claim).await
 }
 
 /// Asks Stripe for what the shopper needs, and answers that.

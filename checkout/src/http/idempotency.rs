@@ -147,18 +147,20 @@ pub(crate) fn outcome<T>(claimed: Claimed<T>) -> Result<Outcome<T>, Problem> {
 /// The answer to what is refused before a transaction has seen its key: a request that was done is answered as it was, even
 /// where it would be refused today.
 pub(crate) async fn refused(store: &dyn Store, claim: &Claim, problem: Problem) -> Answered {
-    look_up(store, claim).await?.ok_or(problem)
+    match look_up(store, claim).await? {
+        Some(Outcome::Known(reply)) => Ok(reply),
+        // It is this request's own, which did not hear that it was done.
+        Some(Outcome::Done((), Some(answer))) => Ok(Reply::of(answer)),
+        _ => Err(problem),
+    }
 }
 
-/// What was answered to a key before, or that somebody is at it; None where nobody had it.
-async fn look_up(store: &dyn Store, claim: &Claim) -> Result<Option<Reply>, Problem> {
-    let Some(claimed) = store.look_up_key(claim).await? else { return Ok(None) };
-    match outcome(claimed)? {
-        Outcome::Known(reply) => Ok(Some(reply)),
-        // It is this request's own, which did not hear that it was done.
-        Outcome::Done((), answer) => Ok(answer.map(Reply::of)),
-        Outcome::Resumed(_) => Ok(None),
-    }
+/// What came of a key before; None where nobody had it.
+///
+/// # Errors
+/// When somebody is at it, or it stands for something else.
+pub(crate) async fn look_up(store: &dyn Store, claim: &Claim) -> Result<Option<Outcome<()>>, Problem> {
+    store.look_up_key(claim).await?.map(outcome).transpose()
 }
 
 #[cfg(test)]

@@ -129,8 +129,8 @@ pub trait Store: Send + Sync {
 
     // Keys.
 
-    /// What a key that was used before says of a request; None where the request may do its work. Nothing is written, and
-    /// nobody is waited for: a transaction that is under way is not seen.
+    /// What a key that was used before says of a request; None where the request may do its work. Nothing is written, also
+    /// where what was begun may be resumed, and nobody is waited for: a transaction that is under way is not seen.
     async fn look_up_key(&self, claim: &Claim) -> Result<Option<Claimed<()>>, StoreError>;
     /// Forgets keys whose answers are older than that, at most `limit`.
     async fn forget_answers(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError>;

@@ -111,7 +111,8 @@ pub(super) async fn answer<T>(
 /// What a key says of a request, without taking it.
 pub(super) async fn look_up(connection: &mut PgConnection, claim: &Claim) -> Result<Option<Claimed<()>>, Failure> {
     let Some(stored) = find(connection, READ, claim).await? else { return Ok(None) };
-    Ok(match standing(&stored, claim, true) {
+    // Whole work leaves no key without its answer.
+    Ok(match standing(&stored, claim, false) {
         Standing::Free => None,
         Standing::Ours(answer) => Some(Claimed::Done((), answer)),
         Standing::Taken(taken) => Some(taken.into()),

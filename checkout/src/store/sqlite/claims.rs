@@ -96,13 +96,13 @@ pub(super) async fn look_up(conn: &mut SqliteConnection, claim: &Claim) -> Resul
     let Some(stored) = find(conn, claim).await? else { return Ok(None) };
     let is_ours = stored.subject == claim.subject;
     let left_ms = stored.lease_until_ms - claim.now_ms;
-    Ok(match stored.answer {
-        _ if stored.fingerprint != claim.fingerprint => Some(Claimed::Reused),
-        Some(answer) if is_ours => Some(Claimed::Done((), Some(answer))),
-        Some(answer) => Some(Claimed::Replayed(answer)),
-        None if !is_ours && left_ms > 0 => Some(Claimed::InFlight { retry_after_ms: left_ms }),
-        None => None,
-    })
+    Ok(Some(match stored.answer {
+        _ if stored.fingerprint != claim.fingerprint => Claimed::Reused,
+        answer if is_ours => Claimed::Done((), answer),
+        Some(answer) => Claimed::Replayed(answer),
+        None if left_ms > 0 => Claimed::InFlight { retry_after_ms: left_ms },
+        None => Claimed::Resumed { subject: stored.subject },
+    }))
 }
 
 /// Forgets keys that are older than that, and that nobody works on.

@@ -284,7 +284,10 @@ async fn looked_up(bench: Bench) {
     assert!(matches!(look_up(store, &second).await, Some(Claimed::Reused)));
     // Nobody is at it any more, and looking takes nothing over.
     let (other, late) = request("key", NOW + LEASE_MS);
-    assert!(look_up(store, &late).await.is_none());
+    for _ in 0..2 {
+        let begun = look_up(store, &late).await;
+        assert!(matches!(begun, Some(Claimed::Resumed { ref subject }) if *subject == new.id.to_string()), "{begun:?}");
+    }
     let resumed = store.place_checkout(&other, &ClaimUse::Begin(&late)).await.expect("it is told");
     assert!(matches!(resumed, Claimed::Resumed { ref subject } if *subject == new.id.to_string()), "{resumed:?}");
     let (new, whole) = request("another key", NOW);

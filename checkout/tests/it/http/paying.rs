@@ -223,13 +223,11 @@ async fn the_hosted_page_takes_the_shopper_there_and_back() {
 async fn what_was_completed_is_answered_as_it_was_whichever_origins_are_named_by_then() {
     let paying = Paying::open().await;
     let begun = paying.shop.checkout(1).await;
+    let path = format!("{}/complete", begun.path);
     let wanted = json!({ "method": "hosted_page", "return_url": "https://shop.example/thanks" });
-    let complete = |shop: &Shop, key: &str| {
-        let ask = shop.ask("POST", &format!("{}/complete", begun.path)).token(&begun.token).key(key);
-        ask.json(&wanted).send()
-    };
+    let complete = |shop: &Shop, key: &str| shop.ask("POST", &path).token(&begun.token).key(key).json(&wanted).send();
     let first = complete(&paying.shop, "pay-1").await;
-    first.expect(200);
+    let body = first.expect(200);
     let (folder, url) = (paying.shop.folder.path().join("data"), paying.sim.url());
     let moved = Shop::open_with(|config| {
         config.database = Database::Embedded { folder, settings: StoreSettings::default() };
@@ -240,6 +238,11 @@ async fn what_was_completed_is_answered_as_it_was_whichever_origins_are_named_by
     let again = complete(&moved, "pay-1").await;
     assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
     assert_eq!(complete(&moved, "pay-2").await.problem(400, "invalid_field")["pointer"], "/return_url");
+    // What was begun and never answered goes on.
+    paying.shop.take_answer_back(&path).await;
+    let resumed = complete(&moved, "pay-1").await.expect(200);
+    assert_eq!(resumed["payment"]["id"], body["payment"]["id"]);
+    assert_eq!(paying.sim.ledger().sessions.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

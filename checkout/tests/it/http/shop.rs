@@ -124,6 +124,17 @@ impl Shop {
         rows.into_iter().map(|(key, body)| format!("{key} {}", String::from_utf8_lossy(&body))).collect()
     }
 
+    /// Leaves a request to this path as whoever had it leaves it who ends before the answer.
+    pub async fn take_answer_back(&self, path: &str) {
+        let options = SqliteConnectOptions::new().filename(self.database_file());
+        let mut connection = options.connect().await.expect("the database");
+        let taken = sqlx::query(
+            "UPDATE idempotency_keys SET status = NULL, body = NULL, lease_until_ms = 0 WHERE endpoint = 'POST ' || ?1",
+        );
+        let taken = taken.bind(path).execute(&mut connection).await.expect("the key");
+        assert_eq!(taken.rows_affected(), 1);
+    }
+
     pub fn ask(&self, method: &str, path: &str) -> Ask {
         let method = method.parse().expect("a method");
         Ask { request: self.client.request(method, format!("http://{}{path}", self.public)) }
