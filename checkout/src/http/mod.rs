@@ -28,7 +28,8 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
-use axum::http::Method;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::MethodRouter;
@@ -156,18 +157,22 @@ fn shown(path: &str) -> &str {
 async fn handle(app: Arc<App>, route: Route, params: Params, request: Request) -> Response {
     let answered = match read(app, &route, params, request).await {
         Ok(call) => work(route, call).await,
-        Err(problem) => Err(problem),
-    };
-    match answered {
-        Ok(reply) => reply.into_response(),
         Err(problem) => {
-            let mut response = reply::problem(&problem);
-            if let Some(cause) = problem.cause() {
-                response.extensions_mut().insert(Cause(cause.to_owned()));
-            }
-            response
+            let mut response = refused(&problem);
+            // What is left of the body would be read as the next request, so that there is none: clients are to know.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return response;
         }
+    };
+    answered.map_or_else(|problem| refused(&problem), reply::Reply::into_response)
+}
+
+fn refused(problem: &Problem) -> Response {
+    let mut response = reply::problem(problem);
+    if let Some(cause) = problem.cause() {
+        response.extensions_mut().insert(Cause(cause.to_owned()));
     }
+    response
 }
 
 /// Reads a request to its end.

@@ -45,7 +45,9 @@ async fn bodies_that_are_no_text_or_too_large_are_refused() {
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("UTF-8")), "{problem}");
     let problem = post().bytes(b"{\n\n oops".to_vec()).send().await.problem(400, "malformed_body");
     assert_eq!((problem["line"].as_u64(), problem["column"].is_u64()), (Some(3), true), "{problem}");
-    post().bytes(vec![b' '; 65_537]).send().await.problem(413, "body_too_large");
+    let large = post().bytes(vec![b' '; 65_537]).send().await;
+    assert_eq!(large.header("connection"), "close", "nobody reads the rest of it");
+    large.problem(413, "body_too_large");
     let deep = [b"[".repeat(30_000), b"]".repeat(30_000)].concat();
     post().bytes(deep).send().await.problem(400, "malformed_body");
     let event = shop.ask("POST", "/checkout/webhooks/stripe").bytes(vec![b' '; 256 * 1024 + 1]);
