@@ -6,6 +6,7 @@ mod azurite;
 mod install;
 mod postgres;
 mod process;
+pub mod processes;
 mod proxy;
 mod python;
 mod redis;

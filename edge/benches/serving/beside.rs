@@ -7,12 +7,13 @@ use anyhow::{Context, Result, ensure};
 use edge::stages::Stages;
 use serde_json::{Value, json};
 use snapshots::Store;
+use test_servers::processes;
 
 use crate::peer::drive::{Drive, Driven, drive, find_nothing};
 use crate::peer::shop::{Set, Shop};
 use crate::peer::{Kind, Peer, Target, edge_target};
 use crate::servers::Server;
-use crate::{Settings, machine, median, processes, this_edge};
+use crate::{Settings, machine, median, this_edge};
 
 /// Which peer, and how it is reached.
 pub struct PeerSettings {

@@ -10,10 +10,10 @@ use edge::stages::Stages;
 use search::{Index, RawRequest};
 use serde_json::{Value, json};
 use snapshots::{Cache, ChannelName, Manifest, Snapshot, Store};
+use test_servers::processes;
 
 use crate::arrivals::{Observed, offer};
 use crate::client::Connection;
-use crate::processes;
 use crate::servers::Server;
 use crate::shops::{UpdatedShop, shop, wait_for};
 use crate::workloads::{Workload, workloads};
@@ -210,7 +210,7 @@ fn in_process_us(settings: &Settings, stages: &Stages, workload: &Workload) -> f
 }
 
 fn own_cpu_us() -> f64 {
-    processes::cpu_us(std::process::id()).expect("this process's times")
+    processes::own_cpu_us(std::process::id()).expect("this process's times")
 }
 
 fn tell(settings: &Settings, products: u64, limits: &[Limit]) {

@@ -13,7 +13,6 @@ mod beside;
 mod limits;
 mod peer;
 mod plot;
-mod processes;
 mod queries;
 mod servers;
 mod shops;

@@ -13,9 +13,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use test_servers::processes;
 
 use crate::client::Connection;
-use crate::processes;
 use crate::workloads::Workload;
 
 /// How hard it is driven.

@@ -2,21 +2,20 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edge::stages::Stages;
 use serde_json::{Value, json};
-use test_servers::Postgres;
+use test_servers::{Postgres, processes};
 
 use crate::peer::drive::{Drive, drive, find_nothing};
 use crate::peer::shop::{Set, Shop as Asked};
 use crate::peer::{Kind, Target, edge_target};
 use crate::process::EdgeProcess;
+use crate::queries;
 use crate::shop::{Shop, wait_for};
-use crate::{processes, queries};
 
 const KEY: &str = "right-key";
 /// A letter of it may be wrong: PostgreSQL's trigrams find it all the same.
@@ -298,29 +297,6 @@ fn a_product_that_is_refused_is_told() {
     };
     check(Kind::Meilisearch, &meilisearch(), "the disk is full");
     check(Kind::Typesense, &typesense(), "must be an int64");
-}
-
-#[test]
-fn whoever_listens_is_found_by_the_port() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let process =
-        processes::listening_on(listener.local_addr().expect("its address").port()).expect("somebody listens");
-    assert_eq!(process, std::process::id());
-    assert!(processes::name(process).is_some_and(|name| !name.is_empty()));
-}
-
-#[test]
-fn what_a_child_took_counts_when_it_has_ended_too() {
-    let script = "sh -c 'while [ $((n += 1)) -lt 300000 ]; do :; done'; echo done; read _";
-    let mut shell = Command::new("sh");
-    let mut shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh");
-    let mut line = String::new();
-    BufReader::new(shell.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-    let taken_us = processes::cpu_us(shell.id()).expect("the shell waits");
-    drop(shell.stdin.take());
-    shell.wait().expect("the shell ends");
-    assert!(taken_us >= 2.0 * processes::TICK_US, "{taken_us}");
-    assert_eq!(processes::cpu_us(u32::MAX), None);
 }
 
 #[test]

@@ -13,8 +13,6 @@ mod limits;
 mod peer;
 mod previews;
 mod process;
-#[path = "../../benches/serving/processes.rs"]
-mod processes;
 mod protocols;
 // The benches'.
 #[path = "../../benches/serving/queries.rs"]

@@ -1,9 +1,11 @@
-//! That servers go away and come back where they were, and that what stands in between breaks off when it is told to.
+//! That servers go away and come back where they were, that what stands in between breaks off when it is told to, and that
+//! processes are counted.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
-use test_servers::{Direction, Postgres, Redis, TcpProxy};
+use test_servers::{Direction, Postgres, Redis, TcpProxy, processes};
 
 #[test]
 fn redis_comes_back_where_it_was() {
@@ -92,4 +94,27 @@ fn echo() -> String {
         }
     });
     address
+}
+
+#[test]
+fn whoever_listens_is_found_by_the_port() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let process =
+        processes::listening_on(listener.local_addr().expect("its address").port()).expect("somebody listens");
+    assert_eq!(process, std::process::id());
+    assert!(processes::name(process).is_some_and(|name| !name.is_empty()));
+}
+
+#[test]
+fn what_a_child_took_counts_when_it_has_ended_too() {
+    let script = "sh -c 'while [ $((n += 1)) -lt 300000 ]; do :; done'; echo done; read _";
+    let mut shell = Command::new("sh");
+    let mut shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh");
+    let mut line = String::new();
+    BufReader::new(shell.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+    let taken_us = processes::cpu_us(shell.id()).expect("the shell waits");
+    drop(shell.stdin.take());
+    shell.wait().expect("the shell ends");
+    assert!(taken_us >= 2.0 * processes::TICK_US, "{taken_us}");
+    assert_eq!(processes::cpu_us(u32::MAX), None);
 }

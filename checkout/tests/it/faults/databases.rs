@@ -19,17 +19,23 @@ fn name_of(url: &str) -> &str {
     url.rsplit('/').next().expect("a name")
 }
 
-/// The database heard COMMIT, or a statement that commits by itself, and its answer never comes: what was done is done
-/// once. What stands in quotes is a record that the statement writes.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_answer_to_a_commit_is_lost() {
-    const TIMES: usize = 6;
+/// A shop that serves, with a line to its primary that can be cut.
+async fn behind_a_line() -> (World, TcpProxy) {
     let mut world = World::new(blocking(own_postgres), None).await;
     let line = TcpProxy::start(address_of(&world.database_url));
     let url = world.database_url.replace(address_of(&world.database_url), &line.address().to_string());
     world.set("PRIMARY_SQL_URL", url);
     world.run(0, None);
     world.stock_up().await;
+    (world, line)
+}
+
+/// The database heard COMMIT, or a statement that commits by itself, and its answer never comes: what was done is done
+/// once. What stands in quotes is a record that the statement writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_a_commit_is_lost() {
+    const TIMES: usize = 6;
+    let (world, line) = behind_a_line().await;
     let client = world.client(0);
     let lose = |what: &[u8]| line.swallow_answer_to(what);
     for _ in 0..TIMES {
@@ -102,12 +108,7 @@ async fn assert_database_is_missed(client: &Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_hangs() {
     const FAR_TOO_LONG: Duration = Duration::from_secs(30);
-    let mut world = World::new(blocking(own_postgres), None).await;
-    let line = TcpProxy::start(address_of(&world.database_url));
-    let url = world.database_url.replace(address_of(&world.database_url), &line.address().to_string());
-    world.set("PRIMARY_SQL_URL", url);
-    world.run(0, None);
-    world.stock_up().await;
+    let (world, line) = behind_a_line().await;
     let client = world.client(0);
     let request = placing(&lines(&[(BOOTS, 1)]));
     line.delay(Duration::from_secs(600));

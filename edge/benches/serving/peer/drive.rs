@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use test_servers::processes;
 
 use super::shop::Question;
 use super::{Session, Target};
-use crate::processes;
 
 /// How hard it is driven.
 #[derive(Clone, Copy)]

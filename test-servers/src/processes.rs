@@ -16,6 +16,11 @@ struct Entry {
     children_ticks: f64,
 }
 
+/// User and system time so far of a process alone, in microseconds. None where there is no such process.
+pub fn own_cpu_us(process: u32) -> Option<f64> {
+    Some(read(process)?.own_ticks * TICK_US)
+}
+
 /// User and system time so far of a process with its children, those that have ended too, in microseconds. None where
 /// there is no such process.
 pub fn cpu_us(process: u32) -> Option<f64> {
