@@ -13,6 +13,7 @@ use crate::query::{QueryWord, read_query};
 /// The published limits of a request.
 pub mod limits {
     pub const QUERY_BYTES: usize = 512;
+    /// So many words of a query are looked for: those that come first.
     pub const QUERY_WORDS: usize = 32;
     pub const PER_PAGE: usize = 100;
     /// The last hit that paging reaches.
@@ -117,10 +118,9 @@ impl SearchRequest {
         if raw.q.len() > limits::QUERY_BYTES {
             return Err(RequestError::new("q", format!("is longer than {} bytes", limits::QUERY_BYTES)));
         }
-        let words = read_query(analyzer, &raw.q);
-        if words.len() > limits::QUERY_WORDS {
-            return Err(RequestError::new("q", format!("has more than {} words", limits::QUERY_WORDS)));
-        }
+        // A long title that is pasted as a query still finds its product.
+        let mut words = read_query(analyzer, &raw.q);
+        words.truncate(limits::QUERY_WORDS);
         let (page, per_page) = paging(raw.page.unwrap_or(1), raw.per_page.unwrap_or(20))?;
         let filter = match raw.filters.as_deref() {
             None => None,
@@ -228,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn a_long_query_is_cut() {
+        let many: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+        let request = parse(RawRequest { q: many.join(" "), ..Default::default() }).expect("a request");
+        let words: Vec<&str> = request.words.iter().map(|word| word.text.as_str()).collect();
+        assert_eq!(words, many[..32]);
+        assert_eq!(request.query, many.join(" "));
+    }
+
+    #[test]
     fn faults_name_the_parameter() {
         let check = |raw: RawRequest, parameter, reason: &str| {
             let error = parse(raw).expect_err(parameter);
@@ -237,8 +246,6 @@ mod tests {
         let raw = RawRequest::default;
         let list = |name: &str| vec![name.to_owned()];
         check(RawRequest { q: "x".repeat(513), ..raw() }, "q", "512 bytes");
-        let many: Vec<String> = (0..33).map(|n| n.to_string()).collect();
-        check(RawRequest { q: many.join(" "), ..raw() }, "q", "32 words");
         check(RawRequest { page: Some(0), ..raw() }, "page", "starts at 1");
         check(RawRequest { page: Some(501), ..raw() }, "page", "10000 hits");
         check(RawRequest { per_page: Some(101), ..raw() }, "per_page", "above 100");

@@ -155,6 +155,14 @@ fn forms_of_words_numbers_and_codes_are_one() {
 }
 
 #[test]
+fn a_title_of_many_words_is_found_when_it_is_pasted() {
+    let long: Vec<String> = (0..40).map(|number| format!("word{number}")).collect();
+    let long = long.join(" ");
+    let shop = titles(PLAIN, &["word0 word1 word2", &long]);
+    check_finds(&shop, &[&long], "1");
+}
+
+#[test]
 fn words_that_are_written_as_one_or_as_two_find_both() {
     let mut all = vec!["Mini hacksaw", "Folding hacksaw", "Stone firepit", "Saw blade", "Hack for a garden"];
     all.extend([
