@@ -43,8 +43,10 @@ impl<'a> Highlighter<'a> {
                     is_marked
                 }
             };
-            // An extra reaches over the words that follow it.
-            if start >= done && is_marked {
+            // An extra reaches over the words that follow it; of two pairs of letters the second begins in the first.
+            let is_open = start >= done || (end > done && !token.kind.is_extra());
+            if is_open && is_marked {
+                let start = start.max(done);
                 escape(&text[done..start], out);
                 out.push_str(before);
                 escape(&text[start..end], out);

@@ -19,7 +19,7 @@ pub(crate) struct QueryWord {
 /// last.
 pub(crate) fn read_query(analyzer: &Analyzer, text: &str) -> Vec<QueryWord> {
     let mut tokens = Tokens::default();
-    analyzer.read(text, &mut tokens);
+    analyzer.read_query(text, &mut tokens);
     let mut words: Vec<QueryWord> = Vec::new();
     // Wholes stand behind their first part, and reach over the words that follow it.
     let mut open: Vec<(usize, String)> = Vec::new();
@@ -66,5 +66,6 @@ mod tests {
         check("Wi-Fi router", &[("wi", &["wifi"]), ("fi", &["wifi"]), ("router", &[])]);
         check("13 inch case", &[("13", &["13inch"]), ("inch", &["13inch"]), ("case", &[])]);
         check("red shoe red", &[("shoe", &[]), ("red", &[])]);
+        check("運動靴 白", &[("運動", &[]), ("動靴", &[]), ("白", &[])]);
     }
 }

@@ -3,6 +3,22 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
+/// A text, folded.
+pub(super) fn folded(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    fold_all(text, &mut folded);
+    folded
+}
+
+/// Appends a text, folded letter by letter, without marks that are only decoration.
+pub(super) fn fold_all(text: &str, out: &mut String) {
+    if text.is_ascii() {
+        out.extend(text.chars().map(|c| c.to_ascii_lowercase()));
+    } else {
+        text.chars().filter(|c| !is_optional_mark(*c)).for_each(|c| fold(c, out));
+    }
+}
+
 /// Appends a letter or digit, folded: "È" is "e", "ﬁ" is "fi", "½" is "12".
 ///
 /// Marks are taken off Latin and Greek letters, where shoppers leave them out. In other scripts they are part of the
@@ -41,7 +57,7 @@ pub(super) fn is_letter(c: char) -> bool {
 }
 
 /// Whether a mark that stands alone is only decoration: accents, and the points of Hebrew and Arabic.
-pub(super) fn is_optional_mark(c: char) -> bool {
+fn is_optional_mark(c: char) -> bool {
     !c.is_ascii()
         && canonical_combining_class(c) != 0
         && matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{65f}')

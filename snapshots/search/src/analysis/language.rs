@@ -4,6 +4,10 @@ use std::borrow::Cow;
 
 use snowball_stemmers_rs::{Algorithm, Stemmer};
 
+use super::numbers::DecimalSign;
+use super::unit_names::{self, Names};
+use super::units;
+
 /// A shorter word is its own stem.
 const MIN_STEMMED_LETTERS: usize = 3;
 
@@ -11,6 +15,8 @@ const MIN_STEMMED_LETTERS: usize = 3;
 pub(crate) struct Language {
     stemmer: Option<Stemmer>,
     stop_words: &'static [&'static str],
+    pub(super) decimal_sign: DecimalSign,
+    unit_names: Names,
     pub(super) mention_words: &'static [&'static str],
     pub(super) conjunctions: &'static [&'static str],
     /// Words are written as one: "Lederschuhe" are "Schuhe".
@@ -52,6 +58,8 @@ impl Language {
         Self {
             stemmer: algorithm.map(Stemmer::create),
             stop_words,
+            decimal_sign: decimal_sign(&primary, locale),
+            unit_names: unit_names::of(&primary),
             mention_words: mention_words(&primary),
             conjunctions: &[
                 "and", "or", "und", "oder", "en", "of", "och", "eller", "og", "et", "ou", "y", "o", "e", "a", "the",
@@ -73,9 +81,31 @@ impl Language {
         }
     }
 
+    /// One name for all spellings of a unit, as [`units::unit`], in English and in this language.
+    pub(super) fn unit(&self, word: &str) -> Option<&'static str> {
+        let own = || self.unit_names.iter().find(|(_, spellings)| spellings.contains(&word)).map(|(unit, _)| *unit);
+        units::unit(word).or_else(own)
+    }
+
     /// Words that products need not have, unless a query has no others.
     pub(crate) fn is_stop_word(&self, word: &str) -> bool {
         self.stop_words.contains(&word)
+    }
+}
+
+/// The sign before decimals, by language, but for regions that write the other one.
+fn decimal_sign(language: &str, locale: &str) -> DecimalSign {
+    let with_dot: &[&str] = match language {
+        "ca" | "cs" | "da" | "el" | "fi" | "fr" | "hu" | "id" | "nb" | "nl" | "nn" | "no" | "pl" | "pt" | "ro"
+        | "ru" | "sr" | "sv" | "tr" | "uk" => &[],
+        "de" | "it" => &["CH", "LI"],
+        "es" => &["419", "CU", "DO", "GT", "HN", "MX", "NI", "PA", "PE", "PR", "SV", "US"],
+        _ => return DecimalSign::Dot,
+    };
+    let mut parts = locale.split(['-', '_']).skip(1);
+    match parts.any(|part| with_dot.iter().any(|region| region.eq_ignore_ascii_case(part))) {
+        true => DecimalSign::Dot,
+        false => DecimalSign::Comma,
     }
 }
 
@@ -124,3 +154,10 @@ const PORTUGUESE: &[&str] =
     &["a", "as", "ao", "com", "da", "das", "de", "do", "dos", "e", "em", "o", "os", "ou", "para", "por", "um", "uma"];
 const POLISH: &[&str] = &["dla", "do", "i", "lub", "na", "o", "od", "z", "ze"];
 const RUSSIAN: &[&str] = &["в", "для", "и", "из", "или", "к", "на", "от", "по", "с", "со"];
+
+/// The languages that are known.
+#[cfg(test)]
+pub(super) const TAGS: [&str; 26] = [
+    "en", "de", "nl", "sv", "da", "nb", "nn", "no", "fi", "fr", "es", "it", "pt", "ca", "cs", "el", "hu", "id", "pl",
+    "ro", "ru", "sr", "tr", "uk", "ar", "hi",
+];

@@ -4,16 +4,20 @@
 //! ```text
 //! "Men's T-Shirt"      men | t shirt (tshirt)         a possessive goes; parts of a joined word, and the whole of it
 //! "dv7-1211ea"         dv7 1211ea (dv71211ea)         so a code is found in any spelling of its separators
-//! "13.3\" / 13.3 in."  13.3 (13.3inch) inch           a number, with its unit in one spelling
+//! "13.3\" / 13.30 in." 13.3 (13.3inch) inch           a number, with its unit, in one spelling
 //! "2x4, 2 in. x 4 in." 2 4 | 2 (2inch) inch 4 (4inch) inch
 //! "運動靴"              運動 動靴 靴                    scripts without spaces: every two letters, and the last one
 //! ```
-//! What stands in brackets is an extra: it shares the position of the word before it.
+//! What stands in brackets is an extra: it shares the position of the word before it. A query is read without the last
+//! letter alone, which its last pair has already.
 
 mod fold;
 mod language;
+mod numbers;
 mod pieces;
+mod unit_names;
 mod units;
+mod widths;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -31,6 +35,15 @@ const MAX_JOINED_PARTS: usize = 5;
 /// Reads text in one locale.
 pub(crate) struct Analyzer {
     language: Language,
+}
+
+/// What a text is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// To be found by whatever it says.
+    Text,
+    /// To find all that it says.
+    Query,
 }
 
 /// What a token is.
@@ -138,14 +151,23 @@ impl Analyzer {
 
     /// Reads a text into `tokens`, which it empties first.
     pub(crate) fn read(&self, text: &str, tokens: &mut Tokens) {
+        self.read_for(Reading::Text, text, tokens);
+    }
+
+    /// Reads a query: as a text, but for what a text has only to be found by.
+    pub(crate) fn read_query(&self, text: &str, tokens: &mut Tokens) {
+        self.read_for(Reading::Query, text, tokens);
+    }
+
+    fn read_for(&self, reading: Reading, text: &str, tokens: &mut Tokens) {
         let mut pieces = std::mem::take(&mut tokens.pieces);
-        pieces.read(text);
+        pieces.read(text, &self.language, reading);
         tokens.letters.clear();
         tokens.entries.clear();
         let mut at = 0;
         while at < pieces.len() {
             at += match pieces.kind(at) {
-                Kind::Number => number(&pieces, at, tokens),
+                Kind::Number => number(&self.language, &pieces, at, tokens),
                 Kind::Word => word(&pieces, at, tokens),
             };
         }
@@ -154,7 +176,7 @@ impl Analyzer {
 }
 
 /// Adds a number and, where its unit follows, that too; returns how many pieces that took.
-fn number(pieces: &Pieces, at: usize, tokens: &mut Tokens) -> usize {
+fn number(language: &Language, pieces: &Pieces, at: usize, tokens: &mut Tokens) -> usize {
     let piece = pieces.at(at);
     tokens.push(pieces.text(at), TokenKind::Number, 1, piece);
     // "2 x 4": the sign between two numbers is no word.
@@ -162,7 +184,7 @@ fn number(pieces: &Pieces, at: usize, tokens: &mut Tokens) -> usize {
     if is_times(at + 1) && at + 2 < pieces.len() && pieces.kind(at + 2) == Kind::Number {
         return 2;
     }
-    let Some((unit, length)) = unit_at(pieces, at + 1) else {
+    let Some((unit, length)) = unit_at(language, pieces, at + 1) else {
         join(pieces, at, tokens);
         return 1;
     };
@@ -176,16 +198,17 @@ fn number(pieces: &Pieces, at: usize, tokens: &mut Tokens) -> usize {
 }
 
 /// The unit that the words from `at` on name, and how many pieces name it.
-fn unit_at(pieces: &Pieces, at: usize) -> Option<(&'static str, usize)> {
+fn unit_at(language: &Language, pieces: &Pieces, at: usize) -> Option<(&'static str, usize)> {
     let word = |place: usize| {
         let near = place < pieces.len() && !matches!(pieces.at(place).glue, Glue::Clause | Glue::Slash);
         (near && pieces.kind(place) == Kind::Word).then(|| pieces.text(place))
     };
     let first = word(at)?;
-    if let Some(power) = word(at + 1).and_then(units::unit).and_then(|unit| units::power(first, unit)) {
+    let second = word(at + 1).and_then(|word| language.unit(word));
+    if let Some(power) = second.and_then(|unit| units::power(first, unit)) {
         return Some((power, 2));
     }
-    Some((units::unit(first)?, 1))
+    Some((language.unit(first)?, 1))
 }
 
 fn word(pieces: &Pieces, at: usize, tokens: &mut Tokens) -> usize {
@@ -227,8 +250,16 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
+        check_in("en", text, expected);
+    }
+
+    fn check_in(locale: &str, text: &str, expected: &str) {
         let mut tokens = Tokens::default();
-        Analyzer::new("en").read(text, &mut tokens);
+        Analyzer::new(locale).read(text, &mut tokens);
+        assert_eq!(told(&tokens), expected, "{text}");
+    }
+
+    fn told(tokens: &Tokens) -> String {
         let found: Vec<String> = tokens
             .iter()
             .map(|token| match token.kind.is_extra() {
@@ -236,7 +267,7 @@ mod tests {
                 false => token.text.to_owned(),
             })
             .collect();
-        assert_eq!(found.join(" "), expected, "{text}");
+        found.join(" ")
     }
 
     #[test]
@@ -270,17 +301,69 @@ mod tests {
     }
 
     #[test]
+    fn numbers_have_one_spelling() {
+        check("3½ in. 3½\" ¾x½", "3 1/2 (1/2inch) inch 3 1/2 (1/2inch) inch 3/4 1/2");
+        check(".5 in. (.75\") 2x.5", "0.5 (0.5inch) inch 0.75 (0.75inch) inch 2 0.5");
+        check("1.50 l 2.0 v3.50", "1.5 (1.5liter) liter 2 v3 50");
+        // What only follows a dot, and what is a code, is no decimal part.
+        check("No.5 ...5 .45acp", "no 5 5 45acp");
+    }
+
+    #[test]
+    fn decimals_are_those_of_the_locale() {
+        check("1,5 l", "1 5 (5liter) liter");
+        for locale in ["de", "fr-FR", "sv", "es-ES", "pt-BR", "pl", "ru"] {
+            check_in(locale, "1,5 l 1.50 l", &["1.5 (1.5liter) liter"; 2].join(" "));
+            check_in(locale, "1.000 cm 38,39,40", "1000 (1000cm) cm 38 39 40");
+        }
+        for locale in ["es-MX", "es-419", "de-CH", "en-GB", "ja"] {
+            check_in(locale, "1,000 cm", "1000 (1000cm) cm");
+        }
+    }
+
+    #[test]
+    fn units_have_names_in_other_languages() {
+        check_in("de", "27 Zoll 27Zoll 500 Gramm", "27 (27inch) inch 27 (27inch) inch 500 (500gram) gram");
+        check_in("fr", "27 pouces 2mètres", "27 (27inch) inch 2 (2meter) meter");
+        check_in("es", "27 pulgadas 2 litros", "27 (27inch) inch 2 (2liter) liter");
+        check_in("ru", "500г", "500 (500gram) gram");
+        check_in("ja", "27インチ 27 ｲﾝﾁ", "27 (27inch) inch 27 (27inch) inch");
+        check_in("sv", "27 tum", "27 (27inch) inch");
+        check_in("de", "27 tum", "27 tum");
+    }
+
+    #[test]
     fn dimensions_are_numbers() {
         check("2x4 2 x 4 2X4X8 4*8 4×8", "2 4 2 4 2 4 8 4 8 4 8");
         check("4 ft. x 8 ft.", "4 (4foot) foot 8 (8foot) foot");
         check("4x8wood 8ft x 4ft", "4 8 wood 8 (8foot) foot 4 (4foot) foot");
+        check(
+            "4'x8' 2\"x4\" 2\" x4\"",
+            "4 (4foot) foot 8 (8foot) foot 2 (2inch) inch 4 (4inch) inch 2 (2inch) inch 4 (4inch) inch",
+        );
+        check("4ft.x8ft.", "4 (4foot) foot 8 (8foot) foot");
         check("x 4", "x 4");
+        check("50 mm X100", "50 (50mm) mm x100");
     }
 
     #[test]
     fn scripts_without_spaces_are_read_in_pairs() {
         check("運動靴 靴", "運動 動靴 靴 靴");
         check("ナイキshoe2足", "ナイ イキ キ shoe2 足");
+        let mut tokens = Tokens::default();
+        Analyzer::new("ja").read_query("運動靴セット 白", &mut tokens);
+        assert_eq!(told(&tokens), "運動 動靴 靴セ セッ ット 白");
+    }
+
+    #[test]
+    fn letters_of_another_width_are_the_same() {
+        check("ﾊﾞｯｸﾞ ハ\u{3099}ック", "バッ ッグ グ バッ ック ク");
+        check("ＡＢＣ１２３ １３＂", "abc123 13 (13inch) inch");
+        let mut tokens = Tokens::default();
+        let text = "赤いﾊﾞｯｸﾞ";
+        Analyzer::new("ja").read(text, &mut tokens);
+        let places: Vec<&str> = tokens.iter().map(|token| &text[token.range.0..token.range.1]).collect();
+        assert_eq!(places, ["赤い", "いﾊﾞ", "ﾊﾞｯ", "ｯｸﾞ", "ｸﾞ"]);
     }
 
     #[test]

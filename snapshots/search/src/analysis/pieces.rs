@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use super::MAX_WORD_BYTES;
-use super::fold::{fold, is_letter, is_optional_mark, is_unspaced};
-use super::units;
+use super::fold::{fold_all, folded, is_letter, is_unspaced};
+use super::language::Language;
+use super::numbers::{Number, begins_number, vulgar_fraction};
+use super::{MAX_WORD_BYTES, Reading, unit_names, widths};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -59,24 +60,40 @@ impl Pieces {
     }
 
     pub(super) fn text(&self, place: usize) -> &str {
-        &self.letters[self.pieces[place].text.clone()]
+        self.text_of(&self.pieces[place])
+    }
+
+    fn text_of(&self, piece: &Piece) -> &str {
+        &self.letters[piece.text.clone()]
+    }
+
+    fn last_text(&self) -> Option<&str> {
+        self.pieces.last().map(|last| self.text_of(last))
     }
 
     /// Reads a text; what was read before is forgotten.
-    pub(super) fn read(&mut self, text: &str) {
+    pub(super) fn read(&mut self, text: &str, language: &Language, reading: Reading) {
         self.letters.clear();
         self.pieces.clear();
-        let mut reader = Reader { text, at: 0, glue: Glue::Near, pieces: self };
+        if !widths::is_uneven(text) {
+            self.read_even(text, language, reading);
+            return;
+        }
+        let (even, origins) = widths::even_out(text);
+        self.read_even(&even, language, reading);
+        for piece in &mut self.pieces {
+            piece.range = (origins[piece.range.0], origins[piece.range.1]);
+        }
+    }
+
+    fn read_even(&mut self, text: &str, language: &Language, reading: Reading) {
+        let mut reader = Reader { text, language, reading, at: 0, glue: Glue::Near, pieces: self };
         while reader.step() {}
     }
 
     fn push(&mut self, text: &str, kind: Kind, glue: Glue, range: (usize, usize)) {
         let start = self.letters.len();
-        if text.is_ascii() {
-            self.letters.extend(text.chars().map(|c| c.to_ascii_lowercase()));
-        } else {
-            text.chars().filter(|c| !is_optional_mark(*c)).for_each(|c| fold(c, &mut self.letters));
-        }
+        fold_all(text, &mut self.letters);
         let end = start + self.letters[start..].floor_char_boundary(MAX_WORD_BYTES);
         self.letters.truncate(end);
         if end > start {
@@ -87,6 +104,8 @@ impl Pieces {
 
 struct Reader<'a, 'b> {
     text: &'a str,
+    language: &'b Language,
+    reading: Reading,
     at: usize,
     glue: Glue,
     pieces: &'b mut Pieces,
@@ -104,15 +123,19 @@ impl Reader<'_, '_> {
     /// Takes the next piece or separator; false at the end.
     fn step(&mut self) -> bool {
         let Some(c) = self.next_char() else { return false };
-        if c.is_ascii_digit() {
+        if c.is_ascii_digit() || (c == '.' && self.begins_decimals()) {
             self.number_run();
         } else if let Some(fraction) = vulgar_fraction(c) {
             self.add(fraction, Kind::Number, c.len_utf8());
+            self.quote_unit();
         } else if is_unspaced(c) {
             self.unspaced_run();
+        } else if matches!(c, 'x' | 'X') && self.is_times() {
+            self.glue = Glue::Near;
+            self.add("x", Kind::Word, 1);
         } else if c.is_alphanumeric() {
-            let length = self.run_length(|c| is_letter(c) && !is_unspaced(c));
-            self.take(Kind::Word, length);
+            let length = self.run_length(is_word_letter);
+            self.take_word(length);
             self.skip_possessive();
         } else {
             self.separator(c);
@@ -120,48 +143,69 @@ impl Reader<'_, '_> {
         true
     }
 
+    /// Whether the dot that comes next begins a number: ".5 in", "2x.5".
+    fn begins_decimals(&self) -> bool {
+        let is_free = match self.text[..self.at].chars().next_back() {
+            Some('x' | 'X' | '×' | '*') => self.pieces.last_text() == Some("x"),
+            before => before.is_none_or(|c| c.is_whitespace() || c == '('),
+        };
+        is_free && begins_number(self.rest())
+    }
+
+    /// Whether the "x" that comes next is the sign of a dimension. It stands right behind a unit, as in 4'x8', or right
+    /// before a number in quotes, as in 2" x4"; "50 mm X100" is a model.
+    fn is_times(&self) -> bool {
+        let (before, after) = (&self.text[..self.at], &self.text[self.at + 1..]);
+        let [.., number, unit] = self.pieces.pieces.as_slice() else { return false };
+        let is_measure = number.kind == Kind::Number && self.language.unit(self.pieces.text_of(unit)).is_some();
+        if !is_measure || !matches!(self.glue, Glue::Near | Glue::Joined) || !begins_number(after) {
+            return false;
+        }
+        let length = Number::at(after, 0, self.language.decimal_sign).length;
+        before.ends_with(QUOTES) || before.ends_with('.') || after[length..].starts_with(QUOTES)
+    }
+
     /// A run that begins with a digit: a number, perhaps with its unit or further dimensions attached, or a code.
     fn number_run(&mut self) {
-        let number = number_length(self.rest());
-        let after = self.at + number;
-        let letters = self.text[after..].find(|c| !is_letter(c) || is_unspaced(c)).unwrap_or(self.text.len() - after);
-        let tail = self.text[after..after + letters].to_ascii_lowercase();
+        let text = self.text;
+        let number = Number::at(text, self.at, self.language.decimal_sign);
+        let after = self.at + number.length;
+        let tail = &text[after..];
+        let tail = &tail[..tail.find(|c| !is_word_letter(c)).unwrap_or(tail.len())];
         if tail.is_empty() {
-            self.take(Kind::Number, number);
+            self.take_number(&number);
             self.quote_unit();
             return;
         }
         // "2x4" and "4x8wood", but not "6s" or "1211ea".
-        if let Some(rest) = tail.strip_prefix('x').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
-            let _ = rest;
-            self.take(Kind::Number, number);
+        if tail.starts_with(['x', 'X']) && begins_number(&text[after + 1..]) {
+            self.take_number(&number);
             self.add("x", Kind::Word, 1);
             return;
         }
-        let unit_end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
-        let unit = &tail[..unit_end];
-        let after_times = self.pieces.pieces.last().is_some_and(|last| &self.pieces.letters[last.text.clone()] == "x");
-        if unit_end == tail.len() && (units::unit(unit).is_some() || after_times) {
-            self.take(Kind::Number, number);
-            self.glue = Glue::Near;
-            self.take(Kind::Word, unit_end);
-            return;
-        }
+        let letters = &tail[..tail.find(char::is_numeric).unwrap_or(tail.len())];
         // "8ftx4ft": the sign stands between the unit and the next number.
-        if let Some(unit) = unit.strip_suffix('x').filter(|unit| units::unit(unit).is_some())
-            && unit_end < tail.len()
+        if let Some(unit) = letters.strip_suffix(['x', 'X'])
+            && begins_number(&text[after + letters.len()..])
+            && self.language.unit(&folded(unit)).is_some()
         {
-            let length = unit.len();
-            self.take(Kind::Number, number);
-            self.glue = Glue::Near;
-            self.take(Kind::Word, length);
-            self.glue = Glue::Near;
+            self.take_number(&number);
+            self.take_word(unit.len());
             self.add("x", Kind::Word, 1);
+            return;
+        }
+        let after_times = self.pieces.last_text() == Some("x");
+        if letters.len() == tail.len() && (after_times || self.language.unit(&folded(letters)).is_some()) {
+            self.take_number(&number);
+            self.take_word(letters.len());
             return;
         }
         // A code: digits and letters as they come, without the decimals that belong to no code.
-        let length = self.run_length(|c| is_letter(c) && !is_unspaced(c));
-        self.take(Kind::Word, length);
+        if self.rest().starts_with('.') {
+            self.at += 1;
+        }
+        let length = self.run_length(is_word_letter);
+        self.take_word(length);
     }
 
     /// A quote behind a number is a unit: 13" are inches, 6' are feet.
@@ -176,8 +220,17 @@ impl Reader<'_, '_> {
         self.add(unit, Kind::Word, length);
     }
 
-    /// Every two letters, and the last one: whatever a query begins with, some piece begins with it.
+    /// Every two letters, and the last one: whatever a query begins with, some piece begins with it. A query itself has
+    /// its last letter in a pair already, if it has two. Behind a number the letters may name its unit.
     fn unspaced_run(&mut self) {
+        let is_behind_number = self.pieces.pieces.last().is_some_and(|last| last.kind == Kind::Number);
+        if is_behind_number
+            && self.glue == Glue::Near
+            && let Some((unit, length)) = unit_names::unspaced(self.rest())
+        {
+            self.add(unit, Kind::Word, length);
+            return;
+        }
         let end = self.at + self.run_length(is_unspaced);
         let mut letters = self.text[self.at..end].char_indices().peekable();
         let start = self.at;
@@ -185,6 +238,9 @@ impl Reader<'_, '_> {
         let text = self.text;
         while let Some((from, first)) = letters.next() {
             let next = letters.peek().map(|(_, next)| next.len_utf8()).unwrap_or(0);
+            if next == 0 && from > 0 && self.reading == Reading::Query {
+                break;
+            }
             let range = (start + from, start + from + first.len_utf8() + next);
             self.pieces.push(&text[range.0..range.1], Kind::Word, glue, range);
             glue = Glue::Near;
@@ -197,19 +253,14 @@ impl Reader<'_, '_> {
         self.rest().find(|c| !belongs(c)).unwrap_or(self.rest().len())
     }
 
-    fn take(&mut self, kind: Kind, length: usize) {
-        let range = (self.at, self.at + length);
+    fn take_word(&mut self, length: usize) {
         let text = self.text;
-        let text = &text[range.0..range.1];
-        match kind {
-            // "1,000" is "1000".
-            Kind::Number if text.contains(',') => {
-                self.pieces.push(&text.replace(',', ""), kind, self.glue, range);
-            }
-            _ => self.pieces.push(text, kind, self.glue, range),
-        }
-        self.at += length;
-        self.glue = Glue::Near;
+        self.add(&text[self.at..self.at + length], Kind::Word, length);
+    }
+
+    fn take_number(&mut self, number: &Number) {
+        let text = self.text;
+        self.add(&number.plain(&text[self.at..self.at + number.length]), Kind::Number, number.length);
     }
 
     /// Adds a piece under another name than it is written with.
@@ -263,39 +314,10 @@ impl Reader<'_, '_> {
 
 const ENTITIES: [&str; 7] = ["&amp;", "&quot;", "&lt;", "&gt;", "&nbsp;", "&#39;", "&apos;"];
 
-/// How many bytes of `text` are a number: digits, with thousands ("1,000"), decimals ("13.3") or as a fraction ("1/2").
-fn number_length(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let digits = |from: usize| bytes[from.min(bytes.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut end = digits(0);
-    if end <= 3 {
-        while bytes.get(end) == Some(&b',') && digits(end + 1) == 3 {
-            end += 4;
-        }
-    }
-    match bytes.get(end) {
-        Some(b'.') if digits(end + 1) > 0 => end + 1 + digits(end + 1),
-        // A fraction has one or two digits on either side; "24/7/365" and dates are none.
-        Some(b'/') if (1..=2).contains(&end) => {
-            let below = digits(end + 1);
-            let more = bytes.get(end + 1 + below) == Some(&b'/');
-            if (1..=2).contains(&below) && !more { end + 1 + below } else { end }
-        }
-        _ => end,
-    }
-}
+/// What stands for inches and feet behind a number.
+const QUOTES: [char; 6] = ['"', '″', '”', '\'', '′', '’'];
 
-fn vulgar_fraction(c: char) -> Option<&'static str> {
-    Some(match c {
-        '½' => "1/2",
-        '⅓' => "1/3",
-        '⅔' => "2/3",
-        '¼' => "1/4",
-        '¾' => "3/4",
-        '⅛' => "1/8",
-        '⅜' => "3/8",
-        '⅝' => "5/8",
-        '⅞' => "7/8",
-        _ => return None,
-    })
+/// Whether a character goes on a word of a script with spaces.
+fn is_word_letter(c: char) -> bool {
+    is_letter(c) && !is_unspaced(c) && vulgar_fraction(c).is_none()
 }

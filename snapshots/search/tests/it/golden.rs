@@ -85,11 +85,12 @@ fn old_format_versions_are_refused_and_say_what_to_do() {
     check_refused(1);
     check_refused(2);
     check_refused(3);
+    check_refused(4);
 }
 
 #[test]
-fn format_version_4_is_readable() {
-    check_version(4);
+fn format_version_5_is_readable() {
+    check_version(5);
 }
 
 /// The same input gives the same bytes, today as when the golden snapshot was made. When this fails while the test

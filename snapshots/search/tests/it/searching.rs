@@ -1,6 +1,6 @@
 //! What a shopper sees: a small shop with known products.
 
-use search::{Index, RawRequest};
+use search::{Highlighter, Index, RawRequest};
 use snapshots::{AttributeValue, Money, Product, ProductId};
 
 use crate::support::{Shop, open_shop, search};
@@ -154,6 +154,42 @@ fn forms_of_words_numbers_and_codes_are_one() {
     check_finds(&shop, &["1.5l bottle", "1.5 litre bottle"], "8");
 }
 
+/// As [`check_finds`], where nothing else is found, no word is left out, and none is lacking.
+fn check_finds_whole(shop: &Shop, queries: &[&str], expected: &str) {
+    for q in queries {
+        let found = search(&shop.index, RawRequest { q: (*q).into(), ..Default::default() });
+        assert_eq!((found.ids, found.dropped), (vec![expected.to_owned()], Vec::new()), "{q}");
+        assert_eq!(found.missing, [Vec::<String>::new()], "{q}");
+    }
+}
+
+#[test]
+fn numbers_are_found_in_any_spelling() {
+    let strict = format!("{PLAIN}[search]\nmin_results = 1\n");
+    let shop = titles(
+        &strict,
+        &[
+            "Plywood 2 in. x 4 in.",
+            "Siding 4 ft. x 8 ft.",
+            ".5 in. copper elbow",
+            "Bolt 3½ in. long",
+            "Kettle 1.50 l",
+        ],
+    );
+    check_finds_whole(&shop, &["2\"x4\" plywood", "2 x 4 plywood"], "0");
+    check_finds_whole(&shop, &["4'x8' siding", "4ft x 8ft siding", "siding 4x8"], "1");
+    check_finds_whole(&shop, &["elbow 0.5 in", "elbow .50\"", "copper elbow .5in"], "2");
+    check_finds_whole(&shop, &["bolt 3 1/2 in", "bolt 3-1/2\"", "bolt 3½"], "3");
+    check_finds_whole(&shop, &["kettle 1.5 l", "1.5l kettle"], "4");
+    let german = titles(
+        "name = \"de\"\ncurrency = \"EUR\"\nlocale = \"de\"\n[search]\nmin_results = 1\n",
+        &["Kanne 1,5 Liter", "Monitor 27 Zoll", "Lampe 1.000 W"],
+    );
+    check_finds_whole(&german, &["Kanne 1,5 l", "Kanne 1.5l"], "0");
+    check_finds_whole(&german, &["Monitor 27\"", "27zoll Monitor"], "1");
+    check_finds_whole(&german, &["Lampe 1000W"], "2");
+}
+
 #[test]
 fn a_title_of_many_words_is_found_when_it_is_pasted() {
     let long: Vec<String> = (0..40).map(|number| format!("word{number}")).collect();
@@ -261,6 +297,18 @@ fn other_languages_have_their_own_words() {
     let japanese = titles("name = \"ja\"\ncurrency = \"JPY\"\nlocale = \"ja\"\n", &["運動靴 白", "ガラスの器"]);
     check_finds(&japanese, &["靴", "運動", "運動靴"], "0");
     check_finds(&japanese, &["ガラス", "器"], "1");
+    let settings = "name = \"ja\"\ncurrency = \"JPY\"\nlocale = \"ja\"\n[search]\nmin_results = 1\n";
+    let japanese = titles(settings, &["運動靴セット 白", "ﾊﾞｯｸﾞ 黒", "モニター 27インチ"]);
+    check_finds_whole(&japanese, &["運動靴 白", "運動 白"], "0");
+    check_finds_whole(&japanese, &["バッグ", "バッグ 黒", "ﾊﾞｯｸﾞ"], "1");
+    check_finds_whole(&japanese, &["モニター ２７インチ"], "2");
+    let marked = |query: &str, text: &str| {
+        let (words, mut out) = (japanese.index.words_of(query), String::new());
+        Highlighter::new(&japanese.index, &words).write(text, "[", "]", &mut out);
+        out
+    };
+    assert_eq!(marked("運動靴", "白い運動靴 白"), "白い[運動][靴] 白");
+    assert_eq!(marked("バッグ", "赤いﾊﾞｯｸﾞ"), "赤い[ﾊﾞｯ][ｸﾞ]");
 }
 
 #[test]
