@@ -15,6 +15,8 @@ const MIN_STEMMED_LETTERS: usize = 3;
 pub(crate) struct Language {
     stemmer: Option<Stemmer>,
     stop_words: &'static [&'static str],
+    /// Plurals that no stemmer knows, each with the word that it is indexed as.
+    irregular: &'static [(&'static str, &'static str)],
     pub(super) decimal_sign: DecimalSign,
     unit_names: Names,
     pub(super) mention_words: &'static [&'static str],
@@ -40,29 +42,32 @@ impl Language {
                 "es" => (Some(Algorithm::Spanish), SPANISH, false),
                 "it" => (Some(Algorithm::Italian), ITALIAN, false),
                 "pt" => (Some(Algorithm::Portuguese), PORTUGUESE, false),
-                "ca" => (Some(Algorithm::Catalan), &[], false),
-                "cs" => (Some(Algorithm::Czech), &[], false),
-                "el" => (Some(Algorithm::Greek), &[], false),
-                "hu" => (Some(Algorithm::Hungarian), &[], true),
-                "id" => (Some(Algorithm::Indonesian), &[], false),
+                "ca" => (Some(Algorithm::Catalan), CATALAN, false),
+                "cs" => (Some(Algorithm::Czech), CZECH, false),
+                "el" => (Some(Algorithm::Greek), GREEK, false),
+                "hu" => (Some(Algorithm::Hungarian), HUNGARIAN, true),
+                "id" => (Some(Algorithm::Indonesian), INDONESIAN, false),
                 "pl" => (Some(Algorithm::Polish), POLISH, false),
-                "ro" => (Some(Algorithm::Romanian), &[], false),
+                "ro" => (Some(Algorithm::Romanian), ROMANIAN, false),
                 "ru" => (Some(Algorithm::Russian), RUSSIAN, false),
-                "sr" => (Some(Algorithm::Serbian), &[], false),
-                "tr" => (Some(Algorithm::Turkish), &[], false),
-                "uk" => (Some(Algorithm::Ukrainian), &[], false),
-                "ar" => (Some(Algorithm::Arabic), &[], false),
-                "hi" => (Some(Algorithm::Hindi), &[], false),
+                "sr" => (Some(Algorithm::Serbian), SERBIAN, false),
+                "tr" => (Some(Algorithm::Turkish), TURKISH, false),
+                "uk" => (Some(Algorithm::Ukrainian), UKRAINIAN, false),
+                "ar" => (Some(Algorithm::Arabic), ARABIC, false),
+                "hi" => (Some(Algorithm::Hindi), HINDI, false),
                 _ => (None, &[], false),
             };
         Self {
             stemmer: algorithm.map(Stemmer::create),
             stop_words,
+            irregular: if primary == "en" { IRREGULAR } else { &[] },
             decimal_sign: decimal_sign(&primary, locale),
             unit_names: unit_names::of(&primary),
             mention_words: mention_words(&primary),
             conjunctions: &[
                 "and", "or", "und", "oder", "en", "of", "och", "eller", "og", "et", "ou", "y", "o", "e", "a", "the",
+                "nebo", "και", "es", "vagy", "dan", "atau", "si", "sau", "ili", "ve", "veya", "і", "й", "та", "або",
+                "и", "или", "أو", "و", "और", "या",
             ],
             has_compounds,
         }
@@ -71,6 +76,7 @@ impl Language {
     /// What a folded word is indexed by. Codes, numbers and short words are indexed as they are.
     pub(crate) fn stem<'a>(&self, word: &'a str) -> Cow<'a, str> {
         let Some(stemmer) = &self.stemmer else { return Cow::Borrowed(word) };
+        let word = self.irregular.iter().find(|(plural, _)| *plural == word).map_or(word, |irregular| irregular.1);
         if word.len() < MIN_STEMMED_LETTERS || !word.chars().all(char::is_alphabetic) {
             return Cow::Borrowed(word);
         }
@@ -154,6 +160,46 @@ const PORTUGUESE: &[&str] =
     &["a", "as", "ao", "com", "da", "das", "de", "do", "dos", "e", "em", "o", "os", "ou", "para", "por", "um", "uma"];
 const POLISH: &[&str] = &["dla", "do", "i", "lub", "na", "o", "od", "z", "ze"];
 const RUSSIAN: &[&str] = &["в", "для", "и", "из", "или", "к", "на", "от", "по", "с", "со"];
+const CATALAN: &[&str] =
+    &["a", "al", "amb", "d", "de", "del", "dels", "el", "els", "en", "i", "l", "la", "les", "o", "per", "un", "una"];
+const CZECH: &[&str] = &["a", "do", "i", "k", "na", "nebo", "o", "od", "pro", "s", "se", "u", "v", "z", "ze"];
+const GREEK: &[&str] = &[
+    "απο", "για", "ενα", "η", "και", "με", "μια", "ο", "οι", "σε", "στη", "στην", "στο", "τα", "την", "τησ", "το",
+    "τον", "του", "των",
+];
+const HUNGARIAN: &[&str] = &["a", "az", "egy", "es", "vagy"];
+const INDONESIAN: &[&str] = &["atau", "dan", "dari", "dengan", "di", "ke", "oleh", "pada", "untuk", "yang"];
+const ROMANIAN: &[&str] =
+    &["a", "al", "ale", "cu", "de", "din", "in", "la", "o", "pe", "pentru", "prin", "sau", "si", "un", "unei", "unui"];
+const SERBIAN: &[&str] = &[
+    "do", "i", "ili", "iz", "na", "od", "s", "sa", "u", "za", "до", "и", "из", "или", "за", "на", "од", "с", "са", "у",
+];
+const TURKISH: &[&str] = &["bir", "icin", "ile", "ve", "veya"];
+const UKRAINIAN: &[&str] = &["або", "в", "від", "для", "до", "з", "за", "зі", "й", "на", "по", "та", "у", "із", "і"];
+const ARABIC: &[&str] = &["أو", "إلى", "على", "عن", "في", "مع", "من", "و"];
+const HINDI: &[&str] = &["और", "का", "की", "के", "को", "पर", "में", "या", "लिए", "से"];
+
+/// Both as typed and as read from "women's", or with its apostrophe lost.
+const IRREGULAR: &[(&str, &str)] = &[
+    ("calves", "calf"),
+    ("children", "child"),
+    ("childrens", "child"),
+    ("feet", "foot"),
+    ("geese", "goose"),
+    ("halves", "half"),
+    ("knives", "knife"),
+    ("leaves", "leaf"),
+    ("loaves", "loaf"),
+    ("men", "man"),
+    ("mens", "man"),
+    ("mice", "mouse"),
+    ("scarves", "scarf"),
+    ("shelves", "shelf"),
+    ("teeth", "tooth"),
+    ("wolves", "wolf"),
+    ("women", "woman"),
+    ("womens", "woman"),
+];
 
 /// The languages that are known.
 #[cfg(test)]
@@ -161,3 +207,31 @@ pub(super) const TAGS: [&str; 26] = [
     "en", "de", "nl", "sv", "da", "nb", "nn", "no", "fi", "fr", "es", "it", "pt", "ca", "cs", "el", "hu", "id", "pl",
     "ro", "ru", "sr", "tr", "uk", "ar", "hi",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::fold::folded;
+    use super::*;
+
+    #[test]
+    fn irregular_plurals_are_one_word() {
+        let english = Language::of("en-GB");
+        for (plural, one) in IRREGULAR {
+            assert_eq!(english.stem(plural), english.stem(one));
+        }
+        assert_eq!(english.stem("women"), "woman");
+        assert_ne!(Language::of("de").stem("mice"), "mouse");
+    }
+
+    #[test]
+    fn every_language_has_stop_words_and_they_are_folded() {
+        for tag in TAGS {
+            let language = Language::of(tag);
+            assert!(!language.stop_words.is_empty(), "{tag}");
+            for word in language.stop_words {
+                assert_eq!(folded(word), *word, "{tag}");
+                assert!(language.is_stop_word(word));
+            }
+        }
+    }
+}

@@ -174,6 +174,7 @@ fn numbers_are_found_in_any_spelling() {
             ".5 in. copper elbow",
             "Bolt 3½ in. long",
             "Kettle 1.50 l",
+            "Knives for women",
         ],
     );
     check_finds_whole(&shop, &["2\"x4\" plywood", "2 x 4 plywood"], "0");
@@ -181,6 +182,7 @@ fn numbers_are_found_in_any_spelling() {
     check_finds_whole(&shop, &["elbow 0.5 in", "elbow .50\"", "copper elbow .5in"], "2");
     check_finds_whole(&shop, &["bolt 3 1/2 in", "bolt 3-1/2\"", "bolt 3½"], "3");
     check_finds_whole(&shop, &["kettle 1.5 l", "1.5l kettle"], "4");
+    check_finds_whole(&shop, &["knife woman", "womens knives", "women's knife"], "5");
     let german = titles(
         "name = \"de\"\ncurrency = \"EUR\"\nlocale = \"de\"\n[search]\nmin_results = 1\n",
         &["Kanne 1,5 Liter", "Monitor 27 Zoll", "Lampe 1.000 W"],
