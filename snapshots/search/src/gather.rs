@@ -1,5 +1,7 @@
 //! Gathering the products that match: tier by tier, segment by segment, filtered, counted, folded, and the best kept.
 
+mod browse;
+
 use std::cmp::Ordering;
 use std::hint::black_box;
 
@@ -14,7 +16,7 @@ use crate::facets::{FacetCounts, SegmentCounts};
 use crate::index::Index;
 use crate::matching::Matcher;
 use crate::plan::Plan;
-use crate::predicate::{Predicate, Refinements, SplitFilter, Verdict, live_bits};
+use crate::predicate::{Predicate, Refinements, SplitFilter, Verdict};
 use crate::rank::{Asked, HEAD, ScoreParts};
 use crate::request::SearchRequest;
 use crate::search::{Answer, FoundPlan, Hit, Tier};
@@ -282,57 +284,6 @@ impl<'a> Gathered<'a> {
         self.index.record(*segment, found.doc()).id()
     }
 
-    /// Answers a request without words: every product matches, and sets of documents do the filtering.
-    pub(crate) fn browse(&mut self, filter: &SplitFilter) {
-        let pins = self.pinned_products();
-        let reach = self.reach();
-        for (place, part) in self.index.segments().iter().enumerate() {
-            let mut hits = live_bits(part);
-            let curation = self.curation;
-            curation.hidden_docs(place).for_each(|doc| hits.remove(doc));
-            let hides = curation.hidden_docs(place).next().is_some();
-            let mut collector = self.collector(place, filter);
-            if let Some(rest) = &collector.refinements.rest {
-                hits.intersect(rest.bits(&part.segment).words());
-            }
-            let refined: Vec<_> = collector.refinements.facets.iter().map(|(_, one)| one.bits(&part.segment)).collect();
-            let facets: Vec<usize> = collector.refinements.facets.iter().map(|(facet, _)| *facet).collect();
-            for (only, facet) in facets.into_iter().enumerate() {
-                let mut docs = hits.clone();
-                docs.subtract(&refined[only]);
-                let others = refined.iter().enumerate().filter(|(other, _)| *other != only);
-                others.for_each(|(_, bits)| docs.intersect(bits.words()));
-                for doc in docs.iter() {
-                    collector.fails(facet, doc);
-                }
-            }
-            refined.iter().for_each(|bits| hits.intersect(bits.words()));
-            let all_are_hits =
-                collector.refinements.is_empty() && part.liveness.is_none() && !hides && collector.groups.is_none();
-            if all_are_hits {
-                collector.counts.add_all();
-            }
-            let level = |doc| if !pins.is_empty() && pins.contains(&(place, doc)) { PINNED_LEVEL } else { TYPED_LEVEL };
-            if all_are_hits && collector.sort.is_none() && collector.boosts.is_empty() {
-                // Documents stand in the order of an answer: those behind the page are counted, and not looked at.
-                let count = part.segment.product_count() as u32;
-                let shown = count.min(u32::try_from(reach).unwrap_or(u32::MAX));
-                let pinned = pins.iter().filter(|pin| pin.0 == place && pin.1 >= shown).map(|pin| pin.1);
-                (0..shown).chain(pinned).for_each(|doc| collector.take(Match::none(doc), level(doc)));
-                collector.found = u64::from(count);
-            } else {
-                for doc in hits.iter() {
-                    match all_are_hits {
-                        true => collector.take(Match::none(doc), level(doc)),
-                        false => collector.hit(Match::none(doc), level(doc)),
-                    }
-                }
-            }
-            let done = collector.finish();
-            self.keep(place, done);
-        }
-    }
-
     fn collector(&mut self, segment: usize, filter: &SplitFilter) -> Collector<'_> {
         let part = &self.index.segments()[segment];
         let sort = self.request.sort.map(|place| &self.index.catalogue().sorts[place]);
@@ -412,8 +363,11 @@ impl<'a> Gathered<'a> {
         match place < self.head && candidate.level() >= TYPED_LEVEL {
             true => self.parts(segment, candidate),
             false => {
-                let rules = candidate.text * candidate.boost;
-                ScoreParts { text: candidate.text, rules, ..ScoreParts::default() }
+                let (base, rules) = (candidate.text, candidate.text * candidate.boost);
+                match self.curation.words().is_empty() {
+                    true => ScoreParts { popularity: base, rules, ..ScoreParts::default() },
+                    false => ScoreParts { text: base, rules, ..ScoreParts::default() },
+                }
             }
         }
     }

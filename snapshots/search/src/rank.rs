@@ -38,6 +38,12 @@ pub(crate) fn popularity_share(static_rank: u32) -> f32 {
     POPULARITY_SHARE * ((rank - UNKNOWN) / (MOST - UNKNOWN)).clamp(-0.2, 1.0)
 }
 
+/// What a product is worth where nothing is asked for and rules move products by shares of it: never nothing, and in the
+/// order of static ranks.
+pub(crate) fn browsing_score(static_rank: u32) -> f32 {
+    1.0 + static_rank as f32 / (1 << 20) as f32
+}
+
 pub(crate) fn availability_share(availability: u8) -> f32 {
     match availability {
         place if place == Availability::OutOfStock as u8 => OUT_OF_STOCK_SHARE,

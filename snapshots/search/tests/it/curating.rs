@@ -167,6 +167,36 @@ fn boost_bury_hide_filter_redirect_and_banner() {
     assert!(explained.answer.hits.iter().any(|hit| hit.parts.is_some_and(|parts| parts.rules != 0.0)));
 }
 
+/// Without words every score was once 0, and so was every share of it.
+#[test]
+fn boost_and_bury_move_what_is_browsed() {
+    let shop = shop(
+        r#"
+        [[rules]]
+        name = "home"
+        when = { contexts = ["home"] }
+        then = { boost = [{ filter = "brand:Best", by = 0.5 }] }
+        [[rules]]
+        name = "best"
+        when = { filters = "brand:Best" }
+        then = { boost = [{ filter = "price>=70", by = 0.1 }], bury = [{ filter = "price<40", by = 1 }] }
+        "#,
+    );
+    let best = RawRequest { filters: Some("brand:Best".into()), ..q("") };
+    for raw in [best.clone(), RawRequest { facets: Vec::new(), ..best.clone() }] {
+        assert_eq!(ask(&shop.index, raw.clone()).ids, ["p6", "p3", "p5", "p2"]);
+        assert_eq!(ask(&shop.index, RawRequest { distinct: true, ..raw }).ids, ["p6", "p3", "p5", "p2"]);
+    }
+    let cheap = RawRequest { sort: Some("cheap".into()), ..best };
+    assert_eq!(ask(&shop.index, cheap).ids, ["p2", "p3", "p5", "p6"]);
+    let home = ask(&shop.index, RawRequest { contexts: vec!["home".into()], explain: true, ..q("") });
+    assert_eq!(home.ids, ["p2", "p3", "p5", "p6", "p0", "p1", "p4"]);
+    for hit in &home.answer.hits {
+        assert!((hit.parts.expect("an explanation").total() - hit.score).abs() < 1e-4 && hit.score > 0.0);
+    }
+    assert_eq!(ask(&shop.index, q("")).ids, ["p0", "p1", "p2", "p3", "p4", "p5", "p6"]);
+}
+
 #[test]
 fn hidden_products_are_nowhere() {
     let shop = shop(
