@@ -24,8 +24,8 @@ pub(crate) struct Curation<'a> {
     /// The query in place of the one that was sent, and its words.
     pub(crate) replaced: Option<String>,
     replaced_words: Vec<QueryWord>,
-    /// The request's filter and those of the rules.
-    pub(crate) filter: Option<Filter>,
+    /// What products must pass besides the request's own filter.
+    pub(crate) filters: Vec<&'a Filter>,
     /// By rising position.
     pub(crate) pins: Vec<Pin>,
     pub(crate) boosts: Vec<(&'a Filter, f32)>,
@@ -43,7 +43,7 @@ impl<'a> Curation<'a> {
             request,
             replaced: None,
             replaced_words: Vec::new(),
-            filter: request.filter.clone(),
+            filters: Vec::new(),
             pins: Vec::new(),
             boosts: Vec::new(),
             hidden: index.hidden_at(now),
@@ -64,9 +64,8 @@ impl<'a> Curation<'a> {
     }
 
     fn gather_effects(&mut self, index: &Index) {
-        let mut filters: Vec<Filter> = self.filter.take().into_iter().collect();
         for rule in &self.rules {
-            filters.extend(rule.then.filter.clone());
+            self.filters.extend(&rule.then.filter);
             self.boosts.extend(rule.then.boosts.iter().map(|(filter, share)| (filter, *share)));
             self.hides.extend(rule.then.hide.iter().filter_map(|id| index.snapshot().find(id)));
             for (id, position) in &rule.then.pins {
@@ -77,10 +76,6 @@ impl<'a> Curation<'a> {
                 }
             }
         }
-        self.filter = match filters.len() {
-            0 | 1 => filters.pop(),
-            _ => Some(Filter::All(filters)),
-        };
         let mut pins = std::mem::take(&mut self.pins);
         pins.retain(|pin| !self.is_hidden(pin.product.0, pin.product.1));
         pins.sort_by_key(|pin| pin.position);

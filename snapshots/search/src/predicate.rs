@@ -129,9 +129,10 @@ pub(crate) struct SplitFilter {
 }
 
 impl SplitFilter {
-    /// `counted` gives the place of a facet that the answer counts, by name.
-    pub(crate) fn new(filter: Option<&Filter>, counted: impl Fn(&str) -> Option<usize>) -> Self {
-        let mut split = Self::default();
+    /// Of the request's filter and those of rules, which no shopper can take back. `counted` gives the place of a facet
+    /// that the answer counts, by name.
+    pub(crate) fn new(filter: Option<&Filter>, rules: &[&Filter], counted: impl Fn(&str) -> Option<usize>) -> Self {
+        let mut split = Self { rest: rules.iter().map(|rule| (*rule).clone()).collect(), ..Self::default() };
         for part in filter.cloned().map(Filter::into_conjuncts).unwrap_or_default() {
             let Some(place) = part.subject().and_then(&counted) else {
                 split.rest.push(part);

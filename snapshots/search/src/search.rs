@@ -87,7 +87,7 @@ impl Index {
         let curation = Curation::new(self, request, now);
         let counted =
             |name: &str| request.facets.iter().copied().find(|place| self.catalogue().facets[*place].name == name);
-        let filter = SplitFilter::new(curation.filter.as_ref(), counted);
+        let filter = SplitFilter::new(request.filter.as_ref(), &curation.filters, counted);
         let mut gathered = Gathered::new(self, request, &curation);
         if curation.words().is_empty() {
             gathered.browse(&filter);

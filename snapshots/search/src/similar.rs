@@ -51,7 +51,7 @@ impl Index {
         curation.boosts.extend(filters.iter().map(|(filter, share)| (filter, *share)));
         // What is pinned for searches is not therefore like this product.
         curation.pins.clear();
-        let filter = SplitFilter::new(curation.filter.as_ref(), |_| None);
+        let filter = SplitFilter::new(None, &curation.filters, |_| None);
         let plan = Plan { slots: self.telling_words(segment, doc)?, ..Plan::default() };
         if plan.slots.is_empty() {
             return Ok(Some(Vec::new()));

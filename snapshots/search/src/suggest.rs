@@ -342,10 +342,10 @@ impl Index {
             let slots = slots.collect::<Result<Vec<_>, _>>()?;
             let weights = vec![WordWeight::default(); slots.len()];
             let matcher = Matcher::new(text, self.lengths(place), &slots, &weights)?;
-            let passes = curation.filter.as_ref().map(|filter| Predicate::new(filter, &part.segment));
+            let filters: Vec<_> = curation.filters.iter().map(|one| Predicate::new(one, &part.segment)).collect();
             let rows = part.segment.facet_rows();
             let is_seen = |doc| part.is_live(doc) && !curation.is_hidden(place, doc);
-            if matcher.finds(|doc| is_seen(doc) && passes.as_ref().is_none_or(|filter| filter.holds(doc, rows))) {
+            if matcher.finds(|doc| is_seen(doc) && filters.iter().all(|filter| filter.holds(doc, rows))) {
                 return Ok(true);
             }
         }

@@ -197,6 +197,25 @@ fn boost_and_bury_move_what_is_browsed() {
     assert_eq!(ask(&shop.index, q("")).ids, ["p0", "p1", "p2", "p3", "p4", "p5", "p6"]);
 }
 
+/// What a rule's filter keeps out was once on offer in the facet that it is about, and choosing it found nothing.
+#[test]
+fn what_a_rule_filters_by_is_no_refinement() {
+    let shop = shop(
+        r#"
+        [[rules]]
+        name = "acme sofas"
+        when = { query_is = "sofa" }
+        then = { filter = "brand:Acme" }
+        "#,
+    );
+    let sofas = ask(&shop.index, q("sofa"));
+    assert_eq!(sofas.found, 2);
+    assert_eq!(sofas.answer.facets[0].values, [("Acme".to_owned(), 2)]);
+    let refined = ask(&shop.index, RawRequest { filters: Some("brand:Best".into()), ..q("sofa") });
+    assert_eq!(refined.found, 0, "the rule holds whatever else is asked for");
+    assert_eq!(refined.answer.facets[0].values, [("Acme".to_owned(), 2)], "and what it lets pass is on offer");
+}
+
 #[test]
 fn hidden_products_are_nowhere() {
     let shop = shop(
