@@ -2,7 +2,8 @@
 //! pass.
 
 use anyhow::{Context, Result};
-use search::Index;
+use jiff::Timestamp;
+use search::{Index, Rules};
 use serde::Serialize;
 use snapshots::{Error, Manifest, Override, Snapshot, Store};
 
@@ -18,6 +19,8 @@ pub struct Checked {
     pub violations: Vec<Violation>,
     /// None where the policy names no golden queries.
     pub golden: Option<Golden>,
+    /// What rules can never do again, before a publish: told, but no reason to stop it. A date that has passed is none.
+    pub rule_faults: Vec<String>,
     /// Why the snapshot before could not be compared with, although there is one.
     pub unreadable: Option<String>,
 }
@@ -56,9 +59,16 @@ pub async fn before_publish(
     };
     let newer = scratch.open(after.store, after.manifest.clone()).await;
     let newer = newer.with_context(|| format!("snapshot {}", after.manifest.id))?;
+    let rule_faults = rule_faults(&newer)?;
     let checked = check(newer, older, policy, NAMED)?;
     scratch.keep_only(before.into_iter().chain([after]).map(|stored| stored.manifest));
-    Ok(Checked { unreadable, ..checked })
+    Ok(Checked { rule_faults, unreadable, ..checked })
+}
+
+fn rule_faults(snapshot: &Snapshot) -> Result<Vec<String>> {
+    let Some(text) = &snapshot.rules else { return Ok(Vec::new()) };
+    let rules = Rules::parse(text, &snapshot.catalogue, None)?;
+    Ok(rules.check(snapshot, Timestamp::now()).faults)
 }
 
 /// Whether reading it again would find the same.
@@ -94,7 +104,7 @@ pub fn check(after: Snapshot, before: Option<Snapshot>, policy: &Policy, example
     }
     let diff = diff::compare(before.as_ref(), &after, examples)?;
     let violations = judge(policy, &diff, &after.manifest.validation, None);
-    Ok(Checked { diff, violations, golden: None, unreadable: None })
+    Ok(Checked { diff, violations, golden: None, rule_faults: Vec::new(), unreadable: None })
 }
 
 /// As [`check`], for a snapshot whose text is open.
@@ -105,7 +115,7 @@ pub fn check_index(after: &Index, before: Option<Snapshot>, policy: &Policy, exa
     let diff = diff::compare(before.as_ref(), after.snapshot(), examples)?;
     let golden = policy.golden.as_ref().map(|queries| golden::ask(queries, after, before)).transpose()?;
     let violations = judge(policy, &diff, &after.snapshot().manifest.validation, golden.as_ref());
-    Ok(Checked { diff, violations, golden, unreadable: None })
+    Ok(Checked { diff, violations, golden, rule_faults: Vec::new(), unreadable: None })
 }
 
 impl Checked {
@@ -116,6 +126,12 @@ impl Checked {
             out += &format!("not compared with what was before, which cannot be read: {reason}\n");
         }
         out += &self.golden.as_ref().map_or(String::new(), golden::text);
+        for fault in self.rule_faults.iter().take(NAMED) {
+            out += &format!("rules.toml: {fault}\n");
+        }
+        if self.rule_faults.len() > NAMED {
+            out += &format!("rules.toml: {} more; 'indexer check' tells all\n", self.rule_faults.len() - NAMED);
+        }
         for violation in &self.violations {
             out += &format!("policy: {}: {}\n", violation.code, violation.message);
             for product in &violation.products {

@@ -47,6 +47,14 @@ fn rules_are_built_in_and_checked() {
         text.contains("fault: rule 'over': it has ended") && text.ends_with("2 rules, 2 at fault, 0 doubtful\n"),
         "{text}"
     );
+
+    // A rule ends by itself one day: a publish says so, and goes on.
+    let over = fs::read_to_string(path.join("next.toml")).expect("rules").replace("gone", "a");
+    fs::write(path.join("rules.toml"), over).expect("rules");
+    json(path, &build);
+    let output = run(path, &["publish", "--store", &format!("file://{}/store", path.display()), "built"]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success() && text.contains("rules.toml: rule 'over': it has ended"), "{text}");
 }
 
 #[test]

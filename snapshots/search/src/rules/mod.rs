@@ -40,6 +40,8 @@ pub(crate) struct Rule {
     query: Option<QueryCondition>,
     filters: Vec<Filter>,
     contexts: Vec<String>,
+    /// All, where there are none; as for what is hidden.
+    markets: Vec<String>,
     during: During,
     pub(crate) then: Effects,
 }
@@ -59,16 +61,28 @@ impl During {
     fn is_empty(self) -> bool {
         matches!((self.from, self.until), (Some(from), Some(until)) if until <= from)
     }
+
+    fn has_ended(self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Whether it holds whenever another time does, from now on.
+    fn covers(self, other: Self, now: Timestamp) -> bool {
+        let start = other.from.map_or(now, |from| from.max(now));
+        let lasts = self.until.is_none_or(|until| other.until.is_some_and(|end| end <= until));
+        self.from.is_none_or(|from| from <= start) && lasts
+    }
 }
 
 /// A product that is not shown.
 pub(crate) struct Hidden {
     pub(crate) id: String,
+    markets: Vec<String>,
     pub(crate) during: During,
 }
 
 /// The stems of words that a query must be, begin with, or hold side by side.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum QueryCondition {
     Is(Vec<String>),
     StartsWith(Vec<String>),
@@ -155,7 +169,7 @@ impl Rules {
             let during = during.map_err(|reason| RulesError::new(at, reason))?;
             if in_market(&table.markets) {
                 rules.note_changes(during);
-                rules.hidden.push(Hidden { id: table.id, during });
+                rules.hidden.push(Hidden { id: table.id, markets: table.markets, during });
             }
         }
         rules.changes.sort_unstable();
@@ -244,11 +258,6 @@ impl Rules {
     pub fn count(&self) -> usize {
         self.rules.len() + self.hidden.len()
     }
-
-    /// Every rule, for checks.
-    pub(crate) fn all(&self) -> &[Rule] {
-        &self.rules
-    }
 }
 
 impl Rule {
@@ -295,11 +304,7 @@ impl Rule {
             return Err("it does nothing".to_owned());
         }
         let during = during(when.from, when.until)?;
-        Ok(Self { name, query, filters, contexts: when.contexts, during, then })
-    }
-
-    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
-        self.during.until.is_some_and(|until| until <= now)
+        Ok(Self { name, query, filters, contexts: when.contexts, markets: when.markets, during, then })
     }
 }
 

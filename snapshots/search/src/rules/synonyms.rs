@@ -119,6 +119,11 @@ impl Synonyms {
         })
     }
 
+    /// The stems that are replaced, and by what.
+    pub(crate) fn replacements(&self) -> impl Iterator<Item = (String, &str)> {
+        self.replacements.values().flatten().map(|one| (one.from.join(" "), one.to.as_str()))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_first_stem.is_empty()
     }

@@ -318,6 +318,56 @@ fn rules_that_can_do_nothing_are_told() {
 }
 
 #[test]
+fn what_can_never_fire_is_told() {
+    let context = "c".repeat(65);
+    let shop = shop(&format!(
+        r#"
+        [[replacements]]
+        from = "settee"
+        to = "davenport futon"
+        [[hidden]]
+        id = "p0"
+        markets = ["us"]
+        [[hidden]]
+        id = "p1"
+        until = 2026-06-01T00:00:00Z
+        [[hidden]]
+        id = "p3"
+        markets = ["US"]
+        [[rules]]
+        name = "first"
+        when = {{ query_is = "sofa" }}
+        then = {{ pin = [{{ id = "p2", position = 1 }}, {{ id = "p0", position = 2 }}] }}
+        [[rules]]
+        name = "second"
+        when = {{ query_is = "sofas", markets = ["us"] }}
+        then = {{ pin = [{{ id = "p4", position = 1 }}, {{ id = "p0", position = 3 }}] }}
+        [[rules]]
+        name = "acme"
+        then = {{ pin = [{{ id = "p2", position = 1 }}, {{ id = "p4", position = 2 }}], filter = "brand:Acme" }}
+        [[rules]]
+        name = "nowhere"
+        when = {{ contexts = ["{context}"], markets = ["us", "E U"] }}
+        then = {{ replace_query = "davenport" }}
+        "#
+    ));
+    let findings = shop.index.check_rules("2026-06-15T12:00:00Z".parse().expect("a time"));
+    let faults = [
+        "rule 'second': pin 'p4': rule 'first', which asks the same, has its position",
+        "rule 'second': pin 'p0': it is hidden",
+        "rule 'acme': pin 'p2': it does not pass the rule's own filters",
+        "rule 'nowhere': when.markets: no market is called 'E U': names are 1 to 64 of a-z, 0-9, - and _",
+        &format!("rule 'nowhere': when.contexts: '{context}' is longer than the 64 bytes that a request's may have"),
+        "hidden 'p1': it has ended, and hides nothing any more",
+        "hidden 'p3': markets: no market is called 'US': names are 1 to 64 of a-z, 0-9, - and _",
+    ];
+    assert_eq!(findings.faults, faults);
+    let [replacement, rule] = findings.doubts.as_slice() else { panic!("{findings:?}") };
+    assert!(replacement.contains("no product has any word of 'davenport futon'"), "{replacement}");
+    assert_eq!(rule, "rule 'nowhere': replace_query: no product has any word of 'davenport'");
+}
+
+#[test]
 fn faults_name_the_rule() {
     let catalogue = Catalogue::parse(SETTINGS).expect("settings");
     let check = |text: &str, expected: &str| {
