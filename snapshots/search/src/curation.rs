@@ -37,12 +37,24 @@ pub(crate) struct Curation<'a> {
 
 impl<'a> Curation<'a> {
     pub(crate) fn new(index: &'a Index, request: &'a SearchRequest, now: Timestamp) -> Self {
-        let stems: Vec<&str> = request.words.iter().map(|word| word.stem.as_str()).collect();
-        let rules = index.rules.applying(&stems, request.filter.as_ref(), &request.contexts, now);
+        let read = |query: &Option<String>| {
+            let mut words = query.as_ref().map(|query| read_query(&index.analyzer, query)).unwrap_or_default();
+            words.truncate(crate::request::limits::QUERY_WORDS);
+            words
+        };
+        let mut replaced = index.rules.synonyms.replaced(&request.words);
+        let mut replaced_words = read(&replaced);
+        let queries = [request.words.as_slice(), &replaced_words];
+        let rules = index.rules.applying(queries, request.filter.as_ref(), &request.contexts, now);
+        // A rule knows more of the query than the list of words that are replaced.
+        if let Some(query) = rules.iter().find_map(|rule| rule.then.replace_query.clone()) {
+            replaced = Some(query);
+            replaced_words = read(&replaced);
+        }
         let mut curation = Self {
             request,
-            replaced: None,
-            replaced_words: Vec::new(),
+            replaced,
+            replaced_words,
             filters: Vec::new(),
             pins: Vec::new(),
             boosts: Vec::new(),
@@ -50,15 +62,6 @@ impl<'a> Curation<'a> {
             hides: Vec::new(),
             rules,
         };
-        let replaced = curation.rules.iter().find_map(|rule| rule.then.replace_query.clone());
-        curation.replaced = replaced.or_else(|| {
-            let texts: Vec<&str> = request.words.iter().map(|word| word.text.as_str()).collect();
-            index.rules.synonyms.replaced(&stems, &texts)
-        });
-        if let Some(query) = &curation.replaced {
-            curation.replaced_words = read_query(&index.analyzer, query);
-            curation.replaced_words.truncate(crate::request::limits::QUERY_WORDS);
-        }
         curation.gather_effects(index);
         curation
     }

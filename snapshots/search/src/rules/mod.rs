@@ -4,20 +4,21 @@
 //! own rules up by its words.
 
 mod check;
+mod condition;
 mod file;
 mod synonyms;
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
-use snapshots::Catalogue;
+use snapshots::{Catalogue, FacetKind};
 
 use crate::analysis::Analyzer;
+use crate::categories::is_below;
 use crate::filter::Filter;
-use crate::query::read_query;
+use crate::query::{QueryWord, read_query};
 
 pub use check::RuleFindings;
-use file::{BoostTable, PinTable, RuleTable, RulesFile, ThenTable, WhenTable};
+use condition::{ByQuery, QueryCondition};
+use file::{BoostTable, PinTable, RuleTable, RulesFile, ThenTable};
 pub use file::{RulesError, limits};
 pub(crate) use synonyms::Synonyms;
 
@@ -30,6 +31,8 @@ pub struct Rules {
     pub(crate) hidden: Vec<Hidden>,
     /// Stems of words that products need not have.
     stop_words: Vec<String>,
+    /// The facets whose values are paths.
+    hierarchies: Vec<String>,
     /// When what is active changes, rising.
     changes: Vec<Timestamp>,
 }
@@ -81,33 +84,6 @@ pub(crate) struct Hidden {
     pub(crate) during: During,
 }
 
-/// The stems of words that a query must be, begin with, or hold side by side.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum QueryCondition {
-    Is(Vec<String>),
-    StartsWith(Vec<String>),
-    Contains(Vec<String>),
-}
-
-impl QueryCondition {
-    fn words(&self) -> &[String] {
-        match self {
-            Self::Is(words) | Self::StartsWith(words) | Self::Contains(words) => words,
-        }
-    }
-
-    /// Whether it holds for a query that has its words from `at` on.
-    fn holds_at(&self, query: &[&str], at: usize) -> bool {
-        let words = self.words();
-        begins_with(&query[at..], words)
-            && match self {
-                Self::Is(_) => query.len() == words.len(),
-                Self::StartsWith(_) => at == 0,
-                Self::Contains(_) => true,
-            }
-    }
-}
-
 /// What a rule does.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -123,14 +99,6 @@ pub(crate) struct Effects {
     pub(crate) user_data: Option<String>,
 }
 
-/// The places of rules by the first word that they ask a query for.
-#[derive(Default)]
-struct ByQuery {
-    first_words: HashMap<String, Vec<usize>>,
-    /// Rules that ask nothing of the query's words.
-    always: Vec<usize>,
-}
-
 impl Rules {
     /// Reads the rules that hold in a market; None takes those of all markets.
     ///
@@ -144,7 +112,9 @@ impl Rules {
         at_most("rules", file.rules.len(), limits::RULES)?;
         at_most("hidden", file.hidden.len(), limits::HIDDEN)?;
         let analyzer = Analyzer::new(&catalogue.locale);
+        let hierarchies = catalogue.facets.iter().filter(|facet| facet.kind == FacetKind::Hierarchy);
         let mut rules = Self {
+            hierarchies: hierarchies.map(|facet| facet.name.clone()).collect(),
             synonyms: Synonyms::read(&file, &analyzer)?,
             stop_words: file.stop_words.iter().flat_map(|word| stems(&analyzer, word)).collect(),
             ..Self::default()
@@ -178,11 +148,7 @@ impl Rules {
     }
 
     fn add(&mut self, rule: Rule) {
-        let place = self.rules.len();
-        match rule.query.as_ref().and_then(|condition| condition.words().first()) {
-            Some(first) => self.by_query.first_words.entry(first.clone()).or_default().push(place),
-            None => self.by_query.always.push(place),
-        }
+        self.by_query.add(rule.query.as_ref(), self.rules.len());
         self.note_changes(rule.during);
         self.rules.push(rule);
     }
@@ -217,10 +183,11 @@ impl Rules {
         self.stop_words.iter().any(|word| word == stem)
     }
 
-    /// The rules that apply to a request, by the stems of its words, in the order of the file.
+    /// The rules that apply to a request, by its words as they were typed and those in their place, in the order of the
+    /// file.
     pub(crate) fn applying(
         &self,
-        query: &[&str],
+        queries: [&[QueryWord]; 2],
         filter: Option<&Filter>,
         contexts: &[String],
         now: Timestamp,
@@ -228,21 +195,26 @@ impl Rules {
         if self.rules.is_empty() {
             return Vec::new();
         }
-        let mut places = self.by_query.always.clone();
-        for (at, word) in query.iter().enumerate() {
-            let rules = self.by_query.first_words.get(*word).map_or(&[][..], Vec::as_slice);
-            let holds = |place: &&usize| self.rules[**place].query.as_ref().is_some_and(|one| one.holds_at(query, at));
-            places.extend(rules.iter().filter(holds));
-        }
-        places.sort_unstable();
-        places.dedup();
         let conjuncts = filter.cloned().map(Filter::into_conjuncts).unwrap_or_default();
         let applies = |rule: &&Rule| {
             rule.during.holds(now)
-                && rule.filters.iter().all(|wanted| conjuncts.contains(wanted))
+                && rule.filters.iter().all(|wanted| conjuncts.iter().any(|asked| self.asks_for(asked, wanted)))
                 && (rule.contexts.is_empty() || rule.contexts.iter().any(|context| contexts.contains(context)))
         };
+        let places = self.by_query.fulfilled(&self.rules, queries);
         places.into_iter().map(|place| &self.rules[place]).filter(applies).collect()
+    }
+
+    /// Whether whoever filters so asks for what a rule wants: the same, or a category below.
+    fn asks_for(&self, asked: &Filter, wanted: &Filter) -> bool {
+        match (asked, wanted) {
+            (Filter::Value { facet, value }, Filter::Value { facet: wanted_facet, value: wanted }) => {
+                let is_path = self.hierarchies.contains(facet);
+                facet == wanted_facet && (value == wanted || (is_path && is_below(value, wanted)))
+            }
+            (Filter::Any(parts), _) => asked == wanted || parts.iter().all(|part| self.asks_for(part, wanted)),
+            _ => asked == wanted,
+        }
     }
 
     /// Every product that the rules name, and where.
@@ -305,28 +277,6 @@ impl Rule {
         }
         let during = during(when.from, when.until)?;
         Ok(Self { name, query, filters, contexts: when.contexts, markets: when.markets, during, then })
-    }
-}
-
-impl QueryCondition {
-    fn read(when: &WhenTable, analyzer: &Analyzer) -> Result<Option<Self>, String> {
-        type Make = fn(Vec<String>) -> QueryCondition;
-        let given: Vec<(&str, &String, Make)> = [
-            ("query_is", &when.query_is, Self::Is as Make),
-            ("query_starts_with", &when.query_starts_with, Self::StartsWith),
-            ("query_contains", &when.query_contains, Self::Contains),
-        ]
-        .into_iter()
-        .filter_map(|(name, text, make)| Some((name, text.as_ref()?, make)))
-        .collect();
-        match given.as_slice() {
-            [] => Ok(None),
-            [(name, text, make)] => match stems(analyzer, text) {
-                words if words.is_empty() => Err(format!("when.{name}: '{text}' has no word, so no query is like it")),
-                words => Ok(Some(make(words))),
-            },
-            _ => Err("when: one of query_is, query_starts_with and query_contains".to_owned()),
-        }
     }
 }
 

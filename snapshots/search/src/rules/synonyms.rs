@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::file::{RulesError, RulesFile, limits};
 use super::{at_most, begins_with, stems};
 use crate::analysis::Analyzer;
-use crate::query::read_query;
+use crate::query::{QueryWord, read_query};
 
 /// What words of a query may be read as, by the stem of their first word.
 #[derive(Default)]
@@ -85,11 +85,12 @@ impl Synonyms {
         list.iter().filter(move |synonym| begins_with(&query[at..], &synonym.from))
     }
 
-    /// The query with its words replaced, or None where none is. `texts` are the words behind the stems.
-    pub(crate) fn replaced(&self, query: &[&str], texts: &[&str]) -> Option<String> {
+    /// The query with its words replaced, or None where none is.
+    pub(crate) fn replaced(&self, typed: &[QueryWord]) -> Option<String> {
         if self.replacements.is_empty() {
             return None;
         }
+        let query: Vec<&str> = typed.iter().map(|word| word.stem.as_str()).collect();
         let (mut words, mut at, mut changed) = (Vec::new(), 0, false);
         while at < query.len() {
             let list = self.replacements.get(query[at]).map_or(&[][..], Vec::as_slice);
@@ -100,7 +101,7 @@ impl Synonyms {
                     changed = true;
                 }
                 None => {
-                    words.push(texts[at]);
+                    words.push(typed[at].text.as_str());
                     at += 1;
                 }
             }

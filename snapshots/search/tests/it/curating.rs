@@ -126,6 +126,80 @@ fn pins_stand_where_they_should_and_pass_the_filters() {
 }
 
 #[test]
+fn rules_know_words_however_they_are_written() {
+    let rules = r#"
+        [[replacements]]
+        from = "settee"
+        to = "red sofa"
+        [[rules]]
+        name = "t-shirts"
+        when = { query_is = "t-shirt" }
+        then = { user_data = 1 }
+        [[rules]]
+        name = "tees"
+        when = { query_starts_with = "tshirts" }
+        then = { user_data = 2 }
+        [[rules]]
+        name = "sofas"
+        when = { query_contains = "sofa" }
+        then = { user_data = 3 }
+        [[rules]]
+        name = "wireless"
+        when = { query_contains = "wi-fi routers" }
+        then = { user_data = 4 }
+        [[rules]]
+        name = "settees"
+        when = { query_is = "settee" }
+        then = { user_data = 5 }
+        [[rules]]
+        name = "twelve"
+        when = { query_contains = "12 lamps" }
+        then = { user_data = 6 }
+    "#;
+    let shop = shop(rules);
+    let check = |text: &str, names: &[&str]| assert_eq!(ask(&shop.index, q(text)).answer.rules, names, "{text}");
+    for text in ["t-shirt", "T-Shirts", "tshirt", "t shirts"] {
+        check(text, &["t-shirts", "tees"]);
+    }
+    check("t shirt blue", &["tees"]);
+    check("blue t shirt", &[]);
+    check("good wifi router", &["wireless"]);
+    check("wi fi routers here", &["wireless"]);
+    check("settee", &["sofas", "settees"]);
+    check("blue settees", &["sofas"]);
+    check("12 lamp", &["twelve"]);
+    check("1 2 lamp", &[]);
+}
+
+#[test]
+fn a_rule_for_a_category_holds_for_what_lies_below() {
+    let settings = "name = \"t\"\ncurrency = \"USD\"\n[[facets]]\nname = \"category\"\n[[facets]]\nname = \"brand\"\n";
+    let rules = r#"
+        [[rules]]
+        name = "women"
+        when = { filters = "category:Women" }
+        then = { user_data = 1 }
+        [[rules]]
+        name = "a"
+        when = { filters = "brand:A" }
+        then = { user_data = 2 }
+    "#;
+    let mut shoe = Product::new(ProductId::new("s").expect("an id"), "Shoe");
+    shoe.category = vec!["Women".into(), "Shoes".into()];
+    let shop = open_shop_with_rules(settings, rules, vec![(vec![shoe], Vec::new())]);
+    let check = |filters: &str, names: &[&str]| {
+        let raw = RawRequest { filters: Some(filters.into()), ..Default::default() };
+        assert_eq!(ask(&shop.index, raw).answer.rules, names, "{filters}");
+    };
+    check("category:Women", &["women"]);
+    check("category:'Women > Shoes' AND brand:A", &["women", "a"]);
+    check("category:'Women > Shoes' OR category:'Women > Bags'", &["women"]);
+    check("category:'Women > Shoes' OR category:Men", &[]);
+    check("category:'Women & Men' AND brand:'A > B'", &[]);
+    check("NOT category:'Women > Shoes'", &[]);
+}
+
+#[test]
 fn boost_bury_hide_filter_redirect_and_banner() {
     let shop = shop(
         r#"
