@@ -71,9 +71,12 @@ impl Groups {
         let rank =
             |one: &GroupMember| index.segments()[one.segment].segment.static_ranks()[one.candidate.doc() as usize];
         let id = |one: &GroupMember| index.record(one.segment, one.candidate.doc()).id();
+        let share = |one: &GroupMember| index.availability_share(one.segment, one.candidate.doc());
         members.sort_unstable_by(|a, b| {
             let key = |one: &GroupMember| (one.only_fails.is_some(), one.candidate.level_and_key());
-            key(a).cmp(&key(b)).then_with(|| rank(b).cmp(&rank(a))).then_with(|| id(a).cmp(id(b)))
+            // Where variants match alike, one that can be had stands for those that cannot.
+            let order = key(a).cmp(&key(b)).then_with(|| share(b).total_cmp(&share(a)));
+            order.then_with(|| rank(b).cmp(&rank(a))).then_with(|| id(a).cmp(id(b)))
         });
         members
     }

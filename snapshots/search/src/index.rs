@@ -184,14 +184,18 @@ impl Index {
 
     /// Adds to a score what says nothing about the query: popularity, rating and availability.
     pub(crate) fn with_priors(&self, mut parts: ScoreParts, candidate: &Candidate, segment: usize) -> ScoreParts {
-        let doc = candidate.doc() as usize;
-        let part = &self.segments()[segment].segment;
-        let rank = part.static_ranks()[doc];
+        let doc = candidate.doc();
+        let rank = self.segments()[segment].segment.static_ranks()[doc as usize];
         parts.popularity = parts.text * popularity_share(rank);
-        let availability = &part.bytes()[self.texts[segment].availability.clone()];
-        parts.availability = parts.text * availability_share(availability[doc]);
+        parts.availability = parts.text * self.availability_share(segment, doc);
         parts.rules = parts.text * candidate.boost;
         parts
+    }
+
+    /// What the availability of a document adds to its score, as a share of it.
+    pub(crate) fn availability_share(&self, segment: usize, doc: u32) -> f32 {
+        let part = &self.segments()[segment].segment;
+        availability_share(part.bytes()[self.texts[segment].availability.clone()][doc as usize])
     }
 }
 

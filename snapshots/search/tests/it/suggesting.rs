@@ -1,7 +1,7 @@
 //! Suggestions, variants, and products like others.
 
 use search::{Index, RawRequest, SuggestRequest, Suggestions};
-use snapshots::{Product, ProductId};
+use snapshots::{Availability, Product, ProductId};
 
 use crate::support::{Shop, open_shop_with_rules, search};
 
@@ -92,6 +92,31 @@ fn variants_are_one_hit() {
     let brown = search(&shop.index, RawRequest { q: "brown boots".into(), ..raw });
     assert_eq!(brown.ids[0], "a2", "the variant that matches best stands for its group");
     assert_eq!(brown.variants[0], ["a1"]);
+}
+
+/// The best-known size is sold out, and once it stood for all of them, behind other shirts.
+#[test]
+fn a_variant_that_can_be_had_stands_for_its_group() {
+    let shirt = |id: &str, group: &str, popularity: i64, availability| {
+        let mut shirt = Product::new(ProductId::new(id).expect("an id"), "Linen shirt");
+        shirt.variant_group = Some(group.to_owned());
+        shirt.popularity_thousandths = Some(popularity);
+        shirt.availability = availability;
+        shirt
+    };
+    let products = vec![
+        shirt("l", "a", 9_000, Availability::OutOfStock),
+        shirt("m", "a", 8_000, Availability::InStock),
+        shirt("s", "a", 7_000, Availability::Backorder),
+        shirt("other", "b", 1_000, Availability::InStock),
+    ];
+    let shop = open_shop_with_rules(SETTINGS, "", vec![(products, Vec::new())]);
+    for text in ["shirt", ""] {
+        let raw = RawRequest { q: text.into(), distinct: true, ..Default::default() };
+        let found = search(&shop.index, raw);
+        assert_eq!(found.ids, ["m", "other"], "'{text}'");
+        assert_eq!(found.variants[0], ["s", "l"], "'{text}'");
+    }
 }
 
 #[test]
