@@ -31,7 +31,7 @@ pub(crate) struct Curation<'a> {
     pub(crate) boosts: Vec<(&'a Filter, f32)>,
     /// The products that nobody may see now, by segment; empty where there are none.
     hidden: &'a [Bits],
-    /// Those that this request must not see.
+    /// Those that this request must not see, rising.
     hides: Vec<(usize, u32)>,
 }
 
@@ -79,6 +79,7 @@ impl<'a> Curation<'a> {
                 }
             }
         }
+        self.hides.sort_unstable();
         let mut pins = std::mem::take(&mut self.pins);
         pins.retain(|pin| !self.is_hidden(pin.product.0, pin.product.1));
         pins.sort_by_key(|pin| pin.position);
@@ -97,7 +98,7 @@ impl<'a> Curation<'a> {
     #[inline]
     pub(crate) fn is_hidden(&self, segment: usize, doc: u32) -> bool {
         (!self.hidden.is_empty() && self.hidden[segment].contains(doc))
-            || (!self.hides.is_empty() && self.hides.contains(&(segment, doc)))
+            || (!self.hides.is_empty() && self.hides.binary_search(&(segment, doc)).is_ok())
     }
 
     pub(crate) fn hides_any(&self) -> bool {

@@ -219,6 +219,10 @@ fn boost_bury_hide_filter_redirect_and_banner() {
         name = "rich"
         when = { query_is = "anything", filters = "brand:Acme" }
         then = { filter = "price>=20", replace_query = "sofa" }
+        [[rules]]
+        name = "few"
+        when = { query_is = "sofa", contexts = ["few"] }
+        then = { hide = ["p6", "p0", "p2"] }
         "#,
     );
     let sofas = ask(&shop.index, q("sofa"));
@@ -229,6 +233,8 @@ fn boost_bury_hide_filter_redirect_and_banner() {
     assert!(!mobile.ids.contains(&"p1".to_owned()) && mobile.found == sofas.found - 1);
     assert_eq!(mobile.answer.rules, ["best first", "no blue"]);
     assert_eq!(mobile.answer.user_data, [r#"{"banner":"sale","weight":3}"#]);
+    let few = ask(&shop.index, RawRequest { contexts: vec!["few".into()], ..q("sofa") });
+    assert!(few.ids.iter().all(|id| !["p0", "p2", "p6"].contains(&id.as_str())) && few.ids.contains(&"p1".to_owned()));
     assert_eq!(ask(&shop.index, q("help")).answer.redirect.as_deref(), Some("https://example.com/help"));
     let rich = ask(&shop.index, RawRequest { filters: Some("brand:Acme".into()), ..q("anything") });
     assert_eq!((rich.ids, rich.answer.rules), (vec!["p1".to_owned()], vec!["rich".to_owned()]));
