@@ -12,7 +12,7 @@ use crate::curation::Curation;
 use crate::cursor::{Match, Worth};
 use crate::distinct::{GroupMember, Groups};
 use crate::error::Error;
-use crate::facets::{FacetCounts, SegmentCounts};
+use crate::facets::{FacetAnswer, FacetCounts, SegmentCounts};
 use crate::index::Index;
 use crate::matching::Matcher;
 use crate::plan::Plan;
@@ -41,6 +41,8 @@ pub(crate) struct Gathered<'a> {
     request: &'a SearchRequest,
     curation: &'a Curation<'a>,
     counts: FacetCounts,
+    /// What is answered in place of the counts.
+    facets: Option<Vec<FacetAnswer>>,
     candidates: Vec<(usize, Candidate)>,
     /// What the first tier has found, by segment and document, and how many products match the text by now.
     matched: Vec<(usize, u32)>,
@@ -68,6 +70,7 @@ impl<'a> Gathered<'a> {
             request,
             curation,
             counts: FacetCounts::new(index, request),
+            facets: None,
             candidates: Vec::new(),
             matched: Vec::new(),
             matched_count: 0,
@@ -197,6 +200,11 @@ impl<'a> Gathered<'a> {
         (self.matched, self.taken, self.seen) = (matched, taken, seen);
         self.matched_count += count;
         Ok(self.matched_count)
+    }
+
+    /// Answers the facets of what was found so far, whatever is found from here on; of variants, each counts.
+    pub(crate) fn settle_facets(&mut self) {
+        self.facets = Some(self.counts.answer(self.index, self.request));
     }
 
     /// Looks again at the best candidates, where relevance decides.
@@ -344,7 +352,7 @@ impl<'a> Gathered<'a> {
             }
         }
         let words = plan.slots.into_iter().map(|slot| slot.text).collect();
-        let facets = self.counts.answer(self.index, self.request);
+        let facets = self.facets.take().unwrap_or_else(|| self.counts.answer(self.index, self.request));
         Answer {
             hits,
             found: self.found,

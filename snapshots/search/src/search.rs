@@ -61,6 +61,14 @@ pub(crate) enum Tier {
     AnyWord,
 }
 
+/// What facets count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    All,
+    /// Those that have all words, as they were typed.
+    Typed,
+}
+
 /// The words of a plan, in every segment, and what each is worth.
 pub(crate) struct FoundPlan<'a> {
     pub(crate) plan: &'a Plan,
@@ -84,6 +92,15 @@ impl Index {
     /// # Errors
     /// As [`Index::search`].
     pub fn search_at(&self, request: &SearchRequest, now: Timestamp) -> Result<Answer, Error> {
+        self.search_counting(Counted::All, request, now)
+    }
+
+    pub(crate) fn search_counting(
+        &self,
+        counted_hits: Counted,
+        request: &SearchRequest,
+        now: Timestamp,
+    ) -> Result<Answer, Error> {
         let curation = Curation::new(self, request, now);
         let counted =
             |name: &str| request.facets.iter().copied().find(|place| self.catalogue().facets[*place].name == name);
@@ -100,6 +117,9 @@ impl Index {
         let mut matched = gathered.run(&found, &filter, Tier::Typed)?;
         for reading in &typed.readings {
             matched = gathered.run(&self.look_up(reading, false)?, &filter, Tier::Typed)?;
+        }
+        if counted_hits == Counted::Typed {
+            gathered.settle_facets();
         }
         if matched >= enough {
             gathered.rank(&found)?;

@@ -16,9 +16,10 @@ use crate::matching::{FoundSlot, Matcher};
 use crate::plan::Plan;
 use crate::predicate::Predicate;
 use crate::query::read_query;
+use crate::rank::HEAD;
 use crate::request::{FieldSet, RawRequest, SearchRequest};
 use crate::score::WordWeight;
-use crate::search::{Answer, Hit};
+use crate::search::{Answer, Counted, Hit};
 use crate::spelling::distance;
 use crate::vocabulary::each_variant;
 
@@ -30,8 +31,6 @@ pub mod limits {
 
 /// So many completions are looked at for each that is shown: some find nothing, some say the same.
 const LOOKED_AT: usize = 4;
-/// So many products are looked at for each that is shown, since variants are shown once.
-pub(crate) const VARIANTS_LOOKED_AT: usize = 4;
 /// So many categories scope the first suggestion.
 const SCOPES: usize = 3;
 /// The products of so many first suggestions are kept: a kilobyte each, twice that where the most products are shown.
@@ -225,7 +224,8 @@ impl Index {
     }
 
     fn products(&self, searched: &str, request: &SuggestRequest, now: Timestamp) -> Result<TopProducts, Error> {
-        let mut answer = self.search_at(&self.products_request(searched, request), now)?;
+        // A scope that is chosen must find what it counts.
+        let mut answer = self.search_counting(Counted::Typed, &self.products_request(searched, request), now)?;
         self.keep_one_of_each_group(&mut answer, request.products);
         answer.hits.shrink_to_fit();
         let scopes = answer.facets.into_iter().next().map(|facet| facet.values).unwrap_or_default();
@@ -252,7 +252,8 @@ impl Index {
             words,
             query: query.to_owned(),
             page: 1,
-            per_page: request.products * VARIANTS_LOOKED_AT,
+            // Variants are shown once, and a group of them may be large.
+            per_page: if request.products == 0 { 0 } else { HEAD },
             sort: None,
             filter: None,
             facets: hierarchy.into_iter().collect(),

@@ -148,6 +148,34 @@ fn a_product_with_many_variants_is_like_others_all_the_same() {
     assert!(ids.iter().all(|id| id.starts_with("other")), "{ids:?}");
 }
 
+/// Sixteen variants of one shirt once left room for no other.
+#[test]
+fn suggested_products_are_as_many_as_asked_for() {
+    let shirt = |number: i64, group: String| {
+        let mut shirt = Product::new(ProductId::new(format!("p{number:02}")).expect("an id"), "Linen shirt");
+        shirt.popularity_thousandths = Some((100 - number) * 1_000);
+        shirt.variant_group = Some(group);
+        shirt
+    };
+    let mut products: Vec<Product> = (0..40).map(|number| shirt(number, "a".to_owned())).collect();
+    products.extend((40..45).map(|number| shirt(number, format!("other{number}"))));
+    let shop = open_shop_with_rules(SETTINGS, "", vec![(products, Vec::new())]);
+    for text in ["lin", ""] {
+        let found = suggest(&shop.index, text);
+        let ids: Vec<&str> =
+            found.products.hits.iter().map(|hit| shop.index.record(hit.segment, hit.doc).id()).collect();
+        assert_eq!(ids, ["p00", "p40", "p41", "p42"], "'{text}'");
+    }
+}
+
+#[test]
+fn scopes_count_what_has_all_words() {
+    let shop = shop("");
+    let belts = suggest(&shop.index, "leather be");
+    assert_eq!(belts.suggestions[0].text, "leather belt");
+    assert_eq!(belts.suggestions[0].scopes, [("Men".to_owned(), 1), ("Women".to_owned(), 1)], "boots are no belts");
+}
+
 #[test]
 fn suggested_products_are_kept_by_what_they_depend_on() {
     let rules = r#"
