@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use search::{
-    Answer, Category, FacetAnswer, FieldSet, Highlighter, Hit, Index, NumberStats, ScoreParts, SearchRequest,
+    Answer, Category, FacetAnswer, FieldSet, Highlighter, Hit, Index, Level, NumberStats, ScoreParts, SearchRequest,
     SuggestRequest, Suggestions,
 };
 use serde_json::json;
@@ -135,7 +135,7 @@ fn search_hit(
     }
     if let Some(parts) = &hit.parts {
         next(out, "explain");
-        explanation(out, parts);
+        explanation(out, hit, parts);
     }
     if !request.highlight.is_empty() {
         next(out, "highlight");
@@ -144,10 +144,19 @@ fn search_hit(
     out.raw("}");
 }
 
-/// Writes what a score is made of.
-fn explanation(out: &mut JsonOut, parts: &ScoreParts) {
+/// Writes what places a hit: its level, then its score, and what that is made of.
+fn explanation(out: &mut JsonOut, hit: &Hit, parts: &ScoreParts) {
     out.raw("{\"score\":");
-    out.number(parts.total());
+    out.number(hit.score);
+    if let Some(Level { missing, weak, is_corrected }) = hit.level {
+        out.raw(",\"level\":{\"missing\":");
+        out.number(missing);
+        out.raw(",\"weak\":");
+        out.number(weak);
+        out.raw(",\"corrected\":");
+        out.number(is_corrected);
+        out.raw("}");
+    }
     for (name, value) in parts.named() {
         out.raw(",\"");
         out.raw(name);

@@ -281,4 +281,5 @@ fn misspelled_queries_and_explanations() {
     let total = explained["score"].as_f64().expect("a number");
     let parts: f64 = explained.iter().filter(|(name, _)| *name != "score").filter_map(|(_, part)| part.as_f64()).sum();
     assert!((total - parts).abs() < 1e-4, "{explained:?}");
+    assert_eq!(explained["level"], json!({"missing": 0, "weak": 0, "corrected": true}));
 }

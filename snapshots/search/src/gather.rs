@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::predicate::{Predicate, Refinements, SplitFilter, Verdict};
 use crate::rank::{Asked, HEAD, ScoreParts};
 use crate::request::SearchRequest;
-use crate::search::{Answer, FoundPlan, Hit, Tier};
+use crate::search::{Answer, FoundPlan, Hit, Level, Tier};
 use crate::top::{Candidate, Top, key_score, score_key, sort_key};
 
 /// What rules pin, what a query names to the letter, and what it names but for separators.
@@ -339,14 +339,16 @@ impl<'a> Gathered<'a> {
             };
             let Some((place, (segment, best))) = found else { break };
             if position >= start {
+                let missing = every_word & !best.has;
                 let variants = self.groups.as_ref().map(|groups| groups.others(self.index, *segment, best.doc()));
                 hits.push(Hit {
                     segment: *segment,
                     doc: best.doc(),
                     score: if self.request.sort.is_some() { best.text_score() } else { key_score(best.key()) },
-                    missing: every_word & !best.has,
+                    missing,
                     variants: variants.unwrap_or_default(),
                     parts: self.request.explain.then(|| self.explain(place, *segment, best)),
+                    level: self.level(best, missing).filter(|_| self.request.explain),
                     is_pinned: pin.is_some(),
                 });
             }
@@ -364,6 +366,17 @@ impl<'a> Gathered<'a> {
             redirect: self.curation.redirect(),
             user_data: self.curation.user_data(),
         }
+    }
+
+    /// What comes before the score of a candidate that lacks these words; None where a rule, its name or a sort places
+    /// it.
+    fn level(&self, candidate: &Candidate, missing: u32) -> Option<Level> {
+        let is_corrected = candidate.level() >= CORRECTED_LEVEL;
+        let halves = candidate.level().checked_sub(if is_corrected { CORRECTED_LEVEL } else { TYPED_LEVEL })?;
+        let missing = missing.count_ones();
+        let is_placed_so = self.request.sort.is_none() && !self.curation.words().is_empty();
+        let weak = u32::from(halves).saturating_sub(2 * missing);
+        is_placed_so.then_some(Level { missing, weak, is_corrected })
     }
 
     /// What the score of the candidate at a place is made of.

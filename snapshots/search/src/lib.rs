@@ -53,7 +53,7 @@ pub use index::Index;
 pub use rank::ScoreParts;
 pub use request::{FieldSet, RawRequest, SearchRequest, limits};
 pub use rules::{RuleFindings, Rules, RulesError};
-pub use search::{Answer, Hit};
+pub use search::{Answer, Hit, Level};
 pub use similar::MAX_SIMILAR;
 pub use suggest::{SuggestRequest, Suggestion, Suggestions, limits as suggest_limits};
 pub use words::WordCounter;

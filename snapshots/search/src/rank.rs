@@ -52,7 +52,7 @@ pub(crate) fn availability_share(availability: u8) -> f32 {
     }
 }
 
-/// What a candidate's score is made of. The parts add up to the score.
+/// What a candidate's score is made of. The parts add up to the score; less than 0 counts as 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ScoreParts {
     /// How often and how tellingly the words stand in the product.

@@ -46,8 +46,22 @@ pub struct Hit {
     pub variants: Vec<(usize, u32)>,
     /// What the score is made of, where the request asks for it.
     pub parts: Option<ScoreParts>,
+    /// What comes before the score, where the request asks for it, and where words and relevance place the product.
+    pub level: Option<Level>,
     /// A rule put the product here.
     pub is_pinned: bool,
+}
+
+/// What comes before the score of a hit: those of the query as it was typed first, then those that lack least, a word
+/// that is weak being half of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// How many words the product lacks.
+    pub missing: u32,
+    /// How many it has only where they count little, or as the beginning of another.
+    pub weak: u32,
+    /// The query had to be corrected to find it.
+    pub is_corrected: bool,
 }
 
 /// How much of a query a product has. A worse tier opens only while too few products are found.

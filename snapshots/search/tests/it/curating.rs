@@ -1,7 +1,7 @@
 //! Rules, as merchandisers write them.
 
-use search::{Index, RawRequest, Rules};
-use snapshots::{Catalogue, Money, Product, ProductId};
+use search::{Index, Level, RawRequest, Rules};
+use snapshots::{AttributeValue, Catalogue, Money, Product, ProductId};
 
 use crate::support::{Shop, open_shop_with_rules};
 
@@ -294,6 +294,39 @@ fn what_a_rule_filters_by_is_no_refinement() {
     let refined = ask(&shop.index, RawRequest { filters: Some("brand:Best".into()), ..q("sofa") });
     assert_eq!(refined.found, 0, "the rule holds whatever else is asked for");
     assert_eq!(refined.answer.facets[0].values, [("Acme".to_owned(), 2)], "and what it lets pass is on offer");
+}
+
+#[test]
+fn explanations_tell_what_comes_before_the_score() {
+    let boots = |id: &str, title: &str, color: &str| {
+        let mut boots = Product::new(ProductId::new(id).expect("an id"), title);
+        boots.attributes.insert("color".into(), AttributeValue::One(color.into()));
+        boots
+    };
+    let products = vec![
+        boots("attribute", "Boots of leather", "black"),
+        boots("other", "Boots, blue", "blue"),
+        boots("named", "Black boots", "black"),
+        boots("title", "Black boots, high", "black"),
+    ];
+    let shop = open_shop_with_rules(SETTINGS, "", vec![(products, Vec::new())]);
+    let check = |text: &str, sort: Option<&str>, expected: &[(&str, Option<Level>)]| {
+        let sort = sort.map(str::to_owned);
+        let asked = ask(&shop.index, RawRequest { explain: true, sort, ..q(text) });
+        for (id, level) in expected {
+            let place = asked.ids.iter().position(|one| one == id).expect("a hit");
+            assert_eq!(asked.answer.hits[place].level, *level, "{text}: {id}");
+        }
+        let silent = ask(&shop.index, q(text));
+        assert!(silent.answer.hits.iter().all(|hit| hit.level.is_none() && hit.parts.is_none()));
+    };
+    let at = |missing, weak, is_corrected| Some(Level { missing, weak, is_corrected });
+    let typed = [("named", None), ("title", at(0, 0, false)), ("attribute", at(0, 1, false))];
+    check("black boots", None, &typed);
+    check("blue boots high", None, &[("title", at(1, 0, false)), ("other", at(1, 0, false))]);
+    check("balck boots", None, &[("title", at(0, 0, true)), ("attribute", at(0, 1, true))]);
+    check("boots high", Some("cheap"), &[("title", None)]);
+    check("", None, &[("title", None)]);
 }
 
 #[test]
