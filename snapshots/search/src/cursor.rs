@@ -18,6 +18,8 @@ pub(crate) struct WordScore {
     pub(crate) score: f32,
     /// The word stands only where it counts little: among attributes, say.
     pub(crate) is_weak: bool,
+    /// It is weak because only a longer word stands there.
+    pub(crate) is_begun: bool,
 }
 
 /// A walk over the documents of one word.
@@ -160,9 +162,13 @@ impl<'a> SlotCursor<'a> {
         match self.exact.doc() == doc {
             true => {
                 let frequency = self.exact.frequency();
-                WordScore { score: self.weight.exact(frequency, norm), is_weak: self.weight.is_weak(frequency) }
+                let is_weak = self.weight.is_weak(frequency);
+                WordScore { score: self.weight.exact(frequency, norm), is_weak, is_begun: false }
             }
-            false => WordScore { score: self.weight.prefix(), is_weak: self.weight.is_prefix_weak() },
+            false => {
+                let is_weak = self.weight.is_prefix_weak();
+                WordScore { score: self.weight.prefix(), is_weak, is_begun: is_weak }
+            }
         }
     }
 
@@ -183,6 +189,9 @@ impl<'a> SlotCursor<'a> {
                 window.add_gathered(place);
                 *doc = all.iter().map(|(walk, _)| walk.doc()).min().unwrap_or(TERMINATED);
             }
+        }
+        if !matches!(self.prefix, PrefixCursor::None) {
+            window.expect_longer(place);
         }
         match &mut self.prefix {
             PrefixCursor::None => {}
@@ -210,6 +219,8 @@ pub(crate) struct Match<'w> {
     pub(crate) has: u32,
     /// Those of them that stand only where they count little.
     pub(crate) weak: u32,
+    /// Those of these that only a longer word begins with.
+    pub(crate) begun: u32,
     pub(crate) worth: Worth<'w>,
 }
 
@@ -226,7 +237,7 @@ pub(crate) enum Worth<'w> {
 
 impl Match<'_> {
     pub(crate) fn none(doc: u32) -> Self {
-        Self { doc, has: 0, weak: 0, worth: Worth::Known(0.0) }
+        Self { doc, has: 0, weak: 0, begun: 0, worth: Worth::Known(0.0) }
     }
 
     #[inline]

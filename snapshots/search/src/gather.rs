@@ -163,7 +163,7 @@ impl<'a> Gathered<'a> {
                 }
                 if !may_take_any {
                     if !taken.is_empty() && taken.binary_search(&(place, hit.doc)).is_ok() {
-                        count += u64::from(tier == Tier::Typed && !found.plan.is_reading && hit.weak == 0);
+                        count += u64::from(tier == Tier::Typed && !found.plan.is_reading && hit.begun == 0);
                         return;
                     }
                     if left_out != 0 && part.segment.groups()[hit.doc as usize] == left_out {
@@ -180,8 +180,8 @@ impl<'a> Gathered<'a> {
                         hit.has = u32::MAX;
                     }
                 }
-                // Where a product only mentions a word, a looser reading may find what is meant.
-                count += u64::from(hit.weak == 0);
+                // Where a product only has longer words, a looser reading may find what is meant.
+                count += u64::from(hit.begun == 0);
                 if tier == Tier::Typed && matched.len() < MAX_RARE_MATCHES {
                     matched.push((place, hit.doc));
                 }

@@ -324,16 +324,17 @@ impl<'a> Matcher<'a> {
     #[inline]
     fn scored(&mut self, doc: u32, has: u32) -> Match<'static> {
         let norm = self.lengths.norm(doc);
-        let (mut score, mut weak) = (0.0, 0);
+        let (mut score, mut weak, mut begun) = (0.0, 0, 0);
         // Scores are added in the order of the words, so that the sum is the same in every segment.
         for (place, cursor) in self.cursors.iter_mut().enumerate() {
             if has >> place & 1 == 1 {
                 let word = cursor.score(doc, norm);
                 score += word.score;
                 weak |= u32::from(word.is_weak) << place;
+                begun |= u32::from(word.is_begun) << place;
             }
         }
-        Match { doc, has, weak, worth: Worth::Known(score) }
+        Match { doc, has, weak, begun, worth: Worth::Known(score) }
     }
 
     /// Calls `each` with every document that has any of the words.

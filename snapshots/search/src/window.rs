@@ -20,6 +20,8 @@ pub(crate) struct Window<'a> {
     /// The documents that have something, as bits.
     touched: [u64; WORDS],
     worths: Worths<'a>,
+    /// The words that longer ones were noted for, as bits.
+    prefixed: u32,
     /// How often documents have what may stand for one word, and which of them have any, as bits.
     stand_ins: Vec<f32>,
     gathered: [u64; WORDS],
@@ -84,6 +86,18 @@ impl Worths<'_> {
         }
         sum
     }
+
+    /// Of some words that a document has, those that it has as they stand, as bits.
+    fn exact(&self, doc: u32, mut words: u32) -> u32 {
+        let mut exact = 0;
+        while words != 0 {
+            let place = words.trailing_zeros();
+            words &= words - 1;
+            let frequency = self.frequencies[place as usize * WINDOW as usize + (doc % WINDOW) as usize];
+            exact |= u32::from(frequency > 0.0) << place;
+        }
+        exact
+    }
 }
 
 impl<'a> Window<'a> {
@@ -95,7 +109,7 @@ impl<'a> Window<'a> {
             frequencies.resize(weights.len() * WINDOW as usize, 0.0);
         }
         let worths = Worths { lengths, weights, frequencies };
-        Self { start: 0, marks, touched: [0; WORDS], worths, stand_ins, gathered: [0; WORDS] }
+        Self { start: 0, marks, touched: [0; WORDS], worths, prefixed: 0, stand_ins, gathered: [0; WORDS] }
     }
 
     /// Moves the window to where a document lies.
@@ -115,6 +129,11 @@ impl<'a> Window<'a> {
         let at = (doc % WINDOW) as usize;
         let is_weak = self.worths.weights[place].is_weak(frequency);
         self.mark(place, at, is_weak, frequency);
+    }
+
+    /// Says that longer words are noted for a word, too.
+    pub(crate) fn expect_longer(&mut self, place: usize) {
+        self.prefixed |= 1 << place;
     }
 
     /// Notes a word of which a document only has a longer one, unless it has the word itself.
@@ -167,12 +186,10 @@ impl<'a> Window<'a> {
                 left &= left - 1;
                 let Mark { has, weak } = std::mem::take(&mut self.marks[at]);
                 if accept(has) {
-                    each(Match {
-                        doc: self.start + at as u32,
-                        has,
-                        weak,
-                        worth: Worth::In { worths: &self.worths, has },
-                    });
+                    let doc = self.start + at as u32;
+                    let may_begin = weak & self.prefixed;
+                    let begun = if may_begin == 0 { 0 } else { may_begin & !self.worths.exact(doc, may_begin) };
+                    each(Match { doc, has, weak, begun, worth: Worth::In { worths: &self.worths, has } });
                 }
             }
         }

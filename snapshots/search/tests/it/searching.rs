@@ -241,6 +241,32 @@ fn another_reading_may_be_of_common_words() {
     assert_eq!((found.ids.len(), &*found.ids[0]), (91, "90"));
 }
 
+/// Colours stand among attributes, which count little: black boots once opened every boot and every black thing.
+#[test]
+fn what_has_all_words_is_enough_wherever_they_stand() {
+    // Few others, and so many that the rarer word leads.
+    for others in [10, 300] {
+        let shop = |title: &str, color: &str| {
+            let boots = |number: usize| {
+                let is_meant = number < 25;
+                let mut boots = product(&format!("p{number:03}"), if is_meant { title } else { "Boots" }, 1);
+                let color = if is_meant { color } else { "brown" };
+                boots.attributes.insert("color".into(), AttributeValue::One(color.into()));
+                boots
+            };
+            let mut products: Vec<Product> = (0..25 + others).map(boots).collect();
+            products.push(product("belt", "Black belt", 1));
+            open_shop(SETTINGS, vec![(products, Vec::new())])
+        };
+        let found = |shop: &Shop, q: &str| search(&shop.index, RawRequest { q: q.into(), ..Default::default() }).found;
+        let black = shop("Boots", "black");
+        assert_eq!((found(&black, "black boots"), found(&black, "boots black")), (25, 25), "{others} others");
+        // A longer word is another one.
+        let blackened = shop("Boots, blackened", "brown");
+        assert_eq!(found(&blackened, "boots black"), 26 + others as u64, "{others} others");
+    }
+}
+
 #[test]
 fn facets_of_many_hits_are_counted_to_the_last() {
     let lamp = |number: usize| {
