@@ -1,10 +1,13 @@
 //! What a query with misspelled words was probably meant to be.
 
+use crate::analysis::{Analyzer, Tokens};
 use crate::curation::Curation;
 use crate::error::Error;
 use crate::index::Index;
 use crate::joining::MAX_TOGETHER;
 use crate::plan::{Alternative, Plan, Slot};
+use crate::query::QueryWord;
+use crate::request::limits::QUERY_WORDS;
 
 /// A word that this few products have may be a misspelling of a word that many more have.
 const RARE_PRODUCTS: u64 = 3;
@@ -22,8 +25,8 @@ enum Correction {
     None,
     /// The word stays, and may also mean this.
     Also(Alternative),
-    /// The word was meant to be this, or these.
-    Words(Vec<Slot>),
+    /// The word was meant to be these, the last of which may also be something else.
+    Words(Vec<String>, Vec<Alternative>),
 }
 
 impl Plan {
@@ -37,44 +40,85 @@ impl Plan {
         for slot in &self.slots {
             known.push(slot.product_count(index)?);
         }
-        let mut plan = Self { dropped: self.dropped.clone(), ..Self::default() };
-        let (mut changed, mut told) = (false, Vec::new());
-        for (place, slot) in self.slots.iter().enumerate() {
-            let context = self.slots.iter().enumerate();
-            let context = context.filter(|(other, _)| *other != place && known[*other] > 0);
-            // The rarest words say most, and are compared with at the least cost.
-            let mut context: Vec<(u64, &str)> =
-                context.map(|(other, slot)| (known[other], slot.alternatives[0].stem.as_str())).collect();
-            context.sort_unstable();
-            context.truncate(MAX_CONTEXT);
-            let context: Vec<&str> = context.into_iter().map(|(_, stem)| stem).collect();
-            match index.correction(curation, slot, known[place], &context)? {
-                Correction::None if known[place] == 0 => {
-                    plan.dropped.push(slot.text.clone());
-                    changed = true;
+        let mut words: Vec<QueryWord> = Vec::new();
+        let (mut told, mut dropped, mut also) = (Vec::new(), Vec::new(), Vec::new());
+        // The last word may be unfinished while it stands as it was typed.
+        let mut is_unfinished = false;
+        for word in curation.words() {
+            let place = self.slots.iter().position(|slot| slot.text == word.text);
+            let correction = match place {
+                Some(place) => {
+                    index.correction(curation, &self.slots[place], known[place], &self.context(place, &known))?
                 }
+                // What is not looked for is not corrected.
+                None => Correction::None,
+            };
+            is_unfinished = false;
+            match correction {
+                Correction::None if place.is_some_and(|place| known[place] == 0) => dropped.push(word.text.clone()),
                 Correction::None => {
-                    told.push(slot.text.clone());
-                    plan.slots.push(slot.clone());
+                    push(&mut words, word.clone());
+                    is_unfinished = true;
                 }
                 Correction::Also(alternative) => {
-                    let mut slot = slot.clone();
-                    slot.alternatives.push(alternative);
-                    told.push(slot.text.clone());
-                    plan.slots.push(slot);
-                    changed = true;
+                    also.push((word.text.clone(), alternative));
+                    push(&mut words, word.clone());
+                    is_unfinished = true;
                 }
-                Correction::Words(words) => {
-                    told.extend(words.iter().map(|slot| slot.text.clone()));
-                    plan.slots.extend(words);
-                    (changed, plan.corrected) = (true, Some(String::new()));
+                Correction::Words(texts, others) => {
+                    told.push((word.text.as_str(), texts.join(" ")));
+                    let last = texts.last().cloned().unwrap_or_default();
+                    also.extend(others.into_iter().map(|other| (last.clone(), other)));
+                    texts.into_iter().for_each(|text| push(&mut words, QueryWord::new(&index.analyzer, text)));
                 }
             }
         }
-        plan.corrected = plan.corrected.map(|_| told.join(" "));
-        plan.slots.truncate(u32::BITS as usize);
-        Ok((changed && !plan.slots.is_empty()).then_some(plan))
+        let is_changed = !told.is_empty() || !dropped.is_empty() || !also.is_empty();
+        if !is_changed || dropped.len() == self.slots.len() {
+            return Ok(None);
+        }
+        words.truncate(QUERY_WORDS);
+        let mut plan = Self::of_words(index, &words, is_unfinished)?;
+        for (text, other) in also {
+            let slot = plan.slots.iter_mut().find(|slot| slot.text == text);
+            slot.into_iter().for_each(|slot| slot.also(&other.stem, other.weight));
+        }
+        plan.dropped.extend(dropped);
+        plan.corrected = (!told.is_empty()).then(|| retold(&index.analyzer, curation.query(), &told));
+        Ok(Some(plan))
     }
+
+    /// The rarest of the other words that products have: they say most, and are compared with at the least cost.
+    fn context(&self, place: usize, known: &[u64]) -> Vec<&str> {
+        let others = self.slots.iter().enumerate().filter(|(other, _)| *other != place && known[*other] > 0);
+        let others = others.filter_map(|(other, slot)| Some((known[other], slot.alternatives.first()?.stem.as_str())));
+        let mut context: Vec<(u64, &str)> = others.collect();
+        context.sort_unstable();
+        context.truncate(MAX_CONTEXT);
+        context.into_iter().map(|(_, stem)| stem).collect()
+    }
+}
+
+/// Adds a word; a repeated word keeps its last place.
+fn push(words: &mut Vec<QueryWord>, word: QueryWord) {
+    words.retain(|earlier| earlier.text != word.text);
+    words.push(word);
+}
+
+/// A query as it was typed, but for the words that were corrected.
+fn retold(analyzer: &Analyzer, typed: &str, corrected: &[(&str, String)]) -> String {
+    let mut tokens = Tokens::default();
+    analyzer.read(typed, &mut tokens);
+    let (mut text, mut done) = (String::with_capacity(typed.len()), 0);
+    for token in tokens.iter().filter(|token| !token.kind.is_extra()) {
+        if let Some((_, right)) = corrected.iter().find(|(wrong, _)| *wrong == token.text) {
+            text.push_str(&typed[done..token.range.0]);
+            text.push_str(right);
+            done = token.range.1;
+        }
+    }
+    text.push_str(&typed[done..]);
+    text
 }
 
 impl Slot {
@@ -127,18 +171,17 @@ impl Index {
         }
         candidates.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood).then_with(|| a.word.cmp(&b.word)));
         if let Some(parts) = self.split(&slot.text, candidates.first())? {
-            return Ok(Correction::Words(parts.map(|part| Slot::word(&self.analyzer, &part)).to_vec()));
+            return Ok(Correction::Words(parts.to_vec(), Vec::new()));
         }
         let Some(best) = candidates.first() else { return Ok(Correction::None) };
-        let mut corrected = Slot::word(&self.analyzer, &best.word);
-        corrected.prefix.clone_from(&slot.prefix);
+        let mut others = Vec::new();
         for other in &candidates[1..candidates.len().min(MAX_CORRECTIONS)] {
             let weight = OTHER_CORRECTION_WEIGHT * ((other.likelihood - best.likelihood) / 2.0).exp();
             if weight >= 0.1 {
-                corrected.also(&self.analyzer.stem(&other.word), weight);
+                others.push(Alternative { stem: self.analyzer.stem(&other.word).into_owned(), weight });
             }
         }
-        Ok(Correction::Words(vec![corrected]))
+        Ok(Correction::Words(vec![best.word.clone()], others))
     }
 
     /// Whether any product that may be seen has a stem: words of others are none to lead a shopper to.

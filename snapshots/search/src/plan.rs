@@ -53,8 +53,13 @@ pub(crate) struct Plan {
 impl Plan {
     /// The query as it was typed.
     pub(crate) fn as_typed(index: &Index, words: &[QueryWord]) -> Result<Self, Error> {
+        Self::of_words(index, words, true)
+    }
+
+    /// What is looked for by these words, the last of which may be unfinished.
+    pub(crate) fn of_words(index: &Index, words: &[QueryWord], is_unfinished: bool) -> Result<Self, Error> {
         let mut slots: Vec<Slot> = words.iter().map(|word| Slot::of(&index.analyzer, word)).collect();
-        if let (Some(slot), Some(word)) = (slots.last_mut(), words.last()) {
+        if let (Some(slot), Some(word), true) = (slots.last_mut(), words.last(), is_unfinished) {
             slot.prefix = Some(word.text.clone());
         }
         join_neighbours(index, words, &mut slots)?;

@@ -15,6 +15,14 @@ pub(crate) struct QueryWord {
     pub(crate) wholes: Vec<String>,
 }
 
+impl QueryWord {
+    /// A word of the vocabulary.
+    pub(crate) fn new(analyzer: &Analyzer, text: String) -> Self {
+        let stem = analyzer.stem(&text).into_owned();
+        Self { text, stem, is_number: false, is_unit: false, wholes: Vec::new() }
+    }
+}
+
 /// The distinct words of a text in their order. A repeated word keeps its last place, so that what is being typed stays
 /// last.
 pub(crate) fn read_query(analyzer: &Analyzer, text: &str) -> Vec<QueryWord> {

@@ -150,7 +150,13 @@ impl Index {
             Tier::AnyWord => loosest.slots.len() > 2,
         };
         for tier in tiers.filter(opens) {
-            if gathered.run(&found, &filter, tier)? >= enough {
+            matched = gathered.run(&found, &filter, tier)?;
+            if tier == Tier::Corrected {
+                for reading in &loosest.readings {
+                    matched = gathered.run(&self.look_up(reading, true)?, &filter, tier)?;
+                }
+            }
+            if matched >= enough {
                 break;
             }
         }

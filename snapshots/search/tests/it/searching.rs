@@ -299,6 +299,28 @@ fn misspelled_words_are_corrected_and_told() {
     assert_eq!(found.dropped, ["5502", "qqqq"]);
 }
 
+/// One product with all words is enough: what is looser is found only where that is what is tested.
+const STRICT: &str = "name = \"strict\"\ncurrency = \"USD\"\n[search]\nmin_results = 1\n";
+
+fn strict(locale: &str, all: &[&str]) -> Shop {
+    titles(&format!("locale = \"{locale}\"\n{STRICT}"), all)
+}
+
+#[test]
+fn a_correction_leaves_the_rest_of_the_query_as_it_was_typed() {
+    let check = |locale: &str, titles: &[&str], q: &str, expected: &str| {
+        let found = search(&strict(locale, titles).index, RawRequest { q: q.into(), ..Default::default() });
+        assert_eq!(found.corrected.as_deref(), Some(expected), "{q}");
+        assert_eq!(found.ids, ["0"], "{q}");
+    };
+    check("en", &["Laptop 13\" sleeve"], "13\" labtop", "13\" laptop");
+    check("en", &["Case for iPhone"], "Case for iphne", "Case for iphone");
+    check("en", &["Laptop bag"], "labtop bag, labtop", "laptop bag, laptop");
+    check("en", &["Lawn mower, 3-blade"], "Lawnmower 3-blade", "lawn mower 3-blade");
+    check("de", &["Schöne Taschen"], "Schöne Tashcen", "Schöne taschen");
+    check("ja", &["運動靴 sneaker"], "運動靴 sneakr", "運動靴 sneaker");
+}
+
 #[test]
 fn the_type_that_a_query_names_comes_first() {
     let shop = titles(
@@ -358,6 +380,8 @@ fn compounds_are_found_by_what_they_end_in_and_by_their_parts() {
     ];
     let shop = open_shop(settings, vec![(products, Vec::new())]);
     assert_eq!(ids(&shop.index, "Schuhe"), ["b", "a"], "the word itself stands before compounds");
+    let corrected = search(&shop.index, RawRequest { q: "Schuhhe".into(), ..Default::default() });
+    assert_eq!((corrected.ids, corrected.corrected.as_deref()), (vec!["b".into(), "a".into()], Some("schuhe")));
     let mut found = ids(&shop.index, "Hosen");
     found.sort_unstable();
     assert_eq!(found, ["c", "d"], "another form, and parts held together by a letter");
