@@ -38,6 +38,8 @@ pub(crate) struct Slot {
 pub(crate) struct Plan {
     /// At most 32.
     pub(crate) slots: Vec<Slot>,
+    /// The word that names a product type, by its place.
+    pub(crate) head: Option<usize>,
     /// Words of the query that are not looked for: they say nothing, or no product has them.
     pub(crate) dropped: Vec<String>,
     /// The query as it was understood, where that is not as it was typed.
@@ -77,7 +79,9 @@ impl Plan {
             }
         }
         add_compounds(index, words, &mut plan.slots);
-        plan.drop_idle_words(index, words);
+        let kept = index.looked_for(words);
+        plan.head = head(&index.analyzer, words, &kept);
+        plan.drop_idle_words(words, &kept);
         Ok(plan)
     }
 
@@ -121,28 +125,33 @@ impl Plan {
         self.also.extend(to.last().map(|word| (index.analyzer.stem(word).into_owned(), at)));
     }
 
-    /// Takes out what says nothing, if something else is left: stop words, and units whose number says them too.
-    fn drop_idle_words(&mut self, index: &Index, words: &[QueryWord]) {
-        let is_idle = |word: &QueryWord| index.is_idle(word);
-        if words.iter().all(is_idle) {
-            return;
-        }
-        let mut idle = words.iter().map(is_idle);
-        let before = self.slots.len();
-        let places: Vec<bool> = (0..before).map(|_| !idle.next().unwrap_or(false)).collect();
-        let mut kept = places.iter();
-        self.slots.retain(|_| kept.next().copied().unwrap_or(true));
+    /// Takes out the words that are not looked for.
+    fn drop_idle_words(&mut self, words: &[QueryWord], kept: &[bool]) {
+        let mut each = kept.iter();
+        self.slots.retain(|_| each.next().copied().unwrap_or(true));
+        let place = |at: usize| kept[..at].iter().filter(|kept| **kept).count();
         // A word that is not looked for has no place.
-        self.also.retain(|(_, place)| places[*place]);
-        self.also.iter_mut().for_each(|(_, place)| *place = places[..*place].iter().filter(|kept| **kept).count());
-        let stop_words = words.iter().filter(|word| !word.is_unit && is_idle(word));
-        self.dropped = stop_words.map(|word| word.text.clone()).collect();
+        self.also.retain(|(_, at)| kept[*at]);
+        self.also.iter_mut().for_each(|(_, at)| *at = place(*at));
+        self.head = self.head.map(place);
+        let stop_words = words.iter().zip(kept).filter(|(word, kept)| !word.is_unit && !**kept);
+        self.dropped = stop_words.map(|(word, _)| word.text.clone()).collect();
     }
+}
 
-    /// The word that names a product type: the last one that is no number.
-    pub(crate) fn head(&self) -> Option<usize> {
-        self.slots.iter().rposition(|slot| !slot.text.bytes().any(|byte| byte.is_ascii_digit()))
-    }
+/// The word that names a product type, of those that are looked for: the last one that is no number, or the first in
+/// languages that describe behind it, before what is only mentioned. "Bag for laptop" names a bag.
+fn head(analyzer: &Analyzer, words: &[QueryWord], kept: &[bool]) -> Option<usize> {
+    let is_name = |at: &usize| kept[*at] && !words[*at].text.bytes().any(|byte| byte.is_ascii_digit());
+    let rule = analyzer.head();
+    let begins = |phrase: &str, at: usize| {
+        let mut parts = phrase.split(' ').enumerate();
+        parts.all(|(next, part)| words.get(at + next).is_some_and(|word| word.text == part))
+    };
+    let end = (0..words.len()).find(|at| rule.ends_before.iter().any(|phrase| begins(phrase, *at)));
+    let mut named = (0..end.unwrap_or(words.len())).filter(is_name);
+    let found = if rule.is_first { named.next() } else { named.next_back() };
+    found.or_else(|| (0..words.len()).rev().find(is_name))
 }
 
 impl Slot {
@@ -176,6 +185,12 @@ impl Slot {
 }
 
 impl Index {
+    /// Which words are looked for: those that say something, or all if none does. A unit is said by its number, too.
+    fn looked_for(&self, words: &[QueryWord]) -> Vec<bool> {
+        let kept: Vec<bool> = words.iter().map(|word| !self.is_idle(word)).collect();
+        if kept.contains(&true) { kept } else { vec![true; words.len()] }
+    }
+
     /// Whether products need not have a word.
     fn is_idle(&self, word: &QueryWord) -> bool {
         word.is_unit || self.analyzer.is_stop_word(&word.text) || self.rules.is_stop_word(&word.stem)

@@ -2,8 +2,8 @@
 //!
 //! Matching knows which words a product has and how telling they are. Whether it *is* what the query names, or only
 //! mentions it, takes the order of its words: in "camera bag" the bag is meant, in "bag for cameras" too, and in
-//! "camera, 24 megapixels" the camera. The last word of a query is taken for the name of a product type, and a product
-//! is of that type where the word ends a group of words of its title, of the start of its description, or of its
+//! "camera, 24 megapixels" the camera. One word of a query is taken for the name of a product type ([`Plan::head`]), and a
+//! product is of that type where the word ends a group of words of its title, of the start of its description, or of its
 //! type.
 
 use snapshots::Availability;
@@ -132,7 +132,7 @@ impl<'a> Asked<'a> {
             stems,
             filter,
             exact,
-            head: plan.head(),
+            head: plan.head,
             words: plan.slots.len() as u32,
         })
     }

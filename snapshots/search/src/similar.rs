@@ -52,7 +52,8 @@ impl Index {
         // What is pinned for searches is not therefore like this product.
         curation.pins.clear();
         let filter = SplitFilter::new(None, &curation.filters, |_| None);
-        let plan = Plan { slots: self.telling_words(segment, doc)?, ..Plan::default() };
+        let slots = self.telling_words(segment, doc)?;
+        let plan = Plan { head: slots.len().checked_sub(1), slots, ..Plan::default() };
         if plan.slots.is_empty() {
             return Ok(Some(Vec::new()));
         }

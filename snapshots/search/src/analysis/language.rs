@@ -23,6 +23,15 @@ pub(crate) struct Language {
     pub(super) conjunctions: &'static [&'static str],
     /// Words are written as one: "Lederschuhe" are "Schuhe".
     pub(crate) has_compounds: bool,
+    pub(super) head: Head,
+}
+
+/// Where a query says what it is for: "laptop bag for men" asks for a bag.
+pub(crate) struct Head {
+    /// The first noun is what is meant, and the others describe it.
+    pub(crate) is_first: bool,
+    /// What begins with one of these is only mentioned.
+    pub(crate) ends_before: &'static [&'static str],
 }
 
 impl Language {
@@ -70,6 +79,7 @@ impl Language {
                 "и", "или", "أو", "و", "और", "या",
             ],
             has_compounds,
+            head: head(&primary),
         }
     }
 
@@ -130,6 +140,26 @@ fn mention_words(language: &str) -> &'static [&'static str] {
         "ru" => &["для", "с", "со"],
         _ => &[],
     }
+}
+
+/// Fewer words than [`mention_words`], since a query is no title: "hdmi to vga adapter" is an adapter.
+fn head(language: &str) -> Head {
+    let ends_before: &'static [&'static str] = match language {
+        "en" => &["for", "with", "without", "to fit"],
+        "de" => &["fur", "mit", "ohne"],
+        "nl" => &["voor", "met", "zonder"],
+        "sv" | "da" | "nb" | "nn" | "no" => &["for", "till", "til", "med", "utan", "uden", "uten"],
+        "fr" => &["pour", "avec", "sans"],
+        "es" => &["para", "con", "sin"],
+        "it" => &["per", "con", "senza"],
+        "pt" => &["para", "com", "sem"],
+        "ca" => &["per", "amb", "sense"],
+        "ro" => &["pentru", "cu", "fara"],
+        "pl" => &["dla", "do", "z", "ze", "bez"],
+        "ru" => &["для", "с", "со", "без"],
+        _ => &[],
+    };
+    Head { is_first: matches!(language, "fr" | "es" | "it" | "pt" | "ca" | "ro"), ends_before }
 }
 
 // Function words only: what can be the name of a product, a brand or a property is none.

@@ -22,7 +22,7 @@ mod widths;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use language::Language;
+use language::{Head, Language};
 use pieces::{Glue, Kind, Piece, Pieces};
 
 /// A longer word is cut to this many bytes, in the index and in queries alike.
@@ -143,6 +143,11 @@ impl Analyzer {
     /// Words behind which a title only mentions what the product is for.
     pub(crate) fn mention_words(&self) -> &'static [&'static str] {
         self.language.mention_words
+    }
+
+    /// Where a query says what it is for.
+    pub(crate) fn head(&self) -> &Head {
+        &self.language.head
     }
 
     pub(crate) fn has_compounds(&self) -> bool {

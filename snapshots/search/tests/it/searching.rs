@@ -340,6 +340,21 @@ fn the_type_that_a_query_names_comes_first() {
 }
 
 #[test]
+fn what_a_query_only_mentions_is_not_its_type() {
+    let shop = strict(
+        "en",
+        &["Laptop with bag, black", "Bag for laptop, black", "HDMI for VGA adapter", "Adapter, HDMI to VGA"],
+    );
+    assert_eq!(ids(&shop.index, "bag for laptop"), ["1", "0"]);
+    assert_eq!(ids(&shop.index, "laptop with bag"), ["0", "1"]);
+    assert_eq!(ids(&shop.index, "hdmi to vga adapter"), ["3", "2"], "what stands behind other prepositions is meant");
+    let german = strict("de", &["Laptop mit Tasche, neu", "Tasche für Laptop, neu"]);
+    assert_eq!(ids(&german.index, "Tasche für Laptop"), ["1", "0"]);
+    let french = strict("fr", &["Noir cuir, pour sac", "Sac en cuir noir"]);
+    assert_eq!(ids(&french.index, "sac cuir"), ["1", "0"], "the noun comes first");
+}
+
+#[test]
 fn other_languages_have_their_own_words() {
     let german = titles("name = \"de\"\ncurrency = \"EUR\"\nlocale = \"de\"\n", &["Häuser aus Holz", "Schöne Taschen"]);
     check_finds(&german, &["haus", "HÄUSER", "hauser holz"], "0");
