@@ -178,6 +178,7 @@ impl<'a> Gathered<'a> {
                     // A reading has other words; what it finds lacks none of the query's.
                     if found.plan.is_reading {
                         hit.has = u32::MAX;
+                        hit.weak |= found.apart(text, place, hit.doc);
                     }
                 }
                 // Where a product only has longer words, a looser reading may find what is meant.

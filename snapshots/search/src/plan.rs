@@ -1,6 +1,8 @@
 //! From the words of a query to what is looked for: each word with the words that may stand for it, and what else the
 //! query may mean.
 
+use std::ops::Range;
+
 use crate::analysis::{Analyzer, MAX_SHORT_PREFIX};
 use crate::compounds::add_compounds;
 use crate::error::Error;
@@ -45,11 +47,24 @@ pub(crate) struct Plan {
     /// The query as it was understood, where that is not as it was typed.
     pub(crate) corrected: Option<String>,
     /// What the query may also mean, where synonyms of several words stand for some of it.
-    pub(crate) readings: Vec<Plan>,
+    pub(crate) readings: Vec<Reading>,
     /// It is such a reading of another plan.
     pub(crate) is_reading: bool,
     /// Stems by which a reading names a word of the query, and the word's place.
     pub(crate) also: Vec<(String, usize)>,
+}
+
+/// A query with other words in place of some.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reading {
+    pub(crate) plan: Plan,
+    /// The words of the query that are read as others, and those others, by their places.
+    pub(crate) replaced: Range<usize>,
+    pub(crate) others: Range<usize>,
+    /// What the others count together, next to the words that they stand for.
+    pub(crate) weight: f32,
+    /// The stems of the others, where they mean the same only side by side.
+    pub(crate) phrase: Vec<String>,
 }
 
 impl Plan {
@@ -68,20 +83,21 @@ impl Plan {
         let mut plan = Self { slots, ..Self::default() };
         let stems: Vec<&str> = words.iter().map(|word| word.stem.as_str()).collect();
         let of_several_words = plan.add_synonyms(index, &stems);
+        add_compounds(index, words, &mut plan.slots);
+        let kept = index.looked_for(words);
+        plan.head = head(&index.analyzer, words, &kept);
+        plan.drop_idle_words(words, &kept);
+        let place = |at: usize| place_of(&kept, at);
         for (at, length, to) in of_several_words {
-            plan.add_reading(index, words, at, length, to);
+            plan.add_reading(index, place(at)..place(at + length), to, SYNONYM_WEIGHT);
         }
         for (at, word) in words.iter().enumerate() {
             if plan.readings.len() < MAX_READINGS
                 && let Some(parts) = index.commoner_parts(word)?
             {
-                plan.add_reading(index, words, at, 1, &parts);
+                plan.add_reading(index, place(at)..place(at + 1), &parts, 1.0);
             }
         }
-        add_compounds(index, words, &mut plan.slots);
-        let kept = index.looked_for(words);
-        plan.head = head(&index.analyzer, words, &kept);
-        plan.drop_idle_words(words, &kept);
         Ok(plan)
     }
 
@@ -108,35 +124,36 @@ impl Plan {
         longer
     }
 
-    /// Adds a reading with other words in place of some.
-    fn add_reading(&mut self, index: &Index, words: &[QueryWord], at: usize, length: usize, to: &[String]) {
-        let mut slots = self.slots.clone();
-        let others = to.iter().map(|word| Slot::word(&index.analyzer, word));
-        slots.splice(at..at + length, others);
-        slots.truncate(u32::BITS as usize);
-        let kept: Vec<QueryWord> = words[..at].iter().chain(&words[at + length..]).cloned().collect();
-        let mut reading = Self { slots, is_reading: true, ..Self::default() };
-        let is_idle = |slot: &Slot| kept.iter().any(|word| word.text == slot.text && index.is_idle(word));
-        if !reading.slots.iter().all(is_idle) {
-            reading.slots.retain(|slot| !is_idle(slot));
+    /// Adds a reading with words side by side in place of others.
+    fn add_reading(&mut self, index: &Index, replaced: Range<usize>, to: &[String], weight: f32) {
+        // Where nothing is looked for, other words would only ask for more.
+        if replaced.is_empty() {
+            return;
         }
-        self.readings.push(reading);
+        let mut slots = self.slots.clone();
+        slots.splice(replaced.clone(), to.iter().map(|word| Slot::word(&index.analyzer, word)));
+        slots.truncate(u32::BITS as usize);
+        let others = replaced.start..(replaced.start + to.len()).min(slots.len());
+        let phrase: Vec<String> = to.iter().map(|word| index.analyzer.stem(word).into_owned()).collect();
         // The last of the words names what the others only describe.
-        self.also.extend(to.last().map(|word| (index.analyzer.stem(word).into_owned(), at)));
+        self.also.extend(phrase.last().map(|stem| (stem.clone(), replaced.start)));
+        let plan = Self { slots, is_reading: true, ..Self::default() };
+        self.readings.push(Reading { plan, replaced, others, weight, phrase });
     }
 
     /// Takes out the words that are not looked for.
     fn drop_idle_words(&mut self, words: &[QueryWord], kept: &[bool]) {
         let mut each = kept.iter();
         self.slots.retain(|_| each.next().copied().unwrap_or(true));
-        let place = |at: usize| kept[..at].iter().filter(|kept| **kept).count();
-        // A word that is not looked for has no place.
-        self.also.retain(|(_, at)| kept[*at]);
-        self.also.iter_mut().for_each(|(_, at)| *at = place(*at));
-        self.head = self.head.map(place);
+        self.head = self.head.map(|at| place_of(kept, at));
         let stop_words = words.iter().zip(kept).filter(|(word, kept)| !word.is_unit && !**kept);
         self.dropped = stop_words.map(|(word, _)| word.text.clone()).collect();
     }
+}
+
+/// The place of a word, once those that are not looked for are gone.
+fn place_of(kept: &[bool], at: usize) -> usize {
+    kept[..at].iter().filter(|kept| **kept).count()
 }
 
 /// The word that names a product type, of those that are looked for: the last one that is no number, or the first in

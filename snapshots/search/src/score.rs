@@ -74,6 +74,16 @@ impl WordWeight {
         }
     }
 
+    /// What the word is worth, however often a document has it.
+    pub(crate) fn whole(self) -> f32 {
+        self.exact
+    }
+
+    /// The same word where it counts only a share of what it is worth.
+    pub(crate) fn scaled(self, share: f32) -> Self {
+        Self { exact: share * self.exact, prefix: share * self.prefix, ..self }
+    }
+
     #[inline]
     pub(crate) fn exact(self, frequency: f32, norm: f32) -> f32 {
         self.exact * frequency * (K1 + 1.0) / (frequency + norm)

@@ -6,13 +6,14 @@ use crate::curation::Curation;
 use crate::error::Error;
 use crate::facets::FacetAnswer;
 use crate::gather::Gathered;
-use crate::index::Index;
+use crate::index::{Index, TextReader};
 use crate::matching::FoundSlot;
-use crate::plan::Plan;
+use crate::plan::{Plan, Reading};
 use crate::predicate::SplitFilter;
 use crate::rank::ScoreParts;
 use crate::request::SearchRequest;
 use crate::score::WordWeight;
+use crate::vocabulary::LeadWord;
 
 /// What a request is answered with.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,6 +91,30 @@ pub(crate) struct FoundPlan<'a> {
     /// By segment, then by word.
     pub(crate) found: Vec<Vec<FoundSlot>>,
     pub(crate) weights: Vec<WordWeight>,
+    phrase: Option<Phrase>,
+}
+
+/// Words of a reading that should stand side by side.
+struct Phrase {
+    /// Their stems, as each segment numbers them; none where it lacks one.
+    stems: Vec<Vec<u32>>,
+    /// The place of the first of them, as a bit.
+    first: u32,
+}
+
+impl FoundPlan<'_> {
+    /// The place of a reading's words, as a bit, where what says what a product is has them apart: they may mean something
+    /// else there.
+    pub(crate) fn apart(&self, text: &TextReader, segment: usize, doc: u32) -> u32 {
+        let Some(phrase) = &self.phrase else { return 0 };
+        let stems = &phrase.stems[segment];
+        let (lead, _) = text.vocabulary.lead(doc);
+        let is_phrase = |words: &[LeadWord]| {
+            words.iter().zip(stems).all(|(word, stem)| word.stem() == *stem && word.part() == words[0].part())
+        };
+        let is_together = !stems.is_empty() && lead.windows(stems.len()).any(is_phrase);
+        if is_together { 0 } else { phrase.first }
+    }
 }
 
 impl Index {
@@ -130,7 +155,7 @@ impl Index {
         let enough = self.catalogue().min_results as u64;
         let mut matched = gathered.run(&found, &filter, Tier::Typed)?;
         for reading in &typed.readings {
-            matched = gathered.run(&self.look_up(reading, false)?, &filter, Tier::Typed)?;
+            matched = gathered.run(&self.look_up_reading(reading, &found)?, &filter, Tier::Typed)?;
         }
         if counted_hits == Counted::Typed {
             gathered.settle_facets();
@@ -153,7 +178,7 @@ impl Index {
             matched = gathered.run(&found, &filter, tier)?;
             if tier == Tier::Corrected {
                 for reading in &loosest.readings {
-                    matched = gathered.run(&self.look_up(reading, true)?, &filter, tier)?;
+                    matched = gathered.run(&self.look_up_reading(reading, &found)?, &filter, tier)?;
                 }
             }
             if matched >= enough {
@@ -181,6 +206,25 @@ impl Index {
             }
             WordWeight::new(self.scale, self.product_count(), exact, prefix)
         };
-        Ok(FoundPlan { plan, is_corrected, weights: (0..plan.slots.len()).map(weight).collect(), found })
+        Ok(FoundPlan { plan, is_corrected, weights: (0..plan.slots.len()).map(weight).collect(), found, phrase: None })
+    }
+
+    /// Looks a reading up. Its other words together count no more than the words of the query that they stand for.
+    fn look_up_reading<'a>(&self, reading: &'a Reading, query: &FoundPlan<'_>) -> Result<FoundPlan<'a>, Error> {
+        let mut found = self.look_up(&reading.plan, query.is_corrected)?;
+        let sum = |weights: &[WordWeight]| weights.iter().map(|weight| weight.whole()).sum::<f32>();
+        let others = &mut found.weights[reading.others.clone()];
+        let share = (reading.weight * sum(&query.weights[reading.replaced.clone()]) / sum(others)).min(1.0);
+        others.iter_mut().for_each(|weight| *weight = weight.scaled(share));
+        if !reading.phrase.is_empty() {
+            let mut stems = Vec::with_capacity(self.texts.len());
+            for text in &self.texts {
+                let numbers = reading.phrase.iter().map(|stem| text.stem_number(stem));
+                let numbers: Option<Vec<u32>> = numbers.collect::<Result<_, _>>()?;
+                stems.push(numbers.unwrap_or_default());
+            }
+            found.phrase = Some(Phrase { stems, first: 1 << reading.others.start });
+        }
+        Ok(found)
     }
 }

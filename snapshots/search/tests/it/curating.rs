@@ -109,6 +109,14 @@ fn synonyms_of_one_way_do_not_lead_back() {
 }
 
 #[test]
+fn a_synonym_of_several_words_counts_less_than_what_was_typed_and_stands_together() {
+    let rules = "[[synonyms]]\nfrom = \"tv\"\nto = [\"television set\"]\n";
+    let titles = ["Television set, black", "Black TV, new", "Set, television", "Lamp", "Chair", "Table"];
+    let found = ask(&titled(rules, &titles).index, RawRequest { q: "tv".into(), ..Default::default() });
+    assert_eq!(found.ids, ["p1", "p0", "p2"]);
+}
+
+#[test]
 fn pins_stand_where_they_should_and_pass_the_filters() {
     let shop = shop(
         r#"
