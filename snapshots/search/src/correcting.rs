@@ -12,6 +12,10 @@ use crate::request::limits::QUERY_WORDS;
 /// A word that this few products have may be a misspelling of a word that many more have.
 const RARE_PRODUCTS: u64 = 3;
 const COMMONER: u64 = 20;
+/// A long word that more products have may be one, too: the more have it, the more times as many must have the other.
+/// Fewer than what the first tier keeps of its hits (see `gather.rs`).
+const REPEATED_PRODUCTS: u64 = 32;
+const MIN_REPEATED_LETTERS: usize = 6;
 /// What a rare word's likelier spelling counts.
 const RARE_CORRECTION_WEIGHT: f32 = 0.7;
 /// What less likely corrections count at the most, and how many there are.
@@ -130,7 +134,10 @@ impl Slot {
         }
         if let Some(prefix) = &self.prefix {
             for words in index.vocabularies() {
-                count += words.with_prefix(prefix).map(|word| u64::from(words.product_count(word))).sum::<u64>();
+                // The word itself is counted already.
+                let own = words.find(&self.text);
+                let longer = words.with_prefix(prefix).filter(|word| Some(*word) != own);
+                count += longer.map(|word| u64::from(words.product_count(word))).sum::<u64>();
             }
         }
         Ok(count)
@@ -145,7 +152,9 @@ impl Index {
         products: u64,
         context: &[&str],
     ) -> Result<Correction, Error> {
-        if products > RARE_PRODUCTS {
+        let is_long = slot.text.chars().count() >= MIN_REPEATED_LETTERS;
+        let most = if is_long { REPEATED_PRODUCTS } else { RARE_PRODUCTS };
+        if products > most {
             return Ok(Correction::None);
         }
         let mut candidates = self.spelling_candidates(&slot.text);
@@ -159,7 +168,8 @@ impl Index {
             candidates.retain(|_| seen.next() == Some(true));
         }
         if products > 0 {
-            candidates.retain(|candidate| candidate.mistakes == 1 && candidate.products >= COMMONER * products);
+            let enough = COMMONER * products * products.div_ceil(RARE_PRODUCTS);
+            candidates.retain(|candidate| candidate.mistakes == 1 && candidate.products >= enough);
             let best = candidates.first();
             return Ok(best.map_or(Correction::None, |best| {
                 let stem = self.analyzer.stem(&best.word).into_owned();

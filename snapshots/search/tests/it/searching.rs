@@ -1,5 +1,7 @@
 //! What a shopper sees: a small shop with known products.
 
+use std::iter::repeat_n;
+
 use search::{Highlighter, Index, RawRequest};
 use snapshots::{AttributeValue, Money, Product, ProductId};
 
@@ -337,6 +339,24 @@ fn the_type_that_a_query_names_comes_first() {
     assert_eq!(first_two("laptop")[0], "1");
     assert_eq!(first_two("camera")[0], "4");
     assert_eq!(first_two("camera bag")[0], "3");
+}
+
+#[test]
+fn a_misspelling_that_several_titles_have_finds_what_far_more_have() {
+    let shop = |misspelled: usize, right: usize| {
+        let all = repeat_n("Smasung phone", misspelled).chain(repeat_n("Samsung phone", right));
+        titles(PLAIN, &all.collect::<Vec<_>>())
+    };
+    let found = |misspelled, right| {
+        let found = search(&shop(misspelled, right).index, RawRequest { q: "smasung".into(), ..Default::default() });
+        assert!(found.ids[..misspelled].iter().all(|id| id.parse::<usize>().expect("a number") < misspelled));
+        assert_eq!(found.corrected, None, "what products have stays as it was typed");
+        found.found as usize
+    };
+    assert_eq!(found(4, 160), 164);
+    // So many titles are hardly mistaken, unless very many say something else.
+    assert_eq!(found(4, 159), 4);
+    assert_eq!(found(10, 400), 10);
 }
 
 #[test]
