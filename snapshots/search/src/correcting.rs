@@ -87,6 +87,7 @@ impl Plan {
             let slot = plan.slots.iter_mut().find(|slot| slot.text == text);
             slot.into_iter().for_each(|slot| slot.also(&other.stem, other.weight));
         }
+        plan.read_in_parts(index)?;
         plan.dropped.extend(dropped);
         plan.corrected = (!told.is_empty()).then(|| retold(&index.analyzer, curation.query(), &told));
         Ok(Some(plan))

@@ -208,6 +208,24 @@ impl<'a> Gathered<'a> {
         self.facets = Some(self.counts.answer(self.index, self.request));
     }
 
+    /// Takes note of what the first tier has found, for readings that are only thought of when it is too little.
+    pub(crate) fn note_seen(&mut self, found: &FoundPlan<'_>) -> Result<(), Error> {
+        if self.seen.is_some() {
+            return Ok(());
+        }
+        let index = self.index;
+        let mut seen: Vec<Bits> =
+            index.segments().iter().map(|part| Bits::none(part.segment.product_count())).collect();
+        for (place, slots) in found.found.iter().enumerate() {
+            let matcher = Matcher::new(&index.texts[place], index.lengths(place), slots, &found.weights)?;
+            matcher.all_words(&mut |hit: Match<'_>| {
+                seen[place].insert(hit.doc);
+            });
+        }
+        self.seen = Some(seen);
+        Ok(())
+    }
+
     /// Looks again at the best candidates, where relevance decides.
     pub(crate) fn rank(&mut self, found: &FoundPlan<'_>) -> Result<(), Error> {
         self.fold();

@@ -13,7 +13,7 @@ use crate::query::QueryWord;
 /// What a synonym counts, next to the word itself.
 const SYNONYM_WEIGHT: f32 = 0.9;
 /// So many readings are tried at the most: those with synonyms of several words first.
-const MAX_READINGS: usize = 8;
+pub(crate) const MAX_READINGS: usize = 8;
 
 /// Something that a product can have in place of a word of the query.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,7 +125,7 @@ impl Plan {
     }
 
     /// Adds a reading with words side by side in place of others.
-    fn add_reading(&mut self, index: &Index, replaced: Range<usize>, to: &[String], weight: f32) {
+    pub(crate) fn add_reading(&mut self, index: &Index, replaced: Range<usize>, to: &[String], weight: f32) {
         // Where nothing is looked for, other words would only ask for more.
         if replaced.is_empty() {
             return;

@@ -150,7 +150,7 @@ impl Index {
             return Ok(gathered.into_answer(Plan::default()));
         }
         gathered.take_first(&filter);
-        let typed = Plan::as_typed(self, curation.words())?;
+        let mut typed = Plan::as_typed(self, curation.words())?;
         let found = self.look_up(&typed, false)?;
         let enough = self.catalogue().min_results as u64;
         let mut matched = gathered.run(&found, &filter, Tier::Typed)?;
@@ -163,6 +163,18 @@ impl Index {
         if matched >= enough {
             gathered.rank(&found)?;
             return Ok(gathered.into_answer(typed));
+        }
+        let known = typed.readings.len();
+        if typed.read_in_parts(self)? {
+            let found = self.look_up(&typed, false)?;
+            gathered.note_seen(&found)?;
+            for reading in &typed.readings[known..] {
+                matched = gathered.run(&self.look_up_reading(reading, &found)?, &filter, Tier::Typed)?;
+            }
+            if matched >= enough {
+                gathered.rank(&found)?;
+                return Ok(gathered.into_answer(typed));
+            }
         }
         let corrected = typed.corrected(self, &curation)?;
         let loosest = corrected.as_ref().unwrap_or(&typed);

@@ -424,6 +424,33 @@ fn compounds_are_found_by_what_they_end_in_and_by_their_parts() {
 }
 
 #[test]
+fn short_words_and_beginnings_that_are_no_words_make_compounds() {
+    let finds = |locale: &str, all: &[&str], q: &str, expected: &[&str]| {
+        assert_eq!(ids(&strict(locale, all).index, q), expected, "{q}");
+    };
+    let watches = ["Armbanduhr, blau", "Uhr, blau", "Armband, blau", "Kultuhr, blau"];
+    finds("de", &watches, "Uhr", &["1", "0"]);
+    finds("de", &watches, "Uhren", &["1", "0"]);
+    finds("da", &["Herresko, sort", "Sko, sort", "Jakke til herre"], "sko", &["1", "0"]);
+    let rubber = ["Gummistiefel, grau", "Gummiboot, grau", "Gummiball, grau", "Boot, grau", "Ball, grau"];
+    finds("de", &rubber, "Stiefel", &["0"]);
+    finds("de", &rubber[..4], "Stiefel", &[]);
+    let tables = ["Tisch, weiß", "Tische, weiß", "Praktisch, weiß", "Praktische Dose", "Praktischer Halter"];
+    finds("de", &tables, "Tisch", &["0", "1"]);
+}
+
+#[test]
+fn compounds_that_many_products_have_are_found_in_parts_too() {
+    let german = "name = \"de\"\ncurrency = \"EUR\"\nlocale = \"de\"\n";
+    let compound = "Lederschuhe, braun";
+    let shop = titles(german, &["Schuhe aus Leder", compound, compound, compound, compound, "Lederpflege für Schuhe"]);
+    let found = search(&shop.index, RawRequest { q: "Lederschuhe".into(), ..Default::default() });
+    assert_eq!(found.ids, ["1", "2", "3", "4", "0"]);
+    assert_eq!((found.found, found.corrected), (5, None));
+    assert!(found.missing.iter().all(Vec::is_empty), "{:?}", found.missing);
+}
+
+#[test]
 fn words_that_many_products_have_are_united_over_all_of_them() {
     let title = |number: u32| {
         let word = |every: u32, word: &'static str| if number.is_multiple_of(every) { word } else { "" };
