@@ -12,6 +12,9 @@ use crate::query::QueryWord;
 
 /// What a synonym counts, next to the word itself.
 const SYNONYM_WEIGHT: f32 = 0.9;
+/// What a number counts without the unit that the query has behind it: so little that it makes a product weak, if it stands
+/// where products say what they are.
+const BARE_NUMBER_WEIGHT: f32 = 0.1;
 /// So many readings are tried at the most: those with synonyms of several words first.
 pub(crate) const MAX_READINGS: usize = 8;
 
@@ -78,6 +81,15 @@ impl Plan {
         let mut slots: Vec<Slot> = words.iter().map(|word| Slot::of(&index.analyzer, word)).collect();
         if let (Some(slot), Some(word), true) = (slots.last_mut(), words.last(), is_unfinished) {
             slot.prefix = Some(word.text.clone());
+        }
+        for (slot, word) in slots.iter_mut().zip(words) {
+            // Where no product has the quantity, the number is all there is.
+            if let Some(quantity) = quantity(words, word)
+                && index.stem_count(quantity)? > 0
+                && let Some(own) = slot.alternatives.first_mut()
+            {
+                own.weight = BARE_NUMBER_WEIGHT;
+            }
         }
         join_neighbours(index, words, &mut slots)?;
         let mut plan = Self { slots, ..Self::default() };
@@ -149,6 +161,16 @@ impl Plan {
         let stop_words = words.iter().zip(kept).filter(|(word, kept)| !word.is_unit && !**kept);
         self.dropped = stop_words.map(|(word, _)| word.text.clone()).collect();
     }
+}
+
+/// A number with the unit that stands behind it, as it is indexed: codes have no stems.
+fn quantity<'w>(words: &[QueryWord], number: &'w QueryWord) -> Option<&'w str> {
+    if !number.is_number {
+        return None;
+    }
+    let is_unit = |text: &str| words.iter().any(|word| word.is_unit && word.text == text);
+    let mut wholes = number.wholes.iter().map(String::as_str);
+    wholes.find(|whole| whole.strip_prefix(number.text.as_str()).is_some_and(is_unit))
 }
 
 /// The place of a word, once those that are not looked for are gone.

@@ -203,6 +203,24 @@ fn a_title_of_many_words_is_found_when_it_is_pasted() {
 }
 
 #[test]
+fn a_number_alone_is_not_a_quantity() {
+    let all = [
+        "5 pc bucket set, white",
+        "Bucket, white, with lid and handle, made of galvanized steel, 5 gal",
+        "Bucket 5, white",
+        "White bucket, 2 gal",
+    ];
+    let shop = strict("en", &all);
+    assert_eq!(ids(&shop.index, "5 gal bucket"), ["1", "2", "0"]);
+    // One that only has the number is not enough, so that what lacks it is shown, too.
+    let shop = titles(&STRICT.replace("results = 1", "results = 2"), &all);
+    assert_eq!(ids(&shop.index, "5 gal bucket")[0], "1");
+    assert_eq!(ids(&shop.index, "5 gal bucket").len(), 4);
+    // Where no product has the quantity, the number is as good.
+    assert_eq!(ids(&shop.index, "5 qt bucket").len(), 3);
+}
+
+#[test]
 fn words_that_are_written_as_one_or_as_two_find_both() {
     let mut all = vec!["Mini hacksaw", "Folding hacksaw", "Stone firepit", "Saw blade", "Hack for a garden"];
     all.extend([
