@@ -78,9 +78,19 @@ impl Plan {
 
     /// What is looked for by these words, the last of which may be unfinished.
     pub(crate) fn of_words(index: &Index, words: &[QueryWord], is_unfinished: bool) -> Result<Self, Error> {
+        let mut kept = index.looked_for(words);
+        let head = head(&index.analyzer, words, &kept);
         let mut slots: Vec<Slot> = words.iter().map(|word| Slot::of(&index.analyzer, word)).collect();
-        if let (Some(slot), Some(word), true) = (slots.last_mut(), words.last(), is_unfinished) {
-            slot.prefix = Some(word.text.clone());
+        if let (Some(slot), Some(word), Some(is_kept)) = (slots.last_mut(), words.last(), kept.last_mut()) {
+            slot.prefix = is_unfinished.then(|| word.text.clone());
+            if !*is_kept {
+                let is_letter = word.text.chars().nth(1).is_none();
+                *is_kept = index.may_tell(word) && (is_letter || is_unfinished);
+                // As it stands it says nothing; only what it may become does.
+                if !is_letter {
+                    slot.alternatives.clear();
+                }
+            }
         }
         for (slot, word) in slots.iter_mut().zip(words) {
             // Where no product has the quantity, the number is all there is.
@@ -92,12 +102,10 @@ impl Plan {
             }
         }
         join_neighbours(index, words, &mut slots)?;
-        let mut plan = Self { slots, ..Self::default() };
+        let mut plan = Self { slots, head, ..Self::default() };
         let stems: Vec<&str> = words.iter().map(|word| word.stem.as_str()).collect();
         let of_several_words = plan.add_synonyms(index, &stems);
         add_compounds(index, words, &mut plan.slots);
-        let kept = index.looked_for(words);
-        plan.head = head(&index.analyzer, words, &kept);
         plan.drop_idle_words(words, &kept);
         let place = |at: usize| place_of(&kept, at);
         for (at, length, to) in of_several_words {
@@ -228,6 +236,12 @@ impl Index {
     fn looked_for(&self, words: &[QueryWord]) -> Vec<bool> {
         let kept: Vec<bool> = words.iter().map(|word| !self.is_idle(word)).collect();
         if kept.contains(&true) { kept } else { vec![true; words.len()] }
+    }
+
+    /// Whether a word that says nothing elsewhere may say something at the end of a query: which one ("vitamin a"), or the
+    /// beginning of what is being typed ("printer in").
+    fn may_tell(&self, word: &QueryWord) -> bool {
+        !word.is_unit && !self.rules.is_stop_word(&word.stem)
     }
 
     /// Whether products need not have a word.

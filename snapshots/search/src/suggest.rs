@@ -335,8 +335,7 @@ impl Index {
     fn finds_something(&self, text: &str, request: &SuggestRequest, now: Timestamp) -> Result<bool, Error> {
         let search = self.products_request(text, request);
         let curation = Curation::new(self, &search, now);
-        let mut plan = Plan::as_typed(self, curation.words())?;
-        plan.slots.iter_mut().for_each(|slot| slot.prefix = None);
+        let plan = Plan::of_words(self, curation.words(), false)?;
         for (place, (text, part)) in self.texts.iter().zip(self.segments()).enumerate() {
             let docs = part.segment.product_count();
             let slots = plan.slots.iter().map(|slot| FoundSlot::look_up(text, slot, docs));

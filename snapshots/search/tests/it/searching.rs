@@ -203,6 +203,26 @@ fn a_title_of_many_words_is_found_when_it_is_pasted() {
 }
 
 #[test]
+fn words_that_say_nothing_elsewhere_tell_at_the_end() {
+    let check = |locale: &str, titles: &[&str], q: &str, expected: &[&str], dropped: &[&str]| {
+        let found = search(&strict(locale, titles).index, RawRequest { q: q.into(), ..Default::default() });
+        assert_eq!((found.ids, found.dropped), (owned(expected), owned(dropped)), "{q}");
+    };
+    let vitamins = ["Vitamin D drops", "Vitamin A drops"];
+    check("en", &vitamins, "vitamin a", &["1"], &[]);
+    check("en", &vitamins, "a vitamin", &["0", "1"], &["a"]);
+    check("fr", &["Vitamine C gouttes", "Vitamine D gouttes"], "vitamine d", &["1"], &[]);
+    let printers = ["Printer stand", "Printer ink"];
+    check("en", &printers, "printer in", &["1"], &[]);
+    check("en", &printers, "in printer", &["0", "1"], &["in"]);
+    check("en", &printers, "printer for", &["0", "1"], &["for"]);
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
 fn a_number_alone_is_not_a_quantity() {
     let all = [
         "5 pc bucket set, white",
