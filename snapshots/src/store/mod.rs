@@ -412,7 +412,9 @@ impl Store {
         while let Some(meta) = metas.try_next().await? {
             let mut below = meta.location.prefix_match(&self.prefix).into_iter().flatten();
             let (Some(name), None) = (below.next(), below.next()) else { continue };
-            if is_wanted(name.as_ref()) {
+            // Blob storage may pass over where a list is to begin, and begin with the first name.
+            let is_behind = after.is_none_or(|after| name.as_ref() > after);
+            if is_behind && is_wanted(name.as_ref()) {
                 first.insert(name.as_ref().to_owned());
             }
             if first.len() > most {

@@ -20,7 +20,7 @@ impl Store {
     /// # Errors
     /// When a store fails.
     pub async fn copy_signatures(&self, from: &Self, id: &SnapshotId) -> Result<(), Error> {
-        // Names begin with ids, which sort by age. Blob storage lists only what is as young as that.
+        // Names begin with ids, which sort by age. A store that heeds where to begin lists only what is as young as that.
         let behind = from.path(&["signatures", id.as_str()]);
         let mut metas = from.objects.list_with_offset(Some(&from.path(&["signatures"])), &behind);
         while let Some(meta) = metas.try_next().await? {

@@ -499,6 +499,27 @@ async fn files_are_taken_in_order_however_many_there_are() {
     assert_eq!(inbox.names_after(Some(&name(11_997)), 500).await.expect("names"), names(11_998, FILES));
 }
 
+/// Blob storage was relied on to begin its list behind a file, which not every version of it does: the first files came again
+/// and again, and where they were many, no newer one ever did.
+#[tokio::test]
+async fn files_in_blob_storage_are_taken_behind_the_last_one() {
+    let azurite = Azurite::start();
+    // What is a store's object is a file of an inbox to whoever looks at its folder.
+    let store = Store::open(&azurite.url("inbox"), &azurite.settings()).expect("a store");
+    let mut files = Vec::new();
+    for text in ["one", "two", "three", "four"] {
+        let digest = Digest::of(text.as_bytes());
+        store.put_object(&digest, text.into()).await.expect("a file");
+        files.push(digest.to_string());
+    }
+    files.sort_unstable();
+    let inbox = Store::open(&azurite.url("inbox/objects"), &azurite.settings()).expect("a store");
+    let inbox = Inbox::new(inbox);
+    assert_eq!(inbox.names_after(None, 2).await.expect("names"), files[..2]);
+    assert_eq!(inbox.names_after(Some(&files[1]), 9).await.expect("names"), files[2..]);
+    assert!(inbox.names_after(Some(&files[3]), 9).await.expect("no name").is_empty());
+}
+
 #[tokio::test]
 async fn files_may_be_called_anything_and_unfinished_ones_keep_no_others_away() {
     let folder = tempfile::tempdir().expect("a temporary folder");
