@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::{BackoffConfig, Certificate, ClientConfigKey, ClientOptions, RetryConfig};
 
+use crate::deletions::PlainDeletions;
+
 /// A name of ours: the file of certificates, as PEM, that are trusted besides those of the system.
 const CA_FILE: &str = "AZURE_CA_FILE";
 /// Behind any name: the file that holds the value.
@@ -85,6 +87,7 @@ pub(crate) fn client(container: &str, settings: &[(String, String)]) -> Result<M
     };
     let mut builder = MicrosoftAzureBuilder::new()
         .with_container_name(container)
+        .with_http_connector(PlainDeletions)
         .with_client_options(settings.client_options()?)
         .with_retry(retry);
     for (key, setting) in settings.known {

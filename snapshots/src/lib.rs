@@ -6,6 +6,7 @@ mod azure;
 mod cache;
 mod catalogue;
 mod channel;
+mod deletions;
 mod digest;
 mod draft;
 mod error;

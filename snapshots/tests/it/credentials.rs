@@ -1,7 +1,10 @@
 //! Every way to sign in to Azure does the same, and a wrong one is refused for good.
 
-use snapshots::{ChannelName, Digest, Error, Pointer, Store};
-use test_servers::{Azurite, SECOND_ACCOUNT, Settings, TokenKind, TokenServer};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use snapshots::{ChannelName, Digest, Error, Lease, Pointer, RegionName, Store};
+use test_servers::{Azurite, Moment, Passing, Proxy, SECOND_ACCOUNT, Settings, TokenKind, TokenServer};
 
 #[tokio::test]
 async fn every_way_to_sign_in_does_the_same() {
@@ -45,6 +48,49 @@ async fn check_store(store: &Store, way: &str) {
     let stale = store.move_pointer(&live, Some(&seen), &pointer("c", 2)).await;
     assert!(matches!(stale, Err(Error::Conflict { .. })), "{way}: {stale:?}");
     assert_eq!(store.list_channels().await.expect("a list"), [live]);
+    check_deletions(store, &digest, way).await;
+}
+
+/// With a shared access signature nothing was deleted: each publish left its lease, and no pin was lifted.
+async fn check_deletions(store: &Store, object: &Digest, way: &str) {
+    let lease = lease();
+    store.put_lease("publish", &lease).await.expect(way);
+    store.delete_lease("publish").await.expect(way);
+    assert_eq!(store.list_leases().await.expect("a list"), Vec::<String>::new(), "{way}");
+    let region: RegionName = "westeurope".parse().expect("a name");
+    store.move_pointer(&region, None, &pointer("a", 1)).await.expect("a pin");
+    assert!(store.unpin(&region).await.expect(way), "{way}: it was pinned");
+    assert_eq!(store.list_pins().await.expect("a list"), Vec::<RegionName>::new(), "{way}");
+    for _ in 0..2 {
+        store.delete_object(object).await.expect(way);
+    }
+    assert_eq!(store.object_size(object).await.expect("an answer"), None, "{way}");
+}
+
+fn lease() -> Lease {
+    Lease { snapshot: "a".parse().expect("an id"), objects: Vec::new(), taken_at: Timestamp::UNIX_EPOCH }
+}
+
+#[tokio::test]
+async fn one_blob_is_deleted_by_a_request_of_its_own() {
+    let azurite = Azurite::start();
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let hook = {
+        let lines = lines.clone();
+        move |passing: &Passing| {
+            if passing.moment == Moment::Before {
+                lines.lock().expect("the lines").push(passing.line.clone());
+            }
+            true
+        }
+    };
+    let proxy = Proxy::start(azurite.address(), hook);
+    let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
+    let store = Store::open(&azurite.url("shop"), &azurite.settings_through(&endpoint)).expect("a store");
+    store.put_lease("publish", &lease()).await.expect("a lease");
+    store.delete_lease("publish").await.expect("no lease");
+    let last = lines.lock().expect("the lines").last().cloned().expect("a request");
+    assert!(last.starts_with("DELETE ") && last.contains("/shop/leases/publish.json"), "{last}");
 }
 
 fn pointer(snapshot: &str, sequence: u64) -> Pointer {
@@ -101,11 +147,12 @@ async fn a_store_of_an_unknown_authority_is_not_spoken_to() {
 async fn a_store_comes_back_with_what_it_held() {
     let mut azurite = Azurite::start();
     let store = Store::open(&azurite.url("shop"), &azurite.settings()).expect("a store");
-    check_store(&store, "shop").await;
+    let digest = Digest::of(b"shop");
+    store.put_object(&digest, "shop".into()).await.expect("an object");
     azurite.kill();
     assert!(std::net::TcpStream::connect(azurite.address().trim_start_matches("http://")).is_err());
     azurite.restart();
-    assert_eq!(store.get_object(&Digest::of(b"shop")).await.expect("the object"), "shop");
+    assert_eq!(store.get_object(&digest).await.expect("the object"), "shop");
 }
 
 fn value<'a>(settings: &'a [(String, String)], name: &str) -> &'a str {
