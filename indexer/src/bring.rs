@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use snapshots::{Digest, Error, Manifest, ObjectRef, SnapshotId, Store};
+use tempfile::NamedTempFile;
 
 use crate::checks::is_damage;
 use crate::lease::HeldLease;
@@ -143,7 +144,8 @@ async fn upload(from: &Store, to: &Store, missing: &[ObjectRef], progress: &mut 
     progress.begin("upload", "bytes", Some(missing.iter().map(|object| object.size_bytes).sum()));
     let mut done = 0;
     for object in missing {
-        let bytes = from.get_object(&object.blake3).await;
+        let scratch = NamedTempFile::new().context("making a file for an object")?;
+        let bytes = from.map_object(object, scratch.path()).await;
         let bytes = bytes.with_context(|| format!("object {} of {}", object.blake3, from.url()))?;
         let (expected, found) = (object.blake3, Digest::of(&bytes));
         ensure!(

@@ -3,13 +3,13 @@
 //! Objects and manifests are written create-only. What moves is in `pointers`.
 
 mod directory;
+mod files;
 mod leases;
 mod pointers;
 mod retention;
 mod signatures;
 mod sweeps;
 
-use std::collections::BTreeSet;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::path::{Path, PathPart};
-use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
+use object_store::path::Path;
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart};
 use url::Url;
 
 pub(crate) use directory::replace_file;
@@ -33,7 +33,7 @@ use crate::azure;
 use crate::channel::RegionName;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::manifest::{Manifest, SnapshotId, limits::MANIFEST_BYTES};
+use crate::manifest::{Manifest, ObjectRef, SnapshotId, limits::MANIFEST_BYTES};
 use crate::mapping::Mapping;
 use crate::signing::{KeyId, SigningKey, Trust};
 use crate::status::MAX_STATUS_BYTES;
@@ -219,7 +219,7 @@ impl Store {
         Ok(self.objects.get_range(&self.object_path(digest), range).await?)
     }
 
-    /// All of an object; from a directory it is mapped rather than read into memory.
+    /// All of an object that is small; from a directory it is mapped rather than read into memory.
     ///
     /// # Errors
     /// When the object is missing or the store fails.
@@ -236,6 +236,19 @@ impl Store {
         }
     }
 
+    /// All of an object, however large: what is large is mapped rather than read into memory, from a directory where it lies,
+    /// from elsewhere in the file `scratch`, which it is brought to.
+    ///
+    /// # Errors
+    /// When the object is missing, the store fails, or the disk is full.
+    pub async fn map_object(&self, object: &ObjectRef, scratch: &FilePath) -> Result<Bytes, Error> {
+        if self.directory.is_some() || object.size_bytes <= SINGLE_PUT_BYTES as u64 {
+            return self.get_object(&object.blake3).await;
+        }
+        self.fetch(&self.object_path(&object.blake3), scratch).await?;
+        Ok(Bytes::from_owner(Mapping::open(scratch, false)?))
+    }
+
     /// Reads all of an object and returns the digest of what came.
     ///
     /// # Errors
@@ -243,10 +256,8 @@ impl Store {
     pub async fn digest_of_object(&self, digest: &Digest) -> Result<Digest, Error> {
         let size = self.object_size(digest).await?;
         let size = size.ok_or_else(|| Error::NotFound(format!("object {digest}")))?;
-        // In ranges, so that a large object is not bound by the time limit of one request.
-        let ranges = (0..size).step_by(PART_BYTES).map(|start| start..size.min(start + PART_BYTES as u64));
-        let mut chunks =
-            futures::stream::iter(ranges).map(|range| self.get_object_range(digest, range)).buffered(PARTS_AT_ONCE);
+        let ranges = futures::stream::iter(ranges(size));
+        let mut chunks = ranges.map(|range| self.get_object_range(digest, range)).buffered(PARTS_AT_ONCE);
         let mut hasher = blake3::Hasher::new();
         while let Some(chunk) = chunks.try_next().await? {
             hasher.update(&chunk);
@@ -394,38 +405,11 @@ impl Store {
         Ok(found.into_iter().map(|(path, _)| path).collect())
     }
 
-    /// The names of files directly under this store, behind `after` in the order of their names: the first `most` of those
-    /// that are wanted.
-    pub(crate) async fn list_files(
-        &self,
-        after: Option<&str>,
-        most: usize,
-        is_wanted: impl Fn(&str) -> bool,
-    ) -> Result<Vec<String>, Error> {
-        let offset = after.map(|name| self.file_path(name)).transpose()?;
-        let mut metas = match &offset {
-            Some(offset) => self.objects.list_with_offset(Some(&self.prefix), offset),
-            None => self.objects.list(Some(&self.prefix)),
-        };
-        // Directories are listed in no order: the first name of all may come last. So all are looked at, and few are kept.
-        let mut first = BTreeSet::new();
-        while let Some(meta) = metas.try_next().await? {
-            let mut below = meta.location.prefix_match(&self.prefix).into_iter().flatten();
-            let (Some(name), None) = (below.next(), below.next()) else { continue };
-            // Blob storage may pass over where a list is to begin, and begin with the first name.
-            let is_behind = after.is_none_or(|after| name.as_ref() > after);
-            if is_behind && is_wanted(name.as_ref()) {
-                first.insert(name.as_ref().to_owned());
-            }
-            if first.len() > most {
-                first.pop_last();
-            }
-        }
-        Ok(first.into_iter().collect())
-    }
-
-    pub(crate) async fn get_file(&self, name: &str, to: &FilePath) -> Result<(), Error> {
-        let mut chunks = self.objects.get(&self.file_path(name)?).await?.into_stream();
+    /// Brings all of something to a file, of which little is in memory at a time.
+    async fn fetch(&self, path: &Path, to: &FilePath) -> Result<(), Error> {
+        let meta = self.objects.head(path).await?;
+        let ranges = futures::stream::iter(ranges(meta.size));
+        let mut chunks = ranges.map(|range| self.get_part(path, &meta, range)).buffered(PARTS_AT_ONCE);
         let mut file = std::fs::File::create(to).map_err(|error| Error::io(to, error))?;
         while let Some(chunk) = chunks.try_next().await? {
             std::io::Write::write_all(&mut file, &chunk).map_err(|error| Error::io(to, error))?;
@@ -433,10 +417,10 @@ impl Store {
         Ok(())
     }
 
-    /// The path of a file that others have named, which is kept as it is: `Path` would escape a `~` or a `[`.
-    fn file_path(&self, name: &str) -> Result<Path, Error> {
-        let part = PathPart::parse(name).map_err(|error| Error::corrupt(self.url(), error))?;
-        Ok(self.prefix.clone().join(part))
+    /// A part of what is still as `meta` shows it: of what was written anew meanwhile, the parts would not fit together.
+    async fn get_part(&self, path: &Path, meta: &ObjectMeta, range: std::ops::Range<u64>) -> Result<Bytes, Error> {
+        let options = GetOptions::new().with_range(Some(range)).with_if_match(meta.e_tag.as_deref());
+        Ok(self.objects.get_opts(path, options).await?.bytes().await?)
     }
 
     async fn list_names(&self, folder: &str, most: usize) -> Result<Vec<String>, Error> {
@@ -465,6 +449,11 @@ impl Store {
     fn status_path(&self, region: &RegionName, node: &str) -> Path {
         self.path(&["status", region.as_str(), &format!("{node}.json")])
     }
+}
+
+/// What is large is read in ranges, so that it is not bound by the time limit of one request.
+fn ranges(size_bytes: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
+    (0..size_bytes).step_by(PART_BYTES).map(move |start| start..size_bytes.min(start + PART_BYTES as u64))
 }
 
 fn keep_lately(written: &mut Vec<(Path, i64)>, newest_ms: i64, within: Duration) {

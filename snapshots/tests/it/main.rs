@@ -2,4 +2,5 @@
 
 mod cache;
 mod credentials;
+mod files;
 mod store;

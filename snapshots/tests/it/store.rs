@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use snapshots::{
-    ChannelName, Digest, Error, Followed, Inbox, Lease, ListedObject, Manifest, Marks, NodeStatus, ObjectRef, Place,
-    Pointer, PointerState, ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard,
-    Store, Sweep, Target, Trust, Watcher,
+    ChannelName, Digest, Error, Followed, Lease, ListedObject, Manifest, Marks, NodeStatus, ObjectRef, Place, Pointer,
+    PointerState, ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard, Store,
+    Sweep, Target, Trust, Watcher,
 };
 use test_servers::Azurite;
 
@@ -479,63 +479,6 @@ async fn one_of_many_racing_moves_wins(store: &Store) {
     }
     assert_eq!(winners, 1);
     assert_eq!(read(store, &live).await.pointer.sequence, 4);
-}
-
-/// A directory is listed in no order. Where only some of its names are looked at, the first may not be among them, and
-/// whoever goes on behind the last of those never comes back for it.
-#[tokio::test]
-async fn files_are_taken_in_order_however_many_there_are() {
-    const FILES: usize = 12_000;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let name = |number: usize| format!("{number:05}.jsonl");
-    // Neither in their order nor in its reverse.
-    for number in (0..FILES).map(|number| number * 7_919 % FILES) {
-        std::fs::write(folder.path().join(name(number)), "").expect("a file");
-    }
-    let inbox = Inbox::new(Store::directory(folder.path()).expect("a store"));
-    let names = |from: usize, to: usize| (from..to).map(name).collect::<Vec<_>>();
-    assert_eq!(inbox.names_after(None, 1_000).await.expect("names"), names(0, 1_000));
-    assert_eq!(inbox.names_after(Some(&name(999)), 500).await.expect("names"), names(1_000, 1_500));
-    assert_eq!(inbox.names_after(Some(&name(11_997)), 500).await.expect("names"), names(11_998, FILES));
-}
-
-/// Blob storage was relied on to begin its list behind a file, which not every version of it does: the first files came again
-/// and again, and where they were many, no newer one ever did.
-#[tokio::test]
-async fn files_in_blob_storage_are_taken_behind_the_last_one() {
-    let azurite = Azurite::start();
-    // What is a store's object is a file of an inbox to whoever looks at its folder.
-    let store = Store::open(&azurite.url("inbox"), &azurite.settings()).expect("a store");
-    let mut files = Vec::new();
-    for text in ["one", "two", "three", "four"] {
-        let digest = Digest::of(text.as_bytes());
-        store.put_object(&digest, text.into()).await.expect("a file");
-        files.push(digest.to_string());
-    }
-    files.sort_unstable();
-    let inbox = Store::open(&azurite.url("inbox/objects"), &azurite.settings()).expect("a store");
-    let inbox = Inbox::new(inbox);
-    assert_eq!(inbox.names_after(None, 2).await.expect("names"), files[..2]);
-    assert_eq!(inbox.names_after(Some(&files[1]), 9).await.expect("names"), files[2..]);
-    assert!(inbox.names_after(Some(&files[3]), 9).await.expect("no name").is_empty());
-}
-
-#[tokio::test]
-async fn files_may_be_called_anything_and_unfinished_ones_keep_no_others_away() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let inbox = Inbox::new(Store::directory(folder.path()).expect("a store"));
-    for name in [".a", "1.tmp", "2.partial", "3 [x] ~#100%.jsonl", "4 é?.jsonl", "5.jsonl"] {
-        std::fs::write(folder.path().join(name), name).expect("a file");
-    }
-    let first = inbox.names_after(None, 2).await.expect("names");
-    assert_eq!(first, ["3 [x] ~#100%.jsonl", "4 é?.jsonl"]);
-    let to = folder.path().join(".fetched");
-    for name in &first {
-        inbox.fetch(name, &to).await.expect("its bytes");
-        assert_eq!(std::fs::read_to_string(&to).expect("text"), *name);
-    }
-    assert_eq!(inbox.names_after(Some(&first[0]), 9).await.expect("names"), ["4 é?.jsonl", "5.jsonl"]);
-    assert_eq!(inbox.names_after(Some(&first[1]), 9).await.expect("names"), ["5.jsonl"]);
 }
 
 #[test]
