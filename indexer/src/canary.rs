@@ -134,10 +134,10 @@ impl Canary<'_> {
     async fn point(&self, last: Option<&ReadPointer>, pointer: &Pointer, progress: &mut Progress) -> Result<()> {
         let channel = ChannelName::canary();
         let announced = announce(&self.stores.home, &channel, last.map(ReadPointer::version), pointer).await?;
+        self.stores.tell(&channel, None, progress).await;
         for outcome in self.stores.follow(&channel, &announced, progress).await {
             outcome.result.with_context(|| format!("the canary in region {}", outcome.region))?;
         }
-        self.stores.tell(&ChannelName::live(), None, progress).await;
         Ok(())
     }
 
@@ -232,12 +232,12 @@ pub async fn withdraw(
     let mut pointer = channels::staying(&stores.home, &before.pointer).await?;
     pointer.reason = reason.map(|reason| reason.chars().take(MAX_REASON_CHARACTERS).collect());
     let announced = announce(&stores.home, &channel, Some(before.version()), &pointer).await?;
+    stores.tell(&channel, None, progress).await;
     for outcome in stores.follow(&channel, &announced, progress).await {
         if let Err(error) = outcome.result {
             progress.note(&format!("region {} keeps the canary until it ends by itself: {error:#}", outcome.region));
         }
     }
-    stores.tell(&ChannelName::live(), None, progress).await;
     Ok(true)
 }
 

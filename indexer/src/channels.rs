@@ -256,7 +256,8 @@ async fn finish(
 ) -> Result<Moved> {
     moved.pointer.announced_at = Timestamp::now();
     let announced = announce(&stores.home, channel, version, &moved.pointer).await?;
-    moved.regions = stores.follow(channel, &announced, progress).await;
+    // A region may take minutes to follow: edges that read the home store need not wait for it.
     stores.tell(channel, Some(moved.pointer.sequence), progress).await;
+    moved.regions = stores.follow(channel, &announced, progress).await;
     Ok(moved)
 }

@@ -142,11 +142,12 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
         Err(error) => (Err(error), None),
     };
     let pointer = announced.as_ref().ok().and_then(Option::as_ref);
-    published.regions = finish_regions(request, in_regions, pointer, progress).await;
-    brought.let_go(progress).await;
     if pointer.is_some() {
+        // A region may take minutes to follow: edges that read the home store need not wait for it.
         request.to.tell(&request.channel, Some(published.pointer.sequence), progress).await;
     }
+    published.regions = finish_regions(request, in_regions, pointer, progress).await;
+    brought.let_go(progress).await;
     progress.end();
     let ended = match &canary {
         Some(canary) => end_canary(request, canary, &announced, progress).await,
@@ -297,7 +298,11 @@ async fn finish_region(
     let copied = match pointer {
         Some(pointer) => {
             let copied = request.to.in_time(copy_held(&brought, store, &request.channel, pointer));
-            Some(request.to.or_leave_out(region, copied).await)
+            let copied = request.to.or_leave_out(region, copied).await;
+            if copied.is_ok() {
+                request.to.tell_followed(&request.channel, pointer).await;
+            }
+            Some(copied)
         }
         None => None,
     };

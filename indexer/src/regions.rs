@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use snapshots::{ChannelName, Error, Hint, Hints, Pointer, PointerVersion, RegionName, Store, WrittenPointer};
+use snapshots::{
+    ChannelName, Error, Hint, HintError, Hints, Pointer, PointerVersion, RegionName, Store, WrittenPointer,
+};
 
 use crate::checks::is_damage;
 use crate::progress::Progress;
@@ -100,11 +102,25 @@ impl Regions {
 
     /// Tells the edges that a channel, or a pin of its region, has moved. That they are not told is no failure.
     pub async fn tell(&self, channel: &ChannelName, sequence: Option<u64>, progress: &Progress) {
-        let Some(hints) = &self.hints else { return };
-        let hint = Hint { catalogue: None, channel: channel.clone(), sequence };
-        if let Err(error) = hints.announce(&hint).await {
+        if let Err(error) = self.hint(channel, sequence).await {
             progress.note(&format!("the edges were not told, and will see it at their next poll: {error}"));
         }
+    }
+
+    /// Tells the edges of a region that followed, which found nothing new when they were told of the announcement at home. That
+    /// they cannot be told was said then.
+    pub(crate) async fn tell_followed(&self, channel: &ChannelName, announced: &WrittenPointer) {
+        let _ = self.hint(channel, Some(announced.pointer().sequence)).await;
+    }
+
+    async fn hint(&self, channel: &ChannelName, sequence: Option<u64>) -> Result<(), HintError> {
+        let Some(hints) = &self.hints else { return Ok(()) };
+        // Whoever follows a canary listens for the live channel, whose sequence is another.
+        let (channel, sequence) = match *channel == ChannelName::canary() {
+            true => (ChannelName::live(), None),
+            false => (channel.clone(), sequence),
+        };
+        hints.announce(&Hint { catalogue: None, channel, sequence }).await
     }
 
     /// Brings every region to what was announced to a channel at home: all at once, so that one that is down or slow keeps
@@ -176,6 +192,9 @@ impl Regions {
                 Ok(()) => self.in_time(copy_pointer(store, channel, announced)).await,
                 Err(error) => Err(error),
             };
+            if copied.is_ok() {
+                self.tell_followed(channel, announced).await;
+            }
             brought.let_go(progress).await;
             copied?;
         }

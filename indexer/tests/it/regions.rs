@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use snapshots::{ChannelName, SnapshotId, Store};
-use test_servers::{Azurite, Moment, Passing, Proxy};
+use snapshots::{ChannelName, Heard, Hint, Hints, SnapshotId, Store};
+use test_servers::{Azurite, Moment, Passing, Proxy, Redis};
 
 use crate::channels::url;
 use crate::collecting::{block, build};
@@ -162,6 +163,46 @@ fn a_region_that_does_not_answer_keeps_no_other_waiting_for_a_rollback() {
     let output = rollback.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(shop.live_in_slow(), (one, 3), "it follows as well");
+}
+
+/// What edges hear from now on.
+fn hints(redis: &Redis) -> Receiver<Hint> {
+    let hints = Hints::new(&redis.url().into()).expect("a URL");
+    let ((tell, told), (connected, is_connected)) = (channel(), channel());
+    let hear = move |heard| match heard {
+        Heard::Connected => connected.send(()).expect("the test waits"),
+        // Whoever has heard enough is gone.
+        Heard::Hint(hint) => tell.send(hint).unwrap_or_default(),
+        other => panic!("{other:?}"),
+    };
+    std::thread::spawn(move || block(hints.listen(hear)));
+    is_connected.recv_timeout(PATIENCE).expect("Redis answers");
+    told
+}
+
+/// Edges were told once all regions had followed, or were given up on after ten minutes.
+#[test]
+fn a_region_that_does_not_answer_keeps_no_edge_from_being_told() {
+    let (shop, redis) = (Shop::new(), Redis::start());
+    ["one", "two"].iter().for_each(|name| drop(build_products(shop.folder.path(), name, 3)));
+    shop.told(&["publish", "one"]);
+    let (told, url) = (hints(&redis), redis.url());
+    let hear = || told.recv_timeout(PATIENCE).expect("the edges are told").sequence;
+    let announcement = "PUT /devstoreaccount1/snapshots/slow/channels/";
+    for (command, text, sequence) in [(&["publish", "two"][..], announcement, 2), (&["rollback"][..], "", 3)] {
+        shop.stand_still(Some(text));
+        let call = shop.call(&[command, &["--redis-url", &url]].concat());
+        assert_eq!((hear(), live(&shop.home).1), (Some(sequence), sequence), "{command:?}");
+        assert_eq!(
+            (hear(), live(&shop.near).1),
+            (Some(sequence), sequence),
+            "{command:?}: those that followed as well"
+        );
+        shop.stand_still(None);
+        assert_eq!((hear(), shop.live_in_slow().1), (Some(sequence), sequence), "{command:?}");
+        let output = call.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
 }
 
 /// Each request to a slow region ends at some time, and there are many: a publish had no end that anybody could name.
