@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
-use snapshots::{ChannelName, Error, Manifest, Pointer, PointerVersion, ReadPointer, RegionName, SnapshotId, Store};
+use snapshots::{
+    ChannelName, Error, Manifest, Pointer, PointerVersion, ReadPointer, RegionName, SnapshotId, StatusBoard, Store,
+};
 
 use crate::bring::ensure_whole;
 use crate::canary;
@@ -146,6 +148,36 @@ pub async fn sign(stores: &Regions, channel: &ChannelName, progress: &mut Progre
     finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await
 }
 
+/// Where a region was pinned, or let go of.
+#[derive(Debug)]
+pub struct PinnedIn {
+    /// The URLs of the stores.
+    pub stores: Vec<String>,
+    /// Whether a store of the region's own is known. Otherwise its edges read the home store, or heed nothing of this.
+    pub has_own_store: bool,
+}
+
+/// That there is such a region: one with a store of its own here, or one that a node tells it is in.
+///
+/// # Errors
+/// When there is none, or the nodes' statuses cannot be read.
+pub async fn ensure_known(stores: &Regions, board: Option<&StatusBoard>, region: &RegionName) -> Result<()> {
+    if own_store(stores, region).is_some() {
+        return Ok(());
+    }
+    let nodes = match board {
+        Some(board) => board.read_all().await.context("asking the nodes which region they are in")?,
+        None => Vec::new(),
+    };
+    ensure!(
+        nodes.iter().any(|node| node.region == *region),
+        "no region '{region}' is known: name its store (--region {region}=URL), or where nodes tell which region they are in \
+         (--status-store); --force pins it in {} all the same",
+        stores.home.url()
+    );
+    Ok(())
+}
+
 /// Holds a region at one snapshot, whatever its channel says.
 ///
 /// # Errors
@@ -156,52 +188,56 @@ pub async fn pin(
     to: &SnapshotId,
     reason: Option<String>,
     progress: &Progress,
-) -> Result<()> {
-    let there = store_of(stores, region);
+) -> Result<PinnedIn> {
+    let there = own_store(stores, region).unwrap_or(&stores.home);
     let manifest = there.get_manifest(to).await.with_context(|| format!("snapshot {to} in {}", there.url()))?;
     let lease = HeldLease::take(there, &manifest, progress).await?;
     let pinned = pin_leased(stores, region, &manifest, reason).await;
     lease.let_go(progress).await;
-    pinned?;
+    let pinned = pinned?;
     stores.tell(&ChannelName::live(), None, progress).await;
-    Ok(())
+    Ok(pinned)
 }
 
-async fn pin_leased(stores: &Regions, region: &RegionName, to: &Manifest, reason: Option<String>) -> Result<()> {
-    let there = store_of(stores, region);
-    make_followable(there, to).await?;
-    // At home too, so that whoever looks there sees it.
-    for store in distinct(there, &stores.home) {
+async fn pin_leased(stores: &Regions, region: &RegionName, to: &Manifest, reason: Option<String>) -> Result<PinnedIn> {
+    let own = own_store(stores, region);
+    make_followable(own.unwrap_or(&stores.home), to).await?;
+    let mut pinned = PinnedIn { stores: Vec::new(), has_own_store: own.is_some() };
+    for store in pinned_stores(stores, region) {
         let before = store.pointer(region).await?;
         let pointer = Pointer::after(before.as_ref().map(|before| &before.pointer), to.id.clone());
         let pointer = Pointer { reason: reason.clone(), ..pointer.of_catalogue(&to.catalogue) };
         let moved = store.move_pointer(region, before.as_ref(), &pointer).await;
         moved.with_context(|| format!("pinning in {}", store.url()))?;
+        pinned.stores.push(store.url().to_owned());
     }
-    Ok(())
+    Ok(pinned)
 }
 
 /// Lifts the pin of a region.
 ///
 /// # Errors
 /// When it is not pinned, or a store fails.
-pub async fn unpin(stores: &Regions, region: &RegionName, progress: &Progress) -> Result<()> {
-    let mut lifted = false;
-    for store in distinct(store_of(stores, region), &stores.home) {
-        lifted |= store.unpin(region).await.with_context(|| format!("unpinning in {}", store.url()))?;
+pub async fn unpin(stores: &Regions, region: &RegionName, progress: &Progress) -> Result<PinnedIn> {
+    let mut lifted = PinnedIn { stores: Vec::new(), has_own_store: own_store(stores, region).is_some() };
+    for store in pinned_stores(stores, region) {
+        if store.unpin(region).await.with_context(|| format!("unpinning in {}", store.url()))? {
+            lifted.stores.push(store.url().to_owned());
+        }
     }
-    ensure!(lifted, "region '{region}' is not pinned");
+    ensure!(!lifted.stores.is_empty(), "region '{region}' is not pinned");
     stores.tell(&ChannelName::live(), None, progress).await;
-    Ok(())
+    Ok(lifted)
 }
 
-/// The region's own store, where it has one.
-fn store_of<'a>(stores: &'a Regions, region: &RegionName) -> &'a Store {
-    stores.others.iter().find(|(name, _)| name == region).map_or(&stores.home, |(_, store)| store)
+fn own_store<'a>(stores: &'a Regions, region: &RegionName) -> Option<&'a Store> {
+    stores.others.iter().find(|(name, _)| name == region).map(|(_, store)| store)
 }
 
-fn distinct<'a>(one: &'a Store, other: &'a Store) -> impl Iterator<Item = &'a Store> {
-    std::iter::once(one).chain((one.url() != other.url()).then_some(other))
+/// Where a region's pin stands: in its own store, which its edges read, and at home, so that whoever looks there sees it.
+fn pinned_stores<'a>(stores: &'a Regions, region: &RegionName) -> impl Iterator<Item = &'a Store> + use<'a> {
+    let own = own_store(stores, region).filter(|own| own.url() != stores.home.url());
+    own.into_iter().chain([&stores.home])
 }
 
 /// What a channel points at, if anything.

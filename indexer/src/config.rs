@@ -362,6 +362,10 @@ pub struct Pin {
     /// Why, for those who find it pinned.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Pin it in the home store although nothing tells that there is such a region: neither --region nor a node of the status
+    /// store.
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -142,16 +142,19 @@ async fn run(command: Command, output: Output) -> Result<()> {
             });
         }
         Command::Pin(args) => {
-            channels::pin(&args.stores.open()?, &args.pinned, &args.to, args.reason, &progress).await?;
-            let told = json!({ "event": "pinned", "region": args.pinned.as_str(), "snapshot": args.to });
-            tell(output, &told, |_| {
-                format!("region '{}' is PINNED to {} until 'indexer unpin {0}'\n", args.pinned, args.to)
-            });
+            let (stores, region) = (args.stores.open()?, &args.pinned);
+            if !args.force {
+                channels::ensure_known(&stores, args.stores.board()?.as_ref(), region).await?;
+            }
+            let pinned = channels::pin(&stores, region, &args.to, args.reason, &progress).await?;
+            let mut told = telling::pinned_json("pinned", region, &pinned);
+            told["snapshot"] = json!(args.to);
+            tell(output, &told, |_| telling::pinned_text(region, &args.to, &pinned));
         }
         Command::Unpin(args) => {
-            channels::unpin(&args.stores.open()?, &args.pinned, &progress).await?;
-            let told = json!({ "event": "unpinned", "region": args.pinned.as_str() });
-            tell(output, &told, |_| format!("region '{}' follows its channel again\n", args.pinned));
+            let lifted = channels::unpin(&args.stores.open()?, &args.pinned, &progress).await?;
+            let told = telling::pinned_json("unpinned", &args.pinned, &lifted);
+            tell(output, &told, |_| telling::unpinned_text(&args.pinned, &lifted));
         }
         Command::Withdraw(args) => {
             let was = canary::withdraw(&args.stores.open()?, None, args.reason, &progress).await?;

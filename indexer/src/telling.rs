@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use snapshots::ChannelName;
+use snapshots::{ChannelName, RegionName, SnapshotId};
 
-use crate::channels::Moved;
+use crate::channels::{Moved, PinnedIn};
 use crate::checks::Checked;
 use crate::diff;
 use crate::nodes::NodeView;
@@ -151,6 +151,29 @@ pub fn moved_text(channel: &ChannelName, moved: &Moved, dry_run: bool) -> String
         false => "",
     };
     format!("channel '{channel}' is at {id} (sequence {sequence}){from}\n{held}") + &regions_text(&moved.regions)
+}
+
+/// Where a region was pinned, or let go of.
+pub fn pinned_json(event: &str, region: &RegionName, pinned: &PinnedIn) -> Value {
+    json!({ "event": event, "region": region.as_str(), "stores": pinned.stores })
+}
+
+pub fn pinned_text(region: &RegionName, to: &SnapshotId, pinned: &PinnedIn) -> String {
+    let stores = pinned.stores.join(" and ");
+    format!("region '{region}' is PINNED to {to} in {stores} until 'indexer unpin {region}'\n")
+        + &elsewhere(region, pinned)
+}
+
+pub fn unpinned_text(region: &RegionName, lifted: &PinnedIn) -> String {
+    format!("region '{region}' follows its channel again in {}\n", lifted.stores.join(" and "))
+        + &elsewhere(region, lifted)
+}
+
+fn elsewhere(region: &RegionName, pinned: &PinnedIn) -> String {
+    match pinned.has_own_store {
+        true => String::new(),
+        false => format!("its edges heed that if they read this store: name any other with --region {region}=URL\n"),
+    }
 }
 
 /// What bringing regions up did.

@@ -115,7 +115,8 @@ fn regions_follow_the_home_store_and_catch_up() {
     call(&["rollback"], &[]);
     assert_eq!((there("east")["snapshot"].as_str(), there("east")["held"].as_bool()), (Some(one.as_str()), Some(true)));
 
-    call(&["pin"], &["east", "--to", &two, "--reason", "a trial"]);
+    let pinned = call(&["pin"], &["east", "--to", &two, "--reason", "a trial"]);
+    assert_eq!(pinned["stores"].as_array().map(Vec::len), Some(2), "{pinned}");
     assert!(path.join("east/pins/east.json").exists() && path.join("home/pins/east.json").exists());
     let status = with(&["status"], &[]);
     let status = text_of(path, &status.iter().map(String::as_str).collect::<Vec<_>>());
@@ -126,6 +127,32 @@ fn regions_follow_the_home_store_and_catch_up() {
     assert!(fails(path, &args.iter().map(String::as_str).collect::<Vec<_>>()).contains("is not pinned"));
     let unknown = fails(path, &["status", "--store", &home, "--region", "east"]);
     assert!(unknown.contains("is not NAME=URL"), "{unknown}");
+}
+
+/// A pin of a region whose store was not named, or whose name was mistyped, was written where none of its edges looked.
+#[test]
+fn a_pin_is_of_a_region_that_there_is_and_says_where_it_stands() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let one = build_products(path, "one", 3);
+    json(path, &["publish", "--store", &store, "one"]);
+    let pin = |region: &'static str| ["pin", region, "--store", &store, "--to", &one];
+    let refused = fails(path, &pin("lokal"));
+    assert!(refused.contains("no region 'lokal' is known") && refused.contains("--region lokal=URL"), "{refused}");
+    // Nodes tell that they are in 'local'.
+    beside_nodes(path, None, Default::default(), || {
+        let known = ["--status-store", &status];
+        fails(path, &[&pin("lokal")[..], &known].concat());
+        let told = text_of(path, &[&pin("local")[..], &known].concat());
+        assert!(told.contains(&format!("is PINNED to {one} in {store} until")), "{told}");
+        assert!(told.contains("name any other with --region local=URL"), "{told}");
+    });
+    assert!(!path.join("store/pins/lokal.json").exists());
+    let told = json(path, &[&pin("lokal")[..], &["--force"]].concat());
+    assert_eq!((told["event"].as_str(), told["stores"][0].as_str()), (Some("pinned"), Some(store.as_str())));
+    let lifted = text_of(path, &["unpin", "lokal", "--store", &store]);
+    assert!(lifted.contains(&format!("follows its channel again in {store}\n")), "{lifted}");
 }
 
 /// Nodes that follow a store's pointers, as edges do, and tell what a test has them tell.

@@ -198,7 +198,7 @@ fn pins_canaries_leases_and_nodes_hold_what_they_name() {
     }
     let [_, pinned, tried, leased, expired, serving, previous, live] = &ids;
     let opened = Store::directory(&path.join("store")).expect("a store");
-    json(path, &["pin", "--store", &store, "west", "--to", pinned]);
+    json(path, &["pin", "--force", "--store", &store, "west", "--to", pinned]);
     block(async {
         let canary = Pointer { nodes: vec!["n1".into()], ..Pointer::new(id(tried), 1) };
         opened.move_pointer(&ChannelName::canary(), None, &canary).await.expect("a canary");
@@ -351,7 +351,7 @@ fn a_store_that_was_backed_up_and_restored_serves_as_before() {
     for name in ["one", "two"] {
         json(path, &["publish", "--store", &store, "--sign-key", "key", name]);
     }
-    json(path, &["pin", "--store", &store, "--sign-key", "key", "west", "--to", &ids[0]]);
+    json(path, &["pin", "--force", "--store", &store, "--sign-key", "key", "west", "--to", &ids[0]]);
     // As README.md says. What points is backed up first, since what it points at is there by then, and restored last.
     let kinds = ["pins", "channels", "signatures", "snapshots", "objects"];
     kinds.iter().for_each(|kind| copy_folder(&path.join("store").join(kind), &path.join("backup").join(kind)));

@@ -56,8 +56,8 @@ fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
     assert!(refused.contains("none of the trusted keys has signed it"), "{refused}");
     json(path, &[&["rollback"][..], &both].concat());
     assert_eq!(opens("live")["id"], two.as_str());
-    assert!(fails(path, &[&["pin", "local", "--to", &one][..], &new].concat()).contains("is not trusted"));
-    json(path, &[&["pin", "local", "--to", &one][..], &both].concat());
+    assert!(fails(path, &[&["pin", "local", "--force", "--to", &one][..], &new].concat()).contains("is not trusted"));
+    json(path, &[&["pin", "local", "--force", "--to", &one][..], &both].concat());
     opens(&one);
 }
 
