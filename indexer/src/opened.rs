@@ -102,10 +102,7 @@ pub(crate) async fn locate(
     settings: &[(String, String)],
     trust: Option<&Trust>,
 ) -> Result<(Store, Manifest)> {
-    let (place, id) = match name.rsplit_once('@') {
-        Some((place, id)) => (place, Some(id.parse::<SnapshotId>()?)),
-        None => (name, None),
-    };
+    let (place, id) = split(name);
     let is_url = place.contains("://");
     let url = if is_url { place.to_owned() } else { folder_url(Path::new(place))? };
     // What was built here nobody has signed yet.
@@ -117,6 +114,14 @@ pub(crate) async fn locate(
     };
     let manifest = store.get_manifest(&id).await.with_context(|| format!("snapshot {id}"))?;
     Ok((store, manifest))
+}
+
+/// The place that a name stands for, and the snapshot there. A folder may have an `@` in its path, too.
+fn split(name: &str) -> (&str, Option<SnapshotId>) {
+    match name.rsplit_once('@').map(|(place, id)| (place, id.parse::<SnapshotId>())) {
+        Some((place, Ok(id))) if !Path::new(name).is_dir() => (place, Some(id)),
+        _ => (name, None),
+    }
 }
 
 /// A folder as the URL of a store.
@@ -132,5 +137,32 @@ async fn live(store: &Store) -> Result<SnapshotId> {
     match channels::read(store, &ChannelName::live()).await? {
         Some(read) => Ok(read.pointer.snapshot),
         None => bail!("nothing has been announced to the live channel of {}", store.url()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rest of a folder's path was taken for the id of a snapshot.
+    #[test]
+    fn a_folder_may_have_an_at_sign_in_its_path() {
+        let check = |name: &str, place: &str, id: Option<&str>| {
+            let (found, snapshot) = split(name);
+            assert_eq!((found, snapshot.as_ref().map(SnapshotId::as_str)), (place, id), "{name}");
+        };
+        check("/home/jo@corp/built", "/home/jo@corp/built", None);
+        check(
+            "/home/jo@corp/built@20261123T153154132Z-abe69787dbd6",
+            "/home/jo@corp/built",
+            Some("20261123T153154132Z-abe69787dbd6"),
+        );
+        check("az://catalogue/us@one", "az://catalogue/us", Some("one"));
+        check("built", "built", None);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let built = folder.path().join("jo@corp");
+        std::fs::create_dir(&built).expect("a folder");
+        let built = built.to_string_lossy();
+        check(&built, &built, None);
     }
 }
