@@ -66,8 +66,8 @@ pub enum Command {
     Keygen(Keygen),
     /// Sign what a channel points at with another key, before the old one is no longer trusted.
     Sign(ChannelArgs),
-    /// List the snapshots of a store.
-    List(StoreArgs),
+    /// List the newest snapshots of a store.
+    List(List),
     /// Show one snapshot of a store.
     Show(Show),
     /// Show what changes between two snapshots: products, prices, categories, rules.
@@ -471,6 +471,15 @@ pub struct Publish {
     /// The folder that 'build' wrote to.
     #[arg(value_name = "FOLDER")]
     pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How many of the newest to list, newest first.
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub last: u16,
 }
 
 #[derive(Debug, Args)]

@@ -184,7 +184,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
             tell(output, &status, report::status_text);
         }
         Command::List(args) => {
-            let list = report::list(&args.open()?).await?;
+            let list = report::list(&args.store.open()?, usize::from(args.last)).await?;
             tell(output, &list, report::list_text);
         }
         Command::Show(args) => {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::{Result, bail};
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use search::RuleFindings;
 use serde_json::{Value, json};
@@ -11,6 +12,9 @@ use snapshots::{ChannelName, Error, Followed, Manifest, SnapshotId, StatusBoard,
 use crate::checks::is_damage;
 use crate::regions::Regions;
 use crate::{canary, channels, nodes};
+
+/// Manifests are read so many at once.
+const READS_AT_ONCE: usize = 16;
 
 /// What each channel points at, at home and in every region, who is pinned, and what every node serves.
 ///
@@ -125,29 +129,34 @@ fn remedy_of_copy(error: &Error) -> &'static str {
     if is_damage(error) { " ('indexer sync' writes it anew)" } else { "" }
 }
 
-/// Every snapshot of a store, oldest first.
+/// The newest snapshots of a store, newest first: `last` of them at the most.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn list(store: &Store) -> Result<Value> {
+pub async fn list(store: &Store, last: usize) -> Result<Value> {
     let mut pointed: Vec<(SnapshotId, String)> = Vec::new();
     for channel in store.list_channels().await? {
         if let Ok(Some(read)) = store.pointer(&channel).await {
             pointed.push((read.pointer.snapshot, channel.to_string()));
         }
     }
-    let mut snapshots = Vec::new();
-    for id in store.list_snapshots().await? {
-        let channels: Vec<&str> = pointed.iter().filter(|(of, _)| *of == id).map(|(_, name)| name.as_str()).collect();
-        snapshots.push(match store.get_manifest(&id).await {
-            Ok(manifest) => json!({
-                "snapshot": id, "catalogue": manifest.catalogue, "created_at": manifest.created_at,
-                "product_count": manifest.statistics.product_count, "size_bytes": manifest.size_bytes(), "channels": channels,
-            }),
-            Err(error) => json!({ "snapshot": id, "channels": channels, "fault": error.to_string() }),
-        });
+    let mut ids = store.newest_snapshots(last.saturating_add(1)).await?;
+    let has_older = ids.len() > last;
+    ids.truncate(last);
+    let listed = futures::stream::iter(ids).map(|id| listed(store, id, &pointed)).buffered(READS_AT_ONCE);
+    let snapshots: Vec<Value> = listed.collect().await;
+    Ok(json!({ "store": store.url(), "snapshots": snapshots, "has_older": has_older }))
+}
+
+async fn listed(store: &Store, id: SnapshotId, pointed: &[(SnapshotId, String)]) -> Value {
+    let channels: Vec<&str> = pointed.iter().filter(|(of, _)| *of == id).map(|(_, name)| name.as_str()).collect();
+    match store.get_manifest(&id).await {
+        Ok(manifest) => json!({
+            "snapshot": id, "catalogue": manifest.catalogue, "created_at": manifest.created_at,
+            "product_count": manifest.statistics.product_count, "size_bytes": manifest.size_bytes(), "channels": channels,
+        }),
+        Err(error) => json!({ "snapshot": id, "channels": channels, "fault": error.to_string() }),
     }
-    Ok(json!({ "store": store.url(), "snapshots": snapshots }))
 }
 
 /// One manifest, by snapshot id or by the channel that points at it.
@@ -262,7 +271,11 @@ pub fn list_text(list: &Value) -> String {
         let size = snapshot["size_bytes"].as_u64().map_or(String::new(), bytes);
         vec![text(&snapshot["snapshot"]), text(&snapshot["catalogue"]), text(&snapshot["product_count"]), size, note]
     });
-    table(&["SNAPSHOT", "CATALOGUE", "PRODUCTS", "SIZE", "CHANNELS"], rows.collect())
+    let table = table(&["SNAPSHOT", "CATALOGUE", "PRODUCTS", "SIZE", "CHANNELS"], rows.collect());
+    match list["has_older"].as_bool() {
+        Some(true) => table + "there are older ones: --last COUNT\n",
+        _ => table,
+    }
 }
 
 /// `show` for people.

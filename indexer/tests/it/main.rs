@@ -16,6 +16,7 @@ mod mending;
 mod merging;
 mod publishing;
 mod regions;
+mod reporting;
 mod signing;
 mod sql;
 mod updating;

@@ -10,6 +10,7 @@ mod retention;
 mod signatures;
 mod sweeps;
 
+use std::collections::BTreeSet;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -318,13 +319,24 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn newest_snapshot(&self) -> Result<Option<SnapshotId>, Error> {
+        Ok(self.newest_snapshots(1).await?.pop())
+    }
+
+    /// The ids of the newest manifests, newest first: `most` of them, however many there are.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn newest_snapshots(&self, most: usize) -> Result<Vec<SnapshotId>, Error> {
         let mut metas = self.objects.list(Some(&self.path(&["snapshots"])));
-        let mut newest: Option<SnapshotId> = None;
+        let mut newest = BTreeSet::new();
         while let Some(meta) = metas.try_next().await? {
             let name = meta.location.filename().unwrap_or_default();
-            newest = newest.max(name.strip_suffix(".json").and_then(|id| id.parse().ok()));
+            newest.extend(name.strip_suffix(".json").and_then(|id| id.parse::<SnapshotId>().ok()));
+            if newest.len() > most {
+                newest.pop_first();
+            }
         }
-        Ok(newest)
+        Ok(newest.into_iter().rev().collect())
     }
 
     fn check_catalogue(&self, what: &str, found: Option<&str>) -> Result<(), Error> {

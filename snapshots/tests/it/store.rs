@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use snapshots::{
     ChannelName, Digest, Error, Followed, Lease, ListedObject, Manifest, Marks, NodeStatus, ObjectRef, Place, Pointer,
     PointerState, ReadPointer, RegionName, Role, SegmentRef, SigningKey, SnapshotId, Statistics, StatusBoard, Store,
@@ -316,6 +316,24 @@ async fn many_leases_are_listed() {
         store.put_lease(&number.to_string(), &lease).await.expect("a lease");
     }
     assert_eq!(store.list_leases().await.expect("leases").len(), 10_001);
+}
+
+/// A store of so many was listed by nobody.
+#[tokio::test]
+async fn the_newest_of_many_snapshots_are_found() {
+    let store = Store::open("memory://", &[]).expect("a store");
+    let mut ids = Vec::new();
+    for second in 0..10_001 {
+        let created_at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+        let mut manifest = Manifest { created_at, ..manifest(1) };
+        manifest.seal();
+        store.put_manifest(&manifest).await.expect("a manifest");
+        ids.push(manifest.id);
+    }
+    ids.reverse();
+    assert!(store.list_snapshots().await.is_err(), "they are more than are listed");
+    assert_eq!(store.newest_snapshots(3).await.expect("a list"), ids[..3]);
+    assert_eq!(store.newest_snapshot().await.expect("an answer").as_ref(), ids.first());
 }
 
 /// After keys were changed, what is left of the last canary is signed with the old one: nodes followed nothing any more.
