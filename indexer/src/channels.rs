@@ -250,10 +250,13 @@ pub async fn read(store: &Store, channel: &ChannelName) -> Result<Option<ReadPoi
     read.with_context(|| format!("channel '{channel}'{remedy}"))
 }
 
-/// What mends a channel that cannot be read, to be told behind its name.
+/// What mends a channel that is damaged or lost, to be told behind its name.
+pub(crate) const MENDING: &str = " ('indexer rollback --mend --to ID' writes it anew)";
+
+/// What mends a channel that cannot be read.
 pub(crate) fn remedy(error: &Error) -> &'static str {
     match error {
-        Error::Corrupt { .. } => " ('indexer rollback --mend --to ID' writes it anew)",
+        Error::Corrupt { .. } => MENDING,
         _ => "",
     }
 }

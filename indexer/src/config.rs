@@ -44,7 +44,7 @@ pub enum Command {
     Merge(Merge),
     /// Bring a built snapshot to a store and announce it to a channel.
     Publish(Publish),
-    /// Show what each channel points at, in every region, and what every node serves.
+    /// Show what each channel points at, in every region, and what every node serves; fail where a channel or a pin is damaged.
     Status(StoresArgs),
     /// Go back to an older snapshot, and hold the channel there until it is resumed.
     Rollback(Rollback),

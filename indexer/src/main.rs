@@ -182,6 +182,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
         Command::Status(args) => {
             let status = report::status(&args.open()?, args.board()?.as_ref()).await?;
             tell(output, &status, report::status_text);
+            report::ensure_readable(&status)?;
         }
         Command::List(args) => {
             let list = report::list(&args.store.open()?, usize::from(args.last)).await?;

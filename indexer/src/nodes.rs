@@ -74,12 +74,20 @@ impl NodeView {
 /// # Errors
 /// When the statuses cannot be read.
 pub async fn heard(board: &StatusBoard, catalogue: &str, channel: &str) -> Result<Vec<NodeView>> {
+    heard_of(board, Some(catalogue), channel).await
+}
+
+/// The same; those of all catalogues where it is not known which one is meant.
+///
+/// # Errors
+/// As [`heard`].
+pub async fn heard_of(board: &StatusBoard, catalogue: Option<&str>, channel: &str) -> Result<Vec<NodeView>> {
     let now = Timestamp::now();
     let nodes = heard_lately(board.read_all().await?, now);
     Ok(nodes.iter().flat_map(|node| views(node, catalogue, channel, now)).collect())
 }
 
-fn views(node: &NodeStatus, catalogue: &str, channel: &str, now: Timestamp) -> Vec<NodeView> {
+fn views(node: &NodeStatus, catalogue: Option<&str>, channel: &str, now: Timestamp) -> Vec<NodeView> {
     let view = |market: &MarketStatus| NodeView {
         region: node.region.to_string(),
         node: node.node.clone(),
@@ -88,7 +96,10 @@ fn views(node: &NodeStatus, catalogue: &str, channel: &str, now: Timestamp) -> V
         told_at: node.reported_at,
         market: market.clone(),
     };
-    node.serving(catalogue, channel).map(view).collect()
+    match catalogue {
+        Some(catalogue) => node.serving(catalogue, channel).map(view).collect(),
+        None => node.markets.iter().filter(|market| market.channel == channel).map(view).collect(),
+    }
 }
 
 /// Waits until every node that was heard of lately serves what is wanted; shows a table meanwhile. A store that does not

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use search::RuleFindings;
@@ -22,10 +22,16 @@ const READS_AT_ONCE: usize = 16;
 /// When the home store fails; of others the fault is told.
 pub async fn status(stores: &Regions, board: Option<&StatusBoard>) -> Result<Value> {
     let home = &stores.home;
-    let channels = channels_of(home, channels::remedy).await?;
-    let mut regions = Vec::new();
+    let mut channels = channels_of(home, channels::remedy).await?;
+    let mut copies = Vec::new();
     for (region, store) in &stores.others {
-        let told = match channels_of(store, remedy_of_copy).await {
+        copies.push((region, store, channels_of(store, remedy_of_copy).await));
+    }
+    let lost = lost(&channels, copies.iter().filter_map(|(.., there)| there.as_ref().ok()).flatten());
+    channels.extend(lost);
+    let mut regions = Vec::new();
+    for (region, store, there) in copies {
+        let told = match there {
             Ok(there) => json!({ "region": region, "store": store.url(), "channels": behind(&channels, there) }),
             Err(error) => json!({ "region": region, "store": store.url(), "fault": error.to_string() }),
         };
@@ -45,38 +51,67 @@ pub async fn status(stores: &Regions, board: Option<&StatusBoard>) -> Result<Val
     }
     let nodes = match board {
         None => Value::Null,
-        Some(board) => nodes_of(board, &channels).await?,
+        Some(board) => match nodes_of(board, &channels).await {
+            Ok(nodes) => Value::Array(nodes),
+            Err(error) => json!({ "fault": format!("{error:#}") }),
+        },
     };
     Ok(json!({ "store": home.url(), "channels": channels, "regions": regions, "pins": pins, "nodes": nodes }))
 }
 
-/// The nodes of every catalogue and channel that there is.
-async fn nodes_of(board: &StatusBoard, channels: &[Value]) -> Result<Value> {
+/// That all of a status could be read.
+///
+/// # Errors
+/// Says how many channels and pins could not be, or that it is not known what nodes serve.
+pub fn ensure_readable(status: &Value) -> Result<()> {
+    let faults = |rows: &Value| rows_of(rows).iter().filter(|row| row["fault"].is_string()).count();
+    let in_regions: usize = rows_of(&status["regions"]).iter().map(|region| faults(&region["channels"])).sum();
+    let damaged = faults(&status["channels"]) + faults(&status["pins"]) + in_regions;
+    ensure!(damaged == 0, "{damaged} channels or pins are damaged");
+    ensure!(status["nodes"]["fault"].is_null(), "what the nodes serve is not known");
+    Ok(())
+}
+
+/// The channels that only regions have still. A canary that is over at home may not be over there.
+fn lost<'a>(home: &[Value], copies: impl Iterator<Item = &'a Value>) -> Vec<Value> {
+    let mut lost: Vec<Value> = Vec::new();
+    for copy in copies.filter(|copy| copy["channel"] != ChannelName::canary().as_str()) {
+        if !home.iter().chain(&lost).any(|other| other["channel"] == copy["channel"]) {
+            let fault = format!("its pointer is lost{}", channels::MENDING);
+            lost.push(json!({ "channel": copy["channel"], "catalogue": copy["catalogue"], "fault": fault }));
+        }
+    }
+    lost
+}
+
+/// The nodes of every channel that there is, and of the live one, even where nothing is left of it. Where it is not known which
+/// catalogue a channel is of, they are those of all.
+async fn nodes_of(board: &StatusBoard, channels: &[Value]) -> Result<Vec<Value>> {
+    let live = json!({ "channel": ChannelName::live().as_str() });
+    let has_live = channels.iter().any(|channel| channel["channel"] == live["channel"]);
     let mut nodes = Vec::new();
-    for channel in channels {
-        let (Some(name), Some(catalogue)) = (channel["channel"].as_str(), channel["catalogue"].as_str()) else {
-            continue;
-        };
-        let newest = channel["sequence"].as_u64().unwrap_or(0);
-        for node in nodes::heard(board, catalogue, name).await? {
+    for channel in channels.iter().chain((!has_live).then_some(&live)) {
+        let name = channel["channel"].as_str().unwrap_or_default();
+        for node in nodes::heard_of(board, channel["catalogue"].as_str(), name).await? {
             let served = node.market.served.as_ref().filter(|served| served.followed == Followed::Channel);
             let mut told = node.to_json();
             told["channel"] = json!(name);
-            // How many announcements it has yet to follow.
-            told["skew"] = json!(served.map(|served| newest.saturating_sub(served.sequence)));
+            // How many announcements it has yet to follow, where that is known.
+            let skew = served.zip(channel["sequence"].as_u64());
+            told["skew"] = json!(skew.map(|(served, newest)| newest.saturating_sub(served.sequence)));
             nodes.push(told);
         }
     }
-    Ok(Value::Array(nodes))
+    Ok(nodes)
 }
 
-/// A region's channels, with how many announcements each is behind the home store.
+/// A region's channels, with how many announcements each is behind the home store, where that is known.
 fn behind(home: &[Value], mut there: Vec<Value>) -> Vec<Value> {
     for channel in &mut there {
         let at_home = home.iter().find(|other| other["channel"] == channel["channel"]);
-        let sequence = |channel: &Value| channel["sequence"].as_u64().unwrap_or(0);
-        let behind = at_home.map_or(0, |at_home| sequence(at_home).saturating_sub(sequence(channel)));
-        channel["behind"] = json!(behind);
+        let newest = at_home.and_then(|at_home| at_home["sequence"].as_u64());
+        let sequence = channel["sequence"].as_u64().unwrap_or(0);
+        channel["behind"] = json!(newest.map(|newest| newest.saturating_sub(sequence)));
     }
     for channel in home.iter().filter(|channel| channel["nodes"].is_null()) {
         if !there.iter().any(|other| other["channel"] == channel["channel"]) {
@@ -117,7 +152,7 @@ async fn channels_of(store: &Store, remedy: fn(&Error) -> &'static str) -> Resul
             "previous": pointer.previous,
             "nodes": is_canary.then_some(&pointer.nodes),
             "product_count": known.map(|manifest| manifest.statistics.product_count),
-            "catalogue": known.map(|manifest| manifest.catalogue.clone()),
+            "catalogue": known.map(|manifest| &manifest.catalogue).or(pointer.catalogue.as_ref()),
             "fault": manifest.as_ref().err().map(|error| error.to_string()),
         }));
     }
@@ -178,28 +213,29 @@ pub async fn show(store: &Store, name: &str) -> Result<Manifest> {
 
 /// `status` for people.
 pub fn status_text(status: &Value) -> String {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let channels = list(&status["channels"]);
-    if channels.is_empty() {
-        return format!("{}: nothing has been announced yet\n", status["store"].as_str().unwrap_or_default());
-    }
+    let channels = rows_of(&status["channels"]);
     let rows = channels.iter().map(|channel| {
         vec![
             text(&channel["channel"]),
             text(&channel["snapshot"]),
             text(&channel["sequence"]),
-            duration(channel["age_s"].as_i64().unwrap_or(0)),
+            channel["age_s"].as_i64().map_or("?".to_owned(), duration),
             text(&channel["product_count"]),
             channel_state(channel),
         ]
     });
-    let mut out = table(&["CHANNEL", "SNAPSHOT", "SEQUENCE", "ANNOUNCED", "PRODUCTS", ""], rows.collect());
-    for pin in list(&status["pins"]) {
-        let reason = pin["reason"].as_str().map_or(String::new(), |reason| format!(": {reason}"));
-        let _ = writeln!(out, "\nregion {} is PINNED to {}{reason}", text(&pin["region"]), text(&pin["snapshot"]));
+    let mut out = match channels.is_empty() {
+        true => format!("{}: nothing has been announced yet\n", text(&status["store"])),
+        false => table(&["CHANNEL", "SNAPSHOT", "SEQUENCE", "ANNOUNCED", "PRODUCTS", ""], rows.collect()),
+    };
+    for pin in rows_of(&status["pins"]) {
+        let region = text(&pin["region"]);
+        let _ = match pin["fault"].as_str() {
+            Some(fault) => writeln!(out, "\nthe pin of region {region} is DAMAGED: {fault}"),
+            None => writeln!(out, "\nregion {region} is PINNED to {}{}", text(&pin["snapshot"]), reason(pin, ": ", "")),
+        };
     }
-    let regions = list(&status["regions"]);
-    let rows: Vec<Vec<String>> = regions.iter().flat_map(region_rows).collect();
+    let rows: Vec<Vec<String>> = rows_of(&status["regions"]).iter().flat_map(region_rows).collect();
     if !rows.is_empty() {
         out += "\n";
         out += &table(&["REGION", "CHANNEL", "SNAPSHOT", ""], rows);
@@ -208,17 +244,37 @@ pub fn status_text(status: &Value) -> String {
         out += "\n";
         out += &nodes_text(nodes);
     }
+    if let Some(fault) = status["nodes"]["fault"].as_str() {
+        let _ = writeln!(out, "\nwhat the nodes serve is not known: {fault}");
+    }
     out
 }
 
+fn rows_of(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Why it was moved, where someone said so.
+fn reason(pointer: &Value, before: &str, behind: &str) -> String {
+    pointer["reason"].as_str().map_or(String::new(), |reason| format!("{before}{reason}{behind}"))
+}
+
+/// All that is to be said of a channel: what is damaged may be held as well.
 fn channel_state(channel: &Value) -> String {
-    let reason = channel["reason"].as_str().map_or(String::new(), |reason| format!(" ({reason})"));
-    match (channel["fault"].as_str(), channel["held"].as_bool(), channel["nodes"].as_array()) {
-        (Some(fault), ..) => format!("DAMAGED: {fault}"),
-        (_, Some(true), _) => format!("HELD{reason}: publishers refuse until 'indexer resume'"),
-        (.., Some(nodes)) => format!("CANARY on {}", nodes.iter().map(text).collect::<Vec<_>>().join(", ")),
-        _ => reason.trim_start().to_owned(),
+    let mut parts = Vec::new();
+    if let Some(fault) = channel["fault"].as_str() {
+        parts.push(format!("DAMAGED: {fault}"));
     }
+    match (channel["held"].as_bool(), channel["nodes"].as_array()) {
+        (Some(true), _) => {
+            parts.push(format!("HELD{}: publishers refuse until 'indexer resume'", reason(channel, " (", ")")));
+        }
+        (_, Some(nodes)) => {
+            parts.push(format!("CANARY on {}", nodes.iter().map(text).collect::<Vec<_>>().join(", ")));
+        }
+        _ => parts.extend(Some(reason(channel, "(", ")")).filter(|reason| !reason.is_empty())),
+    }
+    parts.join("; ")
 }
 
 fn region_rows(region: &Value) -> Vec<Vec<String>> {
@@ -226,17 +282,17 @@ fn region_rows(region: &Value) -> Vec<Vec<String>> {
     if let Some(fault) = region["fault"].as_str() {
         return vec![vec![name, String::new(), String::new(), format!("DOWN: {fault}")]];
     }
-    let channels = region["channels"].as_array().map_or(&[][..], Vec::as_slice);
     let row = |channel: &Value| {
         let state = match (channel["fault"].as_str(), channel["behind"].as_u64()) {
             (Some(fault), _) => format!("DAMAGED: {fault}"),
-            (_, Some(0) | None) => "up to date".to_owned(),
+            (_, Some(0)) => "up to date".to_owned(),
             (_, Some(behind)) => format!("{behind} BEHIND: 'indexer sync' brings it up"),
+            (_, None) => "how far it is behind is not known".to_owned(),
         };
         let snapshot = channel["snapshot"].as_str().unwrap_or("nothing").to_owned();
         vec![name.clone(), text(&channel["channel"]), snapshot, state]
     };
-    channels.iter().map(row).collect()
+    rows_of(&region["channels"]).iter().map(row).collect()
 }
 
 fn nodes_text(nodes: &[Value]) -> String {
@@ -250,6 +306,7 @@ fn nodes_text(nodes: &[Value]) -> String {
             (_, Some("canary"), _) => "CANARY".to_owned(),
             (.., Some(0)) => "ok".to_owned(),
             (.., Some(skew)) => format!("{skew} behind"),
+            (_, Some(_), None) => "how far it is behind is not known".to_owned(),
             _ => "serves nothing yet".to_owned(),
         };
         let snapshot = node["snapshot"].as_str().unwrap_or("nothing").to_owned();
@@ -260,13 +317,12 @@ fn nodes_text(nodes: &[Value]) -> String {
 
 /// `list` for people.
 pub fn list_text(list: &Value) -> String {
-    let snapshots = list["snapshots"].as_array().map_or(&[][..], Vec::as_slice);
+    let snapshots = rows_of(&list["snapshots"]);
     if snapshots.is_empty() {
         return format!("{}: no snapshots\n", list["store"].as_str().unwrap_or_default());
     }
     let rows = snapshots.iter().map(|snapshot| {
-        let channels: Vec<String> =
-            snapshot["channels"].as_array().map_or(&[][..], Vec::as_slice).iter().map(text).collect();
+        let channels: Vec<String> = rows_of(&snapshot["channels"]).iter().map(text).collect();
         let note = snapshot["fault"].as_str().map_or_else(|| channels.join(", "), |fault| format!("DAMAGED: {fault}"));
         let size = snapshot["size_bytes"].as_u64().map_or(String::new(), bytes);
         vec![text(&snapshot["snapshot"]), text(&snapshot["catalogue"]), text(&snapshot["product_count"]), size, note]

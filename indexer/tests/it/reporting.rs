@@ -1,7 +1,68 @@
 //! What a store holds, as people and programs are told.
 
-use crate::channels::url;
+use std::fs;
+use std::path::Path;
+
+use crate::channels::{beside_nodes, url};
 use crate::command::{build_products, json, run};
+
+/// What `status` says, which must fail: something is damaged.
+fn status_of_damage(path: &Path, flags: &[&str]) -> String {
+    let output = run(path, &[&["status"], flags].concat());
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    told
+}
+
+/// Of a shop whose pointer at home was lost, neither pins nor regions nor nodes were told any more.
+#[test]
+fn a_lost_channel_hides_neither_pins_nor_regions_nor_nodes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let region = format!("east={}", url(path, "east"));
+    let stores = ["--store", &store, "--region", &region];
+    let one = build_products(path, "one", 3);
+    json(path, &[&["publish", "one"][..], &stores].concat());
+    json(path, &[&["pin", "east", "--to", &one][..], &stores].concat());
+    beside_nodes(path, None, Default::default(), || ());
+    fs::remove_file(path.join("store/channels/live.json")).expect("it is lost");
+    let told = status_of_damage(path, &[&stores[..], &["--status-store", &status]].concat());
+    assert!(told.contains("DAMAGED: its pointer is lost ('indexer rollback --mend --to ID' writes it anew)"), "{told}");
+    assert!(told.contains(&format!("region east is PINNED to {one}")), "{told}");
+    assert!(told.lines().any(|line| line.starts_with("east    live     ")), "{told}");
+    assert!(told.contains("local   n1"), "{told}");
+
+    // Nor does one that is lost everywhere.
+    fs::remove_file(path.join("east/channels/live.json")).expect("it is lost");
+    let told = run(path, &[&["status"][..], &stores, &["--status-store", &status]].concat());
+    let told = String::from_utf8(told.stdout).expect("text");
+    assert!(told.contains("nothing has been announced yet") && told.contains("is PINNED"), "{told}");
+    assert!(told.contains("n1"), "{told}");
+}
+
+/// A channel that was held was told as damaged alone, and one that could not be read as announced just now.
+#[test]
+fn what_is_damaged_is_told_beside_the_rest() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    let one = build_products(path, "one", 3);
+    json(path, &["publish", "--store", &store, "one"]);
+    json(path, &["hold", "--store", &store, "--reason", "stocktaking"]);
+    let whole = ["status", "--store", &store];
+    assert!(run(path, &whole).status.success());
+    fs::write(path.join(format!("store/snapshots/{one}.json")), "{").expect("damage");
+    let told = status_of_damage(path, &["--store", &store]);
+    assert!(told.contains("DAMAGED: ") && told.contains("; HELD (stocktaking): publishers refuse"), "{told}");
+
+    fs::create_dir_all(path.join("store/pins")).expect("a folder");
+    fs::write(path.join("store/pins/west.json"), "{").expect("damage");
+    fs::write(path.join("store/channels/live.json"), "{").expect("damage");
+    let told = status_of_damage(path, &["--store", &store]);
+    assert!(told.contains("the pin of region west is DAMAGED: "), "{told}");
+    assert!(told.contains("DAMAGED: ") && !told.contains("just now"), "{told}");
+}
 
 #[test]
 fn the_newest_snapshots_are_listed() {
