@@ -343,6 +343,16 @@ pub fn show_text(manifest: &Manifest) -> String {
     line("snapshot", manifest.id.to_string());
     line("catalogue", manifest.catalogue.clone());
     line("created", format!("{} by {}", manifest.created_at, manifest.builder_version));
+    if let Some(parent) = &manifest.parent {
+        line("parent", parent.to_string());
+    }
+    if let Some(watermark) = &manifest.source_watermark {
+        line("watermark", watermark.clone());
+    }
+    if let Some(overridden) = &manifest.validation.overridden {
+        line("override", overridden.reason.clone());
+        overridden.violations.iter().for_each(|violation| line("", violation.clone()));
+    }
     line("format", manifest.format_version.to_string());
     line("products", manifest.statistics.product_count.to_string());
     line("rows", format!("{} read, {} set aside", manifest.validation.rows_read, manifest.validation.rows_rejected));
@@ -351,6 +361,9 @@ pub fn show_text(manifest: &Manifest) -> String {
     }
     for (facet, count) in &manifest.validation.facet_value_counts {
         line("facet", format!("{facet}: {count} values"));
+    }
+    for segment in &manifest.segments {
+        line("segment", format!("{}: {} of {} products", segment.segment, segment.live_count, segment.product_count));
     }
     line("size", bytes(manifest.size_bytes()));
     for object in &manifest.objects {
@@ -417,6 +430,8 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use snapshots::{Digest, ObjectRef, Override, Role, SegmentRef, Statistics, ValidationReport};
+
     use super::*;
 
     #[test]
@@ -425,6 +440,40 @@ mod tests {
         assert_eq!(duration(59), "59s ago");
         assert_eq!(duration(3_725), "1h 2m ago");
         assert_eq!(duration(90_061), "1d 1h ago");
+    }
+
+    /// Why a policy was overridden, where an update comes from, and what it is made of could not be seen.
+    #[test]
+    fn a_snapshot_is_shown_with_what_came_before_it_and_why_it_was_let_through() {
+        let (settings, segment) = (Digest::of(b"settings"), Digest::of(b"segment"));
+        let object = |role, blake3| ObjectRef { role, blake3, size_bytes: 512 };
+        let overridden =
+            Override { reason: "end of season".to_owned(), violations: vec!["too few products".to_owned()] };
+        let manifest = Manifest {
+            format_version: snapshots::FORMAT_VERSION,
+            id: "after".parse().expect("an id"),
+            catalogue: "shop".to_owned(),
+            parent: Some("before".parse().expect("an id")),
+            created_at: Timestamp::UNIX_EPOCH,
+            builder_version: "test".to_owned(),
+            objects: vec![object(Role::Catalogue, settings), object(Role::Segment, segment)],
+            segments: vec![SegmentRef { segment, liveness: None, product_count: 3, live_count: 2 }],
+            statistics: Statistics::default(),
+            validation: ValidationReport { overridden: Some(overridden), ..ValidationReport::default() },
+            source_watermark: Some("7.jsonl".to_owned()),
+        };
+        let shown = show_text(&manifest);
+        let segment = format!("{segment}: 2 of 3 products");
+        for (name, value) in [
+            ("parent", "before"),
+            ("watermark", "7.jsonl"),
+            ("override", "end of season"),
+            ("", "too few products"),
+            ("segment", segment.as_str()),
+        ] {
+            let line = format!("{name:<12} {value}");
+            assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+        }
     }
 
     #[test]
