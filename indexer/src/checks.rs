@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use search::{Index, Rules};
 use serde::Serialize;
-use snapshots::{Error, Manifest, Override, Snapshot, Store};
+use snapshots::{Error, Manifest, Override, Snapshot, Store, ValidationReport};
 
 use crate::diff::{self, Diff};
 use crate::golden::{self, Golden};
@@ -103,7 +103,7 @@ pub fn check(after: Snapshot, before: Option<Snapshot>, policy: &Policy, example
         return check_index(&Index::open(after)?, before, policy, examples);
     }
     let diff = diff::compare(before.as_ref(), &after, examples)?;
-    let violations = judge(policy, &diff, &after.manifest.validation, None);
+    let violations = judge(policy, &diff, of_build(&after.manifest), None);
     Ok(Checked { diff, violations, golden: None, rule_faults: Vec::new(), unreadable: None })
 }
 
@@ -114,8 +114,13 @@ pub fn check(after: Snapshot, before: Option<Snapshot>, policy: &Policy, example
 pub fn check_index(after: &Index, before: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Checked> {
     let diff = diff::compare(before.as_ref(), after.snapshot(), examples)?;
     let golden = policy.golden.as_ref().map(|queries| golden::ask(queries, after, before)).transpose()?;
-    let violations = judge(policy, &diff, &after.snapshot().manifest.validation, golden.as_ref());
+    let violations = judge(policy, &diff, of_build(&after.snapshot().manifest), golden.as_ref());
     Ok(Checked { diff, violations, golden, rule_faults: Vec::new(), unreadable: None })
+}
+
+/// What the builder of a snapshot saw of its input; None where it is made of another snapshot.
+fn of_build(manifest: &Manifest) -> Option<&ValidationReport> {
+    manifest.parent.is_none().then_some(&manifest.validation)
 }
 
 impl Checked {

@@ -12,6 +12,8 @@ use crate::report::bytes;
 
 /// Products, categories or queries that one violation names.
 pub const NAMED: usize = 10;
+/// Fewer rows set aside are no sign of a broken feed, whatever their share is.
+const MIN_REJECTED_ROWS: u64 = 20;
 /// Floats that differ by less are the same.
 const NOTHING: f64 = 1e-9;
 
@@ -32,9 +34,15 @@ impl Violation {
     }
 }
 
-/// Judges a comparison, and what the newer snapshot's builder saw of its input. What a comparison tells is judged only
-/// where there is a snapshot to compare with.
-pub fn judge(policy: &Policy, diff: &Diff, build: &ValidationReport, golden: Option<&Golden>) -> Vec<Violation> {
+/// Judges a comparison, and what the newer snapshot's builder saw of its input, where it was built of all rows: a bad row
+/// among the few of an update leaves a product as it was. What a comparison tells is judged only where there is a snapshot to
+/// compare with.
+pub fn judge(
+    policy: &Policy,
+    diff: &Diff,
+    build: Option<&ValidationReport>,
+    golden: Option<&Golden>,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     whole(policy, diff, build, &mut found);
     if let Some(before) = &diff.before {
@@ -74,8 +82,9 @@ impl Share<'_> {
 }
 
 /// What is judged of the newer snapshot alone.
-fn whole(policy: &Policy, diff: &Diff, build: &ValidationReport, found: &mut Vec<Violation>) {
+fn whole(policy: &Policy, diff: &Diff, build: Option<&ValidationReport>, found: &mut Vec<Violation>) {
     let products = diff.after.products;
+    let build = build.filter(|build| build.rows_rejected >= MIN_REJECTED_ROWS);
     if products < policy.min_products {
         let message = format!("{products} products are too few; min_products asks for {}", policy.min_products);
         found.push(Violation::new("too_few_products", message, &[]));
@@ -102,10 +111,10 @@ fn whole(policy: &Policy, diff: &Diff, build: &ValidationReport, found: &mut Vec
         Share {
             code: "rejected_rows",
             key: "max_rejected_percent",
-            limit: Some(policy.max_rejected_percent),
-            part: build.rows_rejected,
+            limit: build.map(|_| policy.max_rejected_percent),
+            part: build.map_or(0, |build| build.rows_rejected),
             what: "rows of the input are no products",
-            whole: build.rows_read,
+            whole: build.map_or(0, |build| build.rows_read),
             products: &[],
         },
     ];
@@ -310,7 +319,7 @@ mod tests {
 
     fn codes(policy: &Policy, diff: &Diff) -> Vec<&'static str> {
         let build = ValidationReport { rows_read: 100, ..Default::default() };
-        judge(policy, diff, &build, None).iter().map(|violation| violation.code).collect()
+        judge(policy, diff, Some(&build), None).iter().map(|violation| violation.code).collect()
     }
 
     #[test]
@@ -355,19 +364,24 @@ mod tests {
     fn a_violation_has_its_numbers_and_products() {
         let mut diff = quiet();
         diff.products.removed = Group { count: 51, examples: (0..20).map(|id| named(&id.to_string())).collect() };
-        let violations = judge(&Policy::default(), &diff, &ValidationReport::default(), None);
+        let violations = judge(&Policy::default(), &diff, None, None);
         assert_eq!(violations[0].message, "51 products are gone, of 100 (51%); max_removed_percent allows 50%");
         assert_eq!((violations[0].products.len(), &violations[0].products[0]), (NAMED, &named("0")));
     }
 
     #[test]
     fn rows_that_are_no_products_are_judged() {
-        let check = |rows_rejected, expected: usize| {
-            let build = ValidationReport { rows_read: 1_000, rows_rejected, ..Default::default() };
-            assert_eq!(judge(&Policy::default(), &quiet(), &build, None).len(), expected, "{rows_rejected}");
+        let check = |rows_read, rows_rejected, expected: usize| {
+            let build = ValidationReport { rows_read, rows_rejected, ..Default::default() };
+            let found = judge(&Policy::default(), &quiet(), Some(&build), None);
+            assert_eq!(found.len(), expected, "{rows_rejected} of {rows_read}");
         };
-        check(100, 0);
-        check(101, 1);
+        check(1_000, 100, 0);
+        check(1_000, 101, 1);
+        // One bad row of three stopped a first publish.
+        check(3, 1, 0);
+        check(100, 19, 0);
+        check(100, 20, 1);
     }
 
     #[test]
@@ -388,7 +402,7 @@ mod tests {
         assert_eq!(codes(&policy("max_price_outliers = 1"), &one), [""; 0]);
         assert_eq!(codes(&policy("max_price_outliers = 0"), &one), ["price_outliers"]);
         let two = diff(&[(100, 201), (1_000, 100), (100, 100)]);
-        let violations = judge(&Policy::default(), &two, &ValidationReport::default(), None);
+        let violations = judge(&Policy::default(), &two, None, None);
         assert_eq!(violations[0].products, [named("1"), named("0")]);
         assert!(violations[0].message.contains("product 1 went from 10.00 EUR to 1.00 EUR"), "{violations:?}");
     }
@@ -408,7 +422,7 @@ mod tests {
         let changes = vec![change("A", 100, 9), change("B", 100, 10), change("C", 99, 0), change("D", 0, 900)];
         diff.categories.top = Drift { changes: changes.clone(), ..Default::default() };
         diff.categories.full = Drift { changes, ..Default::default() };
-        let violations = judge(&Policy::default(), &diff, &ValidationReport::default(), None);
+        let violations = judge(&Policy::default(), &diff, None, None);
         assert!(violations[0].message.starts_with("1 categories changed"), "{violations:?}");
         assert!(violations[0].message.ends_with("'A' from 100 to 9"), "{violations:?}");
     }
@@ -449,7 +463,7 @@ mod tests {
         let golden = Golden { judged: true, after: evaluation(0.4, 0.8, 0.0), before: Some(evaluation(0.5, 1.0, 0.0)) };
         let codes = |keys: &str| -> Vec<&'static str> {
             let policy = policy(&format!("[golden]\nqueries = \"q\"\njudgments = \"j\"\n{keys}"));
-            let violations = judge(&policy, &quiet(), &ValidationReport::default(), Some(&golden));
+            let violations = judge(&policy, &quiet(), None, Some(&golden));
             violations.iter().map(|violation| violation.code).collect()
         };
         assert_eq!(codes("min_ndcg = 0.4\nmax_ndcg_drop = 0.1\nmax_zero_results_percent = 50"), [""; 0]);

@@ -39,7 +39,7 @@ pub struct Policy {
     pub max_lost_images_percent: Percent,
     pub max_without_price_percent: Option<Percent>,
     pub max_lost_price_percent: Percent,
-    /// Of the rows that the builder read.
+    /// Of the rows that a build read; a few rows are not judged.
     pub max_rejected_percent: Percent,
     /// Whether no facet may be empty. Otherwise only those count that had values before.
     pub forbid_empty_facets: bool,

@@ -117,6 +117,25 @@ fn what_was_set_aside_stays() {
     assert_eq!(ids, [Some("bad1"), Some("bad2")]);
 }
 
+/// One bad row was all of its file, and the policy stopped it, and what came behind it, until nine good rows had.
+#[test]
+fn a_bad_row_stops_neither_a_watch_nor_a_first_publish() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 20);
+    leave(path, "0001.jsonl", "{\"id\": \"bad\"}\n");
+    let published = json(path, &watch(&store, &["--once"]));
+    let of = (published["rows_rejected"].as_u64(), published["watermark"].as_str());
+    assert_eq!(of, (Some(1), Some("files:0001.jsonl")));
+    leave(path, "0002.jsonl", &row(1, "good"));
+    assert_eq!(json(path, &watch(&store, &["--once"]))["changed"], 1);
+    assert_eq!(live(path, &store)["p1"], "good");
+
+    fs::write(path.join("rows.jsonl"), row(1, "lamp") + &row(2, "lamp") + "{\"id\": \"bad\"}\n").expect("rows");
+    json(path, &["build", "--catalogue", "catalogue.toml", "--out", "first", "rows.jsonl"]);
+    json(path, &["publish", "--store", &format!("file://{}/other", path.display()), "first"]);
+}
+
 #[test]
 fn the_folder_of_updates_does_not_grow_without_end() {
     let folder = tempfile::tempdir().expect("a temporary folder");
