@@ -11,11 +11,12 @@ use snapshots::{
     Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, ValidationReport, id_hash,
 };
 
+use crate::changes::deleted_id;
 use crate::product_row::product_of;
 use crate::progress::Progress;
 use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
-use crate::source::{Format, Input, Mapping, Row, Source};
+use crate::source::{Format, Input, Mapping, Row, Source, SourceRow};
 use crate::spool::Spool;
 use crate::update::{FILES_MARK, sql_watermark};
 use crate::workshop::{BUILDER, Workshop};
@@ -47,6 +48,8 @@ pub struct RowsRequest {
 pub struct Built {
     pub manifest: Manifest,
     pub rejected: u64,
+    /// Rows of a query that say that their product is deleted.
+    pub deleted: u64,
     pub rejects_file: Option<PathBuf>,
     pub products_per_second: f64,
 }
@@ -74,10 +77,11 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         lines: HashMap::new(),
         private_seen: BTreeSet::new(),
         rows: 0,
+        deleted: 0,
     };
     for input in &request.rows.inputs {
         let source = Source::of(input, request.rows.format, request.rows.mapping.clone())?;
-        reader.read(source, input.name(), &mut spool, progress)?;
+        reader.read(source, input, &mut spool, progress)?;
     }
     let rejected_by_field = reader.rejects.finish()?;
     ensure!(spool.len() > 0, "the input holds no product: an empty snapshot would empty the shop");
@@ -126,6 +130,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     Ok(Built {
         manifest,
         rejected: reader.rejects.count(),
+        deleted: reader.deleted,
         rejects_file: reader.rejects.file().map(Path::to_owned),
         products_per_second: f64::from(product_count) / started.elapsed().as_secs_f64(),
     })
@@ -146,31 +151,38 @@ struct RowSink<'a> {
     /// The private attributes that some row has.
     private_seen: BTreeSet<String>,
     rows: u64,
+    deleted: u64,
 }
 
 impl RowSink<'_> {
-    fn read(&mut self, mut source: Source, input: &Path, spool: &mut Spool, progress: &mut Progress) -> Result<()> {
+    fn read(&mut self, mut source: Source, input: &Input, spool: &mut Spool, progress: &mut Progress) -> Result<()> {
+        let (name, is_of_query) = (input.name(), matches!(input, Input::Sql(_)));
         progress.begin("read", "bytes", source.size_bytes());
         while let Some(row) = source.next() {
-            let row = row.with_context(|| input.display().to_string())?;
+            let row = row.with_context(|| name.display().to_string())?;
             self.rows += 1;
-            let product = match &row.row {
-                Ok(fields) => {
-                    self.look_for_private(fields);
-                    product_of(fields, self.catalogue)
-                }
-                Err(reason) => Err(ProductError::new("row", reason.clone())),
-            };
-            match product.and_then(|product| self.first_of_its_id(product, row.line)) {
-                Ok(product) => spool.push(&product)?,
+            match self.product(&row, is_of_query) {
+                Ok(Some(product)) => spool.push(&product)?,
+                Ok(None) => self.deleted += 1,
                 Err(fault) => {
-                    self.rejects.add(input, &row, &fault).with_context(|| input.display().to_string())?;
+                    self.rejects.add(name, &row, &fault).with_context(|| name.display().to_string())?;
                 }
             }
             progress.at(source.position());
         }
         progress.end();
         Ok(())
+    }
+
+    /// The product that a row is; None where a query, which may be one that is followed as well, says that it is deleted.
+    fn product(&mut self, row: &SourceRow, is_of_query: bool) -> Result<Option<Product>, ProductError> {
+        let fields = row.row.as_ref().map_err(|reason| ProductError::new("row", reason.clone()))?;
+        self.look_for_private(fields);
+        if is_of_query && deleted_id(fields)?.is_some() {
+            return Ok(None);
+        }
+        let product = product_of(fields, self.catalogue)?;
+        self.first_of_its_id(product, row.line).map(Some)
     }
 
     fn look_for_private(&mut self, fields: &Row) {
