@@ -15,7 +15,6 @@ use futures::future::{LocalBoxFuture, join_all};
 use serde_json::json;
 use snapshots::{Digest, KeptSegment, Liveness, Manifest, Mapping, ObjectRef, RegionName, Role, Snapshot, Store};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::bring::{Brought, bring_ahead};
@@ -27,6 +26,7 @@ use crate::publish::{self, Change, Published};
 use crate::regions::NO_TIMEOUT;
 use crate::stdout::say;
 use crate::telling;
+use crate::threads::on_a_thread;
 use crate::update::{Base, kept_segment, open_base, resegmented};
 use crate::watch::{self, MAX_PAUSE, WatchRequest};
 use crate::workshop::{Workshop, cache_of};
@@ -376,7 +376,7 @@ async fn merge(
         let (file, mut progress) = (file.clone(), progress.quiet());
         move || write(&of, &places, &file, &scratch, &mut progress)
     };
-    let (object, origins) = on_a_thread(write).await?;
+    let (object, origins) = on_a_thread("merge", write).await??;
     ensure_worth_it(request, &manifest, &parts).await?;
     let from = Store::directory(&request.out)?;
     from.put_object_file(&object.blake3, &file).await?;
@@ -423,15 +423,6 @@ fn write(
     let bytes = Mapping::open(file, false)?;
     let object = ObjectRef { role: Role::Segment, blake3: Digest::of(&bytes), size_bytes: bytes.len() as u64 };
     Ok((object, origins))
-}
-
-/// Works beside everything else. The process ends without waiting for it.
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (done, wait) = oneshot::channel();
-    // Where nobody waits any more, nobody wants it.
-    let work = move || drop(done.send(work()));
-    std::thread::Builder::new().name("merge".to_owned()).spawn(work).context("a thread")?;
-    wait.await.context("the thread that merged has ended too early")?
 }
 
 fn tell(merged: &Merged, published: &Published, output: Output) {

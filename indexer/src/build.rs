@@ -11,14 +11,13 @@ use snapshots::{
     Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, ValidationReport, id_hash,
 };
 
-use crate::changes::deleted_id;
+use crate::changes::{FILES_MARK, SQL_MARK, deleted_id};
 use crate::product_row::product_of;
 use crate::progress::Progress;
 use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
 use crate::source::{Format, Input, Mapping, Row, Source, SourceRow};
 use crate::spool::Spool;
-use crate::update::{FILES_MARK, sql_watermark};
 use crate::workshop::{BUILDER, Workshop};
 
 /// What to build from what.
@@ -83,7 +82,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         let source = Source::of(input, request.rows.format, request.rows.mapping.clone())?;
         reader.read(source, input, &mut spool, progress)?;
     }
-    let rejected_by_field = reader.rejects.finish()?;
+    let rejected = reader.rejects.finish()?;
     ensure!(spool.len() > 0, "the input holds no product: an empty snapshot would empty the shop");
 
     check_rules(parsed.as_ref(), &reader)?;
@@ -107,8 +106,8 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     }
     let validation = ValidationReport {
         rows_read: reader.rows,
-        rows_rejected: reader.rejects.count(),
-        rejected_by_field,
+        rows_rejected: rejected.all,
+        rejected_by_field: rejected.by_field,
         facet_value_counts: report.facet_values.into_iter().collect(),
         overridden: None,
     };
@@ -129,7 +128,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     progress.end();
     Ok(Built {
         manifest,
-        rejected: reader.rejects.count(),
+        rejected: rejected.all,
         deleted: reader.deleted,
         rejects_file: reader.rejects.file().map(Path::to_owned),
         products_per_second: f64::from(product_count) / started.elapsed().as_secs_f64(),
@@ -139,7 +138,12 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
 /// Where the source stands, as far as the rows or the request say.
 fn watermark(request: &BuildRequest) -> Option<String> {
     let of_inbox = request.inbox_read_to.as_ref().map(|name| format!("{FILES_MARK}{name}"));
-    of_inbox.or_else(|| sql_watermark(&request.rows))
+    of_inbox.or_else(|| {
+        request.rows.inputs.iter().find_map(|input| match input {
+            Input::Sql(query) => query.latest().map(|latest| format!("{SQL_MARK}{latest}")),
+            Input::File(_) => None,
+        })
+    })
 }
 
 /// Takes rows, and tells products from rejects.

@@ -1,75 +1,198 @@
 //! Rows that change some products: the newest version of each, or that it is deleted.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use snapshots::{Catalogue, Product, ProductError, ProductId};
 
 use crate::build::RowsRequest;
 use crate::product_row::product_of;
 use crate::progress::Progress;
-use crate::rejects::Rejects;
+use crate::rejects::{RejectCounts, Rejects};
 use crate::source::{Input, Row, Source};
+use crate::update::Taking;
 
-/// More changes than this are a catalogue, and built as one.
-const MAX_CHANGES: usize = 200_000;
+/// More changes than this at once are a catalogue, and built as one.
+pub(crate) const MAX_CHANGES: usize = 200_000;
 
-/// What becomes of each product that is named: its new version, or none.
+/// What stands before a watermark of each kind.
+pub(crate) const SQL_MARK: &str = "sql:";
+pub(crate) const FILES_MARK: &str = "files:";
+
+/// Reads changes of a snapshot.
+pub(crate) struct ChangesReader<'a> {
+    pub(crate) request: &'a RowsRequest,
+    pub(crate) taking: Taking,
+    pub(crate) catalogue: &'a Catalogue,
+    /// The version of a product that there is.
+    pub(crate) before: &'a dyn Fn(&str) -> Result<Option<Product>>,
+    /// So many products may change.
+    pub(crate) most: usize,
+}
+
+/// What becomes of each product that changes: its new version, or none.
 #[derive(Default)]
 pub(crate) struct Changes {
     pub(crate) by_id: BTreeMap<String, Option<Product>>,
     pub(crate) rows: u64,
-    pub(crate) rejected: u64,
-    pub(crate) rejected_by_field: BTreeMap<String, u64>,
-    pub(crate) rejects_file: Option<std::path::PathBuf>,
+    /// Rows that say what is so already.
+    pub(crate) unchanged: u64,
+    /// Deletions of products that are not there.
+    pub(crate) unknown: u64,
+    pub(crate) rejected: RejectCounts,
+    pub(crate) rejects_file: Option<PathBuf>,
+    /// Where the source stands once these are in, where it says so.
+    pub(crate) watermark: Option<String>,
 }
 
-impl Changes {
-    /// Reads all inputs in their order; of several rows of one product the last counts.
-    pub(crate) fn read(request: &RowsRequest, catalogue: &Catalogue, progress: &mut Progress) -> Result<Self> {
-        let mut changes = Self::default();
-        let mut rejects = Rejects::new(request.rejects.clone(), catalogue.private_attributes.clone());
-        for input in &request.inputs {
-            let source = Source::of(input, request.format, request.mapping.clone())?;
-            changes.read_one(source, input, catalogue, &mut rejects, progress)?;
+/// The changes of one input, on top of those of the ones before it.
+#[derive(Default)]
+struct Part {
+    changes: Changes,
+    /// What earlier inputs say of these is no longer so: they are as they were.
+    as_before: BTreeSet<String>,
+    /// The rest of the input is left to the next look.
+    is_cut: bool,
+}
+
+impl ChangesReader<'_> {
+    /// Reads all inputs in their order; of several rows of one product the last counts. Of a source that is followed, what
+    /// lies before an input that cannot be taken does not wait for it.
+    pub(crate) fn read(&self, progress: &mut Progress) -> Result<Changes> {
+        let mut changes = Changes::default();
+        let mut rejects = Rejects::new(self.request.rejects.clone(), self.catalogue.private_attributes.clone());
+        for input in &self.request.inputs {
+            let counted = rejects.counts().clone();
+            let part = self.part(input, &changes, &mut rejects, progress);
+            progress.end();
+            match part {
+                Ok(part) => {
+                    if part.is_cut {
+                        let most = self.most;
+                        progress
+                            .note(&format!("more than {most} products change: the rest is taken with the next look"));
+                    }
+                    let mark = self.mark(input, part.is_cut);
+                    changes.take(part, mark);
+                }
+                // What lies before it is published first; it is told with the next look.
+                Err(_) if self.taking == Taking::WhatFits && changes.watermark.is_some() => {
+                    rejects.back_to(counted);
+                    break;
+                }
+                Err(error) => return Err(self.fault(input, error)),
+            }
         }
-        changes.rejected_by_field = rejects.finish()?;
-        changes.rejected = rejects.count();
+        changes.rejected = rejects.finish()?;
         changes.rejects_file = rejects.file().map(Path::to_owned);
         Ok(changes)
     }
 
-    fn read_one(
-        &mut self,
-        mut source: Source,
-        input: &Input,
-        catalogue: &Catalogue,
-        rejects: &mut Rejects,
-        progress: &mut Progress,
-    ) -> Result<()> {
-        let (name, is_of_query) = (input.name(), matches!(input, Input::Sql(_)));
+    /// Why an input cannot be taken, and, where others wait behind it, what to do.
+    fn fault(&self, input: &Input, error: anyhow::Error) -> anyhow::Error {
+        let (Input::File(path), Taking::WhatFits) = (input, self.taking) else { return error };
+        let name = self.name(input).display().to_string();
+        // The same fault is to be told in the same words, and the folder of the copy is another one each time.
+        let reason = format!("{error:#}").replace(&path.display().to_string(), &name);
+        anyhow!(
+            "{name} stops the inbox; nothing of it is lost: mend it under its name, or move it out of the inbox, and what lies \
+             behind it is taken: {reason}"
+        )
+    }
+
+    fn part(&self, input: &Input, earlier: &Changes, rejects: &mut Rejects, progress: &mut Progress) -> Result<Part> {
+        let (name, is_of_query) = (self.name(input), matches!(input, Input::Sql(_)));
+        let at = || name.display().to_string();
+        let mut source = Source::of(input, self.request.format, self.request.mapping.clone())?;
+        let mut part = Part::default();
         progress.begin("read", "bytes", source.size_bytes());
         while let Some(row) = source.next() {
-            let row = row.with_context(|| name.display().to_string())?;
-            self.rows += 1;
+            let row = row.with_context(at)?;
             let change = match &row.row {
-                Ok(fields) => change_of(fields, is_of_query, catalogue),
+                Ok(fields) => change_of(fields, is_of_query, self.catalogue),
                 Err(reason) => Err(ProductError::new("row", reason.clone())),
             };
             match change {
-                Ok((id, product)) => drop(self.by_id.insert(id, product)),
-                Err(fault) => rejects.add(name, &row, &fault).with_context(|| name.display().to_string())?,
+                Ok((id, product)) => {
+                    if !self.take(&mut part, earlier, id, product)? {
+                        // Only a query can be asked for its rest.
+                        ensure!(is_of_query && self.taking == Taking::WhatFits, self.too_many());
+                        part.is_cut = true;
+                        break;
+                    }
+                }
+                Err(fault) => rejects.add(name, &row, &fault).with_context(at)?,
             }
-            ensure!(
-                self.by_id.len() <= MAX_CHANGES,
-                "more than {MAX_CHANGES} products change: build the catalogue anew with 'indexer build'"
-            );
+            part.changes.rows += 1;
             progress.at(source.position());
         }
-        progress.end();
-        Ok(())
+        let new = part.changes.by_id.keys().filter(|id| !earlier.by_id.contains_key(*id)).count();
+        ensure!(earlier.by_id.len() + new <= self.most, self.too_many());
+        rejects.finish()?;
+        Ok(part)
+    }
+
+    /// Takes one change; false where there is no room for it.
+    fn take(&self, part: &mut Part, earlier: &Changes, id: String, product: Option<Product>) -> Result<bool> {
+        let changes = &mut part.changes;
+        let before = (self.before)(&id)?;
+        if before == product {
+            changes.by_id.remove(&id);
+            match product {
+                Some(_) => changes.unchanged += 1,
+                None => changes.unknown += 1,
+            }
+            if earlier.by_id.contains_key(&id) {
+                part.as_before.insert(id);
+            }
+            return Ok(true);
+        }
+        if changes.by_id.len() >= self.most && !changes.by_id.contains_key(&id) {
+            return Ok(false);
+        }
+        changes.by_id.insert(id, product);
+        Ok(true)
+    }
+
+    /// What an input is called. Files that are followed are read from a copy, whose folder says nothing to anybody.
+    fn name<'i>(&self, input: &'i Input) -> &'i Path {
+        match (self.taking, input) {
+            (Taking::WhatFits, Input::File(path)) => path.file_name().map_or(path.as_path(), Path::new),
+            _ => input.name(),
+        }
+    }
+
+    fn too_many(&self) -> String {
+        format!(
+            "more than {} products change: build the catalogue anew with 'indexer build', or give them in parts",
+            self.most
+        )
+    }
+
+    /// Where the source stands once an input was taken. Products that were taken of a time that is not whole are read again,
+    /// and are no change then.
+    fn mark(&self, input: &Input, is_cut: bool) -> Option<String> {
+        match (input, self.taking) {
+            (Input::Sql(query), _) if is_cut => query.latest_whole().map(|time| format!("{SQL_MARK}{time}")),
+            (Input::Sql(query), _) => query.latest().map(|time| format!("{SQL_MARK}{time}")),
+            (Input::File(_), Taking::WhatFits) => Some(format!("{FILES_MARK}{}", self.name(input).display())),
+            (Input::File(_), Taking::All) => None,
+        }
+    }
+}
+
+impl Changes {
+    fn take(&mut self, part: Part, watermark: Option<String>) {
+        for id in &part.as_before {
+            self.by_id.remove(id);
+        }
+        self.by_id.extend(part.changes.by_id);
+        self.rows += part.changes.rows;
+        self.unchanged += part.changes.unchanged;
+        self.unknown += part.changes.unknown;
+        self.watermark = watermark.or(self.watermark.take());
     }
 }
 
@@ -109,9 +232,97 @@ fn normal(mut product: Product) -> Product {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Output;
+    use crate::rejects::RejectPolicy;
+    use crate::source::Mapping;
+
+    const SETTINGS: &str = "name = \"t\"\ncurrency = \"USD\"";
+
+    /// Reads files, each by its name and rows, on top of products 'old' and 'other', and gives which products change.
+    fn read(taking: Taking, files: &[(&str, &str)]) -> Result<(Vec<String>, Changes)> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let catalogue = Catalogue::parse(SETTINGS).expect("valid settings");
+        let mut inputs = Vec::new();
+        for (name, rows) in files {
+            std::fs::write(folder.path().join(name), rows).expect("rows");
+            inputs.push(Input::File(folder.path().join(name)));
+        }
+        let request = RowsRequest {
+            inputs,
+            format: None,
+            mapping: Mapping::default(),
+            rejects: RejectPolicy {
+                file: folder.path().join("rejects.jsonl"),
+                strict: false,
+                max_rejects: 1,
+                keeps_earlier: true,
+            },
+        };
+        let before = |id: &str| -> Result<Option<Product>> {
+            let is_there = ["old", "other"].contains(&id);
+            Ok(is_there.then(|| Product::new(ProductId::new(id).expect("an id"), "lamp")))
+        };
+        let reader = ChangesReader { request: &request, taking, catalogue: &catalogue, before: &before, most: 2 };
+        let changes = reader.read(&mut Progress::new(Output::Text).quiet())?;
+        let told = changes.by_id.iter().map(|(id, product)| match product {
+            Some(product) => format!("{id} {}", product.title),
+            None => format!("{id} -"),
+        });
+        Ok((told.collect(), changes))
+    }
+
+    fn rows(rows: &[(&str, &str)]) -> String {
+        rows.iter().map(|(id, title)| format!("{{\"id\": \"{id}\", \"title\": \"{title}\"}}\n")).collect()
+    }
+
+    #[test]
+    fn of_several_rows_the_last_counts_also_where_it_says_what_is_so() {
+        let first = rows(&[("old", "table"), ("new", "chair"), ("other", "lamp")]) + "{\"delete\": \"gone\"}\n";
+        let second = rows(&[("old", "lamp"), ("new", "sofa")]);
+        let (told, changes) =
+            read(Taking::All, &[("1.jsonl", first.as_str()), ("2.jsonl", second.as_str())]).expect("changes");
+        assert_eq!(told, ["new sofa"]);
+        assert_eq!((changes.rows, changes.unchanged, changes.unknown, changes.watermark), (6, 2, 1, None));
+        let back = second + "{\"delete\": \"new\"}\n";
+        let (told, changes) =
+            read(Taking::All, &[("1.jsonl", first.as_str()), ("2.jsonl", back.as_str())]).expect("changes");
+        assert_eq!((told.len(), changes.unknown), (0, 2));
+    }
+
+    /// A backlog of more changes than one update may have failed each time, and grew.
+    #[test]
+    fn what_fits_is_taken_first() {
+        let (one, two) = (rows(&[("a", "lamp")]), rows(&[("b", "lamp"), ("c", "lamp")]));
+        let files = [("1.jsonl", one.as_str()), ("2.jsonl", two.as_str())];
+        let (told, changes) = read(Taking::WhatFits, &files).expect("changes");
+        assert_eq!((told, changes.watermark.as_deref()), (vec!["a lamp".to_owned()], Some("files:1.jsonl")));
+        assert!(read(Taking::All, &files).err().expect("too many").to_string().contains("more than 2 products change"));
+        // What says nothing new takes no room.
+        let same = rows(&[("old", "lamp"), ("other", "lamp"), ("d", "lamp")]);
+        let (told, _) =
+            read(Taking::WhatFits, &[("1.jsonl", one.as_str()), ("2.jsonl", same.as_str())]).expect("changes");
+        assert_eq!(told, ["a lamp", "d lamp"]);
+    }
+
+    /// One file that could not be read kept those before it away as well, whose turn it was.
+    #[test]
+    fn a_file_that_cannot_be_read_keeps_none_before_it() {
+        let good = rows(&[("a", "lamp")]);
+        let bad = "{\"id\": \"1\"}\n{\"id\": \"2\"}\n";
+        let too_large = rows(&[("b", "lamp"), ("c", "lamp"), ("d", "lamp")]);
+        for (name, text) in [("2.dat", good.as_str()), ("2.jsonl", bad), ("2.jsonl", too_large.as_str())] {
+            let files = [("1.jsonl", good.as_str()), (name, text), ("3.jsonl", good.as_str())];
+            let (told, changes) = read(Taking::WhatFits, &files).expect("changes");
+            assert_eq!((told, changes.watermark.as_deref()), (vec!["a lamp".to_owned()], Some("files:1.jsonl")));
+            assert_eq!(changes.rejected.all, 0, "its rows are counted when it is taken");
+            let error = format!("{:#}", read(Taking::WhatFits, &files[1..]).err().expect("it is at fault"));
+            assert!(error.starts_with(&format!("{name} stops the inbox")) && !error.contains("/2."), "{error}");
+            assert!(read(Taking::All, &files).is_err(), "{name}");
+        }
+    }
 
     fn change(json: &str, is_of_query: bool) -> Result<(String, bool), String> {
-        let catalogue = Catalogue::parse("name = \"t\"\ncurrency = \"USD\"").expect("valid settings");
+        let catalogue = Catalogue::parse(SETTINGS).expect("valid settings");
         let changed = change_of(&serde_json::from_str(json).expect("an object"), is_of_query, &catalogue);
         changed.map(|(id, product)| (id, product.is_some())).map_err(|fault| fault.to_string())
     }

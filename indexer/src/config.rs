@@ -8,8 +8,9 @@ use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 use snapshots::{ChannelName, Hints, Inbox, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Trust};
 
-use crate::build::RowsRequest;
+use crate::build::{BuildRequest, RowsRequest};
 use crate::canary::CanaryPlan;
+use crate::ending::Ending;
 use crate::evaluate::Floor;
 use crate::gc::{Mode, Retention};
 use crate::lease::MAX_HELD_HOURS;
@@ -20,6 +21,11 @@ use crate::regions::{DEFAULT_TIMEOUT_S, Regions};
 use crate::rejects::RejectPolicy;
 use crate::source::{Format, Input, Mapping, SqlQuery};
 use crate::watch::{WatchRequest, WatchedSource};
+
+/// The column with the time of a row's last change, where no other is named.
+const UPDATED_AT: &str = "updated_at";
+/// Where rows are set aside.
+const REJECTS: &str = "rejects.jsonl";
 
 /// Builds catalogue snapshots and publishes them.
 #[derive(Debug, Parser)]
@@ -121,9 +127,10 @@ pub struct RowArgs {
     /// Stop at the first row that is no product.
     #[arg(long)]
     pub strict: bool,
-    /// Where rows that are no products are set aside, with their reasons.
-    #[arg(long, value_name = "FILE", default_value = "rejects.jsonl")]
-    pub rejects: PathBuf,
+    /// Where rows that are no products are set aside, with their reasons: rejects.jsonl where it is not given, and of 'watch'
+    /// that in its folder of updates.
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
     /// Fail when more rows than this are no products.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub max_rejects: u64,
@@ -144,7 +151,8 @@ pub struct SqlArgs {
     /// The file that holds the query.
     #[arg(long, value_name = "FILE")]
     pub sql_file: Option<PathBuf>,
-    /// The column with the time of a row's last change: 'watch' then asks for what is new, from where a build left off.
+    /// The column with the time of a row's last change: 'watch' asks for what is new by it, from where a build left off. Both
+    /// take updated_at where it is not given; a build of a query without that column leaves nothing to go on from.
     #[arg(long, value_name = "COLUMN")]
     pub updated_at: Option<String>,
     /// The database that is asked: postgres://user:password@host/database. Whoever lists processes sees a flag, so that the
@@ -208,7 +216,8 @@ pub struct Watch {
     /// Where to begin when what is live does not say: after this file, or from this time on.
     #[arg(long, value_name = "NAME|TIME")]
     pub from: Option<String>,
-    /// How far back a query's rows are read once more, in seconds: a transaction that takes long shows its rows late.
+    /// How far back a query's rows are read once more, in seconds. PostgreSQL's now() is the beginning of a transaction, whose
+    /// rows show at its end: those of one that takes longer than this may never be seen.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub overlap_s: u32,
     /// Publish at most every so many seconds.
@@ -586,12 +595,15 @@ impl RowArgs {
     /// # Errors
     /// When a file cannot be read, a mapping is at fault, or it is not said which database to ask.
     pub fn request(&self) -> Result<RowsRequest> {
+        let mut faults = Faults::default();
+        let (inputs, mapping) = (faults.take(self.inputs()), faults.take(self.mapping()));
+        let (Some(inputs), Some(mapping)) = (inputs, mapping) else { return Err(faults.told()) };
         Ok(RowsRequest {
-            inputs: self.inputs()?,
+            inputs,
             format: self.format,
-            mapping: self.mapping()?,
+            mapping,
             rejects: RejectPolicy {
-                file: self.rejects.clone(),
+                file: self.rejects.clone().unwrap_or_else(|| PathBuf::from(REJECTS)),
                 strict: self.strict,
                 max_rejects: self.max_rejects,
                 keeps_earlier: false,
@@ -624,44 +636,76 @@ impl RowArgs {
     }
 }
 
+impl Build {
+    /// # Errors
+    /// As [`RowArgs::request`].
+    pub fn request(self) -> Result<BuildRequest> {
+        let mut rows = self.rows.request()?;
+        if self.rows.sql.updated_at.is_none() {
+            // An update is of some rows, and says nothing of how far all were read: this is for builds alone.
+            rows.inputs.iter_mut().for_each(|input| {
+                if let Input::Sql(query) = input {
+                    *query = query.noting(UPDATED_AT);
+                }
+            });
+        }
+        Ok(BuildRequest {
+            rows,
+            rules: self.rules,
+            recorded_queries: self.recorded_queries,
+            inbox_read_to: self.inbox_read_to,
+            catalogue: self.catalogue,
+            out: self.out,
+        })
+    }
+}
+
 impl Watch {
     /// # Errors
     /// When it is not said what to follow, or a store, a file or a policy cannot be opened.
     pub fn request(self) -> Result<WatchRequest> {
-        let mut rows = self.rows.request()?;
-        let query = rows.inputs.iter().find_map(|input| match input {
-            Input::Sql(query) => Some(query.clone()),
-            Input::File(_) => None,
-        });
-        ensure!(
-            self.rows.inputs.is_empty(),
-            "files are followed by --inbox; leave out {}",
-            self.rows.inputs[0].display()
-        );
+        let mut faults = Faults::default();
+        let rows = faults.take(self.rows.request());
+        let source = rows.as_ref().and_then(|rows| faults.take(self.source(rows)));
+        let to = faults.take(self.stores.open());
+        let policy = faults.take(self.policy.as_deref().map(Policy::read).transpose());
+        let (Some(mut rows), Some(source), Some(to), Some(policy)) = (rows, source, to, policy) else {
+            return Err(faults.told());
+        };
         rows.inputs.clear();
         rows.rejects.keeps_earlier = true;
-        let source = match (&self.inbox, query) {
-            (Some(inbox), _) => {
-                let url = if inbox.contains("://") { inbox.clone() } else { folder_url(std::path::Path::new(inbox))? };
-                WatchedSource::Files(Inbox::new(Store::open(&url, &azure_settings())?))
-            }
-            (None, Some(query)) => {
-                let column = self.rows.sql.updated_at.clone().unwrap_or_else(|| "updated_at".to_owned());
-                WatchedSource::Sql { query, column, overlap_s: self.overlap_s }
-            }
-            (None, None) => bail!("say what to follow: --inbox FOLDER, or --sql SELECT"),
-        };
+        if self.rows.rejects.is_none() {
+            // Those of a build or an update in the same folder would take their place.
+            rows.rejects.file = self.out.join(REJECTS);
+        }
         Ok(WatchRequest {
             source,
             rows,
-            to: self.stores.open()?,
+            to,
             channel: self.channel,
-            policy: self.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default(),
+            policy: policy.unwrap_or_default(),
             every: std::time::Duration::from_secs(self.every_s.max(1)),
             from: self.from,
             once: self.once,
             out: self.out,
         })
+    }
+
+    fn source(&self, rows: &RowsRequest) -> Result<WatchedSource> {
+        if let Some(file) = self.rows.inputs.first() {
+            bail!("files are followed by --inbox; leave out {}", file.display());
+        }
+        if let Some(inbox) = &self.inbox {
+            let url = if inbox.contains("://") { inbox.clone() } else { folder_url(std::path::Path::new(inbox))? };
+            return Ok(WatchedSource::Files(Inbox::new(Store::open(&url, &azure_settings())?)));
+        }
+        let query = rows.inputs.iter().find_map(|input| match input {
+            Input::Sql(query) => Some(query.clone()),
+            Input::File(_) => None,
+        });
+        let query = query.context("say what to follow: --inbox FOLDER, or --sql SELECT")?;
+        let column = self.rows.sql.updated_at.clone().unwrap_or_else(|| UPDATED_AT.to_owned());
+        Ok(WatchedSource::Sql { query, column, overlap_s: self.overlap_s })
     }
 }
 
@@ -669,7 +713,8 @@ impl StoreArgs {
     /// # Errors
     /// When the store cannot be opened, or a key cannot be read.
     pub fn open(&self) -> Result<Store> {
-        Ok(Store::open(&self.store, &azure_settings())?.trusting(self.trust.read()?))
+        let store = Store::open(&self.store, &azure_settings()).map_err(Ending::settings)?;
+        Ok(store.trusting(self.trust.read()?))
     }
 }
 
@@ -679,9 +724,10 @@ impl TrustArgs {
     /// # Errors
     /// When a key cannot be read.
     pub fn read(&self) -> Result<Option<Trust>> {
-        let texts = self.trust.iter().map(|file| read_text(file)).collect::<Result<Vec<_>>>()?;
+        let texts = self.trust.iter().map(|file| read_text(file)).collect::<Result<Vec<_>>>();
+        let texts = texts.map_err(Ending::settings)?;
         let pem = texts.join("\n");
-        Ok(if texts.is_empty() { None } else { Some(Trust::from_pem(&pem)?) })
+        Ok(if texts.is_empty() { None } else { Some(Trust::from_pem(&pem).map_err(Ending::settings)?) })
     }
 }
 
@@ -691,7 +737,7 @@ impl StoresArgs {
     /// # Errors
     /// When a store cannot be opened, or a key cannot be read.
     pub fn open(&self) -> Result<Regions> {
-        self.open_with(|url, settings| Ok(Store::open(url, settings)?))
+        Ok(self.open_with(|url, settings| Ok(Store::open(url, settings)?)).map_err(Ending::settings)?)
     }
 
     /// Opens the stores to publish to: folders are made, but not by a dry run, which takes a missing one for an empty one.
@@ -699,11 +745,12 @@ impl StoresArgs {
     /// # Errors
     /// As [`StoresArgs::open`].
     pub fn create(&self, dry_run: bool) -> Result<Regions> {
-        self.open_with(|url, settings| match (dry_run, Store::open(url, settings)) {
+        let opened = self.open_with(|url, settings| match (dry_run, Store::open(url, settings)) {
             (true, Err(snapshots::Error::NoFolder(_))) => Ok(Store::open("memory://", &[])?),
             (true, opened) => Ok(opened?),
             (false, _) => Ok(Store::create(url, settings)?),
-        })
+        });
+        Ok(opened.map_err(Ending::settings)?)
     }
 
     fn open_with(&self, open: impl Fn(&str, &[(String, String)]) -> Result<Store>) -> Result<Regions> {
@@ -769,7 +816,7 @@ impl Gc {
 
 fn board(url: Option<&str>) -> Result<Option<StatusBoard>> {
     let own = snapshots::azure_settings(std::env::vars(), Some(StatusBoard::ACCOUNT));
-    let open = |url: &str| Ok(StatusBoard::new(Store::open(url, &own)?));
+    let open = |url: &str| Ok(StatusBoard::new(Store::open(url, &own).map_err(Ending::settings)?));
     url.map(open).transpose()
 }
 
@@ -780,10 +827,25 @@ impl Publish {
     /// When the status store cannot be opened, or the channel is not the live one.
     pub fn canary(&self) -> Result<Option<(CanaryPlan, StatusBoard)>> {
         let Some(percent) = self.canary else { return Ok(None) };
-        ensure!(self.channel == ChannelName::live(), "a canary is tried before the live channel moves, and no other");
+        let is_live = self.channel == ChannelName::live();
+        ensure!(is_live, Ending::settings("a canary is tried before the live channel moves, and no other"));
         let window = std::time::Duration::from_secs(self.canary_window_s);
         let plan = CanaryPlan { percent, window, min_requests: self.canary_min_requests };
         Ok(self.stores.board()?.map(|board| (plan, board)))
+    }
+}
+
+/// Faults of settings, which are told at once.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn take<T>(&mut self, read: Result<T>) -> Option<T> {
+        read.map_err(|error| self.0.push(format!("{error:#}"))).ok()
+    }
+
+    fn told(self) -> anyhow::Error {
+        Ending::settings(self.0.join("; ")).into()
     }
 }
 

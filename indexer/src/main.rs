@@ -9,13 +9,14 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use indexer::build::{self, BuildRequest};
 use indexer::config::{self, Cli, Command};
+use indexer::ending::{EXIT_SETTINGS, Ending};
 use indexer::nodes::{self, Wanted};
 use indexer::opened::{self, Scratch, folder_url};
 use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, Change, PublishRequest};
 use indexer::stdout::say;
-use indexer::update::{self, Base, InPassing, UpdateRequest};
+use indexer::update::{self, Base, InPassing, Taking, UpdateRequest};
 use indexer::workshop::cache_of;
 use indexer::{canary, channels, demo, evaluate, evaluation_page, gc, keys, look, mend, report, telling, watch};
 use serde_json::{Value, json};
@@ -25,16 +26,13 @@ use tokio::signal::unix::{SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The command line is at fault (EX_USAGE of sysexits.h).
-const EXIT_USAGE: u8 = 64;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::SUCCESS };
         }
     };
     let output = if cli.json { Output::Json } else { Output::Text };
@@ -45,7 +43,7 @@ async fn main() -> ExitCode {
                 Output::Json => say(&format!("{}\n", json!({ "event": "error", "error": format!("{error:#}") }))),
                 Output::Text => eprintln!("indexer: {error:#}"),
             }
-            ExitCode::FAILURE
+            error.downcast_ref::<Ending>().map_or(ExitCode::FAILURE, |ending| ExitCode::from(ending.exit_code()))
         }
     }
 }
@@ -54,24 +52,17 @@ async fn run(command: Command, output: Output) -> Result<()> {
     let mut progress = Progress::new(output);
     match command {
         Command::Build(args) => {
-            let request = BuildRequest {
-                rows: args.rows.request()?,
-                rules: args.rules,
-                recorded_queries: args.recorded_queries,
-                inbox_read_to: args.inbox_read_to,
-                catalogue: args.catalogue,
-                out: args.out,
-            };
+            let request = args.request()?;
             let built = build::build(&request, &mut progress).await?;
             tell_built(&built, &request, output);
         }
         Command::Update(args) => {
             let request = UpdateRequest {
                 rows: args.rows.request()?,
-                rules: args.rules.as_deref().map(config::read_text).transpose()?,
+                rules: args.rules.as_deref().map(config::read_text).transpose().map_err(Ending::settings)?,
                 base: Base::named(args.base, args.trust.read()?),
                 out: args.out,
-                watermark: None,
+                taking: Taking::All,
                 in_passing: InPassing::Small,
             };
             let updated = update::update(&request, &config::azure_settings(), &mut progress).await?;
@@ -135,7 +126,8 @@ async fn run(command: Command, output: Output) -> Result<()> {
             });
         }
         Command::Sign(args) => {
-            ensure!(args.stores.sign_key.is_some(), "give the key to sign with: --sign-key FILE");
+            let has_key = args.stores.sign_key.is_some();
+            ensure!(has_key, Ending::settings("give the key to sign with: --sign-key FILE"));
             let moved = channels::sign(&args.stores.open()?, &args.channel, &mut progress).await?;
             tell(output, &telling::moved_json("signed", &args.channel, &moved, false), |_| {
                 telling::moved_text(&args.channel, &moved, false)
@@ -240,7 +232,7 @@ async fn publish(args: config::Publish, output: Output, progress: &mut Progress)
         canary: args.canary()?,
         dry_run: args.dry_run,
     };
-    let policy = args.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default();
+    let policy = args.policy.as_deref().map(Policy::read).transpose().map_err(Ending::settings)?.unwrap_or_default();
     let mut prepared = publish::prepare(&request).await?;
     if !prepared.is_live() {
         let scratch = match &args.cache_dir {
@@ -256,13 +248,15 @@ async fn publish(args: config::Publish, output: Output, progress: &mut Progress)
         tell(output, &telling::checked_json(&checked)?, |_| telling::checked_text(&checked));
         ensure!(
             checked.violations.is_empty() || args.override_reason.is_some(),
-            "the policy does not allow this publish; look at it with 'indexer diff', and publish it all the same with \
-             --override REASON"
+            Ending::verdict(
+                "the policy does not allow this publish; look at it with 'indexer diff', and publish it all the same with \
+                 --override REASON"
+            )
         );
     }
     let published = publish::publish(&request, prepared, progress).await?;
     tell(output, &telling::published_json(&published, &request), |_| telling::published_text(&published, &request));
-    ensure!(!published.was_withdrawn(), "the canary was worse than what is live, and is withdrawn");
+    ensure!(!published.was_withdrawn(), Ending::verdict("the canary was worse than what is live, and is withdrawn"));
     if !args.dry_run {
         let catalogue = &published.manifest.catalogue;
         let wanted = Wanted { catalogue, channel: args.channel.as_str(), pointer: &published.pointer };

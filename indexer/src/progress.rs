@@ -86,6 +86,14 @@ impl Progress {
         }
     }
 
+    /// Says what keeps a command that goes on from doing what it should.
+    pub fn fault(&self, text: &str) {
+        match self.output {
+            Output::Text => self.bar.suspend(|| eprintln!("FAULT: {text}")),
+            Output::Json => say(&format!("{}\n", json!({ "event": "fault", "error": text }))),
+        }
+    }
+
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }

@@ -14,11 +14,11 @@ use snapshots::{
 };
 
 use crate::build::RowsRequest;
-use crate::changes::Changes;
+use crate::changes::{Changes, ChangesReader, MAX_CHANGES};
 use crate::merging::{MAX_DELTAS, beside_merge, is_base_due, joining, write_merged};
 use crate::opened::{Scratch, locate};
 use crate::progress::Progress;
-use crate::source::Input;
+use crate::threads::on_a_thread;
 use crate::workshop::{BUILDER, Workshop};
 
 /// Merging more products than this is not done in passing; 'merge' does it when nobody waits.
@@ -34,9 +34,17 @@ pub struct UpdateRequest {
     /// The text of other rules.
     pub rules: Option<String>,
     pub rows: RowsRequest,
-    /// Where the source stands once these rows are in, in its own terms; a query knows it itself.
-    pub watermark: Option<String>,
+    pub taking: Taking,
     pub in_passing: InPassing,
+}
+
+/// Whose rows an update is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// Those that were given: all of them, or it fails.
+    All,
+    /// Those of a source that is followed: as many as can be taken, up to where the next look goes on.
+    WhatFits,
 }
 
 /// Which earlier updates are written anew together with what is new.
@@ -48,24 +56,6 @@ pub enum InPassing {
     /// is left alone.
     OneTooMany { merging: Vec<Digest> },
 }
-
-impl UpdateRequest {
-    fn watermark(&self) -> Option<String> {
-        self.watermark.clone().or_else(|| sql_watermark(&self.rows))
-    }
-}
-
-/// The latest time that a query with a column of times has seen.
-pub(crate) fn sql_watermark(rows: &RowsRequest) -> Option<String> {
-    rows.inputs.iter().find_map(|input| match input {
-        Input::Sql(query) => query.latest().map(|latest| format!("{SQL_MARK}{latest}")),
-        Input::File(_) => None,
-    })
-}
-
-/// What stands before a watermark of each kind.
-pub(crate) const SQL_MARK: &str = "sql:";
-pub(crate) const FILES_MARK: &str = "files:";
 
 /// Which snapshot is meant.
 pub enum Base {
@@ -109,12 +99,11 @@ pub async fn update(
     let workshop = Workshop::open(&request.out)?;
     let cache = workshop.cache()?;
     let base = open_base(&workshop, &cache, &request.out, &request.base, settings).await?;
-    let catalogue = base.catalogue.clone();
-    let changes = Changes::read(&request.rows, &catalogue, progress)?;
+    let (base, changes) = read_changes(base, request, progress).await?;
     let mut plan = Plan::new(&base, changes, &request.in_passing)?;
     let rules = request.rules.clone().or_else(|| base.rules.clone());
     plan.check_rules(rules.as_deref(), request.rules.is_some(), progress)?;
-    let watermark = request.watermark().or_else(|| base.manifest.source_watermark.clone());
+    let watermark = plan.changes.watermark.clone().or_else(|| base.manifest.source_watermark.clone());
     let is_same = plan.is_empty() && rules == base.rules && watermark == base.manifest.source_watermark;
     let manifest = match is_same {
         true => base.manifest.clone(),
@@ -128,6 +117,26 @@ pub async fn update(
         }
     };
     Ok(plan.told(manifest, is_same))
+}
+
+/// Reads what changes in a snapshot, and gives that back. An input may keep whoever reads it waiting for minutes.
+async fn read_changes(base: Snapshot, request: &UpdateRequest, progress: &mut Progress) -> Result<(Snapshot, Changes)> {
+    let (rows, taking, quiet) = (request.rows.clone(), request.taking, progress.quiet());
+    let mut shown = std::mem::replace(progress, quiet);
+    let read = move || {
+        let before = |id: &str| -> Result<Option<Product>> {
+            let Some((place, doc)) = base.find(id) else { return Ok(None) };
+            Ok(Some(base.segments[place].segment.product(doc)?))
+        };
+        let catalogue = base.catalogue.clone();
+        let reader =
+            ChangesReader { request: &rows, taking, catalogue: &catalogue, before: &before, most: MAX_CHANGES };
+        let changes = reader.read(&mut shown);
+        (base, changes, shown)
+    };
+    let (base, changes, shown) = on_a_thread("read", read).await?;
+    *progress = shown;
+    Ok((base, changes?))
 }
 
 /// Writes all segments of a snapshot as one.
@@ -219,8 +228,6 @@ struct Plan<'a> {
     changes: Changes,
     changed: u64,
     deleted: u64,
-    unchanged: u64,
-    unknown: u64,
 }
 
 impl<'a> Plan<'a> {
@@ -234,8 +241,6 @@ impl<'a> Plan<'a> {
             changes: Changes::default(),
             changed: 0,
             deleted: 0,
-            unchanged: 0,
-            unknown: 0,
         };
         let by_id = std::mem::take(&mut changes.by_id);
         plan.changes = changes;
@@ -249,33 +254,24 @@ impl<'a> Plan<'a> {
 
     /// Strikes out the version that there is, and takes the new one.
     fn change(&mut self, id: &str, product: Option<Product>, words: &mut WordCounter<'_>) -> Result<()> {
-        let before = match self.base.find(id) {
-            None => None,
-            Some((place, doc)) => Some((place, doc, self.base.segments[place].segment.product(doc)?)),
-        };
-        match (&before, &product) {
-            (None, None) => self.unknown += 1,
-            (Some((.., before)), Some(product)) if before == product => self.unchanged += 1,
-            _ => {
-                if let Some((place, doc, before)) = &before {
-                    self.liveness[*place].kill(*doc);
-                    self.statistics.product_count -= 1;
-                    let total = &mut self.statistics.words;
-                    words.count(before, |field, count| {
-                        let words = total.entry(field.to_owned()).or_default();
-                        *words = words.saturating_sub(count);
-                    });
-                }
-                self.deleted += u64::from(product.is_none());
-                if let Some(product) = product {
-                    self.changed += 1;
-                    self.statistics.product_count += 1;
-                    let total = &mut self.statistics.words;
-                    words.count(&product, |field, count| *total.entry(field.to_owned()).or_default() += count);
-                    self.upserts.push(product);
-                }
-            }
+        let total = &mut self.statistics.words;
+        if let Some((place, doc)) = self.base.find(id) {
+            let before = self.base.segments[place].segment.product(doc)?;
+            self.liveness[place].kill(doc);
+            self.statistics.product_count -= 1;
+            words.count(&before, |field, count| {
+                let words = total.entry(field.to_owned()).or_default();
+                *words = words.saturating_sub(count);
+            });
         }
+        let Some(product) = product else {
+            self.deleted += 1;
+            return Ok(());
+        };
+        self.changed += 1;
+        self.statistics.product_count += 1;
+        words.count(&product, |field, count| *total.entry(field.to_owned()).or_default() += count);
+        self.upserts.push(product);
         Ok(())
     }
 
@@ -397,8 +393,8 @@ impl<'a> Plan<'a> {
     fn validation(&self) -> ValidationReport {
         ValidationReport {
             rows_read: self.changes.rows,
-            rows_rejected: self.changes.rejected,
-            rejected_by_field: self.changes.rejected_by_field.clone(),
+            rows_rejected: self.changes.rejected.all,
+            rejected_by_field: self.changes.rejected.by_field.clone(),
             facet_value_counts: self.base.manifest.validation.facet_value_counts.clone(),
             overridden: None,
         }
@@ -409,9 +405,9 @@ impl<'a> Plan<'a> {
             manifest,
             changed: self.changed,
             deleted: self.deleted,
-            unchanged: self.unchanged,
-            unknown: self.unknown,
-            rejected: self.changes.rejected,
+            unchanged: self.changes.unchanged,
+            unknown: self.changes.unknown,
+            rejected: self.changes.rejected.all,
             rejects_file: self.changes.rejects_file,
             is_same,
         }

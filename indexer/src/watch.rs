@@ -5,7 +5,8 @@
 //!
 //! What has been published is merged beside that, which `background.rs` does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,7 +16,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::background::Background;
 use crate::build::RowsRequest;
+use crate::changes::{FILES_MARK, SQL_MARK};
 use crate::channels;
+use crate::ending::Ending;
 use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::{Output, Progress};
@@ -24,13 +27,17 @@ use crate::regions::Regions;
 use crate::source::{Input, SqlQuery};
 use crate::stdout::say;
 use crate::telling;
-use crate::update::{self, Base, FILES_MARK, InPassing, SQL_MARK, UpdateRequest, Updated};
+use crate::update::{self, Base, InPassing, Taking, UpdateRequest, Updated};
 use crate::workshop::{Workshop, cache_of};
 
 /// So many files become one update at the most.
 const MAX_FILES: usize = 1_000;
 /// How long to wait after failures in a row: the interval, doubled up to this.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(300);
+/// What keeps a source from being followed is told so often, as long as it does.
+const TELL_EVERY: Duration = Duration::from_secs(180);
+
+const HELD: &str = "the channel is held: nothing is read until it is resumed";
 
 /// What is followed.
 #[derive(Clone, Debug)]
@@ -58,11 +65,19 @@ pub struct WatchRequest {
     pub once: bool,
 }
 
-/// What one look at the source led to.
-enum Looked {
+/// What one look at the source has found.
+enum Found {
     /// What is live stays as it is.
     Nothing(Box<(Manifest, WrittenPointer)>),
     /// The channel is held; nothing is read.
+    Held,
+    /// An update of this snapshot, which is to be published.
+    New(SnapshotId, Box<Updated>),
+}
+
+/// What one look at the source led to.
+enum Looked {
+    Nothing(Box<(Manifest, WrittenPointer)>),
     Held,
     Published(Box<(Updated, Published)>),
 }
@@ -78,10 +93,10 @@ impl Looked {
     }
 }
 
-/// Follows a source until `stop`.
+/// Follows a source until `stop`. Reading is given up for that: what was not published is read again. A publish is not.
 ///
 /// # Errors
-/// When nothing is live to begin from, or, for a single look, when anything fails.
+/// When nothing is live to begin from, or, for a single look, when anything fails, or it is stopped.
 pub async fn watch(
     request: &WatchRequest,
     settings: &[(String, String)],
@@ -89,14 +104,14 @@ pub async fn watch(
     output: Output,
     progress: &mut Progress,
 ) -> Result<()> {
-    if request.once {
-        return look_once(request, settings, output, progress).await;
-    }
     let mut stop = std::pin::pin!(stop);
+    if request.once {
+        return look_once(request, settings, stop, output, progress).await;
+    }
     let mut background = Background::new(request, settings);
     // A look shows how far it has come, and nothing beside it does.
     let quiet = progress.quiet();
-    let (mut failures, mut told, mut live) = (0_u32, String::new(), None);
+    let (mut failures, mut told, mut live) = (0_u32, Told::default(), None);
     // Whether a region may be behind: a watch before this one may have left it there.
     let mut is_behind = true;
     let mut look_at = Instant::now();
@@ -104,13 +119,22 @@ pub async fn watch(
         let (began, mut is_new) = (Instant::now(), false);
         if began >= look_at {
             let in_passing = InPassing::OneTooMany { merging: background.parts().to_vec() };
-            let looked = background.beside(look(request, settings, in_passing, progress), &quiet).await;
-            let hindrance = hindrance(&looked);
-            // The same state every few seconds is one event.
-            if hindrance != told {
-                progress.note(if hindrance.is_empty() { "following again" } else { &hindrance });
-                told = hindrance;
-            }
+            let found = {
+                let finding = background.beside(find(request, settings, in_passing, progress), &quiet);
+                tokio::select! {
+                    found = finding => Some(found),
+                    () = &mut stop => None,
+                }
+            };
+            let Some(found) = found else {
+                background.let_go(progress).await;
+                return Ok(());
+            };
+            let looked = match found {
+                Ok(found) => background.beside(finish(request, found, progress), &quiet).await,
+                Err(error) => Err(error),
+            };
+            tell_hindrance(hindrance(&looked), &mut told, progress);
             failures = if looked.is_err() { failures.saturating_add(1) } else { 0 };
             look_at = began + request.every.saturating_mul(1 << failures.min(6)).min(MAX_PAUSE.max(request.every));
             looked.iter().for_each(|looked| tell(looked, output));
@@ -147,10 +171,15 @@ pub async fn watch(
 async fn look_once(
     request: &WatchRequest,
     settings: &[(String, String)],
+    stop: Pin<&mut impl Future<Output = ()>>,
     output: Output,
     progress: &mut Progress,
 ) -> Result<()> {
-    let looked = look(request, settings, InPassing::Small, progress).await?;
+    let found = tokio::select! {
+        found = find(request, settings, InPassing::Small, progress) => found?,
+        () = stop => bail!("it was stopped before anything was published: nothing is lost, run it again"),
+    };
+    let looked = finish(request, found, progress).await?;
     if matches!(looked, Looked::Published(_)) {
         tidy(request, progress).await;
     }
@@ -171,21 +200,60 @@ async fn follow(request: &WatchRequest, live: &WrittenPointer, progress: &Progre
     }
 }
 
-/// What keeps a source from being followed; nothing where it is.
-fn hindrance(looked: &Result<Looked>) -> String {
+/// What keeps a source from being followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Hindrance {
+    Held,
+    Fault(String),
+}
+
+fn hindrance(looked: &Result<Looked>) -> Option<Hindrance> {
     match looked {
-        Ok(Looked::Held) => "the channel is held: nothing is read until it is resumed".to_owned(),
-        Ok(_) => String::new(),
-        Err(error) => format!("{error:#}"),
+        Ok(Looked::Held) => Some(Hindrance::Held),
+        Ok(_) => None,
+        Err(error) => Some(Hindrance::Fault(format!("{error:#}"))),
     }
 }
 
-async fn look(
+/// What was told last, and when.
+#[derive(Default)]
+struct Told {
+    hindrance: Option<Hindrance>,
+    at: Option<Instant>,
+}
+
+impl Told {
+    /// Whether it is to be told: the same state every few seconds is one event, and one again after a while, as nobody may
+    /// have read the first.
+    fn is_due(&mut self, hindrance: Option<&Hindrance>, now: Instant) -> bool {
+        let is_new = self.hindrance.as_ref() != hindrance;
+        let is_old = self.at.is_none_or(|at| now.duration_since(at) >= TELL_EVERY);
+        if !is_new && (hindrance.is_none() || !is_old) {
+            return false;
+        }
+        *self = Self { hindrance: hindrance.cloned(), at: Some(now) };
+        true
+    }
+}
+
+fn tell_hindrance(hindrance: Option<Hindrance>, told: &mut Told, progress: &Progress) {
+    if !told.is_due(hindrance.as_ref(), Instant::now()) {
+        return;
+    }
+    match hindrance {
+        None => progress.note("following again"),
+        Some(Hindrance::Held) => progress.note(HELD),
+        Some(Hindrance::Fault(text)) => progress.fault(&text),
+    }
+}
+
+/// Looks at the source, and makes an update of what is new there. Nothing is half done where this is given up.
+async fn find(
     request: &WatchRequest,
     settings: &[(String, String)],
     in_passing: InPassing,
     progress: &mut Progress,
-) -> Result<Looked> {
+) -> Result<Found> {
     let home = &request.to.home;
     let live = channels::read(home, &request.channel).await?;
     let Some(live) = live else {
@@ -196,53 +264,60 @@ async fn look(
         );
     };
     if live.pointer.held {
-        return Ok(Looked::Held);
+        return Ok(Found::Held);
     }
     let manifest = home.get_manifest(&live.pointer.snapshot).await?;
-    // What was read is kept until it is published: its folder goes with this look.
+    // Where files are read from: it goes with this look.
     let scratch = tempfile::tempdir().context("making a folder for files")?;
-    let Some((inputs, watermark)) = inputs(request, &manifest, scratch.path()).await? else {
-        return Ok(Looked::Nothing(Box::new((manifest, live.written()))));
-    };
+    let inputs = inputs(request, &manifest, scratch.path()).await?;
+    if inputs.is_empty() {
+        return Ok(Found::Nothing(Box::new((manifest, live.written()))));
+    }
     let update = UpdateRequest {
         out: request.out.clone(),
         base: Base::Of(Box::new((home.clone(), manifest))),
         rules: None,
         rows: RowsRequest { inputs, ..request.rows.clone() },
-        watermark,
+        taking: Taking::WhatFits,
         in_passing,
     };
     let updated = update::update(&update, settings, progress).await?;
     if updated.is_same {
-        return Ok(Looked::Nothing(Box::new((updated.manifest, live.written()))));
+        return Ok(Found::Nothing(Box::new((updated.manifest, live.written()))));
     }
-    let published = publish(request, &live.pointer.snapshot, &updated, progress).await?;
-    Ok(Looked::Published(Box::new((updated, published))))
+    Ok(Found::New(live.pointer.snapshot, Box::new(updated)))
 }
 
-/// What is new, and where the source stands with it where its rows do not say; None for nothing.
-async fn inputs(
-    request: &WatchRequest,
-    live: &Manifest,
-    scratch: &std::path::Path,
-) -> Result<Option<(Vec<Input>, Option<String>)>> {
+/// Publishes what was found.
+async fn finish(request: &WatchRequest, found: Found, progress: &mut Progress) -> Result<Looked> {
+    match found {
+        Found::Nothing(live) => Ok(Looked::Nothing(live)),
+        Found::Held => Ok(Looked::Held),
+        Found::New(base, updated) => {
+            let published = publish(request, &base, &updated, progress).await?;
+            Ok(Looked::Published(Box::new((*updated, published))))
+        }
+    }
+}
+
+/// What may be new.
+async fn inputs(request: &WatchRequest, live: &Manifest, scratch: &Path) -> Result<Vec<Input>> {
     let mark = live.source_watermark.as_deref();
     match &request.source {
         WatchedSource::Sql { query, column, overlap_s } => {
             let after = after(mark, SQL_MARK)?.or(request.from.as_deref());
-            Ok(Some((vec![Input::Sql(query.since(column, after, *overlap_s))], None)))
+            Ok(vec![Input::Sql(query.since(column, after, *overlap_s))])
         }
         WatchedSource::Files(inbox) => {
             let after = after(mark, FILES_MARK)?.or(request.from.as_deref());
             let names = inbox.names_after(after, MAX_FILES).await.with_context(|| inbox.url().to_owned())?;
-            let Some(last) = names.last() else { return Ok(None) };
             let mut files = Vec::with_capacity(names.len());
             for name in &names {
                 let file = scratch.join(name);
                 inbox.fetch(name, &file).await.with_context(|| format!("{name} of {}", inbox.url()))?;
                 files.push(Input::File(file));
             }
-            Ok(Some((files, Some(format!("{FILES_MARK}{last}")))))
+            Ok(files)
         }
     }
 }
@@ -269,11 +344,15 @@ async fn publish(
     let prepared = prepare(&publish, base).await?;
     let scratch = Scratch::new(Some(&cache_of(&request.out)))?;
     let checked = publish::judge(&publish, &prepared, &request.policy, &scratch).await?;
+    let id = &updated.manifest.id;
     ensure!(
         checked.violations.is_empty(),
-        "the policy stops snapshot {}, and these rows are tried again later:\n{}",
-        updated.manifest.id,
-        checked.text()
+        Ending::verdict(format!(
+            "the policy stops snapshot {id}, and these rows are tried again later; publish it all the same with 'indexer \
+             publish --store URL --snapshot {id} --override REASON {}', or take them out of the source:\n{}",
+            request.out.display(),
+            checked.text()
+        ))
     );
     drop(scratch);
     publish::publish(&publish, prepared, progress).await
@@ -322,7 +401,7 @@ async fn tidy(request: &WatchRequest, progress: &Progress) {
 fn tell_idle(looked: &Looked, output: Output) {
     let (event, text) = match looked {
         Looked::Nothing(_) => ("unchanged", "nothing is new"),
-        Looked::Held => ("held", "the channel is held: nothing is read until it is resumed"),
+        Looked::Held => ("held", HELD),
         Looked::Published(_) => return,
     };
     match output {
@@ -357,5 +436,31 @@ fn tell(looked: &Looked, output: Output) {
             ));
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A watch that stood still for a day had said so once.
+    #[test]
+    fn a_fault_is_told_again_as_long_as_it_lasts() {
+        let (mut told, began) = (Told::default(), Instant::now());
+        let fault = |text: &str| Some(Hindrance::Fault(text.to_owned()));
+        let mut check = |hindrance: Option<Hindrance>, seconds: u64, expected: bool| {
+            let is_due = told.is_due(hindrance.as_ref(), began + Duration::from_secs(seconds));
+            assert_eq!(is_due, expected, "{hindrance:?} after {seconds} s");
+        };
+        check(None, 0, false);
+        check(fault("down"), 10, true);
+        check(fault("down"), 20, false);
+        check(fault("still down"), 30, true);
+        check(fault("still down"), 209, false);
+        check(fault("still down"), 210, true);
+        check(fault("still down"), 220, false);
+        check(Some(Hindrance::Held), 230, true);
+        check(None, 240, true);
+        check(None, 1_000, false);
     }
 }

@@ -55,6 +55,9 @@ pub enum SourceError {
     Mapping(#[from] MappingError),
 }
 
+/// What a query is called where its rows are at fault.
+pub(crate) const QUERY_NAME: &str = "sql";
+
 /// Where rows come from.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -68,7 +71,7 @@ impl Input {
     pub fn name(&self) -> &Path {
         match self {
             Self::File(path) => path,
-            Self::Sql(_) => Path::new("sql"),
+            Self::Sql(_) => Path::new(QUERY_NAME),
         }
     }
 }

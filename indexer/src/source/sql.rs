@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -46,12 +46,21 @@ pub struct SqlQuery {
 #[derive(Clone, Debug)]
 struct Since {
     column: String,
+    /// Where the query has no such column, it is asked as it is.
+    may_be_missing: bool,
     /// As the database writes times in JSON; None takes all rows.
     after: Option<String>,
     /// So far back rows are read once more: a transaction that took long shows its rows late.
     overlap_s: f64,
-    /// The latest time of the rows that were read.
-    latest: Arc<Mutex<Option<String>>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// The times of the rows that were read, in their order.
+#[derive(Debug, Default)]
+struct Seen {
+    latest: Option<String>,
+    /// The one before it that is another.
+    before: Option<String>,
 }
 
 impl SqlQuery {
@@ -71,35 +80,50 @@ impl SqlQuery {
     pub fn since(&self, column: &str, after: Option<&str>, overlap_s: u32) -> Self {
         let since = Since {
             column: column.to_owned(),
+            may_be_missing: false,
             after: after.map(str::to_owned),
             overlap_s: f64::from(overlap_s),
-            latest: Arc::default(),
+            seen: Arc::default(),
         };
         Self { since: Some(since), ..self.clone() }
+    }
+
+    /// The same query in the order of `column`, a time, where it has that column, so that its latest time is known.
+    #[must_use]
+    pub fn noting(&self, column: &str) -> Self {
+        let mut query = self.since(column, None, 0);
+        query.since.iter_mut().for_each(|since| since.may_be_missing = true);
+        query
     }
 
     /// The latest time of the rows that were read, or else the one that they were read from.
     pub fn latest(&self) -> Option<String> {
         let since = self.since.as_ref()?;
-        let latest = since.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        latest.or_else(|| since.after.clone())
+        since.seen().latest.clone().or_else(|| since.after.clone())
     }
 
-    /// The query over the query: its rows as JSON. On lines of its own, so that a comment at its end ends there.
-    fn declaration(&self) -> String {
-        let rows = format!("SELECT row_to_json(t)::text FROM (\n{}\n) t", self.text);
-        let selected = match &self.since {
-            None => rows,
-            Some(since) => {
-                let column = since.column.replace('"', "\"\"");
-                format!(
-                    "{rows} WHERE $1::text IS NULL OR t.\"{column}\" >= $1::timestamptz - make_interval(secs => $2) \
-                     ORDER BY t.\"{column}\" NULLS FIRST"
-                )
-            }
-        };
-        format!("DECLARE vitrine_rows NO SCROLL CURSOR FOR {selected}")
+    /// The latest time of which all rows were read before the last one, or else the one that they were read from. Rows of the
+    /// last one's time may come behind it.
+    pub fn latest_whole(&self) -> Option<String> {
+        let since = self.since.as_ref()?;
+        since.seen().before.clone().or_else(|| since.after.clone())
     }
+}
+
+/// The query over the query: its rows as JSON, those `since` a time in the order of their times. On lines of its own, so that
+/// a comment at its end ends there.
+fn declaration(text: &str, since: Option<&Since>) -> String {
+    let mut declaration =
+        format!("DECLARE vitrine_rows NO SCROLL CURSOR FOR SELECT row_to_json(t)::text FROM (\n{text}\n) t");
+    if let Some(since) = since {
+        let column = since.column.replace('"', "\"\"");
+        if since.after.is_some() {
+            declaration +=
+                &format!(" WHERE t.\"{column}\" >= $1::text::timestamptz - make_interval(secs => $2::float8)");
+        }
+        declaration += &format!(" ORDER BY t.\"{column}\" NULLS FIRST");
+    }
+    declaration
 }
 
 /// What the thread that asks the database says.
@@ -173,8 +197,15 @@ impl Since {
         if let Some(Value::String(time)) = row.get(&self.column)
             && has_come(time, now)
         {
-            *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(time.clone());
+            let mut seen = self.seen();
+            if seen.latest.as_ref() != Some(time) {
+                seen.before = seen.latest.replace(time.clone());
+            }
         }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -209,9 +240,10 @@ async fn read(options: &PgConnectOptions, query: &SqlQuery, sender: &SyncSender<
     let mut connection = connect(options).await?;
     let begun = sqlx::raw_sql(BEGIN).execute(&mut connection).await;
     begun.map_err(|error| refusal("the database lets no one read", &error))?;
-    check_columns(&mut connection, &query.text).await?;
-    let mut declare = sqlx::query(AssertSqlSafe(query.declaration()));
-    if let Some(since) = &query.since {
+    let columns = columns_of(&mut connection, &query.text).await?;
+    let since = query.since.as_ref().filter(|since| !since.may_be_missing || columns.contains(&since.column));
+    let mut declare = sqlx::query(AssertSqlSafe(declaration(&query.text, since)));
+    if let Some(since) = since.filter(|since| since.after.is_some()) {
         declare = declare.bind(since.after.clone()).bind(since.overlap_s);
     }
     send_rows(&mut connection, declare, sender).await?;
@@ -228,8 +260,8 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SourceError
     }
 }
 
-/// That the query is sound, and each of its columns has a name of its own.
-async fn check_columns(connection: &mut PgConnection, text: &str) -> Result<(), SourceError> {
+/// The columns of a query that is sound, and each of whose columns has a name of its own.
+async fn columns_of(connection: &mut PgConnection, text: &str) -> Result<HashSet<String>, SourceError> {
     let statement = connection.prepare(AssertSqlSafe(text).into_sql_str()).await;
     let statement = statement.map_err(|error| refusal("the query is refused", &error))?;
     if statement.columns().is_empty() {
@@ -237,12 +269,12 @@ async fn check_columns(connection: &mut PgConnection, text: &str) -> Result<(), 
     }
     let mut names = HashSet::new();
     for column in statement.columns() {
-        if !names.insert(column.name()) {
+        if !names.insert(column.name().to_owned()) {
             let reason = format!("the query gives two columns '{}': tell them apart with AS", column.name());
             return Err(SourceError::Sql(reason));
         }
     }
-    Ok(())
+    Ok(names)
 }
 
 /// Sends what the query of `declare` selects. Who wants only what has changed binds that to `declare`.
@@ -344,6 +376,24 @@ mod tests {
         check("2026-03-02T02:00:00".into(), "2026-03-02T02:00:00");
         check("2026-03-02T02:00:01".into(), "2026-03-02T02:00:00");
         check("2026-03-01".into(), "2026-03-01");
+    }
+
+    /// Whoever stops in the middle of a time must read the rest of it.
+    #[test]
+    fn a_time_is_whole_when_a_later_one_was_read() {
+        let query = query("SELECT 1", "postgres://db/x").expect("a query").since("at", Some("before"), 0);
+        let since = query.since.as_ref().expect("a column of times");
+        let check = |time: &str, expected: &str| {
+            let row = Row::from_iter([("at".to_owned(), time.into())]);
+            since.take_note(&row, "2026-03-01T12:00:00Z".parse().expect("a time"));
+            assert_eq!(query.latest_whole().as_deref(), Some(expected), "{time}");
+        };
+        check("2026-01-01T00:00:00+00:00", "before");
+        check("2026-01-01T00:00:00+00:00", "before");
+        check("2026-01-02T00:00:00+00:00", "2026-01-01T00:00:00+00:00");
+        check("2026-01-02T00:00:00+00:00", "2026-01-01T00:00:00+00:00");
+        check("2099-01-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00");
+        check("2026-01-03T00:00:00+00:00", "2026-01-02T00:00:00+00:00");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -111,10 +112,41 @@ fn what_was_set_aside_stays() {
         let published = json(path, &watch(&store, &["--once"]));
         assert_eq!(published["rows_rejected"], u64::from(!bad.is_empty()), "{published}");
     }
-    let rejects = fs::read_to_string(path.join("rejects.jsonl")).expect("the rejects");
+    // A build begins a file of its own, which it would have written in the place of the watch's.
+    json(path, &["build", "--catalogue", "catalogue.toml", "--out", "shop", "rows.jsonl"]);
+    let rejects = fs::read_to_string(path.join("updates/rejects.jsonl")).expect("the rejects");
     let rows: Vec<Value> = rejects.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
     let ids: Vec<_> = rows.iter().map(|reject| reject["row"]["id"].as_str()).collect();
     assert_eq!(ids, [Some("bad1"), Some("bad2")]);
+    assert_eq!(rows[1]["input"], "0002.jsonl", "as the inbox calls it");
+}
+
+/// A file that could not be read kept those before it away, and those behind it until someone looked.
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 20);
+    leave(path, "0001.jsonl", &row(1, "first"));
+    leave(path, "0002.dat", "?");
+    leave(path, "0003.jsonl", &row(3, "third"));
+    let once = watch(&store, &["--once"]);
+    assert_eq!(json(path, &once)["watermark"], "files:0001.jsonl");
+    let told = fails(path, &once);
+    assert!(told.contains("0002.dat stops the inbox") && told.contains("move it out of the inbox"), "{told}");
+
+    let mut command = indexer();
+    command.current_dir(path).arg("--json").args(watch(&store, &[])).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut watching = command.spawn().expect("the indexer runs");
+    let lines = BufReader::new(watching.stdout.take().expect("its output")).lines();
+    let mut events = lines.map(|line| serde_json::from_str::<Value>(&line.expect("text")).expect("JSON lines"));
+    let fault = events.find(|event| event["event"] == "fault").expect("a fault");
+    assert!(fault["error"].as_str().is_some_and(|error| error.contains("0002.dat stops the inbox")), "{fault}");
+    fs::remove_file(path.join("inbox/0002.dat")).expect("it is moved away");
+    let published = events.find(|event| event["event"] == "published").expect("a publish");
+    assert_eq!(published["watermark"], "files:0003.jsonl");
+    watching.kill().expect("it is killed");
+    watching.wait().expect("it ends");
 }
 
 /// One bad row was all of its file, and the policy stopped it, and what came behind it, until nine good rows had.
@@ -232,7 +264,8 @@ fn a_query_is_followed_by_the_times_of_its_rows() {
         assert!(output.status.success(), "{text}");
         serde_json::from_str::<Value>(text.lines().last().unwrap_or("null")).expect("JSON lines")
     };
-    run(&["build", "--catalogue", "catalogue.toml", "--out", "shop", "--sql", query, "--updated-at", "updated_at"]);
+    // A build of a query with such a column says how far it has read, whether it is named or not.
+    run(&["build", "--catalogue", "catalogue.toml", "--out", "shop", "--sql", query]);
     run(&["publish", "--store", &store, "shop"]);
     let once = ["watch", "--store", &store, "--out", "updates", "--sql", query, "--overlap-s", "0", "--once"];
     assert_eq!(run(&once)["event"], "unchanged", "the build has read it all");
@@ -263,7 +296,92 @@ fn a_query_is_followed_by_the_times_of_its_rows() {
 
     // The same query builds: what is gone is no product with an attribute 'delete'.
     let built =
-        run(&["build", "--catalogue", "catalogue.toml", "--out", "shop", "--sql", query, "--updated-at", "updated_at"]);
+        // A build of a query with such a column says how far it has read, whether it is named or not.
+    run(&["build", "--catalogue", "catalogue.toml", "--out", "shop", "--sql", query]);
     let count = |name: &str| built[name].as_u64().expect(name);
     assert_eq!((count("product_count"), count("rows_deleted"), count("rows_rejected")), (2_002, 1, 0), "{built}");
+}
+
+/// Ctrl-C was heard by nobody while a query was asked, and never with --once.
+#[test]
+fn a_query_that_takes_long_is_given_up_when_the_watch_is_to_end() {
+    let postgres = Postgres::start();
+    let url = postgres.url();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 20);
+    let query = "SELECT 'p1' AS id, 'table' AS title, now() AS updated_at, pg_sleep(500)::text AS pause";
+    let sleepers = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    for (more, expected) in [(&["--once"][..], Some(1)), (&[][..], Some(0))] {
+        let mut command = indexer();
+        command.current_dir(path).env("READ_SQL_URL", &url);
+        command.args(["watch", "--store", &store, "--out", "updates", "--sql", query]).args(more);
+        let mut watching = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the indexer runs");
+        postgres.wait_for(sleepers, "1");
+        let interrupted = std::process::Command::new("kill").args(["-INT", &watching.id().to_string()]).status();
+        assert!(interrupted.expect("kill runs").success());
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = watching.try_wait().expect("its status") {
+                break status;
+            }
+            if began.elapsed() > PATIENCE {
+                watching.kill().expect("it is killed");
+                panic!("it goes on waiting for the query");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(status.code(), expected, "{more:?}");
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        postgres.execute(&url, end);
+        postgres.wait_for(sleepers, "0");
+    }
+}
+
+#[test]
+fn killed_at_any_time_it_loses_no_row_of_a_query() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 50);
+    postgres
+        .execute(&url, "CREATE TABLE products (id text PRIMARY KEY, title text, gone boolean, updated_at timestamptz)");
+    let query = "SELECT id, title, updated_at, CASE WHEN gone THEN id END AS delete FROM products";
+    let start = || {
+        let mut command = indexer();
+        command.current_dir(path).env("READ_SQL_URL", &url).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["watch", "--store", &store, "--out", "updates", "--every-s", "1", "--sql", query]);
+        command.spawn().expect("the indexer runs")
+    };
+    let mut expected = live(path, &store);
+    let mut watching = start();
+    for round in 0..24_usize {
+        let (changed, new, gone) = (round * 7 % 50, 100 + round, round * 7 % 50 + 1);
+        let title = format!("round {round}");
+        postgres.execute(
+            &url,
+            &format!(
+                "INSERT INTO products VALUES ('p{changed}', '{title}', false, now()), ('p{new}', '{title}', false, now()),
+                 ('p{gone}', 'gone', true, now()) ON CONFLICT (id) DO UPDATE
+                 SET title = EXCLUDED.title, gone = EXCLUDED.gone, updated_at = EXCLUDED.updated_at"
+            ),
+        );
+        expected.insert(format!("p{changed}"), title.clone());
+        expected.insert(format!("p{new}"), title);
+        expected.remove(&format!("p{gone}"));
+        std::thread::sleep(Duration::from_millis(40 + (round * 61 % 190) as u64));
+        if round % 3 == 2 {
+            watching.kill().expect("it is killed");
+            watching.wait().expect("it ends");
+            watching = start();
+        }
+    }
+    let started = Instant::now();
+    while live(path, &store) != expected {
+        assert!(started.elapsed() < PATIENCE, "not all that the table says has become live");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    watching.kill().expect("it is killed");
+    watching.wait().expect("it ends");
 }
