@@ -14,6 +14,8 @@ use anyhow::{Context, Result, ensure};
 use search::{Index, RawRequest};
 use serde::{Deserialize, Serialize};
 
+use crate::ending::Ending;
+
 /// How far down nDCG looks.
 const TOP: usize = 10;
 /// How far down recall looks, and how many hits are asked for.
@@ -234,7 +236,7 @@ impl Evaluation {
         let below: Vec<String> = below
             .map(|floor| format!("{} is {:.4}, and must be {}", floor.measure, value(&floor.measure), floor.least))
             .collect();
-        ensure!(below.is_empty(), "{}", below.join("; "));
+        ensure!(below.is_empty(), Ending::verdict(below.join("; ")));
         Ok(())
     }
 }

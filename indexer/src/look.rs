@@ -1,7 +1,5 @@
 //! The commands that look before a publish: `diff` and `check`.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use search::{Index, RuleFindings};
@@ -10,6 +8,7 @@ use serde_json::{Value, json};
 use crate::checks::{self, Checked};
 use crate::config;
 use crate::diff::{self, Diff};
+use crate::ending::Ending;
 use crate::opened::{self, Scratch};
 use crate::policy::{NAMED, Policy};
 use crate::report;
@@ -25,7 +24,7 @@ pub enum Looked {
 /// # Errors
 /// When a snapshot cannot be opened, the policy is at fault, or the page cannot be written.
 pub async fn diff(args: &config::Diff, settings: &[(String, String)]) -> Result<Looked> {
-    let policy = args.policy.as_deref().map(Policy::read).transpose()?;
+    let policy = args.policy.as_deref().map(Policy::read).transpose().map_err(Ending::settings)?;
     let scratch = Scratch::new(args.cache_dir.as_deref())?;
     let trust = args.trust.read()?;
     let before = opened::open_snapshot(&args.before, &scratch, settings, trust.as_ref()).await?;
@@ -85,8 +84,8 @@ pub struct Findings {
 /// # Errors
 /// When a snapshot cannot be opened, or rules or policy cannot be read.
 pub async fn check(args: &config::Check, settings: &[(String, String)]) -> Result<Findings> {
-    let policy = args.policy.as_deref().map_or_else(|| Ok(Policy::default()), Policy::read)?;
-    let rules = args.rules.as_deref().map(read_text).transpose()?;
+    let policy = args.policy.as_deref().map(Policy::read).transpose().map_err(Ending::settings)?.unwrap_or_default();
+    let rules = args.rules.as_deref().map(config::read_text).transpose().map_err(Ending::settings)?;
     let scratch = Scratch::new(args.cache_dir.as_deref())?;
     let trust = args.trust.read()?;
     let mut snapshot = opened::open_snapshot(&args.snapshot, &scratch, settings, trust.as_ref()).await?;
@@ -102,10 +101,6 @@ pub async fn check(args: &config::Check, settings: &[(String, String)]) -> Resul
     let rule_findings = index.check_rules(Timestamp::now());
     let checked = checks::check_index(&index, against, &policy, NAMED)?;
     Ok(Findings { rules: index.rules().count(), rule_findings, checked })
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
 impl Findings {
@@ -132,7 +127,7 @@ impl Findings {
         if !self.rule_findings.faults.is_empty() {
             told.push(format!("{} of the rules are at fault", self.rule_findings.faults.len()));
         }
-        ensure!(told.is_empty(), "{}", told.join("; "));
+        ensure!(told.is_empty(), Ending::verdict(told.join("; ")));
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use crate::bring::{self, Brought, missing_objects};
 use crate::canary::{self, Canary, CanaryPlan, Tried, Verdict};
 use crate::channels;
 use crate::checks::{self, Checked, Stored, is_damage};
+use crate::ending::Ending;
 use crate::lineage;
 use crate::opened::Scratch;
 use crate::policy::Policy;
@@ -342,8 +343,10 @@ async fn check(request: &PublishRequest, manifest: &Manifest, before: Option<&Re
     let why = before.pointer.reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})"));
     ensure!(
         !before.pointer.held,
-        "channel '{channel}' is held at {}{why}: nothing is published until 'indexer resume'",
-        before.pointer.snapshot
+        Ending::verdict(format!(
+            "channel '{channel}' is held at {}{why}: nothing is published until 'indexer resume'",
+            before.pointer.snapshot
+        ))
     );
     let live = match request.to.home.get_manifest(&before.pointer.snapshot).await {
         Ok(live) => Some(live.catalogue),

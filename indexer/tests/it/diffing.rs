@@ -175,7 +175,7 @@ fn a_price_with_a_digit_too_many_is_named() {
     fs::write(path.join("policy.toml"), "max_price_outliers = 0\n").expect("a policy");
     let strict = [&arguments[..], &["--policy", "policy.toml"]].concat();
     let output = run(path, &strict);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stdout).expect("text");
     assert!(text.contains("policy: price_outliers: 1 of 10 prices") && text.contains("  p4  lamp 4\n"), "{text}");
     assert!(text.contains("product p4 went from 19.99 USD to 199.90 USD"), "{text}");

@@ -170,3 +170,40 @@ fn a_policy_stops_a_publish_unless_someone_says_why_not() {
     assert_eq!(json(path, &["publish", "--store", &store, "three"])["event"], "announced");
     assert!(fails(path, &["publish", "--store", &store, "--policy", "none.toml", "three"]).contains("none.toml"));
 }
+
+/// A script could not tell a verdict from a store that is down.
+#[test]
+fn exit_codes_tell_verdicts_and_wrong_settings_from_failures() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = format!("file://{}/store", path.display());
+    build_products(path, "one", 3);
+    json(path, &["publish", "--store", &store, "one"]);
+    let check = |args: &[&str], expected: i32| {
+        let output = run(path, args);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(expected), "{args:?}: {told}");
+    };
+    fs::write(path.join("policy.toml"), "min_products = 4\n").expect("a policy");
+    let check_by = ["check", "--snapshot", "one", "--policy", "policy.toml"];
+    check(&check_by, 2);
+    build_products(path, "two", 2);
+    check(&["publish", "--store", &store, "--policy", "policy.toml", "two"], 2);
+    json(path, &["hold", "--store", &store]);
+    check(&["publish", "--store", &store, "two"], 2);
+
+    fs::write(path.join("policy.toml"), "min_produce = 4\n").expect("a policy");
+    check(&check_by, 64);
+    check(&["publish", "--store", &store, "--sign-key", "no.pem", "two"], 64);
+    check(&["status", "--store", "s3://x"], 64);
+    check(&["status", "--store", &store, "--trust", "no.pem"], 64);
+    let watch = ["watch", "--store", "s3://x", "--out", "updates", "--policy", "policy.toml", "--map", "nothing"];
+    check(&watch, 64);
+    let told = fails(path, &watch);
+    for fault in ["'s3' is none of", "min_produce", "'nothing' is no mapping"] {
+        assert!(told.contains(fault), "all at once: {told}");
+    }
+
+    fs::write(path.join("store/channels/live.json"), "{").expect("a damaged pointer");
+    check(&["publish", "--store", &store, "two"], 1);
+}
