@@ -300,6 +300,12 @@ fn a_query_is_followed_by_the_times_of_its_rows() {
     run(&["build", "--catalogue", "catalogue.toml", "--out", "shop", "--sql", query]);
     let count = |name: &str| built[name].as_u64().expect(name);
     assert_eq!((count("product_count"), count("rows_deleted"), count("rows_rejected")), (2_002, 1, 0), "{built}");
+
+    // An inbox may be followed on top of it.
+    run(&["publish", "--store", &store, "shop"]);
+    fs::create_dir(path.join("inbox")).expect("a folder");
+    leave(path, "0001.jsonl", &row(7, "sofa"));
+    assert_eq!(run(&watch(&store, &["--once"]))["watermark"], "files:0001.jsonl");
 }
 
 /// Ctrl-C was heard by nobody while a query was asked, and never with --once.
