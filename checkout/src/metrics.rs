@@ -133,6 +133,7 @@ impl Metrics {
             ("payments_waiting", backlog.payments_waiting),
             ("refunds", backlog.refunds_open),
             ("inbox", backlog.inbox),
+            ("dead_webhooks", backlog.dead_webhooks),
             ("outbox", backlog.outbox),
             ("dead_letters", backlog.dead_letters),
             ("breaks", backlog.open_breaks),
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn what_waits_is_told_and_counters_only_grow() {
         let metrics = Metrics::new();
-        metrics.set_backlog(&Backlog { inbox: 3, oldest_inbox_ms: 4_500, ..Backlog::default() });
+        metrics.set_backlog(&Backlog { inbox: 3, oldest_inbox_ms: 4_500, dead_webhooks: 2, ..Backlog::default() });
         metrics.answered("orders", 200, Duration::from_millis(3));
         let counter = Counter::default();
         [5, 5, 3, 7].into_iter().for_each(|count| catch_up(&counter, count));
@@ -214,6 +215,7 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &metrics.registry).expect("text");
         for line in [
             "vitrine_checkout_waiting{what=\"inbox\"} 3",
+            "vitrine_checkout_waiting{what=\"dead_webhooks\"} 2",
             "vitrine_checkout_oldest_waiting_seconds{what=\"inbox\"} 4",
             "vitrine_checkout_requests_total{route=\"orders\",status=\"200\"} 1",
         ] {

@@ -1,4 +1,4 @@
-//! Events that could not be delivered.
+//! Events that could not be delivered, and webhooks that could not be applied.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use super::say;
 use crate::config::DeadLetters;
 use crate::database::Opened;
 use crate::http::answers::time;
-use crate::store::DeadLetter;
+use crate::store::{DeadLetter, DeadWebhook};
 use crate::work::now_ms;
 
 /// More than a person reads; replaying takes them all.
@@ -16,31 +16,41 @@ const MAX_LISTED: u32 = 1_000;
 
 pub(super) async fn run(opened: &Opened, task: DeadLetters, is_json: bool) -> anyhow::Result<ExitCode> {
     match task {
-        DeadLetters::List => {
-            let letters = opened.store().dead_letters(MAX_LISTED).await?;
-            match is_json {
-                true => {
-                    let told: Vec<Value> = letters.iter().map(letter).collect();
-                    say(json!({ "dead_letters": told }));
-                }
-                false => letters.iter().for_each(|one| {
-                    let event = &one.event;
-                    say(format_args!(
-                        "{} {} {} after {} tries: {}",
-                        event.id, event.kind, event.subject, event.tries, one.why
-                    ));
-                }),
-            }
-        }
-        DeadLetters::Replay(ids) => {
-            let count = opened.store().replay_dead_letters(&ids, now_ms()).await?;
-            match is_json {
-                true => say(json!({ "replayed": count })),
-                false => say(format_args!("{count} events are delivered again")),
-            }
-        }
+        DeadLetters::List => list(opened, is_json).await,
+        DeadLetters::Replay { actor, ids } => replay(opened, &actor, &ids, is_json).await,
+    }
+}
+
+async fn list(opened: &Opened, is_json: bool) -> anyhow::Result<ExitCode> {
+    let letters = opened.store().dead_letters(MAX_LISTED).await?;
+    let webhooks = opened.store().dead_webhooks(MAX_LISTED).await?;
+    if is_json {
+        let letters: Vec<Value> = letters.iter().map(letter).collect();
+        let webhooks: Vec<Value> = webhooks.iter().map(webhook).collect();
+        say(json!({ "dead_letters": letters, "dead_webhooks": webhooks }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for DeadLetter { event, why } in &letters {
+        say(format_args!("{} {} {} after {} tries: {why}", event.id, event.kind, event.subject, event.tries));
+    }
+    for one in &webhooks {
+        say(format_args!("{} {} of Stripe's after {} tries: {}", one.id, one.kind, one.tries, one.why));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Exits with 1 where one that is named is not dead.
+async fn replay(opened: &Opened, actor: &str, ids: &[String], is_json: bool) -> anyhow::Result<ExitCode> {
+    let replayed = opened.store().replay_dead(ids, actor, now_ms()).await?;
+    let not_dead: Vec<&String> = ids.iter().filter(|id| !replayed.contains(id)).collect();
+    match is_json {
+        true => say(json!({ "replayed": replayed.len(), "not_dead": not_dead })),
+        false => {
+            say(format_args!("{} events are tried again", replayed.len()));
+            not_dead.iter().for_each(|id| say(format_args!("{id} is not dead")));
+        }
+    }
+    Ok(if not_dead.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn letter(letter: &DeadLetter) -> Value {
@@ -53,5 +63,15 @@ fn letter(letter: &DeadLetter) -> Value {
         "tries": event.tries,
         "created": time(event.created_ms),
         "why": letter.why,
+    })
+}
+
+fn webhook(webhook: &DeadWebhook) -> Value {
+    json!({
+        "id": webhook.id,
+        "kind": webhook.kind,
+        "tries": webhook.tries,
+        "received": time(webhook.received_ms),
+        "why": webhook.why,
     })
 }

@@ -41,6 +41,7 @@ fn rows(backlog: &Backlog) -> Vec<(&'static str, u64)> {
         ("refunds_open", backlog.refunds_open),
         ("inbox", backlog.inbox),
         ("oldest_inbox_ms", backlog.oldest_inbox_ms),
+        ("dead_webhooks", backlog.dead_webhooks),
         ("outbox", backlog.outbox),
         ("oldest_outbox_ms", backlog.oldest_outbox_ms),
         ("dead_letters", backlog.dead_letters),

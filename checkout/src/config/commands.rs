@@ -17,6 +17,8 @@ use crate::work::now_ms;
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 /// Stripe lists what is older, but nobody compares more at once by mistake.
 const MAX_WINDOW_MS: i64 = 366 * DAY_MS;
+/// What Stripe's ids of events begin with.
+const WEBHOOK_PREFIX: &str = "evt_";
 
 /// Takes orders: carts, checkouts, payments by Stripe, refunds.
 #[derive(Debug, Parser)]
@@ -62,7 +64,7 @@ enum Command {
         #[arg(long, value_name = "MOMENT")]
         to: Option<String>,
     },
-    /// Events that could not be delivered.
+    /// Events that could not be delivered, and webhooks that could not be applied.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
     /// What can be sold.
@@ -87,10 +89,12 @@ struct Told {
 enum DeadLettersCommand {
     /// Show them, the oldest first.
     List(Told),
-    /// Deliver them again: those that are named, or all.
+    /// Try them again: those that are named, or all. Exits with 1 where one that is named is not dead.
     Replay {
         #[command(flatten)]
         told: Told,
+        #[command(flatten)]
+        by: By,
         ids: Vec<String>,
     },
 }
@@ -132,11 +136,18 @@ struct StockFlags {
     reason: String,
 }
 
-/// Who does it, for the audit.
+/// A command that changes something.
 #[derive(Debug, Args)]
 struct Actor {
     #[command(flatten)]
     database: DatabaseFlags,
+    #[command(flatten)]
+    by: By,
+}
+
+/// Who does it, for the audit.
+#[derive(Debug, Args)]
+struct By {
     /// Who does it, for the audit.
     #[arg(long, value_name = "NAME", env = "USER", default_value = "operator")]
     actor: String,
@@ -188,7 +199,10 @@ pub enum Action {
 pub enum DeadLetters {
     List,
     /// All, where none are named.
-    Replay(Vec<OutboxId>),
+    Replay {
+        actor: String,
+        ids: Vec<String>,
+    },
 }
 
 #[derive(Debug)]
@@ -253,17 +267,23 @@ impl DeadLettersCommand {
     fn resolve(self, faults: &mut Faults) -> Task {
         match self {
             Self::List(told) => told.task(Action::DeadLetters(DeadLetters::List), faults),
-            Self::Replay { told, ids } => {
-                let mut parsed = Vec::with_capacity(ids.len());
-                for id in ids {
-                    match id.parse() {
-                        Ok(id) => parsed.push(id),
-                        Err(error) => faults.add("IDS", error),
+            Self::Replay { told, by, ids } => {
+                // The others are Stripe's, which names them as it likes.
+                for id in ids.iter().filter(|id| !id.starts_with(WEBHOOK_PREFIX)) {
+                    if let Err(error) = id.parse::<OutboxId>() {
+                        faults.add("IDS", error);
                     }
                 }
-                told.task(Action::DeadLetters(DeadLetters::Replay(parsed)), faults)
+                told.task(Action::DeadLetters(DeadLetters::Replay { actor: by.name(), ids }), faults)
             }
         }
+    }
+}
+
+impl By {
+    /// As the audit has it.
+    fn name(&self) -> String {
+        format!("cli:{}", self.actor)
     }
 }
 
@@ -287,7 +307,7 @@ impl StockCommand {
                 (actor, StockTask::Change { change, key })
             }
         };
-        let action = Action::Stock { actor: format!("cli:{}", actor.actor), task };
+        let action = Action::Stock { actor: actor.by.name(), task };
         Task::With { database: actor.database.resolve(faults), json: false, action }
     }
 }

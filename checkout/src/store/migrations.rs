@@ -25,7 +25,7 @@ pub(crate) struct Applied {
     pub(crate) is_compatible: bool,
 }
 
-static POSTGRES: [Migration; 6] = [
+static POSTGRES: [Migration; 8] = [
     Migration {
         version: 1,
         name: "orders",
@@ -62,9 +62,21 @@ static POSTGRES: [Migration; 6] = [
         sql: include_str!("../../migrations/postgres/0006_ended_before.sql"),
         is_compatible: true,
     },
+    Migration {
+        version: 7,
+        name: "dead_webhooks",
+        sql: include_str!("../../migrations/postgres/0007_dead_webhooks.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 8,
+        name: "dead_webhooks_index",
+        sql: include_str!("../../migrations/postgres/0008_dead_webhooks_index.sql"),
+        is_compatible: true,
+    },
 ];
 
-static SQLITE: [Migration; 2] = [
+static SQLITE: [Migration; 3] = [
     Migration {
         version: 1,
         name: "orders",
@@ -75,6 +87,12 @@ static SQLITE: [Migration; 2] = [
         version: 2,
         name: "ended",
         sql: include_str!("../../migrations/sqlite/0002_ended.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 3,
+        name: "dead_webhooks",
+        sql: include_str!("../../migrations/sqlite/0003_dead_webhooks.sql"),
         is_compatible: true,
     },
 ];

@@ -21,7 +21,7 @@ pub use claim::{Answer, Claim, ClaimUse, Claimed, FINGERPRINT_BYTES, Render};
 pub use error::StoreError;
 pub use migrations::Migration;
 pub use postgres::PostgresStore;
-pub use queues::{Backlog, DeadLetter, InboxEvent, NewInboxEvent, OutboxEvent};
+pub use queues::{Backlog, DeadLetter, DeadWebhook, InboxEvent, NewInboxEvent, OutboxEvent};
 pub use rows::{
     Audit, Cart, CartLine, CheckoutChange, FoundBreak, OrderFilter, OrderRow, PaymentRef, PaymentRow, StockChange,
     StockLevel, Violation,
@@ -186,6 +186,10 @@ pub trait Store: Send + Sync {
     async fn settle_event(&self, id: &str, now_ms: i64) -> Result<(), StoreError>;
     /// Notes why an event was not applied; the lease decides when it is tried again.
     async fn fail_event(&self, id: &str, why: &str) -> Result<(), StoreError>;
+    /// Marks an event as dead, with the reason: it is not tried again, and not swept, until it is replayed.
+    async fn give_up_event(&self, id: &str, why: &str, now_ms: i64) -> Result<(), StoreError>;
+    /// Oldest first.
+    async fn dead_webhooks(&self, limit: u32) -> Result<Vec<DeadWebhook>, StoreError>;
 
     // The outbox.
 
@@ -197,8 +201,9 @@ pub trait Store: Send + Sync {
     /// Not delivered: tried again at `next_ms`, or dead where that is None.
     async fn undelivered(&self, id: OutboxId, why: &str, next_ms: Option<i64>) -> Result<(), StoreError>;
     async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError>;
-    /// Makes dead events due again: those, or all where none are named.
-    async fn replay_dead_letters(&self, ids: &[OutboxId], now_ms: i64) -> Result<u64, StoreError>;
+    /// Makes dead events of both queues due again, those that are named or all where none are, with a row in the audit.
+    /// Returns their ids: whoever was named and is not among them was not dead.
+    async fn replay_dead(&self, ids: &[String], actor: &str, now_ms: i64) -> Result<Vec<String>, StoreError>;
 
     // Comparing with Stripe.
 

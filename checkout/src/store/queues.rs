@@ -1,5 +1,8 @@
 //! What waits to be dealt with.
 
+use serde_json::json;
+
+use super::Audit;
 use crate::ids::OutboxId;
 
 /// How often the lease of an event of the inbox doubles, with each time that it is handed out: events that fail again and
@@ -30,6 +33,16 @@ pub struct InboxEvent {
     pub tries: u32,
 }
 
+/// A webhook that was given up. Its body stays in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadWebhook {
+    pub id: String,
+    pub kind: String,
+    pub received_ms: i64,
+    pub tries: u32,
+    pub why: String,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxEvent {
     pub id: OutboxId,
@@ -57,9 +70,20 @@ pub struct Backlog {
     pub refunds_open: u64,
     pub inbox: u64,
     pub oldest_inbox_ms: u64,
+    pub dead_webhooks: u64,
     pub outbox: u64,
     pub oldest_outbox_ms: u64,
     pub dead_letters: u64,
     pub open_breaks: u64,
     pub checkouts_held: u64,
+}
+
+/// What the audit is told of a replay.
+pub(crate) fn replay_audit(actor: &str, ids: &[String]) -> Audit {
+    Audit {
+        actor: actor.to_owned(),
+        action: "dead_letters.replay".to_owned(),
+        subject: "dead_letters".to_owned(),
+        detail: json!({ "ids": ids }),
+    }
 }

@@ -131,12 +131,15 @@ impl Work {
         count(&self.counters.webhooks_failed);
         warn!(event.id = event.id, event.kind = event.kind, event.tries = event.tries, error = %fault,
             "a webhook could not be applied");
-        let mut noted = self.store.fail_event(&event.id, &fault.to_string()).await;
-        if fault.is_final() && event.tries >= MAX_TRIES_IN_VAIN {
-            // Its body and the reason stay where they are; recovery and the daily comparison ask Stripe for the same facts.
-            error!(event.id = event.id, event.kind = event.kind, "a webhook was given up");
-            noted = noted.and(self.store.settle_event(&event.id, now_ms()).await);
-        }
+        let why = fault.to_string();
+        let noted = match fault.is_final() && event.tries >= MAX_TRIES_IN_VAIN {
+            // Its body and the reason stay, for whoever replays it; recovery and the daily comparison ask Stripe too.
+            true => {
+                error!(event.id = event.id, event.kind = event.kind, "a webhook was given up");
+                self.store.give_up_event(&event.id, &why, now_ms()).await
+            }
+            false => self.store.fail_event(&event.id, &why).await,
+        };
         if let Err(error) = noted {
             warn!(event.id = event.id, error = %error, "the inbox cannot be written");
         }

@@ -32,6 +32,15 @@ pub(super) async fn note(
     Ok(())
 }
 
+/// What an attempt before this one noted, where it was committed all the same.
+pub(super) async fn detail(connection: &mut PgConnection, transaction: &str) -> Result<Option<String>, Failure> {
+    let detail = sqlx::query_scalar("SELECT detail FROM audit WHERE id = $1")
+        .bind(transaction)
+        .fetch_optional(&mut *connection)
+        .await?;
+    Ok(detail)
+}
+
 /// Whether an attempt before this one was committed all the same.
 pub(super) async fn is_noted(connection: &mut PgConnection, transaction: &str) -> Result<bool, Failure> {
     let is_noted = sqlx::query_scalar("SELECT EXISTS (SELECT FROM audit WHERE id = $1)")

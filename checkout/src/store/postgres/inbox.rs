@@ -4,7 +4,7 @@ use sqlx::{PgConnection, Row};
 
 use super::failure::Failure;
 use crate::store::queues::MAX_LEASE_DOUBLINGS;
-use crate::store::{InboxEvent, NewInboxEvent};
+use crate::store::{DeadWebhook, InboxEvent, NewInboxEvent};
 
 const RECEIVE: &str = "
 INSERT INTO webhook_inbox (id, kind, body, received_ms, tries, next_ms) VALUES ($1, $2, $3, $4, 0, $4)
@@ -28,6 +28,14 @@ const SETTLE: &str = "UPDATE webhook_inbox SET applied_ms = $2, why = NULL WHERE
 const SETTLE_ALONE: &str = "
 UPDATE webhook_inbox SET applied_ms = $2, why = NULL
 FROM set_config('synchronous_commit', 'off', true) WHERE id = $1 AND applied_ms IS NULL";
+
+const DEAD: &str = "
+SELECT id, kind, received_ms, tries, coalesce(why, '') AS why FROM webhook_inbox
+WHERE dead_ms IS NOT NULL ORDER BY received_ms, id LIMIT $1";
+
+const REPLAY: &str = "
+UPDATE webhook_inbox SET applied_ms = NULL, dead_ms = NULL, why = NULL, tries = 0, next_ms = $2
+WHERE dead_ms IS NOT NULL AND (cardinality($1::text[]) = 0 OR id = ANY ($1::text[])) RETURNING id";
 
 pub(super) async fn receive(connection: &mut PgConnection, event: &NewInboxEvent<'_>) -> Result<bool, Failure> {
     let received = sqlx::query(RECEIVE)
@@ -86,6 +94,37 @@ pub(super) async fn fail(connection: &mut PgConnection, id: &str, why: &str) -> 
         .execute(&mut *connection)
         .await?;
     Ok(())
+}
+
+pub(super) async fn give_up(connection: &mut PgConnection, id: &str, why: &str, now_ms: i64) -> Result<(), Failure> {
+    sqlx::query(
+        "UPDATE webhook_inbox SET applied_ms = $3, dead_ms = $3, why = $2 WHERE id = $1 AND applied_ms IS NULL",
+    )
+    .bind(id)
+    .bind(why)
+    .bind(now_ms)
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn dead(connection: &mut PgConnection, limit: u32) -> Result<Vec<DeadWebhook>, Failure> {
+    let rows = sqlx::query(DEAD).bind(i64::from(limit)).fetch_all(&mut *connection).await?;
+    let mut webhooks = Vec::with_capacity(rows.len());
+    for row in &rows {
+        webhooks.push(DeadWebhook {
+            id: row.try_get("id")?,
+            kind: row.try_get("kind")?,
+            received_ms: row.try_get("received_ms")?,
+            tries: count(row.try_get("tries")?),
+            why: row.try_get("why")?,
+        });
+    }
+    Ok(webhooks)
+}
+
+pub(super) async fn replay(connection: &mut PgConnection, ids: &[String], now_ms: i64) -> Result<Vec<String>, Failure> {
+    Ok(sqlx::query_scalar(REPLAY).bind(ids).bind(now_ms).fetch_all(&mut *connection).await?)
 }
 
 /// Counts are small; one that is not is as good as the largest.

@@ -6,6 +6,7 @@ mod carts;
 mod checkouts;
 mod claims;
 mod connections;
+mod dead;
 mod failure;
 mod holds;
 mod inbox;

@@ -58,7 +58,7 @@ FROM outbox WHERE delivered_ms IS NULL AND is_dead ORDER BY id LIMIT $1";
 
 const REPLAY: &str = "
 UPDATE outbox SET is_dead = false, tries = 0, next_ms = $2
-WHERE delivered_ms IS NULL AND is_dead AND (cardinality($1::text[]) = 0 OR id = ANY ($1::text[]))";
+WHERE delivered_ms IS NULL AND is_dead AND (cardinality($1::text[]) = 0 OR id = ANY ($1::text[])) RETURNING id";
 
 /// In a transaction that was begun.
 pub(super) async fn due(
@@ -119,9 +119,8 @@ pub(super) async fn dead(connection: &mut PgConnection, limit: u32) -> Result<Ve
     Ok(letters)
 }
 
-pub(super) async fn replay(connection: &mut PgConnection, ids: &[OutboxId], now_ms: i64) -> Result<u64, Failure> {
-    let replayed = sqlx::query(REPLAY).bind(texts(ids)).bind(now_ms).execute(&mut *connection).await?;
-    Ok(replayed.rows_affected())
+pub(super) async fn replay(connection: &mut PgConnection, ids: &[String], now_ms: i64) -> Result<Vec<String>, Failure> {
+    Ok(sqlx::query_scalar(REPLAY).bind(ids).bind(now_ms).fetch_all(&mut *connection).await?)
 }
 
 fn read(row: &PgRow) -> Result<OutboxEvent, Failure> {

@@ -38,6 +38,7 @@ SELECT
     (SELECT count(*) FROM refunds WHERE next_check_ms IS NOT NULL) AS refunds_open,
     (SELECT count(*) FROM webhook_inbox WHERE applied_ms IS NULL) AS inbox,
     (SELECT coalesce($1 - min(received_ms), 0) FROM webhook_inbox WHERE applied_ms IS NULL) AS oldest_inbox_ms,
+    (SELECT count(*) FROM webhook_inbox WHERE dead_ms IS NOT NULL) AS dead_webhooks,
     (SELECT count(*) FROM outbox WHERE delivered_ms IS NULL AND NOT is_dead) AS outbox,
     (SELECT coalesce($1 - min(created_ms), 0) FROM outbox WHERE delivered_ms IS NULL AND NOT is_dead)
         AS oldest_outbox_ms,
@@ -167,6 +168,7 @@ pub(super) async fn backlog(connection: &mut PgConnection, now_ms: i64) -> Resul
         refunds_open: number("refunds_open")?,
         inbox: number("inbox")?,
         oldest_inbox_ms: number("oldest_inbox_ms")?,
+        dead_webhooks: number("dead_webhooks")?,
         outbox: number("outbox")?,
         oldest_outbox_ms: number("oldest_outbox_ms")?,
         dead_letters: number("dead_letters")?,

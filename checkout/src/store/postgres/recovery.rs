@@ -54,7 +54,8 @@ DELETE FROM carts WHERE id IN (SELECT id FROM carts WHERE expires_ms <= $1 LIMIT
 
 const SWEEP_INBOX: &str = "
 DELETE FROM webhook_inbox WHERE id IN (
-    SELECT id FROM webhook_inbox WHERE received_ms < $1 AND applied_ms < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    SELECT id FROM webhook_inbox WHERE received_ms < $1 AND applied_ms < $1 AND dead_ms IS NULL
+    LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// Ids sort by time, so that the oldest stand together, and those that were made too late are not read; of one subject, the
 /// oldest versions go first.

@@ -9,15 +9,15 @@ use sqlx::PgConnection;
 
 use super::failure::Failure;
 use super::{
-    PostgresStore, at_once, audit, carts, checkouts, claims, inbox, listed, orders, outbox, reading, recovery, stock,
-    violations,
+    PostgresStore, at_once, audit, carts, checkouts, claims, dead, inbox, listed, orders, outbox, reading, recovery,
+    stock, violations,
 };
 use crate::domain::{Checkout, Order};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
 use crate::store::{
-    Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, FoundBreak, InboxEvent, NewInboxEvent,
-    OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel, Store,
-    StoreError, Terms, Violation,
+    Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, DeadWebhook, FoundBreak, InboxEvent,
+    NewInboxEvent, OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel,
+    Store, StoreError, Terms, Violation,
 };
 
 /// How much of the time of a listing the replica leaves to the primary.
@@ -332,6 +332,24 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn give_up_event(&self, id: &str, why: &str, now_ms: i64) -> Result<(), StoreError> {
+        self.primary
+            .run(move |mut lease, _| async move {
+                let outcome = inbox::give_up(&mut lease, id, why, now_ms).await;
+                lease.end(outcome).await
+            })
+            .await
+    }
+
+    async fn dead_webhooks(&self, limit: u32) -> Result<Vec<DeadWebhook>, StoreError> {
+        self.primary
+            .run(move |mut lease, _| async move {
+                let outcome = inbox::dead(&mut lease, limit).await;
+                lease.end(outcome).await
+            })
+            .await
+    }
+
     async fn due_outbox(&self, limit: u32, lease_ms: i64, now_ms: i64) -> Result<Vec<OutboxEvent>, StoreError> {
         self.primary
             .run(move |mut lease, _| async move {
@@ -369,10 +387,13 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn replay_dead_letters(&self, ids: &[OutboxId], now_ms: i64) -> Result<u64, StoreError> {
+    async fn replay_dead(&self, ids: &[String], actor: &str, now_ms: i64) -> Result<Vec<String>, StoreError> {
+        let transaction = audit::transaction_id();
+        let transaction = transaction.as_str();
         self.primary
-            .run(move |mut lease, _| async move {
-                let outcome = outbox::replay(&mut lease, ids, now_ms).await;
+            .run(move |mut lease, is_rerun| async move {
+                lease.begin().await?;
+                let outcome = dead::replay(&mut lease, transaction, ids, actor, now_ms, is_rerun).await;
                 lease.end(outcome).await
             })
             .await

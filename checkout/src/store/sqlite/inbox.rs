@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::fault::Fault;
 use super::rows::get;
 use crate::store::queues::MAX_LEASE_DOUBLINGS;
-use crate::store::{InboxEvent, NewInboxEvent};
+use crate::store::{DeadWebhook, InboxEvent, NewInboxEvent};
 
 pub(super) async fn receive(conn: &mut SqliteConnection, event: &NewInboxEvent<'_>) -> Result<bool, Fault> {
     let received = sqlx::query(
@@ -67,6 +67,52 @@ pub(super) async fn fail(conn: &mut SqliteConnection, id: &str, why: &str) -> Re
         .execute(&mut *conn)
         .await?;
     Ok(())
+}
+
+pub(super) async fn give_up(conn: &mut SqliteConnection, id: &str, why: &str, now_ms: i64) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE webhook_inbox SET settled_ms = ?3, dead_ms = ?3, why = ?2 WHERE id = ?1 AND settled_ms IS NULL",
+    )
+    .bind(id)
+    .bind(why)
+    .bind(now_ms)
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn dead(conn: &mut SqliteConnection, limit: u32) -> Result<Vec<DeadWebhook>, Fault> {
+    let rows = sqlx::query(
+        "SELECT id, kind, received_ms, tries, coalesce(why, '') AS why FROM webhook_inbox
+         WHERE dead_ms IS NOT NULL ORDER BY received_ms, id LIMIT ?1",
+    )
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
+    rows.iter().map(dead_webhook).collect()
+}
+
+/// Makes one due again, or all.
+pub(super) async fn replay(conn: &mut SqliteConnection, id: Option<&str>, now_ms: i64) -> Result<Vec<String>, Fault> {
+    let replayed = sqlx::query_scalar::<_, String>(
+        "UPDATE webhook_inbox SET settled_ms = NULL, dead_ms = NULL, why = NULL, tries = 0, next_ms = ?2
+         WHERE dead_ms IS NOT NULL AND (?1 IS NULL OR id = ?1) RETURNING id",
+    )
+    .bind(id)
+    .bind(now_ms)
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(replayed)
+}
+
+fn dead_webhook(row: &SqliteRow) -> Result<DeadWebhook, Fault> {
+    Ok(DeadWebhook {
+        id: get(row, "id")?,
+        kind: get(row, "kind")?,
+        received_ms: get(row, "received_ms")?,
+        tries: get(row, "tries")?,
+        why: get(row, "why")?,
+    })
 }
 
 fn event(row: &SqliteRow) -> Result<InboxEvent, Fault> {

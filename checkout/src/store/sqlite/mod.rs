@@ -6,6 +6,7 @@ mod breaks;
 mod carts;
 mod checkouts;
 mod claims;
+mod dead;
 mod fault;
 mod inbox;
 mod order_rows;
@@ -31,9 +32,9 @@ use async_trait::async_trait;
 use self::orders::Beside;
 use self::pool::Pools;
 use super::{
-    Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, FoundBreak, InboxEvent, NewInboxEvent,
-    OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel, Store,
-    StoreError, StoreSettings, Terms, Violation,
+    Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, DeadWebhook, FoundBreak, InboxEvent,
+    NewInboxEvent, OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel,
+    Store, StoreError, StoreSettings, Terms, Violation,
 };
 use crate::domain::{Checkout, Order};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
@@ -262,6 +263,18 @@ impl Store for SqliteStore {
         transaction.end(outcome).await
     }
 
+    async fn give_up_event(&self, id: &str, why: &str, now_ms: i64) -> Result<(), StoreError> {
+        let mut transaction = self.pools.write().await?;
+        let outcome = inbox::give_up(&mut transaction, id, why, now_ms).await;
+        transaction.end(outcome).await
+    }
+
+    async fn dead_webhooks(&self, limit: u32) -> Result<Vec<DeadWebhook>, StoreError> {
+        let mut transaction = self.pools.read().await?;
+        let outcome = inbox::dead(&mut transaction, limit).await;
+        transaction.end(outcome).await
+    }
+
     async fn due_outbox(&self, limit: u32, lease_ms: i64, now_ms: i64) -> Result<Vec<OutboxEvent>, StoreError> {
         let mut transaction = self.pools.write().await?;
         let outcome = outbox::due(&mut transaction, limit, lease_ms, now_ms).await;
@@ -286,9 +299,9 @@ impl Store for SqliteStore {
         transaction.end(outcome).await
     }
 
-    async fn replay_dead_letters(&self, ids: &[OutboxId], now_ms: i64) -> Result<u64, StoreError> {
+    async fn replay_dead(&self, ids: &[String], actor: &str, now_ms: i64) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.pools.write().await?;
-        let outcome = outbox::replay(&mut transaction, ids, now_ms).await;
+        let outcome = dead::replay(&mut transaction, ids, actor, now_ms).await;
         transaction.end(outcome).await
     }
 

@@ -120,20 +120,17 @@ pub(super) async fn dead_letters(conn: &mut SqliteConnection, limit: u32) -> Res
     rows.iter().map(dead_letter).collect()
 }
 
-pub(super) async fn replay(conn: &mut SqliteConnection, ids: &[OutboxId], now_ms: i64) -> Result<u64, Fault> {
-    const ONE_AGAIN: &str =
-        "UPDATE outbox SET is_dead = 0, tries = 0, next_ms = ?1, why = NULL WHERE is_dead = 1 AND id = ?2";
-    const ALL_AGAIN: &str = "UPDATE outbox SET is_dead = 0, tries = 0, next_ms = ?1, why = NULL WHERE is_dead = 1";
-    if ids.is_empty() {
-        let replayed = sqlx::query(ALL_AGAIN).bind(now_ms).execute(&mut *conn).await?;
-        return Ok(replayed.rows_affected());
-    }
-    let mut count = 0;
-    for id in ids {
-        let replayed = sqlx::query(ONE_AGAIN).bind(now_ms).bind(id.to_string()).execute(&mut *conn).await?;
-        count += replayed.rows_affected();
-    }
-    Ok(count)
+/// Makes one due again, or all.
+pub(super) async fn replay(conn: &mut SqliteConnection, id: Option<&str>, now_ms: i64) -> Result<Vec<String>, Fault> {
+    let replayed = sqlx::query_scalar::<_, String>(
+        "UPDATE outbox SET is_dead = 0, tries = 0, next_ms = ?2, why = NULL
+         WHERE is_dead = 1 AND (?1 IS NULL OR id = ?1) RETURNING id",
+    )
+    .bind(id)
+    .bind(now_ms)
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(replayed)
 }
 
 async fn put_off(conn: &mut SqliteConnection, event: &OutboxEvent, next_ms: i64) -> Result<(), Fault> {

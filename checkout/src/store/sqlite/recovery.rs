@@ -77,7 +77,8 @@ pub(super) async fn sweep(conn: &mut SqliteConnection, before_ms: i64, limit: u3
         ),
         (
             "DELETE FROM webhook_inbox WHERE rowid IN (
-                 SELECT rowid FROM webhook_inbox WHERE settled_ms < ?1 ORDER BY settled_ms LIMIT ?2)",
+                 SELECT rowid FROM webhook_inbox WHERE settled_ms < ?1 AND dead_ms IS NULL
+                 ORDER BY settled_ms LIMIT ?2)",
             before_ms,
         ),
         // Of each subject the oldest go first, so that what is left has no gaps.
@@ -118,13 +119,14 @@ pub(super) async fn sweep_checkouts(conn: &mut SqliteConnection, before_ms: i64,
 }
 
 pub(super) async fn backlog(conn: &mut SqliteConnection, now_ms: i64) -> Result<Backlog, Fault> {
-    let mut numbers = [0; 10];
+    let mut numbers = [0; 11];
     let statements = [
         "SELECT count(*) FROM payments WHERE state IN ('prepared', 'requesting', 'unknown')",
         "SELECT count(*) FROM payments WHERE state IN ('requires_action', 'processing')",
         "SELECT count(*) FROM refunds WHERE state NOT IN ('succeeded', 'failed')",
         "SELECT count(*) FROM webhook_inbox WHERE settled_ms IS NULL",
         "SELECT coalesce(max(?1 - min(received_ms), 0), 0) FROM webhook_inbox WHERE settled_ms IS NULL",
+        "SELECT count(*) FROM webhook_inbox WHERE dead_ms IS NOT NULL",
         "SELECT count(*) FROM outbox WHERE delivered_ms IS NULL AND is_dead = 0",
         "SELECT coalesce(max(?1 - min(created_ms), 0), 0) FROM outbox WHERE delivered_ms IS NULL AND is_dead = 0",
         "SELECT count(*) FROM outbox WHERE is_dead = 1",
@@ -140,6 +142,7 @@ pub(super) async fn backlog(conn: &mut SqliteConnection, now_ms: i64) -> Result<
         refunds_open,
         inbox,
         oldest_inbox_ms,
+        dead_webhooks,
         outbox,
         oldest_outbox_ms,
         dead_letters,
@@ -152,6 +155,7 @@ pub(super) async fn backlog(conn: &mut SqliteConnection, now_ms: i64) -> Result<
         refunds_open,
         inbox,
         oldest_inbox_ms,
+        dead_webhooks,
         outbox,
         oldest_outbox_ms,
         dead_letters,

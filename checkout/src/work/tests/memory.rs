@@ -28,6 +28,7 @@ pub(super) struct Books {
     /// How much time there was for the last change of an order.
     pub(super) time_to_change: Duration,
     pub(super) failed: Vec<(String, String)>,
+    pub(super) given_up: Vec<(String, String)>,
     pub(super) breaks: Vec<FoundBreak>,
     /// What is due next.
     pub(super) outbox: Vec<OutboxEvent>,
@@ -275,6 +276,15 @@ impl Store for Memory {
         Ok(())
     }
 
+    async fn give_up_event(&self, id: &str, why: &str, _now_ms: i64) -> Result<(), StoreError> {
+        self.books().given_up.push((id.to_owned(), why.to_owned()));
+        Ok(())
+    }
+
+    async fn dead_webhooks(&self, _limit: u32) -> Result<Vec<DeadWebhook>, StoreError> {
+        never_asked()
+    }
+
     async fn due_outbox(&self, _limit: u32, _lease_ms: i64, _now_ms: i64) -> Result<Vec<OutboxEvent>, StoreError> {
         Ok(std::mem::take(&mut self.books().outbox))
     }
@@ -293,7 +303,7 @@ impl Store for Memory {
         never_asked()
     }
 
-    async fn replay_dead_letters(&self, _ids: &[OutboxId], _now_ms: i64) -> Result<u64, StoreError> {
+    async fn replay_dead(&self, _ids: &[String], _actor: &str, _now_ms: i64) -> Result<Vec<String>, StoreError> {
         never_asked()
     }
 

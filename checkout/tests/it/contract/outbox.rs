@@ -113,7 +113,8 @@ async fn dead(bench: Bench) {
     assert!(kinds(&rest, &format!("orders/{}", one.id)).is_empty());
     assert_eq!(kinds(&rest, &format!("orders/{}", other.id)).len(), 2);
     assert_eq!(store.backlog(NOW).await.expect("a backlog").dead_letters, 1);
-    assert_eq!(store.replay_dead_letters(&[], NOW + 10 * LEASE_MS).await.expect("it is replayed"), 1);
+    let replayed = store.replay_dead(&[], "anna", NOW + 10 * LEASE_MS).await.expect("it is replayed");
+    assert_eq!(replayed, [of_one.id.to_string()]);
     assert!(store.dead_letters(ALL).await.expect("letters").is_empty());
     let replayed = deliver_all(store, NOW + 10 * LEASE_MS).await;
     let expected = named(&[("order.created", 1), ("order.paid", 2)]);
@@ -131,7 +132,15 @@ async fn named_ones(bench: Bench) {
     }
     assert_eq!(store.dead_letters(2).await.expect("letters").len(), 2);
     let some = [first[0].id, first[2].id];
-    assert_eq!(store.replay_dead_letters(&some, NOW).await.expect("they are replayed"), 2);
+    let named = some.map(|id| id.to_string());
+    let mut replayed = store.replay_dead(&named, "anna", NOW).await.expect("they are replayed");
+    replayed.sort();
+    assert_eq!(replayed, named);
+    assert!(store.replay_dead(&named, "anna", NOW).await.expect("none is dead").is_empty());
+    assert_eq!(
+        bench.count("SELECT count(*) FROM audit WHERE action = 'dead_letters.replay' AND actor = 'anna'").await,
+        1
+    );
     let left: Vec<_> = store.dead_letters(ALL).await.expect("letters").iter().map(|letter| letter.event.id).collect();
     assert_eq!(left, [first[1].id]);
     let due: Vec<_> = due(store, NOW).await.iter().map(|event| event.id).collect();

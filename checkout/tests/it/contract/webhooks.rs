@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use checkout::store::{InboxEvent, NewInboxEvent, Store};
+use checkout::store::{DeadWebhook, InboxEvent, NewInboxEvent, Store};
 
 use super::shop::{ALL, LEASE_MS, NOW};
 use super::{Bench, Case};
@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("an event that fails again and again comes later each time", |bench| Box::pin(later_each_time(bench))),
     ("two workers never have the same event", |bench| Box::pin(two_workers(bench))),
     ("events that were applied are swept", |bench| Box::pin(swept(bench))),
+    ("an event that was given up is kept until it is replayed", |bench| Box::pin(given_up(bench))),
 ];
 
 async fn receive(store: &dyn Store, id: &str, received_ms: i64) -> bool {
@@ -115,4 +116,40 @@ async fn swept(bench: Bench) {
     assert_eq!(store.sweep(NOW + 5, ALL, NOW + 20).await.expect("it sweeps"), 0);
     assert!(!receive(store, "evt_1", NOW).await);
     assert_eq!(ids(&due(store, ALL, NOW + 20).await), ["evt_2"]);
+}
+
+/// It looked like one that was applied: the reason was lost, nobody counted it, and a week later it was gone.
+async fn given_up(bench: Bench) {
+    let store = bench.store.as_ref();
+    for id in ["evt_1", "evt_2"] {
+        receive(store, id, NOW).await;
+    }
+    due(store, ALL, NOW).await;
+    store.give_up_event("evt_1", "it cannot be read", NOW + 1).await.expect("it is given up");
+    store.settle_event("evt_2", NOW + 1).await.expect("it is settled");
+    store.give_up_event("evt_2", "too late", NOW + 2).await.expect("it is applied already");
+    let later = NOW + 10 * LEASE_MS;
+    assert!(due(store, ALL, later).await.is_empty());
+    let backlog = store.backlog(later).await.expect("a backlog");
+    assert_eq!((backlog.inbox, backlog.dead_webhooks), (0, 1));
+    assert_eq!(store.sweep(later, ALL, later).await.expect("it sweeps"), 1, "the other one is swept");
+    let dead = store.dead_webhooks(ALL).await.expect("dead ones");
+    let expected = DeadWebhook {
+        id: "evt_1".to_owned(),
+        kind: "charge.refunded".to_owned(),
+        received_ms: NOW,
+        tries: 1,
+        why: "it cannot be read".to_owned(),
+    };
+    assert_eq!(dead, [expected]);
+    assert!(!receive(store, "evt_1", later).await, "it is known");
+    let named = ["evt_1".to_owned(), "evt_2".to_owned()];
+    assert_eq!(store.replay_dead(&named, "anna", later).await.expect("it is replayed"), ["evt_1"]);
+    assert_eq!(
+        bench.count("SELECT count(*) FROM audit WHERE action = 'dead_letters.replay' AND actor = 'anna'").await,
+        1
+    );
+    assert!(store.dead_webhooks(ALL).await.expect("none").is_empty());
+    let again = due(store, ALL, later).await;
+    assert_eq!((ids(&again), again[0].tries), (vec!["evt_1"], 1));
 }

@@ -63,6 +63,9 @@ fn a_new_database_is_migrated_and_told() {
     assert_eq!(json(&letters)["dead_letters"].as_array().map(Vec::len), Some(0), "{letters:?}");
     let replayed = checkout(folder.path(), &["dead-letters", "replay", "--json"]);
     assert_eq!(json(&replayed)["replayed"].as_u64(), Some(0), "{replayed:?}");
+    // Nothing was replayed, and nobody was told.
+    let unknown = checkout(folder.path(), &["dead-letters", "replay", "evt_of_nobody"]);
+    assert!(unknown.status.code() == Some(1) && told(&unknown).contains("evt_of_nobody is not dead"), "{unknown:?}");
 }
 
 /// Behind `head`, which goes away once it has seen enough, a command ended in a panic.

@@ -17,7 +17,7 @@ const FORGET_ENDS: &str = "
 DROP TRIGGER checkouts_note_end ON checkouts;
 DROP FUNCTION note_end_of_checkout;
 ALTER TABLE checkouts DROP COLUMN ended_ms;
-DELETE FROM schema_migrations WHERE version >= 4";
+DELETE FROM schema_migrations WHERE version BETWEEN 4 AND 6";
 
 async fn fault(store: &PostgresStore) -> String {
     match store.check_schema().await {
@@ -35,7 +35,8 @@ async fn what_is_missing_is_told_and_then_applied_once() {
     for _ in 0..2 {
         let planned = store.migrate(true).await.expect("a plan");
         let names: Vec<_> = planned.iter().map(|step| step.name).collect();
-        assert_eq!(names, ["orders", "sweeping", "outbox", "ended", "ended_index", "ended_before"]);
+        let all: Vec<_> = migrations::postgres().iter().map(|step| step.name).collect();
+        assert_eq!(names, all);
     }
     fault(&store).await;
     assert_eq!(store.migrate(false).await.expect("migrations").len(), migrations::postgres().len());

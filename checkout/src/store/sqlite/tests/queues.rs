@@ -48,8 +48,9 @@ async fn events_of_a_subject_are_delivered_in_their_order() {
     let backlog = store.backlog(NOW + 9).await.expect("a backlog");
     assert_eq!((backlog.dead_letters, backlog.outbox, backlog.oldest_outbox_ms), (1, 1, 9));
 
-    assert_eq!(store.replay_dead_letters(&[event.id], NOW).await.expect("one"), 1);
-    assert_eq!(store.replay_dead_letters(&[], NOW).await.expect("none"), 0);
+    let id = event.id.to_string();
+    assert_eq!(store.replay_dead(&[id.clone()], "anna", NOW).await.expect("one"), [id]);
+    assert_eq!(store.replay_dead(&[], "anna", NOW).await.expect("none"), [""; 0]);
     assert_eq!(only(due(&bench, NOW).await).tries, 1);
     store.delivered(&[event.id], NOW).await.expect("delivered");
     assert_eq!(only(due(&bench, NOW).await).kind, "order.disputed");
@@ -62,7 +63,7 @@ async fn all_dead_letters_are_replayed_where_none_are_named() {
     bench.paid().await;
     let event = only(due(&bench, NOW).await);
     bench.store.undelivered(event.id, "gone", None).await.expect("noted");
-    assert_eq!(bench.store.replay_dead_letters(&[], NOW).await.expect("one"), 1);
+    assert_eq!(bench.store.replay_dead(&[], "anna", NOW).await.expect("one"), [event.id.to_string()]);
     assert_eq!(only(due(&bench, NOW).await).id, event.id);
     assert_eq!(bench.store.dead_letters(10).await.expect("none"), []);
 }

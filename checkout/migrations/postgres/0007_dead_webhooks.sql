@@ -1,0 +1,4 @@
+-- Webhooks that were given up. Such a one counts as dealt with, so that nobody looks at it again, but it is kept with the
+-- reason until somebody replays it.
+
+ALTER TABLE webhook_inbox ADD COLUMN dead_ms BIGINT;

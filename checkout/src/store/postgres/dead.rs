@@ -1,0 +1,34 @@
+//! What was given up and is to be tried again: webhooks that could not be applied, and events that nobody took.
+
+use serde::Deserialize;
+use sqlx::PgConnection;
+
+use super::failure::Failure;
+use super::records::from_json;
+use super::{audit, inbox, outbox};
+use crate::store::queues::replay_audit;
+
+#[derive(Deserialize)]
+struct Replayed {
+    ids: Vec<String>,
+}
+
+/// In a transaction that was begun. One that runs again says what the one before it did.
+pub(super) async fn replay(
+    connection: &mut PgConnection,
+    transaction: &str,
+    ids: &[String],
+    actor: &str,
+    now_ms: i64,
+    is_rerun: bool,
+) -> Result<Vec<String>, Failure> {
+    if is_rerun && let Some(detail) = audit::detail(connection, transaction).await? {
+        return Ok(from_json::<Replayed>(&detail)?.ids);
+    }
+    let mut replayed = inbox::replay(connection, ids, now_ms).await?;
+    replayed.extend(outbox::replay(connection, ids, now_ms).await?);
+    if !replayed.is_empty() {
+        audit::note(connection, transaction, &replay_audit(actor, &replayed), now_ms).await?;
+    }
+    Ok(replayed)
+}

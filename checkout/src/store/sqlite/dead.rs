@@ -1,0 +1,27 @@
+//! What was given up and is to be tried again: webhooks that could not be applied, and events that nobody took.
+
+use sqlx::SqliteConnection;
+
+use super::fault::Fault;
+use super::{audit, inbox, outbox};
+use crate::store::queues::replay_audit;
+
+pub(super) async fn replay(
+    conn: &mut SqliteConnection,
+    ids: &[String],
+    actor: &str,
+    now_ms: i64,
+) -> Result<Vec<String>, Fault> {
+    // None stands for all.
+    let wanted: Vec<Option<&str>> =
+        if ids.is_empty() { vec![None] } else { ids.iter().map(|id| Some(id.as_str())).collect() };
+    let mut replayed = Vec::new();
+    for id in wanted {
+        replayed.extend(inbox::replay(conn, id, now_ms).await?);
+        replayed.extend(outbox::replay(conn, id, now_ms).await?);
+    }
+    if !replayed.is_empty() {
+        audit::write(conn, &replay_audit(actor, &replayed), now_ms).await?;
+    }
+    Ok(replayed)
+}
