@@ -177,7 +177,9 @@ WITH locked AS MATERIALIZED (
     INSERT INTO reconciliation_breaks (kind, reference, detail, created_ms)
     SELECT b.kind, b.reference, b.detail, :now_ms::bigint
     FROM ordered, json_populate_recordset(NULL::reconciliation_breaks, '[]'::text::json) b
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (kind, reference) DO UPDATE SET detail = excluded.detail, created_ms = excluded.created_ms,
+        resolved_ms = NULL, resolved_by = NULL, resolved_why = NULL
+    WHERE reconciliation_breaks.resolved_ms IS NOT NULL
 ), gone AS (
     DELETE FROM stock_holds h USING ordered WHERE false::boolean AND h.checkout_id = ('chk_0000000000000' || :id::text)::text
     RETURNING h.product, h.quantity, ordered.id AS order_id
@@ -305,7 +307,9 @@ WITH locked AS MATERIALIZED (
     INSERT INTO reconciliation_breaks (kind, reference, detail, created_ms)
     SELECT b.kind, b.reference, b.detail, :now_ms::bigint
     FROM ordered, json_populate_recordset(NULL::reconciliation_breaks, '[]'::text::json) b
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (kind, reference) DO UPDATE SET detail = excluded.detail, created_ms = excluded.created_ms,
+        resolved_ms = NULL, resolved_by = NULL, resolved_why = NULL
+    WHERE reconciliation_breaks.resolved_ms IS NOT NULL
 ), gone AS (
     DELETE FROM stock_holds h USING ordered WHERE true::boolean AND h.checkout_id = ('chk_0000000000000' || :id::text)::text
     RETURNING h.product, h.quantity, ordered.id AS order_id

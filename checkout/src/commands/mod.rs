@@ -1,5 +1,6 @@
 //! What an operator does from a shell. Output is for people, or JSON for programs.
 
+mod breaks;
 mod dead_letters;
 mod import;
 mod reconcile;
@@ -39,6 +40,10 @@ pub async fn run(database: &Database, is_json: bool, action: Action) -> anyhow::
         Action::DeadLetters(task) => {
             let opened = Opened::open_ready(database).await.context("the database")?;
             dead_letters::run(&opened, task, is_json).await
+        }
+        Action::Breaks(task) => {
+            let opened = Opened::open_ready(database).await.context("the database")?;
+            breaks::run(&opened, task, is_json).await
         }
         Action::Stock { actor, task } => {
             let opened = Opened::open_ready(database).await.context("the database")?;

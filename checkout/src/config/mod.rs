@@ -5,6 +5,6 @@ mod database;
 mod reading;
 mod service;
 
-pub use commands::{Action, Cli, DeadLetters, Resolved, StockTask, Task};
+pub use commands::{Action, Breaks, Cli, DeadLetters, Resolved, StockTask, Task};
 pub use database::Database;
 pub use service::{Config, EventGrid, Stripe};

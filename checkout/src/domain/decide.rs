@@ -86,7 +86,8 @@ pub enum StockEffect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedBreak {
     pub kind: BreakKind,
-    pub payment: PaymentId,
+    /// The payment's id, or Stripe's of what came besides. The same kind and reference is one break.
+    pub reference: String,
     pub detail: String,
 }
 
@@ -210,7 +211,7 @@ impl Order {
         payment.captured_minor = received.amount_minor().clamp(0, payment.amount.amount_minor());
         if received != payment.amount {
             let detail = format!("{} was asked for, {received} was received", payment.amount);
-            effects.breaks.push(RecordedBreak { kind: BreakKind::AmountDiffers, payment: id, detail });
+            effects.breaks.push(RecordedBreak { kind: BreakKind::AmountDiffers, reference: id.to_string(), detail });
         }
         if is_wanted {
             self.checkout_state = CheckoutState::Completed;
@@ -220,7 +221,7 @@ impl Order {
         }
         let kind = if is_cancelled { BreakKind::ChargedAfterCancel } else { BreakKind::ChargedTwice };
         let detail = format!("{received} was received, and goes back");
-        effects.breaks.push(RecordedBreak { kind, payment: id, detail });
+        effects.breaks.push(RecordedBreak { kind, reference: id.to_string(), detail });
         let amount = Money::from_minor(payment.captured_minor, self.currency);
         if amount.amount_minor() > 0 {
             payment.refunded_minor = payment.captured_minor;
@@ -302,9 +303,12 @@ impl Order {
         };
         let left = payment.captured_minor - payment.refunded_minor;
         if refund.amount.amount_minor() > left {
-            let detail =
-                format!("{} was made after all, for {}, and {left} minor units were left", refund.id, refund.amount);
-            effects.breaks.push(RecordedBreak { kind: BreakKind::RefundedTooMuch, payment: payment.id, detail });
+            let detail = format!(
+                "{} was made after all, for {}, and {left} minor units of {} were left",
+                refund.id, refund.amount, payment.id
+            );
+            let reference = refund.stripe_refund.clone().unwrap_or_else(|| refund.id.to_string());
+            effects.breaks.push(RecordedBreak { kind: BreakKind::RefundedTooMuch, reference, detail });
             return false;
         }
         payment.refunded_minor += refund.amount.amount_minor();
@@ -322,8 +326,9 @@ impl Order {
         let counts = state.counts();
         if amount.currency() != self.currency || amount.amount_minor() <= 0 || (counts && amount.amount_minor() > left)
         {
-            let detail = format!("{stripe_refund} gives {amount} back, and {left} minor units were left");
-            effects.breaks.push(RecordedBreak { kind: BreakKind::RefundedTooMuch, payment: payment.id, detail });
+            let detail = format!("it gives {amount} back, and {left} minor units of {} were left", payment.id);
+            let reference = stripe_refund.clone();
+            effects.breaks.push(RecordedBreak { kind: BreakKind::RefundedTooMuch, reference, detail });
             return None;
         }
         // Counted whatever its state is; the change to Failed takes it back.
@@ -417,8 +422,8 @@ fn is_of_other_intent(payment: &Payment, news: &News, effects: &mut Effects) -> 
         return false;
     }
     if *status == IntentStatus::Succeeded {
-        let detail = format!("{intent} received {received} in the name of this payment, whose own is {own}");
-        effects.breaks.push(RecordedBreak { kind: BreakKind::UnknownCharge, payment: payment.id, detail });
+        let detail = format!("it received {received} in the name of {}, whose own is {own}", payment.id);
+        effects.breaks.push(RecordedBreak { kind: BreakKind::UnknownCharge, reference: intent.clone(), detail });
     }
     true
 }

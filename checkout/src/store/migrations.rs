@@ -25,7 +25,7 @@ pub(crate) struct Applied {
     pub(crate) is_compatible: bool,
 }
 
-static POSTGRES: [Migration; 8] = [
+static POSTGRES: [Migration; 9] = [
     Migration {
         version: 1,
         name: "orders",
@@ -74,9 +74,15 @@ static POSTGRES: [Migration; 8] = [
         sql: include_str!("../../migrations/postgres/0008_dead_webhooks_index.sql"),
         is_compatible: true,
     },
+    Migration {
+        version: 9,
+        name: "resolved_breaks",
+        sql: include_str!("../../migrations/postgres/0009_resolved_breaks.sql"),
+        is_compatible: true,
+    },
 ];
 
-static SQLITE: [Migration; 3] = [
+static SQLITE: [Migration; 4] = [
     Migration {
         version: 1,
         name: "orders",
@@ -93,6 +99,12 @@ static SQLITE: [Migration; 3] = [
         version: 3,
         name: "dead_webhooks",
         sql: include_str!("../../migrations/sqlite/0003_dead_webhooks.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 4,
+        name: "resolved_breaks",
+        sql: include_str!("../../migrations/sqlite/0004_resolved_breaks.sql"),
         is_compatible: true,
     },
 ];

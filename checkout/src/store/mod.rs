@@ -23,8 +23,8 @@ pub use migrations::Migration;
 pub use postgres::PostgresStore;
 pub use queues::{Backlog, DeadLetter, DeadWebhook, InboxEvent, NewInboxEvent, OutboxEvent};
 pub use rows::{
-    Audit, Cart, CartLine, CheckoutChange, FoundBreak, OrderFilter, OrderRow, PaymentRef, PaymentRow, StockChange,
-    StockLevel, Violation,
+    Audit, Cart, CartLine, CheckoutChange, FoundBreak, OpenBreak, OrderFilter, OrderRow, PaymentRef, PaymentRow,
+    Resolution, StockChange, StockLevel, Violation,
 };
 pub use settings::StoreSettings;
 pub use sqlite::SqliteStore;
@@ -215,9 +215,12 @@ pub trait Store: Send + Sync {
         after: Option<PaymentId>,
         limit: u32,
     ) -> Result<Vec<PaymentRow>, StoreError>;
-    /// Notes a break once: the same kind and reference is the same break.
+    /// Notes a break once: the same kind and reference is the same break. One that was dealt with opens again.
     async fn record_break(&self, found: &FoundBreak, now_ms: i64) -> Result<(), StoreError>;
-    async fn breaks(&self, limit: u32) -> Result<Vec<FoundBreak>, StoreError>;
+    /// Those that nobody dealt with, newest first.
+    async fn breaks(&self, limit: u32) -> Result<Vec<OpenBreak>, StoreError>;
+    /// Notes that somebody dealt with a break, with a row in the audit. False where it is not open.
+    async fn resolve_break(&self, resolution: &Resolution<'_>, now_ms: i64) -> Result<bool, StoreError>;
 
     // Its own state.
 

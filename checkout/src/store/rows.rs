@@ -108,11 +108,41 @@ pub struct FoundBreak {
     pub detail: String,
 }
 
+/// A break that nobody dealt with yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenBreak {
+    pub kind: BreakKind,
+    pub reference: String,
+    pub detail: String,
+    pub found_ms: i64,
+}
+
+/// What a person says of a break that is dealt with.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolution<'a> {
+    pub kind: BreakKind,
+    pub reference: &'a str,
+    pub reason: &'a str,
+    pub actor: &'a str,
+}
+
 /// Something that must never be, and is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     pub rule: &'static str,
     pub detail: String,
+}
+
+impl Resolution<'_> {
+    /// What the audit is told.
+    pub fn audit(&self) -> Audit {
+        Audit {
+            actor: self.actor.to_owned(),
+            action: "break.resolve".to_owned(),
+            subject: self.reference.to_owned(),
+            detail: json!({ "kind": self.kind, "reason": self.reason }),
+        }
+    }
 }
 
 impl StockChange {

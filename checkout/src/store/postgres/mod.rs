@@ -2,6 +2,7 @@
 
 mod at_once;
 mod audit;
+mod breaks;
 mod carts;
 mod checkouts;
 mod claims;

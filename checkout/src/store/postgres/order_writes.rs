@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 use super::failure::Failure;
 use super::records::{OrderRecord, PaymentRecord, RefundRecord, to_json};
 use crate::domain::{BreakKind, Checkout, Effects, Order, OrderEvent, StockEffect};
-use crate::ids::{OutboxId, PaymentId};
+use crate::ids::OutboxId;
 use crate::store::text::to_text;
 use crate::store::{Answer, Claim};
 
@@ -93,7 +93,9 @@ WITH locked AS MATERIALIZED (
     INSERT INTO reconciliation_breaks (kind, reference, detail, created_ms)
     SELECT b.kind, b.reference, b.detail, $9::bigint
     FROM ordered, json_populate_recordset(NULL::reconciliation_breaks, $8::text::json) b
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (kind, reference) DO UPDATE SET detail = excluded.detail, created_ms = excluded.created_ms,
+        resolved_ms = NULL, resolved_by = NULL, resolved_why = NULL
+    WHERE reconciliation_breaks.resolved_ms IS NOT NULL
 ), gone AS (
     DELETE FROM stock_holds h USING ordered WHERE $10::boolean AND h.checkout_id = $1::text
     RETURNING h.product, h.quantity, ordered.id AS order_id
@@ -222,7 +224,7 @@ struct Told {
 #[derive(Serialize)]
 struct Break<'a> {
     kind: BreakKind,
-    reference: PaymentId,
+    reference: &'a str,
     detail: &'a str,
 }
 
@@ -240,7 +242,13 @@ fn told(order: &Order, events: &[OrderEvent]) -> Vec<Told> {
     (first..after_last).zip(events).map(of).collect()
 }
 
-/// The same kind for the same payment is one break.
+/// The same kind and reference is one break; a statement cannot write one row twice.
 fn breaks(effects: &Effects) -> Vec<Break<'_>> {
-    effects.breaks.iter().map(|one| Break { kind: one.kind, reference: one.payment, detail: &one.detail }).collect()
+    let mut breaks: Vec<Break<'_>> = Vec::with_capacity(effects.breaks.len());
+    for one in &effects.breaks {
+        if !breaks.iter().any(|other| other.kind == one.kind && other.reference == one.reference) {
+            breaks.push(Break { kind: one.kind, reference: &one.reference, detail: &one.detail });
+        }
+    }
+    breaks
 }

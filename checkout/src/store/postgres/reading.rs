@@ -10,7 +10,7 @@ use super::records::from_json;
 use crate::domain::{PaymentState, RefundState};
 use crate::ids::{Id, IdError, Kind, OrderId, PaymentId};
 use crate::store::text::{from_text, to_text};
-use crate::store::{Backlog, FoundBreak, OrderFilter, OrderRow, PaymentRef, PaymentRow};
+use crate::store::{Backlog, OrderFilter, OrderRow, PaymentRef, PaymentRow};
 
 /// Every id is below '~', and the index by id is what the next page is found by, whatever plan is kept.
 const ORDERS: &str = "
@@ -43,7 +43,7 @@ SELECT
     (SELECT coalesce($1 - min(created_ms), 0) FROM outbox WHERE delivered_ms IS NULL AND NOT is_dead)
         AS oldest_outbox_ms,
     (SELECT count(*) FROM outbox WHERE delivered_ms IS NULL AND is_dead) AS dead_letters,
-    (SELECT count(*) FROM reconciliation_breaks) AS open_breaks,
+    (SELECT count(*) FROM reconciliation_breaks WHERE resolved_ms IS NULL) AS open_breaks,
     (SELECT count(*) FROM checkouts WHERE look_ms IS NOT NULL AND state = 'open') AS checkouts_held";
 
 #[derive(Deserialize)]
@@ -117,42 +117,6 @@ pub(super) async fn payments_between(
         });
     }
     Ok(payments)
-}
-
-pub(super) async fn record_break(
-    connection: &mut PgConnection,
-    found: &FoundBreak,
-    now_ms: i64,
-) -> Result<(), Failure> {
-    sqlx::query(
-        "INSERT INTO reconciliation_breaks (kind, reference, detail, created_ms) VALUES ($1, $2, $3, $4)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(to_text(&found.kind))
-    .bind(found.reference.as_str())
-    .bind(found.detail.as_str())
-    .bind(now_ms)
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn breaks(connection: &mut PgConnection, limit: u32) -> Result<Vec<FoundBreak>, Failure> {
-    let rows = sqlx::query(
-        "SELECT kind, reference, detail FROM reconciliation_breaks ORDER BY created_ms DESC, kind, reference LIMIT $1",
-    )
-    .bind(i64::from(limit))
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut breaks = Vec::with_capacity(rows.len());
-    for row in &rows {
-        breaks.push(FoundBreak {
-            kind: from_text(row.try_get("kind")?)?,
-            reference: row.try_get("reference")?,
-            detail: row.try_get("detail")?,
-        });
-    }
-    Ok(breaks)
 }
 
 pub(super) async fn backlog(connection: &mut PgConnection, now_ms: i64) -> Result<Backlog, Failure> {

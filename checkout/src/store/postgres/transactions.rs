@@ -9,15 +9,15 @@ use sqlx::PgConnection;
 
 use super::failure::Failure;
 use super::{
-    PostgresStore, at_once, audit, carts, checkouts, claims, dead, inbox, listed, orders, outbox, reading, recovery,
-    stock, violations,
+    PostgresStore, at_once, audit, breaks, carts, checkouts, claims, dead, inbox, listed, orders, outbox, reading,
+    recovery, stock, violations,
 };
 use crate::domain::{Checkout, Order};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
 use crate::store::{
     Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, DeadWebhook, FoundBreak, InboxEvent,
-    NewInboxEvent, OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel,
-    Store, StoreError, Terms, Violation,
+    NewInboxEvent, OpenBreak, OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, Resolution,
+    StockChange, StockLevel, Store, StoreError, Terms, Violation,
 };
 
 /// How much of the time of a listing the replica leaves to the primary.
@@ -417,16 +417,28 @@ impl Store for PostgresStore {
     async fn record_break(&self, found: &FoundBreak, now_ms: i64) -> Result<(), StoreError> {
         self.primary
             .run(move |mut lease, _| async move {
-                let outcome = reading::record_break(&mut lease, found, now_ms).await;
+                let outcome = breaks::record(&mut lease, found, now_ms).await;
                 lease.end(outcome).await
             })
             .await
     }
 
-    async fn breaks(&self, limit: u32) -> Result<Vec<FoundBreak>, StoreError> {
+    async fn breaks(&self, limit: u32) -> Result<Vec<OpenBreak>, StoreError> {
         self.primary
             .run(move |mut lease, _| async move {
-                let outcome = reading::breaks(&mut lease, limit).await;
+                let outcome = breaks::open(&mut lease, limit).await;
+                lease.end(outcome).await
+            })
+            .await
+    }
+
+    async fn resolve_break(&self, resolution: &Resolution<'_>, now_ms: i64) -> Result<bool, StoreError> {
+        let transaction = audit::transaction_id();
+        let transaction = transaction.as_str();
+        self.primary
+            .run(move |mut lease, is_rerun| async move {
+                lease.begin().await?;
+                let outcome = breaks::resolve(&mut lease, transaction, resolution, now_ms, is_rerun).await;
                 lease.end(outcome).await
             })
             .await

@@ -33,8 +33,8 @@ use self::orders::Beside;
 use self::pool::Pools;
 use super::{
     Audit, Backlog, Cart, CheckoutChange, Claim, ClaimUse, Claimed, DeadLetter, DeadWebhook, FoundBreak, InboxEvent,
-    NewInboxEvent, OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, StockChange, StockLevel,
-    Store, StoreError, StoreSettings, Terms, Violation,
+    NewInboxEvent, OpenBreak, OrderChange, OrderFilter, OrderRow, OutboxEvent, PaymentRef, PaymentRow, Resolution,
+    StockChange, StockLevel, Store, StoreError, StoreSettings, Terms, Violation,
 };
 use crate::domain::{Checkout, Order};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
@@ -323,9 +323,15 @@ impl Store for SqliteStore {
         transaction.end(outcome).await
     }
 
-    async fn breaks(&self, limit: u32) -> Result<Vec<FoundBreak>, StoreError> {
+    async fn breaks(&self, limit: u32) -> Result<Vec<OpenBreak>, StoreError> {
         let mut transaction = self.pools.read().await?;
-        let outcome = breaks::list(&mut transaction, limit).await;
+        let outcome = breaks::open(&mut transaction, limit).await;
+        transaction.end(outcome).await
+    }
+
+    async fn resolve_break(&self, resolution: &Resolution<'_>, now_ms: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.pools.write().await?;
+        let outcome = breaks::resolve(&mut transaction, resolution, now_ms).await;
         transaction.end(outcome).await
     }
 

@@ -120,7 +120,7 @@ async fn run(
     }
     tell(conn, order, &events, now_ms).await?;
     for one in found {
-        breaks::record(conn, one.kind, &one.payment.to_string(), &one.detail, now_ms).await?;
+        breaks::record(conn, one.kind, &one.reference, &one.detail, now_ms).await?;
     }
     Ok(())
 }

@@ -153,7 +153,7 @@ impl Store for Memory {
         books.applied.extend(inbox.map(str::to_owned));
         books.breaks.extend(effects.breaks.iter().map(|found| FoundBreak {
             kind: found.kind,
-            reference: found.payment.to_string(),
+            reference: found.reference.clone(),
             detail: found.detail.clone(),
         }));
         Ok(Claimed::Done(changed, None))
@@ -338,7 +338,11 @@ impl Store for Memory {
         Ok(())
     }
 
-    async fn breaks(&self, _limit: u32) -> Result<Vec<FoundBreak>, StoreError> {
+    async fn breaks(&self, _limit: u32) -> Result<Vec<OpenBreak>, StoreError> {
+        never_asked()
+    }
+
+    async fn resolve_break(&self, _resolution: &Resolution<'_>, _now_ms: i64) -> Result<bool, StoreError> {
         never_asked()
     }
 

@@ -1,10 +1,11 @@
 //! Money and stock follow what Stripe says, and go back when it has to.
 
 use checkout::domain::{
-    BreakKind, CheckoutState, DisputeState, IntentStatus, News, OrderState, PaymentState, RefundState, Refusal,
+    BreakKind, CheckoutState, DisputeState, Effects, IntentStatus, News, Order, OrderState, PaymentState, RefundState,
+    Refusal,
 };
 use checkout::ids::{OrderId, PaymentId, RefundId};
-use checkout::store::{ClaimUse, NewInboxEvent};
+use checkout::store::{ClaimUse, NewInboxEvent, Resolution, Store};
 use futures::future::join_all;
 use snapshots::Money;
 
@@ -166,6 +167,14 @@ async fn refunds_move_the_order(bench: Bench) {
     assert_eq!(kinds(&deliver_all(store, NOW).await, &format!("orders/{}", order.id)), expected);
 }
 
+/// The breaks that are open, by their references.
+async fn noted(store: &dyn Store) -> Vec<(BreakKind, String)> {
+    let breaks = store.breaks(ALL).await.expect("breaks");
+    let mut noted: Vec<_> = breaks.into_iter().map(|found| (found.kind, found.reference)).collect();
+    noted.sort_by(|(_, one), (_, other)| one.cmp(other));
+    noted
+}
+
 async fn foreign_refund(bench: Bench) {
     let store = bench.store.as_ref();
     let (order, payment) = paid_order(store, 1_000).await;
@@ -178,8 +187,26 @@ async fn foreign_refund(bench: Bench) {
     for _ in 0..2 {
         tell(store, order.id, too_much.clone()).await;
     }
-    let breaks = store.breaks(ALL).await.expect("breaks");
-    assert_eq!(breaks.iter().map(|found| found.kind).collect::<Vec<_>>(), [BreakKind::RefundedTooMuch]);
+    assert_eq!(noted(store).await, [(BreakKind::RefundedTooMuch, "re_10".to_owned())]);
+    // A second one of the same payment was swallowed by the first.
+    tell(store, order.id, refund_news(None, payment, "re_11", RefundState::Succeeded, eur(800))).await;
+    let both = ["re_10", "re_11"].map(|id| (BreakKind::RefundedTooMuch, id.to_owned()));
+    assert_eq!(noted(store).await, both);
+    let resolution =
+        Resolution { kind: BreakKind::RefundedTooMuch, reference: "re_10", reason: "as agreed", actor: "anna" };
+    assert!(store.resolve_break(&resolution, NOW).await.expect("an answer"));
+    assert_eq!(noted(store).await, both[1..]);
+    tell(store, order.id, too_much).await;
+    assert_eq!(noted(store).await, both, "it came again");
+    // Told twice in one change, it is one.
+    let third = refund_news(None, payment, "re_12", RefundState::Succeeded, eur(900));
+    let twice = |order: &mut Order| -> Result<Effects, Refusal> {
+        let mut effects = order.apply(&third, NOW)?;
+        effects.breaks.extend(effects.breaks.clone());
+        Ok(effects)
+    };
+    done(store.change_order(order.id, &twice, &ClaimUse::None, None, None, NOW).await);
+    assert_eq!(noted(store).await.len(), 3);
 }
 
 async fn disputed(bench: Bench) {

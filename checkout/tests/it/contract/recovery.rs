@@ -4,7 +4,7 @@ use checkout::domain::{
     BreakKind, Checkout, CheckoutState, Effects, IntentStatus, News, Order, PaymentState, RefundState, Refusal,
 };
 use checkout::ids::{OrderId, RefundId};
-use checkout::store::{ClaimUse, FoundBreak, StockChange, Store, StoreSettings};
+use checkout::store::{ClaimUse, FoundBreak, OpenBreak, Resolution, StockChange, Store, StoreSettings};
 
 use super::shop::{
     ALL, HOLD_MS, LEASE_MS, NOW, audit, begin_refund, checkout, done, eur, intent, nothing, open_order, paid_order,
@@ -23,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("money that is under way holds nobody up", |bench| Box::pin(late_money(bench))),
     ("payments are compared page by page", |bench| Box::pin(compared(bench))),
     ("a break is noted once", |bench| Box::pin(breaks_once(bench))),
+    ("a break that was dealt with opens when it comes again", |bench| Box::pin(break_resolved(bench))),
     ("stock is set, adjusted and bounded", |bench| Box::pin(stock_changes(bench))),
     ("the backlog counts what waits", |bench| Box::pin(backlog(bench))),
 ];
@@ -251,9 +252,43 @@ async fn breaks_once(bench: Bench) {
     store.record_break(&other, NOW + 1).await.expect("it is noted");
     let mut breaks = store.breaks(ALL).await.expect("breaks");
     breaks.sort_by_key(|one| one.kind != BreakKind::UnknownCharge);
-    assert_eq!(breaks, [found, other]);
+    let noted = |one: &FoundBreak, found_ms: i64| OpenBreak {
+        kind: one.kind,
+        reference: one.reference.clone(),
+        detail: one.detail.clone(),
+        found_ms,
+    };
+    assert_eq!(breaks, [noted(&found, NOW), noted(&other, NOW + 1)]);
     assert_eq!(store.breaks(1).await.expect("breaks").len(), 1);
     assert_eq!(store.backlog(NOW).await.expect("a backlog").open_breaks, 2);
+}
+
+/// Nobody could say that a break was dealt with: the alert on it never ended.
+async fn break_resolved(bench: Bench) {
+    let store = bench.store.as_ref();
+    let found = FoundBreak {
+        kind: BreakKind::UnknownCharge,
+        reference: "pi_1".to_owned(),
+        detail: "12.00 EUR that nobody asked for".to_owned(),
+    };
+    store.record_break(&found, NOW).await.expect("it is noted");
+    let resolution =
+        Resolution { kind: BreakKind::UnknownCharge, reference: "pi_1", reason: "sent back", actor: "anna" };
+    let other = Resolution { kind: BreakKind::RefundDiffers, ..resolution };
+    assert!(!store.resolve_break(&other, NOW + 1).await.expect("an answer"), "that is another one");
+    assert!(store.resolve_break(&resolution, NOW + 1).await.expect("an answer"));
+    assert!(!store.resolve_break(&resolution, NOW + 2).await.expect("an answer"), "it is dealt with");
+    assert!(store.breaks(ALL).await.expect("breaks").is_empty());
+    assert_eq!(store.backlog(NOW).await.expect("a backlog").open_breaks, 0);
+    assert_eq!(bench.count("SELECT count(*) FROM audit WHERE action = 'break.resolve' AND actor = 'anna'").await, 1);
+    let again = FoundBreak { detail: "13.00 EUR".to_owned(), ..found };
+    store.record_break(&again, NOW + 3).await.expect("it is noted");
+    let breaks = store.breaks(ALL).await.expect("breaks");
+    assert_eq!(
+        breaks.iter().map(|one| (one.detail.as_str(), one.found_ms)).collect::<Vec<_>>(),
+        [("13.00 EUR", NOW + 3)]
+    );
+    assert_eq!(store.backlog(NOW).await.expect("a backlog").open_breaks, 1);
 }
 
 async fn stock_changes(bench: Bench) {

@@ -207,7 +207,8 @@ pub fn history(world: &World, order: &str) -> String {
         (
             "break",
             format!(
-                "SELECT row_to_json(t) FROM reconciliation_breaks t JOIN payments p ON p.id = t.reference WHERE p.order_id = '{order}'"
+                "SELECT row_to_json(t) FROM reconciliation_breaks t WHERE EXISTS (SELECT FROM payments p
+                    WHERE p.order_id = '{order}' AND position(p.id IN t.reference || t.detail) > 0)"
             ),
         ),
         (

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use checkout::domain::BreakKind;
+use checkout::store::{FoundBreak, SqliteStore, Store, StoreSettings};
 use serde_json::Value;
 
 use super::shop::{Shop, wait_until};
@@ -110,6 +112,28 @@ fn a_token_is_told_once_and_kept_as_a_hash() {
     let token = output.lines().find_map(|line| line.strip_prefix("token: ")).expect("a token");
     let hash = checkout::tokens::TokenHash::of(token).to_hex();
     assert!(output.lines().any(|line| line == format!("anna {hash}")), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn breaks_are_shown_until_somebody_dealt_with_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(checkout(folder.path(), &["migrate"]).status.success());
+    let file = folder.path().join("checkout.sqlite3");
+    let store = SqliteStore::open(&file, StoreSettings::default()).await.expect("a store");
+    let found = FoundBreak {
+        kind: BreakKind::UnknownCharge,
+        reference: "pi_1".to_owned(),
+        detail: "12.00 EUR that nobody asked for".to_owned(),
+    };
+    store.record_break(&found, 0).await.expect("it is noted");
+    let listed = told(&checkout(folder.path(), &["breaks", "list"]));
+    assert_eq!(listed, "1970-01-01T00:00:00Z unknown_charge pi_1: 12.00 EUR that nobody asked for\n");
+    let resolve = ["breaks", "resolve", "unknown_charge", "pi_1", "--reason", "sent back", "--actor", "anna"];
+    assert_eq!(told(&checkout(folder.path(), &resolve)), "pi_1 is dealt with\n");
+    let listed = checkout(folder.path(), &["breaks", "list", "--json"]);
+    assert_eq!(json(&listed)["breaks"].as_array().map(Vec::len), Some(0), "{listed:?}");
+    let again = checkout(folder.path(), &resolve);
+    assert!(again.status.code() == Some(1) && told(&again).contains("no open break"), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,7 +104,7 @@ async fn a_charge_after_the_end_goes_back_and_is_noted_once() {
         breaks.iter().map(|one| (one.kind, &one.reference)).collect::<Vec<_>>(),
         [(expected.kind, &expected.reference)]
     );
-    assert_ne!(breaks, [expected], "the first stays");
+    assert_ne!(breaks[0].detail, expected.detail, "the first stays");
     assert_eq!(store.backlog(over).await.expect("a backlog").open_breaks, 1);
     bench.expect_sound_books().await;
 }
