@@ -5,7 +5,7 @@ use snapshots::Money;
 
 use super::checkout::CheckoutState;
 use super::order::{DisputeState, Order, OrderEvent, OrderState, Refusal};
-use super::payment::{IntentStatus, Payment, PaymentState};
+use super::payment::{IntentStatus, MISSING, MISSING_CHECKS, Payment, PaymentState};
 use super::refund::{Refund, RefundState};
 use crate::ids::{PaymentId, RefundId};
 
@@ -41,6 +41,10 @@ pub enum News {
     PaymentDead {
         payment: PaymentId,
         failure: String,
+    },
+    /// Stripe told of its intent or its page before, and knows neither of them now.
+    PaymentMissing {
+        payment: PaymentId,
     },
     /// A refund as Stripe told it, ours or one that was made in Stripe's dashboard.
     Refund {
@@ -104,7 +108,7 @@ pub enum BreakKind {
     RefundedTooMuch,
     /// Money that no payment of ours stands for.
     UnknownCharge,
-    /// Found by comparing with Stripe: a payment of ours that Stripe does not know.
+    /// A payment of ours that Stripe does not know, or not any more.
     MissingCharge,
     /// Found by comparing with Stripe: a refund that our books lack, or have otherwise.
     RefundDiffers,
@@ -129,6 +133,7 @@ impl Order {
         match news {
             News::CancelRequested => self.request_cancel()?,
             News::HoldOver => {}
+            News::PaymentMissing { payment } => self.take_missing(*payment, now_ms, &mut effects),
             News::Dispute { payment, state } => self.take_dispute(*payment, *state, &mut effects),
             News::Refund { .. } | News::RefundUnanswered { .. } | News::RefundRefused { .. } => {
                 self.take_refund(news, now_ms, &mut effects);
@@ -178,11 +183,13 @@ impl Order {
             News::Intent { intent, client_secret, failure, .. } => {
                 payment.intent.get_or_insert_with(|| intent.clone());
                 payment.client_secret = client_secret.clone().or(payment.client_secret.take());
+                payment.forget_missing();
                 payment.note_failure(failure.as_deref());
             }
             News::Session { session, hosted_url, .. } => {
                 payment.session.get_or_insert_with(|| session.clone());
                 payment.hosted_url = hosted_url.clone().or(payment.hosted_url.take());
+                payment.forget_missing();
             }
             News::PaymentDead { failure, .. } => payment.note_failure(Some(failure)),
             _ => {}
@@ -197,6 +204,25 @@ impl Order {
         payment.schedule(held_until_ms, now_ms);
         if let (News::Intent { received, .. }, PaymentState::Succeeded) = (news, next) {
             self.take_money(id, *received, now_ms, effects);
+        }
+    }
+
+    /// What Stripe does not know for a moment may be a fault of its own, or of our settings: it is dead after several looks,
+    /// which count from the first one in vain.
+    fn take_missing(&mut self, id: PaymentId, now_ms: i64, effects: &mut Effects) {
+        let held_until_ms = self.held_until_ms;
+        let Some(payment) = self.payments.iter_mut().find(|payment| payment.id == id && payment.state.is_live()) else {
+            return;
+        };
+        if !payment.is_missing() {
+            payment.note_failure(Some(MISSING));
+            payment.checks = 0;
+        } else if payment.checks >= MISSING_CHECKS {
+            payment.state = PaymentState::Failed;
+            payment.checks = 0;
+            payment.schedule(held_until_ms, now_ms);
+            let detail = format!("Stripe told of it and does not know it any more; {} was asked for", payment.amount);
+            effects.breaks.push(RecordedBreak { kind: BreakKind::MissingCharge, reference: id.to_string(), detail });
         }
     }
 

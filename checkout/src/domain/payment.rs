@@ -14,6 +14,10 @@ const LAST_SHOPPER_CHECK_MS: i64 = 600_000;
 /// Late methods take days.
 const PROCESSING_CHECK_MS: i64 = 30_000;
 const LAST_PROCESSING_CHECK_MS: i64 = 6 * 3_600_000;
+/// The failure of a payment that Stripe does not know any more.
+pub(super) const MISSING: &str = "missing_at_stripe";
+/// Looks in vain after which such a payment is dead.
+pub(super) const MISSING_CHECKS: u32 = 4;
 
 /// How the shopper pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +118,17 @@ impl Payment {
     pub(super) fn note_failure(&mut self, failure: Option<&str>) {
         if let (Some(failure), true) = (failure, self.state != PaymentState::Succeeded) {
             self.failure = Some(failure.to_owned());
+        }
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        self.failure.as_deref() == Some(MISSING)
+    }
+
+    /// Stripe knows it after all.
+    pub(super) fn forget_missing(&mut self) {
+        if self.is_missing() {
+            self.failure = None;
         }
     }
 

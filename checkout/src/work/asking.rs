@@ -29,8 +29,23 @@ impl Asker {
         if !is_known {
             return self.look_unanswered(order, payment, now_ms).await;
         }
-        let found = self.retrieve(payment).await?;
-        self.follow(order, payment, found, now_ms).await
+        let heard = match self.retrieve(payment).await {
+            Ok(found) => self.follow(order, payment, found, now_ms).await,
+            Err(error) => Err(error),
+        };
+        match heard {
+            Err(error) if error.is_missing() => self.look_missing(order, payment, now_ms).await,
+            heard => heard,
+        }
+    }
+
+    /// Stripe does not know what it told of before: it may be found by our name on it.
+    async fn look_missing(&self, order: &Order, payment: &Payment, now_ms: i64) -> Result<Vec<News>, StripeError> {
+        error!(order.id = %order.id, payment.id = %payment.id, "Stripe does not know a payment that it told of");
+        match self.look_up(payment).await? {
+            Some(found) => self.follow(order, payment, found, now_ms).await,
+            None => Ok(vec![News::PaymentMissing { payment: payment.id }]),
+        }
     }
 
     /// Makes what the payment needs: the same however often it is called while Stripe keeps the key.

@@ -40,3 +40,31 @@ fn an_intent_decides_about_its_own_payment_alone() {
     play.tell(&intent(payment, IntentStatus::Succeeded));
     is_in(&play, OrderState::Paid);
 }
+
+/// It was asked for again for ever, and its stock was never released.
+#[test]
+fn a_payment_that_stripe_does_not_know_any_more_is_dead_after_several_looks() {
+    let (mut play, payment) = Play::with_payment();
+    play.tell(&intent(payment, IntentStatus::RequiresAction));
+    play.tell(&News::CancelRequested);
+    // So often it was looked at before.
+    play.order.payments[0].checks = 9;
+    let look = |play: &mut Play| {
+        play.tell(&News::PaymentMissing { payment });
+        play.order.payments[0].checks += 1;
+    };
+    for _ in 0..3 {
+        look(&mut play);
+    }
+    // Stripe knew it after all, so that the looks count anew.
+    play.tell(&intent(payment, IntentStatus::RequiresAction));
+    assert_eq!(play.payment(payment).failure, None);
+    for _ in 0..4 {
+        look(&mut play);
+        assert_eq!(play.payment(payment).state, PaymentState::RequiresAction);
+    }
+    assert!(play.breaks.is_empty());
+    play.tell(&News::PaymentMissing { payment });
+    assert_eq!(play.breaks, [BreakKind::MissingCharge]);
+    is_in(&play, OrderState::Cancelled);
+}

@@ -243,6 +243,36 @@ async fn a_complete_page_is_as_its_intent_is() {
     }
 }
 
+/// The answer 404 was an error that was logged, again and again.
+#[tokio::test]
+async fn what_stripe_does_not_know_any_more_is_looked_up_by_its_name() {
+    for method in [PaymentMethod::PaymentIntent, PaymentMethod::HostedPage] {
+        let mut order = order(method, 0);
+        let is_hosted = method == PaymentMethod::HostedPage;
+        let ours = if is_hosted { session(&order.payments[0], "open", None) } else { waiting(&order) };
+        let known = Some("gone_1".to_owned());
+        (order.payments[0].intent, order.payments[0].session) = if is_hosted { (None, known) } else { (known, None) };
+        order.payments[0].state = PaymentState::RequiresAction;
+        for listed in [Vec::new(), vec![ours]] {
+            let is_listed = !listed.is_empty();
+            let page = list(listed);
+            let fake = Fake::start(move |seen| match line_of(seen).ends_with("/gone_1") {
+                true => Act::answer(404, r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#),
+                false => ok(&page),
+            })
+            .await;
+            let news = look(&fake, &order).await.expect("news");
+            let is_missing = news == [News::PaymentMissing { payment: order.payments[0].id }];
+            assert_eq!(is_missing, !is_listed, "{news:?}");
+            assert!(lines_of(&fake).len() > 1, "{:?}", lines_of(&fake));
+        }
+    }
+}
+
+fn waiting(order: &Order) -> Value {
+    intent(&order.payments[0], "requires_action")
+}
+
 /// A paid order with a refund.
 fn refunding(age_ms: i64) -> (Order, Refund) {
     let mut order = order(PaymentMethod::PaymentIntent, age_ms);
