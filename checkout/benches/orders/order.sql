@@ -140,8 +140,8 @@ WHERE o.id = ('ord_0000000000000' || :id::text);
 WITH locked AS MATERIALIZED (
     SELECT id FROM checkouts WHERE id = ('chk_0000000000000' || :id::text)::text FOR UPDATE
 ), ordered AS (
-    UPDATE orders o SET state = n.state, dispute = n.dispute, version = n.version, email = n.email,
-        shipping_address = n.shipping_address, cancel_requested = n.cancel_requested, updated_ms = n.updated_ms,
+    UPDATE orders o SET state = n.state, dispute = n.dispute, disputes = n.disputes, version = n.version,
+        email = n.email, shipping_address = n.shipping_address, cancel_requested = n.cancel_requested, updated_ms = n.updated_ms,
         changed_by = n.changed_by
     FROM locked, json_populate_record(NULL::orders, replace(:order_asked, '@', :id::text)::text::json) n
     WHERE o.id = n.id AND o.checkout_id = locked.id AND o.changed_by = 'opened'::text
@@ -270,8 +270,8 @@ WHERE o.id = ('ord_0000000000000' || :id::text);
 WITH locked AS MATERIALIZED (
     SELECT id FROM checkouts WHERE id = ('chk_0000000000000' || :id::text)::text FOR UPDATE
 ), ordered AS (
-    UPDATE orders o SET state = n.state, dispute = n.dispute, version = n.version, email = n.email,
-        shipping_address = n.shipping_address, cancel_requested = n.cancel_requested, updated_ms = n.updated_ms,
+    UPDATE orders o SET state = n.state, dispute = n.dispute, disputes = n.disputes, version = n.version,
+        email = n.email, shipping_address = n.shipping_address, cancel_requested = n.cancel_requested, updated_ms = n.updated_ms,
         changed_by = n.changed_by
     FROM locked, json_populate_record(NULL::orders, replace(:order_paid, '@', :id::text)::text::json) n
     WHERE o.id = n.id AND o.checkout_id = locked.id AND o.changed_by = 'asked'::text

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use snapshots::Money;
 
 use super::checkout::CheckoutState;
-use super::order::{DisputeState, Order, OrderEvent, OrderState, Refusal};
+use super::dispute::Dispute;
+use super::order::{Order, OrderEvent, OrderState, Refusal};
 use super::payment::{IntentStatus, MISSING, MISSING_CHECKS, Payment, PaymentState};
 use super::refund::{Refund, RefundState};
 use crate::ids::{PaymentId, RefundId};
@@ -65,10 +66,7 @@ pub enum News {
         refund: RefundId,
         failure: String,
     },
-    Dispute {
-        payment: PaymentId,
-        state: DisputeState,
-    },
+    Dispute(Dispute),
     /// Somebody wants it cancelled.
     CancelRequested,
     /// The moment may be over until which stock is held.
@@ -134,7 +132,7 @@ impl Order {
             News::CancelRequested => self.request_cancel()?,
             News::HoldOver => {}
             News::PaymentMissing { payment } => self.take_missing(*payment, now_ms, &mut effects),
-            News::Dispute { payment, state } => self.take_dispute(*payment, *state, &mut effects),
+            News::Dispute(told) => self.take_dispute(told, &mut effects),
             News::Refund { .. } | News::RefundUnanswered { .. } | News::RefundRefused { .. } => {
                 self.take_refund(news, now_ms, &mut effects);
             }
@@ -398,20 +396,6 @@ impl Order {
         self.refunds.iter().any(|refund| refund.id == RefundId::like(payment))
     }
 
-    fn take_dispute(&mut self, payment: PaymentId, state: DisputeState, effects: &mut Effects) {
-        let is_known = self.payments.iter().any(|one| one.id == payment);
-        let is_later = (state as u8) > (self.dispute as u8)
-            && !matches!((self.dispute, state), (DisputeState::Won, DisputeState::Lost));
-        if !is_known || !is_later {
-            return;
-        }
-        self.dispute = state;
-        match state {
-            DisputeState::Open => self.tell(OrderEvent::Disputed, effects),
-            _ => self.tell(OrderEvent::DisputeClosed, effects),
-        }
-    }
-
     /// Ends what nothing can come of any more.
     fn settle(&mut self, now_ms: i64, effects: &mut Effects) {
         let is_over = now_ms >= self.held_until_ms;
@@ -432,7 +416,7 @@ impl Order {
         self.tell(event, effects);
     }
 
-    fn tell(&mut self, event: OrderEvent, effects: &mut Effects) {
+    pub(super) fn tell(&mut self, event: OrderEvent, effects: &mut Effects) {
         self.version += 1;
         effects.events.push(event);
     }

@@ -2,6 +2,7 @@
 
 mod checkout;
 mod decide;
+mod dispute;
 mod order;
 mod payment;
 mod refund;
@@ -11,7 +12,8 @@ mod totals;
 
 pub use checkout::{Checkout, CheckoutState, Line, MAX_LINES, MAX_QUANTITY, Price};
 pub use decide::{BreakKind, Effects, News, RecordedBreak, StockEffect};
-pub use order::{DisputeState, MAX_PAYMENTS, MAX_REFUNDS, Order, OrderEvent, OrderState, Refusal};
+pub use dispute::{Dispute, DisputeState};
+pub use order::{MAX_PAYMENTS, MAX_REFUNDS, Order, OrderEvent, OrderState, Refusal};
 pub use payment::{IntentStatus, Payment, PaymentMethod, PaymentState};
 pub use refund::{Refund, RefundState};
 pub use totals::{MAX_TOTAL_MINOR, TotalError, chargeable, from_stripe_amount, stripe_amount, total};

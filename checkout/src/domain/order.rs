@@ -5,6 +5,7 @@ use snapshots::{Currency, Money};
 use thiserror::Error;
 
 use super::checkout::{Checkout, CheckoutState, Line};
+use super::dispute::{Dispute, DisputeState};
 use super::payment::{Payment, PaymentMethod, PaymentState};
 use super::refund::{Refund, RefundState};
 use super::totals::chargeable;
@@ -22,16 +23,6 @@ pub enum OrderState {
     PartiallyRefunded,
     Refunded,
     Cancelled,
-}
-
-/// What the bank of the shopper has to say about the charge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DisputeState {
-    None,
-    Open,
-    Won,
-    Lost,
 }
 
 /// A transition that others are told of. Each has a version of its own, by which they can be put into order.
@@ -62,7 +53,10 @@ pub struct Order {
     pub checkout_state: CheckoutState,
     pub held_until_ms: i64,
     pub state: OrderState,
+    /// Where its disputes stand together.
     pub dispute: DisputeState,
+    /// In the order in which they were told.
+    pub disputes: Vec<Dispute>,
     /// The number of transitions so far, which is also the version of the last event.
     pub version: u32,
     pub market: String,
@@ -136,6 +130,7 @@ impl Order {
             held_until_ms: checkout.held_until_ms,
             state: OrderState::PendingPayment,
             dispute: DisputeState::None,
+            disputes: Vec::new(),
             version: 1,
             market: checkout.market.clone(),
             currency: checkout.currency,
@@ -261,6 +256,11 @@ impl Order {
         let captured = self.payments.iter().map(|payment| payment.captured_minor).sum();
         let succeeded = self.refunds.iter().filter(|refund| refund.state == RefundState::Succeeded);
         (captured, succeeded.map(|refund| refund.amount.amount_minor()).sum())
+    }
+
+    /// Its disputes as stores keep them; None where there are none.
+    pub(crate) fn disputes_as_json(&self) -> Option<String> {
+        (!self.disputes.is_empty()).then(|| serde_json::json!(self.disputes).to_string())
     }
 
     /// What others are told with an event. Neither a name nor an address: subscribers ask for those who may see them.

@@ -25,7 +25,7 @@ pub(crate) struct Applied {
     pub(crate) is_compatible: bool,
 }
 
-static POSTGRES: [Migration; 9] = [
+static POSTGRES: [Migration; 10] = [
     Migration {
         version: 1,
         name: "orders",
@@ -80,9 +80,15 @@ static POSTGRES: [Migration; 9] = [
         sql: include_str!("../../migrations/postgres/0009_resolved_breaks.sql"),
         is_compatible: true,
     },
+    Migration {
+        version: 10,
+        name: "disputes",
+        sql: include_str!("../../migrations/postgres/0010_disputes.sql"),
+        is_compatible: true,
+    },
 ];
 
-static SQLITE: [Migration; 4] = [
+static SQLITE: [Migration; 5] = [
     Migration {
         version: 1,
         name: "orders",
@@ -105,6 +111,12 @@ static SQLITE: [Migration; 4] = [
         version: 4,
         name: "resolved_breaks",
         sql: include_str!("../../migrations/sqlite/0004_resolved_breaks.sql"),
+        is_compatible: true,
+    },
+    Migration {
+        version: 5,
+        name: "disputes",
+        sql: include_str!("../../migrations/sqlite/0005_disputes.sql"),
         is_compatible: true,
     },
 ];

@@ -9,6 +9,7 @@ use stripe_checkout::checkout_session::{
     RetrieveCheckoutSession,
 };
 use stripe_client_core::StripeRequest;
+use stripe_core::dispute::{ListDispute, RetrieveDispute};
 use stripe_core::payment_intent::{
     CancelPaymentIntent, CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods, ListPaymentIntent,
     RetrievePaymentIntent,
@@ -17,7 +18,7 @@ use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_shared::CheckoutSessionMode;
 use stripe_types::{RangeBoundsTs, RangeQueryTs};
 
-use super::views::{self, IntentView, Page, RefundView, SessionView};
+use super::views::{self, DisputeView, IntentView, Page, RefundView, SessionView};
 use super::{Client, StripeError};
 use crate::domain::{Line, Order, Payment, Refund, stripe_amount};
 
@@ -149,6 +150,19 @@ impl Client {
     /// The refunds of an intent, newest first. A page is enough: an order has at most as many.
     pub(crate) async fn refunds_of_intent(&self, intent: &str) -> Result<Page<RefundView>, StripeError> {
         self.fetch(&ListRefund::new().payment_intent(intent).limit(PAGE_SIZE), None).await
+    }
+
+    pub(crate) async fn dispute(&self, id: &str) -> Result<DisputeView, StripeError> {
+        self.fetch(&RetrieveDispute::new(id), None).await
+    }
+
+    /// Newest first.
+    pub(crate) async fn disputes(&self, made: Window, after: Option<&str>) -> Result<Page<DisputeView>, StripeError> {
+        let mut request = ListDispute::new().created(made.to_query()).limit(PAGE_SIZE);
+        if let Some(after) = after {
+            request = request.starting_after(after);
+        }
+        self.fetch(&request, None).await
     }
 
     async fn fetch<R: StripeRequest, T: DeserializeOwned>(

@@ -3,13 +3,13 @@
 //! Everything else may drift: fields may come, go or change their form. What is read is strict, since a guess about money
 //! is worse than an answer that counts as missing.
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use snapshots::{Currency, Money};
 
 use super::StripeError;
-use crate::domain::{IntentStatus, RefundState, from_stripe_amount};
+use crate::domain::{DisputeState, IntentStatus, RefundState, from_stripe_amount};
 use crate::ids::{OrderId, PaymentId, RefundId};
 
 /// A PaymentIntent.
@@ -70,9 +70,12 @@ pub(crate) struct ChargeView {
 /// A dispute.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct DisputeView {
+    pub(crate) id: String,
     #[serde(default, deserialize_with = "id_of")]
     pub(crate) payment_intent: Option<String>,
-    pub(crate) status: String,
+    status: String,
+    /// The movements of money that it caused.
+    balance_transactions: Option<Vec<IgnoredAny>>,
 }
 
 /// Stripe's word for where an intent stands.
@@ -150,6 +153,20 @@ impl RefundView {
 
     pub(crate) fn metadata(&self) -> Metadata {
         self.metadata.clone().unwrap_or_default()
+    }
+}
+
+impl DisputeView {
+    pub(crate) fn state(&self) -> DisputeState {
+        let took_money = self.balance_transactions.as_ref().is_some_and(|moved| !moved.is_empty());
+        match self.status.as_str() {
+            "won" | "warning_closed" => DisputeState::Won,
+            "lost" => DisputeState::Lost,
+            // Before it became a dispute: either the shopper got the money, or the bank gave way.
+            "prevented" if took_money => DisputeState::Lost,
+            "prevented" => DisputeState::Won,
+            _ => DisputeState::Open,
+        }
     }
 }
 
@@ -272,6 +289,24 @@ mod tests {
         assert_eq!(session(json!({"id": "pi_1", "amount": 5})).expect("a session"), Some("pi_1".to_owned()));
         assert_eq!(session(Value::Null).expect("a session"), None);
         assert!(session(json!(7)).is_err());
+    }
+
+    /// One that was prevented by giving the money back counted as won.
+    #[test]
+    fn a_dispute_is_lost_where_the_money_is_gone() {
+        let state = |status: &str, moved: Value| {
+            let object = json!({"id": "dp_1", "status": status, "balance_transactions": moved});
+            read::<DisputeView>(object.to_string().as_bytes()).expect("a dispute").state()
+        };
+        let moved = json!([{"id": "txn_1", "amount": -500}]);
+        for status in ["needs_response", "under_review", "warning_needs_response", "a_new_word"] {
+            assert_eq!(state(status, moved.clone()), DisputeState::Open, "{status}");
+        }
+        assert_eq!(state("won", moved.clone()), DisputeState::Won);
+        assert_eq!(state("warning_closed", json!([])), DisputeState::Won);
+        assert_eq!(state("lost", Value::Null), DisputeState::Lost);
+        assert_eq!(state("prevented", moved), DisputeState::Lost);
+        assert_eq!(state("prevented", json!([])), DisputeState::Won);
     }
 
     #[test]

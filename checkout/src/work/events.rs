@@ -1,8 +1,7 @@
 //! What an event of Stripe's means for an order.
 //!
 //! Events come late, twice and in any order. Final states of intents are taken from the event, which Stripe signed; for all
-//! others the object is fetched as it is now. Refunds and disputes only move forward, so that their events can be taken as
-//! they are.
+//! others the object is fetched as it is now. Refunds only move forward, so that their events can be taken as they are.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,10 +10,10 @@ use thiserror::Error;
 use tracing::{debug, error};
 
 use super::asking::Found;
-use super::news::{of_intent, of_refund};
+use super::news::{of_dispute, of_intent, of_refund};
 use super::payments::load;
 use super::{Work, now_ms};
-use crate::domain::{BreakKind, DisputeState, IntentStatus, News, Order, Payment, PaymentState};
+use crate::domain::{BreakKind, IntentStatus, Order, Payment, PaymentState};
 use crate::ids::{OrderId, PaymentId};
 use crate::store::{ClaimUse, Claimed, FoundBreak, InboxEvent, PaymentRef, StoreError};
 use crate::stripe::{ChargeView, DisputeView, IntentView, RefundView, SessionView, StripeError};
@@ -206,12 +205,9 @@ impl Work {
         let Some((order, payment)) = self.owner_of_intent(intent).await? else {
             return self.settle(event).await;
         };
-        let state = match view.status.as_str() {
-            "won" | "warning_closed" | "prevented" => DisputeState::Won,
-            "lost" => DisputeState::Lost,
-            _ => DisputeState::Open,
-        };
-        self.apply(&*self.store, order, &[News::Dispute { payment, state }], &ClaimUse::None, Some(&event.id)).await?;
+        // A decision may be overturned, so that the event of the first one may come last.
+        let news = of_dispute(payment, &self.stripe.dispute(&view.id).await?);
+        self.apply(&*self.store, order, &[news], &ClaimUse::None, Some(&event.id)).await?;
         Ok(())
     }
 

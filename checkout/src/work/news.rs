@@ -1,10 +1,10 @@
 //! Turns what Stripe says into news, and applies news.
 
 use super::{Work, now_ms};
-use crate::domain::{Effects, News, Order, OrderState, Payment, Refusal, StockEffect};
+use crate::domain::{Dispute, Effects, News, Order, OrderState, Payment, Refusal, StockEffect};
 use crate::ids::{OrderId, PaymentId};
 use crate::store::{ClaimUse, Claimed, Store, StoreError};
-use crate::stripe::{IntentView, RefundView, SessionView, StripeError};
+use crate::stripe::{DisputeView, IntentView, RefundView, SessionView, StripeError};
 
 impl Work {
     /// Applies news in one transaction, with the answer to a client or an event of the inbox where it is for one. Without
@@ -69,6 +69,10 @@ pub(super) fn of_refund(payment: PaymentId, view: &RefundView) -> News {
         amount: view.amount(),
         failure: view.failure_reason.clone(),
     }
+}
+
+pub(super) fn of_dispute(payment: PaymentId, view: &DisputeView) -> News {
+    News::Dispute(Dispute { id: view.id.clone(), payment, state: view.state() })
 }
 
 /// What it means for a payment that Stripe was asked to make it and did not answer well.

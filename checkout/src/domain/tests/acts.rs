@@ -17,7 +17,7 @@ enum Act {
     RefundNews { refund: usize, state: RefundState },
     RefundRefused { refund: usize },
     Foreign { payment: usize, name: u8, state: RefundState, amount_minor: i64 },
-    Dispute { payment: usize, state: DisputeState },
+    Dispute { payment: usize, name: u8, state: DisputeState },
     Cancel,
     Time { ms: i64 },
 }
@@ -52,7 +52,7 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => (place.clone(), 0..3_u8, state, 1..700_i64).prop_map(|(payment, name, state, amount_minor)| {
             Act::Foreign { payment, name, state, amount_minor }
         }),
-        1 => (place, dispute).prop_map(|(payment, state)| Act::Dispute { payment, state }),
+        1 => (place, 0..2_u8, dispute).prop_map(|(payment, name, state)| Act::Dispute { payment, name, state }),
         1 => Just(Act::Cancel),
         1 => (1..HELD_UNTIL_MS).prop_map(|ms| Act::Time { ms }),
     ]
@@ -98,7 +98,9 @@ impl Play {
             Act::Foreign { payment: place, name, state, amount_minor } => {
                 payment(place).map(|id| refunded(id, None, &format!("re_{name}"), state, amount_minor))
             }
-            Act::Dispute { payment: place, state } => payment(place).map(|payment| News::Dispute { payment, state }),
+            Act::Dispute { payment: place, name, state } => {
+                payment(place).map(|payment| News::Dispute(Dispute { id: format!("dp_{name}"), payment, state }))
+            }
             Act::Cancel => Some(News::CancelRequested),
             Act::Time { ms } => {
                 self.now_ms += ms;

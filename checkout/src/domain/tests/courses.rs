@@ -197,9 +197,9 @@ fn foreign_refunds_and_disputes() -> Scenario {
         refunded(payment, None, "re_a", RefundState::Succeeded, 250),
         refunded(payment, None, "re_b", RefundState::Succeeded, 350),
         refunded(payment, None, "re_c", RefundState::Failed, 900),
-        News::Dispute { payment, state: DisputeState::Lost },
+        News::Dispute(Dispute { id: "dp_1".into(), payment, state: DisputeState::Lost }),
         refunded(payment, None, "re_a", RefundState::Pending, 250),
-        News::Dispute { payment, state: DisputeState::Open },
+        News::Dispute(Dispute { id: "dp_1".into(), payment, state: DisputeState::Open }),
     ];
     let end = |play: &Play| {
         is_in(play, OrderState::PartiallyRefunded);

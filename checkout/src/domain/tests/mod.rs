@@ -2,6 +2,7 @@
 
 mod acts;
 mod courses;
+mod disputes;
 mod payments;
 mod refunds;
 

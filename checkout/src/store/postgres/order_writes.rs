@@ -56,8 +56,8 @@ const CHANGE: &str = "
 WITH locked AS MATERIALIZED (
     SELECT id FROM checkouts WHERE id = $1::text FOR UPDATE
 ), ordered AS (
-    UPDATE orders o SET state = n.state, dispute = n.dispute, version = n.version, email = n.email,
-        shipping_address = n.shipping_address, cancel_requested = n.cancel_requested, updated_ms = n.updated_ms,
+    UPDATE orders o SET state = n.state, dispute = n.dispute, disputes = n.disputes, version = n.version,
+        email = n.email, shipping_address = n.shipping_address, cancel_requested = n.cancel_requested, updated_ms = n.updated_ms,
         changed_by = n.changed_by
     FROM locked, json_populate_record(NULL::orders, $3::text::json) n
     WHERE o.id = n.id AND o.checkout_id = locked.id AND o.changed_by = $2::text

@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::fault::Fault;
-use super::rows::{currency, get, hash, id, json, money, state};
+use super::rows::{currency, from_json, get, hash, id, json, money, state};
 use super::{checkouts, payments};
 use crate::domain::{Line, Order, Payment, Refund};
 use crate::ids::OrderId;
@@ -63,7 +63,7 @@ pub(super) async fn insert(conn: &mut SqliteConnection, order: &Order) -> Result
 pub(super) async fn update(conn: &mut SqliteConnection, order: &Order) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE orders SET state = ?2, dispute = ?3, version = ?4, cancel_requested = ?5, email = ?6,
-             shipping_address = ?7, updated_ms = ?8
+             shipping_address = ?7, updated_ms = ?8, disputes = ?9
          WHERE id = ?1",
     )
     .bind(order.id.to_string())
@@ -74,6 +74,7 @@ pub(super) async fn update(conn: &mut SqliteConnection, order: &Order) -> Result
     .bind(order.email.as_deref())
     .bind(order.shipping_address.as_ref().map(ToString::to_string))
     .bind(order.updated_ms)
+    .bind(order.disputes_as_json())
     .execute(&mut *conn)
     .await?;
     Ok(())
@@ -87,6 +88,7 @@ fn order(row: &SqliteRow, lines: Vec<Line>, (payments, refunds): (Vec<Payment>, 
         held_until_ms: get(row, "held_until_ms")?,
         state: state(row, "state")?,
         dispute: state(row, "dispute")?,
+        disputes: get::<Option<&str>>(row, "disputes")?.map(from_json).transpose()?.unwrap_or_default(),
         version: get(row, "version")?,
         market: get(row, "market")?,
         currency: currency(row)?,

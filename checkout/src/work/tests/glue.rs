@@ -164,14 +164,16 @@ async fn events_of_an_intent_that_is_not_known_yet_are_ours_by_its_name() {
     for (kind, object) in [
         ("charge.refunded", json!({"id": "ch_1", "payment_intent": "pi_1"})),
         ("refund.created", refund.clone()),
-        ("charge.dispute.created", dispute),
+        ("charge.dispute.created", dispute.clone()),
     ] {
         let mut order = order(PaymentMethod::HostedPage, 0);
         order.payments[0].session = Some("cs_1".into());
         order.payments[0].state = PaymentState::RequiresAction;
         let (paid, listed) = (intent(&order.payments[0], "succeeded"), list(vec![refund.clone()]));
+        let disputed = dispute.clone();
         let fake = Fake::start(move |seen| match line_of(seen).as_str() {
             "GET /v1/refunds" => ok(&listed),
+            "GET /v1/disputes/du_1" => ok(&disputed),
             _ => ok(&paid),
         })
         .await;
@@ -191,9 +193,14 @@ async fn disputes_are_found_by_their_intent_and_others_mean_nothing() {
     order.payments[0].intent = Some("pi_1".into());
     let mut of_others = intent(&order.payments[0], "succeeded");
     of_others["metadata"] = json!({"payment_id": PaymentId::new()});
-    let fake = Fake::start(move |_| ok(&of_others)).await;
-    let (work, store) = work(&order, fake.url(), None);
     let dispute = json!({"id": "du_1", "payment_intent": "pi_1", "status": "needs_response"});
+    let kept = dispute.clone();
+    let fake = Fake::start(move |seen| match line_of(seen).as_str() {
+        "GET /v1/disputes/du_1" => ok(&kept),
+        _ => ok(&of_others),
+    })
+    .await;
+    let (work, store) = work(&order, fake.url(), None);
     work.deal_with(&event("charge.dispute.created", &dispute)).await;
     assert_eq!(store.only().dispute, DisputeState::Open);
     let before = store.only();

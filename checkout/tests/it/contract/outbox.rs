@@ -1,6 +1,6 @@
 //! The outbox: every subject's events in order, again until they are delivered.
 
-use checkout::domain::{DisputeState, News};
+use checkout::domain::{Dispute, DisputeState, News};
 use checkout::store::{ClaimUse, OutboxEvent, Store};
 
 use super::shop::{ALL, LEASE_MS, NOW, checkout, deliver_all, done, kinds, named, paid_order, place, set_stock, tell};
@@ -176,7 +176,7 @@ async fn swept(bench: Bench) {
     let (order, payment) = paid_order(store, 100).await;
     tell_stock(store).await;
     deliver_all(store, NOW).await;
-    tell(store, order.id, News::Dispute { payment, state: DisputeState::Open }).await;
+    tell(store, order.id, News::Dispute(Dispute { id: "dp_1".to_owned(), payment, state: DisputeState::Open })).await;
     assert_eq!(store.sweep(NOW, ALL, NOW).await.expect("it sweeps"), 0);
     // Two of the order and one of its product. What waits is kept.
     assert_eq!(store.sweep(NOW + 1, 1, NOW).await.expect("it sweeps"), 1);

@@ -1,8 +1,8 @@
 //! Money and stock follow what Stripe says, and go back when it has to.
 
 use checkout::domain::{
-    BreakKind, CheckoutState, DisputeState, Effects, IntentStatus, News, Order, OrderState, PaymentState, RefundState,
-    Refusal,
+    BreakKind, CheckoutState, Dispute, DisputeState, Effects, IntentStatus, News, Order, OrderState, PaymentState,
+    RefundState, Refusal,
 };
 use checkout::ids::{OrderId, PaymentId, RefundId};
 use checkout::store::{ClaimUse, NewInboxEvent, Resolution, Store};
@@ -212,11 +212,18 @@ async fn foreign_refund(bench: Bench) {
 async fn disputed(bench: Bench) {
     let store = bench.store.as_ref();
     let (order, payment) = paid_order(store, 1_000).await;
-    for state in [DisputeState::Open, DisputeState::Open, DisputeState::Lost] {
-        tell(store, order.id, News::Dispute { payment, state }).await;
+    for (id, state, together, version) in [
+        ("dp_1", DisputeState::Open, DisputeState::Open, 3),
+        ("dp_1", DisputeState::Open, DisputeState::Open, 3),
+        ("dp_1", DisputeState::Lost, DisputeState::Lost, 4),
+        // One more after that was dropped.
+        ("dp_2", DisputeState::Open, DisputeState::Open, 5),
+        ("dp_2", DisputeState::Won, DisputeState::Lost, 6),
+    ] {
+        let told = tell(store, order.id, News::Dispute(Dispute { id: id.to_owned(), payment, state })).await;
+        assert_eq!((told.dispute, told.version), (together, version), "{id} {state:?}");
+        assert_eq!(store.order(order.id).await.expect("it is read"), Some(told));
     }
-    let order = store.order(order.id).await.expect("it is read").expect("it is there");
-    assert_eq!((order.dispute, order.version), (DisputeState::Lost, 4));
     // Of an order that there is not, nobody is told.
     let unknown =
         store.change_order(OrderId::new(), &hear(News::HoldOver, NOW), &ClaimUse::None, None, None, NOW).await;

@@ -1,7 +1,7 @@
 //! The inbox, the outbox, carts, and what is swept away.
 
 use super::{Bench, NOW, refusal};
-use crate::domain::{DisputeState, News, Refusal};
+use crate::domain::{Dispute, DisputeState, News, Refusal};
 use crate::ids::CartId;
 use crate::store::{Cart, CartLine, NewInboxEvent, OutboxEvent, Store};
 
@@ -23,7 +23,9 @@ async fn events_of_a_subject_are_delivered_in_their_order() {
     let bench = Bench::start().await;
     let store = &bench.store;
     let (order, payment) = bench.paid().await;
-    bench.tell(order.id, News::Dispute { payment, state: DisputeState::Open }, NOW).await;
+    bench
+        .tell(order.id, News::Dispute(Dispute { id: "dp_1".to_owned(), payment, state: DisputeState::Open }), NOW)
+        .await;
 
     let event = only(due(&bench, NOW).await);
     assert_eq!((event.kind.as_str(), event.version, event.tries), ("order.created", 1, 1));
