@@ -21,6 +21,9 @@ use crate::tokens::NewToken;
 /// What a shell says of a program that SIGPIPE has ended.
 const EXIT_NOBODY_READS: i32 = 128 + 13;
 
+/// The books could not be looked at, or not all of them.
+const EXIT_NOT_KNOWN: u8 = 2;
+
 /// Does what is asked with the database.
 ///
 /// # Errors
@@ -29,13 +32,13 @@ pub async fn run(database: &Database, is_json: bool, action: Action) -> anyhow::
     match action {
         Action::Migrate { dry_run } => migrate(database, dry_run).await,
         Action::Status => status::tell(database, is_json).await,
-        Action::Verify => {
-            let opened = Opened::open_ready(database).await.context("the database")?;
-            verify(&opened, is_json).await
-        }
-        Action::Reconcile { stripe, from_ms, to_ms } => {
-            let opened = Opened::open_ready(database).await.context("the database")?;
-            reconcile::run(&opened, &stripe, from_ms, to_ms, is_json).await
+        Action::Verify => Ok(or_not_known(verify(database, is_json).await)),
+        Action::Reconcile { stripe, actor, from_ms, to_ms } => {
+            let compare = async {
+                let opened = Opened::open_ready(database).await.context("the database")?;
+                reconcile::run(&opened, &stripe, actor, from_ms, to_ms, is_json).await
+            };
+            Ok(or_not_known(compare.await))
         }
         Action::DeadLetters(task) => {
             let opened = Opened::open_ready(database).await.context("the database")?;
@@ -79,7 +82,8 @@ async fn migrate(database: &Database, dry_run: bool) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify(opened: &Opened, is_json: bool) -> anyhow::Result<ExitCode> {
+async fn verify(database: &Database, is_json: bool) -> anyhow::Result<ExitCode> {
+    let opened = Opened::open_ready(database).await.context("the database")?;
     let violations = opened.store().violations().await?;
     let told: Vec<Value> = violations.iter().map(|one| json!({ "rule": one.rule, "detail": one.detail })).collect();
     match is_json {
@@ -93,6 +97,14 @@ async fn verify(opened: &Opened, is_json: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Of a command that says by 1 what it found: that nothing was found out is another thing.
+fn or_not_known(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("checkout: {error:#}");
+        ExitCode::from(EXIT_NOT_KNOWN)
+    })
 }
 
 /// Writes a line. Where nobody reads any more, as behind `head`, that is the end, and no fault.

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::say;
 use crate::config::Stripe;
 use crate::database::Opened;
+use crate::http::answers::time;
+use crate::store::Audit;
 use crate::stripe;
-use crate::work::{Settings, Work};
+use crate::work::{Settings, Work, now_ms};
 
 const WEBHOOK_TOLERANCE_S: i64 = 300;
 
@@ -17,6 +19,7 @@ const WEBHOOK_TOLERANCE_S: i64 = 300;
 pub(super) async fn run(
     opened: &Opened,
     stripe: &Stripe,
+    actor: String,
     from_ms: i64,
     to_ms: i64,
     is_json: bool,
@@ -37,6 +40,10 @@ pub(super) async fn run(
         keep_abandoned_ms: i64::MAX,
         poll_ms: 1_000,
     };
+    // What it finds is written as it goes, so that who began it is noted before.
+    let detail = json!({ "from": time(from_ms), "to": time(to_ms) });
+    let audit = Audit { actor, action: "reconcile".to_owned(), subject: "books".to_owned(), detail };
+    opened.store().note(&audit, now_ms()).await?;
     let work = Work::new(opened.store(), client.context("Stripe")?, settings);
     let done = work.reconcile(from_ms, to_ms).await.context("comparing with Stripe")?;
     let breaks: Vec<Value> = done
@@ -49,12 +56,13 @@ pub(super) async fn run(
             "payments": done.payments,
             "intents": done.intents,
             "refunds": done.refunds,
+            "disputes": done.disputes,
             "breaks": breaks,
         })),
         false => {
             say(format_args!(
-                "compared {} payments with {} of Stripe's, and {} refunds",
-                done.payments, done.intents, done.refunds
+                "compared {} payments with {} of Stripe's, {} refunds and {} disputes",
+                done.payments, done.intents, done.refunds, done.disputes
             ));
             for found in &breaks {
                 let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();

@@ -51,12 +51,15 @@ enum Command {
     /// Tell how the database is and what waits.
     Status(Told),
     /// Look for what must never be: the books of stock, money and events against each other. Exits with 1 where there is
-    /// any.
+    /// any, with 2 where that could not be found out.
     Verify(Told),
-    /// Compare the books with Stripe's. Exits with 1 where they differ.
+    /// Compare the books with Stripe's: payments and refunds that were made in a window, and disputes of the four months before.
+    /// What the books missed is taken in. Exits with 1 where they differ, with 2 where that could not be found out.
     Reconcile {
         #[command(flatten)]
         told: Told,
+        #[command(flatten)]
+        by: By,
         #[command(flatten)]
         stripe: StripeFlags,
         /// From this moment on: 2026-01-31, or 2026-01-31T12:00:00Z. A day before --to where it is not given.
@@ -213,7 +216,7 @@ pub enum Action {
     Migrate { dry_run: bool },
     Status,
     Verify,
-    Reconcile { stripe: Stripe, from_ms: i64, to_ms: i64 },
+    Reconcile { stripe: Stripe, actor: String, from_ms: i64, to_ms: i64 },
     DeadLetters(DeadLetters),
     Breaks(Breaks),
     Stock { actor: String, task: StockTask },
@@ -268,11 +271,11 @@ impl Command {
             }
             Self::Status(told) => Some(told.task(Action::Status, faults)),
             Self::Verify(told) => Some(told.task(Action::Verify, faults)),
-            Self::Reconcile { told, stripe, from, to } => {
+            Self::Reconcile { told, by, stripe, from, to } => {
                 let stripe = stripe.resolve(faults);
                 let (from_ms, to_ms) = window(from.as_deref(), to.as_deref(), faults);
                 let database = told.database.resolve(faults);
-                let action = Action::Reconcile { stripe: stripe?, from_ms, to_ms };
+                let action = Action::Reconcile { stripe: stripe?, actor: by.name(), from_ms, to_ms };
                 Some(Task::With { database, json: told.json, action })
             }
             Self::DeadLetters(command) => Some(command.resolve(faults)),

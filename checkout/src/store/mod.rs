@@ -222,6 +222,9 @@ pub trait Store: Send + Sync {
     /// Notes that somebody dealt with a break, with a row in the audit. False where it is not open.
     async fn resolve_break(&self, resolution: &Resolution<'_>, now_ms: i64) -> Result<bool, StoreError>;
 
+    /// A row in the audit for what is no transaction of its own.
+    async fn note(&self, audit: &Audit, now_ms: i64) -> Result<(), StoreError>;
+
     // Its own state.
 
     async fn backlog(&self, now_ms: i64) -> Result<Backlog, StoreError>;

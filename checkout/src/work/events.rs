@@ -121,7 +121,7 @@ impl Work {
 
     /// Whose an intent is of which only the id is told. What tells us that id may come later, or be lost: then Stripe is
     /// asked for the name on it.
-    async fn owner_of_intent(&self, intent: &str) -> Result<Option<Owner>, EventError> {
+    pub(super) async fn owner_of_intent(&self, intent: &str) -> Result<Option<Owner>, EventError> {
         if let Some(owner) = self.owner(None, &[PaymentRef::Intent(intent)]).await? {
             return Ok(Some(owner));
         }

@@ -12,6 +12,7 @@ use tracing::{error, info};
 use super::asking::Found;
 use super::crew::stopped;
 use super::events::{EventError, unknown_charge};
+use super::news::of_dispute;
 use super::payments::load;
 use super::{Work, now_ms};
 use crate::domain::{BreakKind, IntentStatus, Order, PaymentState, RefundState};
@@ -19,7 +20,7 @@ use crate::ids::PaymentId;
 use crate::store::{ClaimUse, Claimed, FoundBreak, PaymentRef, PaymentRow, StoreError};
 use crate::stripe::{Client, IntentView, RefundView, StripeError, Window};
 
-/// Intents or refunds of one comparison, whose ids are kept meanwhile.
+/// Intents, refunds or disputes of one comparison, whose ids are kept meanwhile.
 const MAX_OBJECTS: usize = 500_000;
 const ROWS_AT_ONCE: u32 = 500;
 const HOUR_MS: i64 = 3_600_000;
@@ -27,6 +28,8 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// The last hour is left to recovery. With two days, every payment is compared twice.
 const DAILY_FROM_MS: i64 = 49 * HOUR_MS;
 const DAILY_TO_MS: i64 = HOUR_MS;
+/// Disputes are few, and are decided weeks after they were made.
+const DISPUTES_FROM_MS: i64 = 120 * DAY_MS;
 
 /// What a comparison saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub struct Reconciliation {
     pub payments: u64,
     pub intents: u64,
     pub refunds: u64,
+    pub disputes: u64,
     /// All of them are recorded as well.
     pub breaks: Vec<FoundBreak>,
 }
@@ -48,6 +52,17 @@ pub enum ReconcileError {
     TooMany,
     #[error("{0}")]
     Unreadable(String),
+}
+
+impl ReconcileError {
+    /// Whether another try may go further.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Stripe(_) => true,
+            Self::Store(error) => error.is_transient(),
+            Self::TooMany | Self::Unreadable(_) => false,
+        }
+    }
 }
 
 impl From<EventError> for ReconcileError {
@@ -72,7 +87,7 @@ struct Comparison<'a> {
 }
 
 impl Work {
-    /// Compares payments, intents and refunds that were made from one moment to another.
+    /// Compares payments, intents and refunds that were made from one moment to another, and disputes from long before.
     ///
     /// # Errors
     /// When Stripe or the store does not answer; what was found before is recorded.
@@ -88,35 +103,39 @@ impl Work {
         comparison.compare_intents().await?;
         comparison.compare_refunds().await?;
         comparison.compare_payments().await?;
+        comparison.compare_disputes().await?;
         let result = comparison.result;
         info!(
             compared.payments = result.payments,
             compared.intents = result.intents,
             compared.refunds = result.refunds,
+            compared.disputes = result.disputes,
             compared.breaks = result.breaks.len(),
             "the books were compared with Stripe's"
         );
         Ok(result)
     }
 
-    /// Compares once a day.
+    /// Compares once a day, and again after an hour where Stripe or the database did not answer.
     pub(super) async fn run_reconciliation(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let Some(at) = self.settings.reconcile_at else {
             return stopped(&mut shutdown).await;
         };
         let at_ms = i64::from(at.hour()) * HOUR_MS + i64::from(at.minute()) * 60_000 + i64::from(at.second()) * 1_000;
+        let mut pause_ms = wait_ms(at_ms, now_ms());
         loop {
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(wait_ms(at_ms, now_ms()))) => {}
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
                 () = stopped(&mut shutdown) => return,
             }
             let now = now_ms();
             // Whatever it is at, each of its writes is a transaction of its own, so that it can end anywhere.
             tokio::select! {
                 done = self.reconcile(now - DAILY_FROM_MS, now - DAILY_TO_MS) => {
-                    if let Err(error) = done {
+                    if let Err(error) = &done {
                         error!(error = %error, "the books could not be compared with Stripe's");
                     }
+                    pause_ms = pause_after_ms(done.as_ref().err(), at_ms, now_ms());
                 }
                 () = stopped(&mut shutdown) => return,
             }
@@ -210,12 +229,38 @@ impl Comparison<'_> {
         if has_refund(&load(&*self.work.store, owner.0).await?, view) {
             return Ok(());
         }
-        let done = self.work.apply_refunds(owner, std::slice::from_ref(view), None).await?;
-        if matches!(&done, Claimed::Done(after, _) if has_refund(after, view)) {
+        // Since it was listed it may have gone on, and the books with it.
+        let view = self.stripe.refund(&view.id).await?;
+        let done = self.work.apply_refunds(owner, std::slice::from_ref(&view), None).await?;
+        if matches!(&done, Claimed::Done(after, _) if has_refund(after, &view)) {
             return Ok(());
         }
         let detail = format!("{} of payment {} is {:?} at Stripe and not here", view.amount(), owner.1, view.status.0);
         self.note(FoundBreak { kind: BreakKind::RefundDiffers, reference: view.id.clone(), detail }).await
+    }
+
+    /// What the books missed of disputes is taken in: none is a break.
+    async fn compare_disputes(&mut self) -> Result<(), ReconcileError> {
+        let window = Window { from_ms: self.window.from_ms - DISPUTES_FROM_MS, to_ms: self.window.to_ms };
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.stripe.disputes(window, after.as_deref()).await?;
+            after = page.data.last().map(|last| last.id.clone());
+            for view in &page.data {
+                self.result.disputes += 1;
+                if self.result.disputes > MAX_OBJECTS as u64 {
+                    return Err(ReconcileError::TooMany);
+                }
+                let Some(intent) = view.payment_intent.as_deref() else { continue };
+                if let Some((order, payment)) = self.work.owner_of_intent(intent).await? {
+                    let news = [of_dispute(payment, view)];
+                    self.work.apply(&*self.work.store, order, &news, &ClaimUse::None, None).await?;
+                }
+            }
+            if !page.has_more || after.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     async fn compare_payments(&mut self) -> Result<(), ReconcileError> {
@@ -267,7 +312,7 @@ impl Comparison<'_> {
                 continue;
             }
             match self.stripe.refund(id).await {
-                Ok(_) => {}
+                Ok(view) => self.compare_refund(&view).await?,
                 Err(error) if error.is_missing() => {
                     let detail = format!("{amount_minor} minor units of payment {} are not at Stripe", row.id);
                     let kind = BreakKind::RefundDiffers;
@@ -320,9 +365,31 @@ fn wait_ms(at_ms: i64, now_ms: i64) -> u64 {
     if left_ms == 0 { DAY_MS.unsigned_abs() } else { left_ms.unsigned_abs() }
 }
 
+/// How long it is until the next comparison, by what came of the last one.
+fn pause_after_ms(fault: Option<&ReconcileError>, at_ms: i64, now_ms: i64) -> u64 {
+    let wait_ms = wait_ms(at_ms, now_ms);
+    match fault {
+        Some(error) if error.is_transient() => wait_ms.min(HOUR_MS.unsigned_abs()),
+        _ => wait_ms,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The books of a day on which Stripe was away at that time were not compared.
+    #[test]
+    fn a_comparison_that_failed_is_tried_again_after_an_hour() {
+        let (three, now) = (3 * HOUR_MS, 20_000 * DAY_MS + 4 * HOUR_MS);
+        let away = ReconcileError::Stripe(StripeError::RateLimited);
+        assert_eq!(pause_after_ms(Some(&away), three, now), HOUR_MS.unsigned_abs());
+        assert_eq!(pause_after_ms(Some(&away), three, now + 23 * HOUR_MS - 5), 5);
+        let in_vain = ReconcileError::TooMany;
+        for fault in [None, Some(&in_vain)] {
+            assert_eq!(pause_after_ms(fault, three, now), (23 * HOUR_MS).unsigned_abs(), "{fault:?}");
+        }
+    }
 
     #[test]
     fn it_waits_for_the_next_time_of_day() {

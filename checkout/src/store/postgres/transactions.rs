@@ -444,6 +444,17 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn note(&self, audit: &Audit, now_ms: i64) -> Result<(), StoreError> {
+        let transaction = audit::transaction_id();
+        let transaction = transaction.as_str();
+        self.primary
+            .run(move |mut lease, _| async move {
+                let outcome = audit::note(&mut lease, transaction, audit, now_ms).await;
+                lease.end(outcome).await
+            })
+            .await
+    }
+
     async fn backlog(&self, now_ms: i64) -> Result<Backlog, StoreError> {
         self.primary
             .run(move |mut lease, _| async move {

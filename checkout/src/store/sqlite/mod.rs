@@ -335,6 +335,12 @@ impl Store for SqliteStore {
         transaction.end(outcome).await
     }
 
+    async fn note(&self, audit: &Audit, now_ms: i64) -> Result<(), StoreError> {
+        let mut transaction = self.pools.write().await?;
+        let outcome = audit::write(&mut transaction, audit, now_ms).await;
+        transaction.end(outcome).await
+    }
+
     async fn backlog(&self, now_ms: i64) -> Result<Backlog, StoreError> {
         let mut transaction = self.pools.read().await?;
         let outcome = recovery::backlog(&mut transaction, now_ms).await;

@@ -18,7 +18,7 @@ use crate::work::{self, EventGrid, Receipt, WebhookError, Work};
 const SECRET: &str = "whsec_test";
 
 /// The working parts on a store with one order.
-fn work(order: &Order, stripe_url: String, events: Option<EventGrid>) -> (Arc<Work>, Arc<Memory>) {
+pub(super) fn work(order: &Order, stripe_url: String, events: Option<EventGrid>) -> (Arc<Work>, Arc<Memory>) {
     let store = Arc::new(Memory::with(order.clone()));
     let settings = work::Settings {
         webhook_secrets: vec![SecretString::from(SECRET)],

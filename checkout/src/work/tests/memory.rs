@@ -346,6 +346,10 @@ impl Store for Memory {
         never_asked()
     }
 
+    async fn note(&self, _audit: &Audit, _now_ms: i64) -> Result<(), StoreError> {
+        never_asked()
+    }
+
     async fn backlog(&self, _now_ms: i64) -> Result<Backlog, StoreError> {
         never_asked()
     }

@@ -1,6 +1,7 @@
 //! The working parts against a Stripe that answers whatever a test wants.
 
 mod asking;
+mod comparing;
 mod glue;
 mod memory;
 

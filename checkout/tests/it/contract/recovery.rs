@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     ("whoever waits longest is handed out first", |bench| Box::pin(longest_first(bench))),
     ("money that is under way holds nobody up", |bench| Box::pin(late_money(bench))),
     ("payments are compared page by page", |bench| Box::pin(compared(bench))),
+    ("a note is in the audit", |bench| Box::pin(audited(bench))),
     ("a break is noted once", |bench| Box::pin(breaks_once(bench))),
     ("a break that was dealt with opens when it comes again", |bench| Box::pin(break_resolved(bench))),
     ("stock is set, adjusted and bounded", |bench| Box::pin(stock_changes(bench))),
@@ -236,6 +237,11 @@ async fn compared(bench: Bench) {
     assert_eq!((last.state, last.amount, last.captured_minor), (PaymentState::Succeeded, eur(1_004), 1_004));
     assert_eq!(last.intent, Some(format!("pi_{}", last.id)));
     assert_eq!(last.refunds, [(None, RefundState::Requesting, 10)]);
+}
+
+async fn audited(bench: Bench) {
+    bench.store.note(&audit(), NOW).await.expect("it is noted");
+    assert_eq!(bench.count("SELECT count(*) FROM audit WHERE actor = 'a clerk' AND action = 'stock.set'").await, 1);
 }
 
 async fn breaks_once(bench: Bench) {

@@ -13,6 +13,8 @@ mod kills;
 mod outages;
 mod prices;
 mod races;
+mod reconciling;
+mod refunds;
 mod stock;
 mod subscribers;
 mod webhooks;

@@ -99,6 +99,19 @@ impl Stripe {
         self.act(&format!("/sim/refunds/{refund}/settle"), &json!({ "succeed": succeeds })).await
     }
 
+    /// The shopper asks the bank for what an order cost; returns the dispute's id.
+    pub async fn dispute(&self, order: &str) -> String {
+        let charged = self.ledger().await.of_order(order);
+        let charge = charged.iter().find(|one| one.status == "succeeded").map(|one| one.charge.clone());
+        let charge = charge.unwrap_or_else(|| panic!("{order} was charged for"));
+        self.sim.lock().await.dispute(&charge, "fraudulent").expect("it can be disputed")
+    }
+
+    /// The bank decides.
+    pub async fn close_dispute(&self, dispute: &str, is_won: bool) {
+        self.sim.lock().await.close_dispute(dispute, is_won).expect("it is open");
+    }
+
     /// Refunds in Stripe's dashboard, which tells us by webhooks alone.
     pub async fn refund_in_dashboard(&self, intent: &str, amount: i64) {
         let form = format!("payment_intent={intent}&amount={amount}");
@@ -159,6 +172,8 @@ pub struct Charged {
     pub status: String,
     pub order: String,
     pub payment: String,
+    /// The last charge, which is the one that succeeded where any did.
+    pub charge: String,
     pub received: i64,
     pub refunded: i64,
 }
@@ -201,6 +216,7 @@ fn charged(intent: &Value) -> Charged {
         status: text(&intent["status"]),
         order: text(&intent["metadata"]["order_id"]),
         payment: text(&intent["metadata"]["payment_id"]),
+        charge: charges.last().map(|charge| text(&charge["id"])).unwrap_or_default(),
         received: intent["amount_received"].as_i64().expect("an amount"),
         refunded: charges.iter().filter_map(|charge| charge["amount_refunded"].as_i64()).sum(),
     }
