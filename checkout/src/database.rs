@@ -8,6 +8,27 @@ use crate::store::{PostgresStore, SqliteStore, Store, StoreError};
 
 const FILE_NAME: &str = "checkout.sqlite3";
 
+/// What would bring the tables up to date: the transactions that would be run, one a step. Nothing is made or changed.
+///
+/// # Errors
+/// When the database cannot be read, or is of a version that this one does not know.
+pub(crate) async fn plan(database: &Database) -> Result<Vec<String>, StoreError> {
+    match database {
+        Database::Postgres { primary, replica, settings } => {
+            let store = PostgresStore::connect(primary, replica.as_ref(), *settings).await?;
+            Ok(told(&store.migrate(true).await?, PostgresStore::transaction_of))
+        }
+        Database::Embedded { folder, .. } => {
+            let steps = SqliteStore::pending_of(&folder.join(FILE_NAME)).await?;
+            Ok(told(&steps, SqliteStore::transaction_of))
+        }
+    }
+}
+
+fn told(steps: &[&Migration], transaction_of: fn(&Migration) -> String) -> Vec<String> {
+    steps.iter().map(|step| format!("-- {} {}\n{}", step.version, step.name, transaction_of(step))).collect()
+}
+
 /// A database that is open. Its tables may be missing.
 pub(crate) enum Opened {
     Postgres(Arc<PostgresStore>),
@@ -65,11 +86,11 @@ impl Opened {
         }
     }
 
-    /// Brings tables up to date, or says what would be run for that.
-    pub async fn migrate(&self, dry_run: bool) -> Result<Vec<&'static Migration>, StoreError> {
+    /// Brings tables up to date.
+    pub async fn migrate(&self) -> Result<Vec<&'static Migration>, StoreError> {
         match self {
-            Self::Postgres(store) => store.migrate(dry_run).await,
-            Self::Embedded(store) => store.migrate(dry_run).await,
+            Self::Postgres(store) => store.migrate(false).await,
+            Self::Embedded(store) => store.migrate(false).await,
         }
     }
 

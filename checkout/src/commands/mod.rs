@@ -15,7 +15,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::config::{Action, Database};
-use crate::database::Opened;
+use crate::database::{Opened, plan};
 use crate::tokens::NewToken;
 
 /// What a shell says of a program that SIGPIPE has ended.
@@ -68,16 +68,21 @@ pub fn new_token(name: &str) -> anyhow::Result<ExitCode> {
 }
 
 async fn migrate(database: &Database, dry_run: bool) -> anyhow::Result<ExitCode> {
-    let opened = Opened::open(database).await.context("the database")?;
-    let migrations = opened.migrate(dry_run).await.context("migrating")?;
-    for migration in &migrations {
-        match dry_run {
-            true => say(format_args!("-- {} {}\n{}", migration.version, migration.name, migration.sql)),
-            false => say(format_args!("applied {} {}", migration.version, migration.name)),
+    if dry_run {
+        let steps = plan(database).await.context("the database")?;
+        steps.iter().for_each(say);
+        if steps.is_empty() {
+            say("-- there is nothing to apply");
         }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let opened = Opened::open(database).await.context("the database")?;
+    let migrations = opened.migrate().await.context("migrating")?;
+    for migration in &migrations {
+        say(format_args!("applied {} {}", migration.version, migration.name));
     }
     if migrations.is_empty() {
-        say(format_args!("{}there is nothing to apply", if dry_run { "-- " } else { "" }));
+        say("there is nothing to apply");
     }
     Ok(ExitCode::SUCCESS)
 }

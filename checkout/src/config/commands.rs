@@ -44,7 +44,8 @@ enum Command {
     Migrate {
         #[command(flatten)]
         database: DatabaseFlags,
-        /// Print the SQL that would be run, and run nothing.
+        /// Print the SQL that would be run, and run nothing. Whoever applies it by hand (psql -v ON_ERROR_STOP=1) need not
+        /// migrate any more.
         #[arg(long)]
         dry_run: bool,
     },

@@ -71,6 +71,11 @@ impl PostgresStore {
         schema::migrate(lease, is_dry_run).await.map_err(Failure::into_error)
     }
 
+    /// The SQL of a migration as it is run, as one transaction.
+    pub fn transaction_of(migration: &Migration) -> String {
+        schema::transaction_of(migration)
+    }
+
     /// # Errors
     /// `Broken` when migrations are pending, or the database has one that this version cannot run on.
     pub async fn check_schema(&self) -> Result<(), StoreError> {

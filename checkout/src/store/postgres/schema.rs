@@ -1,9 +1,9 @@
 //! Makes the schema, and says whether it is the one that this version runs on.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 use tokio::time::sleep;
 
 use super::connections::Lease;
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )";
 
 /// Everybody who comes after a step that waits for a table waits behind it: it gives way before they give up.
-const WAIT_FOR_TABLES: &str = "SET lock_timeout = '2s'";
+const WAIT_FOR_TABLES: &str = "SET LOCAL lock_timeout = '2s'";
 /// How often a step asks for its tables. Whoever keeps one that long is told of.
 const MAX_TRIES: u32 = 60;
 /// For those who had to wait.
@@ -39,7 +39,6 @@ pub(super) async fn migrate(mut lease: Lease, is_dry_run: bool) -> Result<Vec<&'
     sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut *lease).await?;
     // Of the session: it is let go when the connection closes.
     sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut *lease).await?;
-    sqlx::raw_sql(WAIT_FOR_TABLES).execute(&mut *lease).await?;
     let mut done = Vec::new();
     for migration in pending(postgres(), &applied(&mut lease).await?)? {
         apply_in_turn(&mut lease, migration).await?;
@@ -80,21 +79,20 @@ async fn apply_in_turn(connection: &mut PgConnection, migration: &Migration) -> 
 }
 
 async fn apply(connection: &mut PgConnection, migration: &Migration) -> Result<(), Failure> {
-    sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
-    sqlx::raw_sql(TABLE).execute(&mut *connection).await?;
-    sqlx::raw_sql(migration.sql).execute(&mut *connection).await?;
-    sqlx::query(
-        "INSERT INTO schema_migrations (version, name, sha256, is_compatible, applied_ms) VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(i64::from(migration.version))
-    .bind(migration.name)
-    .bind(checksum(migration))
-    .bind(migration.is_compatible)
-    .bind(now_ms())
-    .execute(&mut *connection)
-    .await?;
-    sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(transaction_of(migration))).execute(&mut *connection).await?;
     Ok(())
+}
+
+/// All that a step runs, for whoever applies it by hand too.
+pub(super) fn transaction_of(migration: &Migration) -> String {
+    let Migration { version, name, sql, is_compatible } = migration;
+    let sha256 = checksum(migration);
+    format!(
+        "BEGIN;\n{WAIT_FOR_TABLES};{TABLE};\n\n{sql}\n\
+         INSERT INTO schema_migrations (version, name, sha256, is_compatible, applied_ms)\n\
+         VALUES ({version}, '{name}', '{sha256}', {is_compatible}, (extract(epoch FROM now()) * 1000)::bigint);\n\
+         COMMIT;\n"
+    )
 }
 
 /// What was applied; nothing where there is not even the table for it.
@@ -117,10 +115,4 @@ fn read(row: &PgRow) -> Result<Applied, Failure> {
         sha256: row.try_get("sha256")?,
         is_compatible: row.try_get("is_compatible")?,
     })
-}
-
-/// When a migration was applied is for people to read, so that the clock of this machine will do.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

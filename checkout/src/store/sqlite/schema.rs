@@ -1,7 +1,9 @@
 //! The database's tables: which it has, and bringing it to those that this version needs.
 
-use jiff::Timestamp;
-use sqlx::{Executor, SqliteConnection};
+use std::path::Path;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqliteConnection};
 
 use super::SqliteStore;
 use super::fault::Fault;
@@ -38,6 +40,24 @@ impl SqliteStore {
         }
     }
 
+    /// The steps that a file lacks, which is only read; all of them where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or was migrated by a newer version that this one does not run on.
+    pub async fn pending_of(path: &Path) -> Result<Vec<&'static Migration>, StoreError> {
+        if !path.exists() {
+            return pending(sqlite(), &[]);
+        }
+        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        let mut connection = options.connect().await.map_err(Fault::from)?;
+        pending(sqlite(), &applied(&mut connection).await?)
+    }
+
+    /// The SQL of a migration as it is run, as one transaction.
+    pub fn transaction_of(migration: &Migration) -> String {
+        format!("BEGIN IMMEDIATE;\n{}COMMIT;\n", statements_of(migration))
+    }
+
     /// # Errors
     /// When the tables are not those that this version needs, with what is to be done.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
@@ -59,24 +79,24 @@ impl SqliteStore {
 }
 
 async fn apply_next(conn: &mut SqliteConnection) -> Result<Option<&'static Migration>, Fault> {
-    sqlx::query(TABLE).execute(&mut *conn).await?;
     let applied = applied(conn).await?;
     let Some(next) = pending(sqlite(), &applied)?.first().copied() else {
         return Ok(None);
     };
     // Several statements, which only an unprepared query may have.
-    Executor::execute(&mut *conn, sqlx::raw_sql(next.sql)).await?;
-    sqlx::query(
-        "INSERT INTO schema_migrations (version, name, sha256, is_compatible, applied_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )
-    .bind(next.version)
-    .bind(next.name)
-    .bind(checksum(next))
-    .bind(next.is_compatible)
-    .bind(Timestamp::now().as_millisecond())
-    .execute(&mut *conn)
-    .await?;
+    Executor::execute(&mut *conn, sqlx::raw_sql(AssertSqlSafe(statements_of(next)))).await?;
     Ok(Some(next))
+}
+
+/// All that a step runs inside of its transaction.
+fn statements_of(migration: &Migration) -> String {
+    let Migration { version, name, sql, is_compatible } = migration;
+    let (sha256, is_compatible) = (checksum(migration), i32::from(*is_compatible));
+    format!(
+        "{TABLE};\n\n{sql}\n\
+         INSERT INTO schema_migrations (version, name, sha256, is_compatible, applied_ms)\n\
+         VALUES ({version}, '{name}', '{sha256}', {is_compatible}, unixepoch() * 1000);\n"
+    )
 }
 
 async fn applied(conn: &mut SqliteConnection) -> Result<Vec<Applied>, Fault> {

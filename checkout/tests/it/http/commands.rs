@@ -50,6 +50,7 @@ fn a_new_database_is_migrated_and_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let dry = told(&checkout(folder.path(), &["migrate", "--dry-run"]));
     assert!(dry.contains("CREATE TABLE") && dry.starts_with("-- 1 "), "{dry}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0, "a file was made to look at");
     let before = checkout(folder.path(), &["status", "--json"]);
     assert_eq!(before.status.code(), Some(1), "{before:?}");
     assert!(json(&before)["fault"].is_string());

@@ -1,5 +1,6 @@
 //! Migrations.
 
+use std::process::Command;
 use std::time::Instant;
 
 use checkout::ids::CheckoutId;
@@ -43,6 +44,23 @@ async fn what_is_missing_is_told_and_then_applied_once() {
     assert!(store.migrate(false).await.expect("nothing is left").is_empty());
     assert!(store.migrate(true).await.expect("nothing is left").is_empty());
     store.check_schema().await.expect("the schema is right");
+}
+
+/// The output had no notes of what was applied: whoever applied it had tables that were refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dry_run_prints_can_be_applied_by_hand() {
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let printed = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_checkout"));
+        let output =
+            command.args(["migrate", "--dry-run"]).env("PRIMARY_SQL_URL", &url).output().expect("checkout runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    postgres.execute(&url, &printed());
+    connect(&url).await.check_schema().await.expect("the schema is right");
+    assert_eq!(printed(), "-- there is nothing to apply\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
