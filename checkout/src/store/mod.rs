@@ -7,6 +7,7 @@ pub mod migrations;
 mod postgres;
 mod queues;
 mod rows;
+mod rules;
 mod settings;
 mod sqlite;
 mod terms;

@@ -5,24 +5,28 @@ use sqlx::SqliteConnection;
 
 use super::fault::Fault;
 use crate::store::Violation;
+use crate::store::rules::Rule;
 
 /// Of one rule: more say nothing more.
 const MAX_OF_A_RULE: u32 = 100;
 
-const RULES: &[(&str, &str)] = &[
-    ("an order is charged once", ORDERS_CHARGED_TWICE),
-    ("an order is paid if and only if it is charged", ORDERS_NOT_AS_CHARGED),
-    ("refunds add up, and are no more than was captured", REFUNDS_DIFFER),
-    ("stock adds up to its ledger", STOCK_DIFFERS),
-    ("no stock is below zero", STOCK_BELOW_ZERO),
-    ("checkouts that are over hold no stock", HOLDS_LEFT_OVER),
-    ("checkouts that are open hold their lines", HOLDS_DIFFER),
-    ("checkouts that are completed sold their lines once", SALES_DIFFER),
-    ("an order's events have no gaps", EVENTS_MISSING),
-    ("the total of a checkout is the sum of its lines", CHECKOUT_TOTALS_DIFFER),
-    ("the total of an order is the sum of its lines", ORDER_TOTALS_DIFFER),
-    ("a fault of ours is no answer that is kept", FAULTS_KEPT),
-];
+/// What finds that a rule does not hold.
+fn question(rule: Rule) -> &'static str {
+    match rule {
+        Rule::ChargedOnce => ORDERS_CHARGED_TWICE,
+        Rule::PaidIfCharged => ORDERS_NOT_AS_CHARGED,
+        Rule::RefundsAddUp => REFUNDS_DIFFER,
+        Rule::StockAddsUp => STOCK_DIFFERS,
+        Rule::StockIsNotNegative => STOCK_BELOW_ZERO,
+        Rule::HoldsEndWithCheckouts => HOLDS_LEFT_OVER,
+        Rule::HoldsAreTheLines => HOLDS_DIFFER,
+        Rule::SalesAreTheLines => SALES_DIFFER,
+        Rule::StatesAgree => STATES_DIFFER,
+        Rule::EventsAreTheTransitions => EVENTS_MISSING,
+        Rule::TotalsAddUp => TOTALS_DIFFER,
+        Rule::AnswersAreNoFailures => FAULTS_KEPT,
+    }
+}
 
 // A charge that the order did not want has a refund whose id follows from the payment's: the same digits.
 const ORDERS_CHARGED_TWICE: &str = "
@@ -86,6 +90,20 @@ const SALES_DIFFER: &str = "
         SELECT checkout, product, 0, -quantity FROM stock_moves WHERE kind = 'sale')
     GROUP BY checkout, product HAVING sum(sold) != sum(wanted) LIMIT ?1";
 
+// A checkout and its order tell the same, and an order has its lines.
+const STATES_DIFFER: &str = "
+    SELECT orders.id || ' is ' || orders.state || ', its checkout is ' || coalesce(checkouts.state, 'gone')
+    FROM orders LEFT JOIN checkouts ON checkouts.id = orders.checkout
+    WHERE NOT coalesce(CASE orders.state
+            WHEN 'pending_payment' THEN checkouts.state = 'completing'
+            WHEN 'cancelled' THEN checkouts.state IN ('cancelled', 'expired')
+            ELSE checkouts.state = 'completed' END, 0)
+        OR NOT EXISTS (SELECT 1 FROM order_lines WHERE order_lines.order_id = orders.id)
+    UNION ALL
+    SELECT id || ' is ' || state || ' without an order' FROM checkouts
+    WHERE state IN ('completing', 'completed')
+        AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.checkout = checkouts.id) LIMIT ?1";
+
 // The oldest may have been swept away.
 const EVENTS_MISSING: &str = "
     SELECT orders.id || ' has version ' || orders.version || ', and events ' || min(outbox.version) || ' to '
@@ -94,18 +112,15 @@ const EVENTS_MISSING: &str = "
     GROUP BY orders.id
     HAVING max(outbox.version) != orders.version OR max(outbox.version) - min(outbox.version) + 1 != count(*) LIMIT ?1";
 
-const CHECKOUT_TOTALS_DIFFER: &str = "
+const TOTALS_DIFFER: &str = "
     SELECT id || ' totals ' || total_minor || ', and its lines ' || lines FROM (
         SELECT id, total_minor, (
             SELECT coalesce(sum(quantity * unit_price_minor), 0) FROM checkout_lines WHERE checkout = checkouts.id
-        ) AS lines FROM checkouts)
-    WHERE total_minor != lines LIMIT ?1";
-
-const ORDER_TOTALS_DIFFER: &str = "
-    SELECT id || ' totals ' || total_minor || ', and its lines ' || lines FROM (
+        ) AS lines FROM checkouts
+        UNION ALL
         SELECT id, total_minor, (
             SELECT coalesce(sum(quantity * unit_price_minor), 0) FROM order_lines WHERE order_id = orders.id
-        ) AS lines FROM orders)
+        ) FROM orders)
     WHERE total_minor != lines LIMIT ?1";
 
 const FAULTS_KEPT: &str = "
@@ -113,9 +128,9 @@ const FAULTS_KEPT: &str = "
 
 pub(super) async fn find(conn: &mut SqliteConnection) -> Result<Vec<Violation>, Fault> {
     let mut violations = Vec::new();
-    for &(rule, question) in RULES {
-        let details = sqlx::query_scalar::<_, String>(question).bind(MAX_OF_A_RULE).fetch_all(&mut *conn).await?;
-        violations.extend(details.into_iter().map(|detail| Violation { rule, detail }));
+    for rule in Rule::ALL {
+        let details = sqlx::query_scalar::<_, String>(question(rule)).bind(MAX_OF_A_RULE).fetch_all(&mut *conn).await?;
+        violations.extend(details.into_iter().map(|detail| Violation { rule: rule.name(), detail }));
     }
     Ok(violations)
 }
