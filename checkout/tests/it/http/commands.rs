@@ -56,6 +56,8 @@ fn a_new_database_is_migrated_and_told() {
     assert!(json(&before)["fault"].is_string());
     assert!(told(&checkout(folder.path(), &["migrate"])).starts_with("applied 1 "));
     assert_eq!(told(&checkout(folder.path(), &["migrate"])), "there is nothing to apply\n");
+    let dry = told(&checkout(folder.path(), &["migrate", "--dry-run"]));
+    assert_eq!(dry, "-- there is nothing to apply\n");
     let status = checkout(folder.path(), &["status", "--json"]);
     assert_eq!(status.status.code(), Some(0), "{status:?}");
     let status = json(&status);
