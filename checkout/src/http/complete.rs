@@ -38,7 +38,7 @@ pub(super) async fn complete(call: Call) -> Answered {
     let opened = call.store.open_order(checkout, OrderId::new(), &begin, &ClaimUse::Begin(&claim), now_ms).await;
     match opened {
         // Another request began to pay; whoever asks is told of that.
-        Err(StoreError::Refused(Refusal::PaymentInProgress)) => live_payment(&call, checkout).await,
+        Err(StoreError::Refused(Refusal::PaymentInProgress)) => live_payment(&call, checkout, method, &claim).await,
         Err(error) => Err(error.into()),
         Ok(claimed) => match idempotency::outcome(claimed)? {
             Outcome::Done(order, _) => {
@@ -75,9 +75,19 @@ async fn pay(call: &Call, order: OrderId, payment: PaymentId, claim: &Claim) -> 
     finished(call.app.work.pay(&*call.store, order, payment, &finish).await, render)
 }
 
-async fn live_payment(call: &Call, checkout: CheckoutId) -> Answered {
-    let order = order_of(call, checkout).await?.ok_or_else(|| Problem::not_found("order"))?;
-    Ok(Reply::of(Answer { status: StatusCode::OK.as_u16(), ..paid(&call.app, &order, None) }))
+/// The answer to who asks while another request's payment may still succeed: that one. It is kept like every answer: when that
+/// payment fails later, the same request must not begin another. A payment by the other method has nothing for who asks.
+async fn live_payment(call: &Call, checkout: CheckoutId, method: PaymentMethod, claim: &Claim) -> Answered {
+    let order = call.store.order_of_checkout(checkout).await?.ok_or_else(|| Problem::not_found("order"))?;
+    let look = |order: &mut Order| -> Result<Effects, Refusal> {
+        match order.live_payment() {
+            Some(live) if live.method != method => Err(Refusal::PaymentInProgress),
+            _ => Ok(Effects::default()),
+        }
+    };
+    let render = |order: &Order| paid(&call.app, order, answers::current_payment(order).map(|payment| payment.id));
+    let whole: ClaimUse<'_, Order> = ClaimUse::Whole(claim, &render);
+    finished(call.store.change_order(order, &look, &whole, None, None, call.now_ms).await, render)
 }
 
 /// What a shopper needs to pay: 200 where Stripe has answered, 202 where the client is to ask again.

@@ -113,11 +113,8 @@ async fn ask_again(world: &World, promise: &Promise) -> Option<String> {
     for _ in 0..TRIES {
         match client.send(&promise.request).await {
             Ok(reply) if reply.is_to_be_asked_again() => {}
-            // Whoever completes while another request's payment lives is told of that one, and its key stands for nothing.
             Ok(reply) if !reply.is_replayed => {
-                let is_told_of_another = promise.kind == Kind::Complete && promise.status == 200;
-                return (!is_told_of_another)
-                    .then(|| format!("an answer is kept under its key: {key} {}", promise.text));
+                return Some(format!("an answer is kept under its key: {key} {}", promise.text));
             }
             Ok(reply) => {
                 let is_same = (reply.status, &reply.text) == (promise.status, &promise.text);

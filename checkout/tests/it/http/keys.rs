@@ -131,9 +131,18 @@ async fn completing_without_stripe_is_answered_with_what_to_wait_for() {
     );
     let again = complete("pay-1").await;
     assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
-    // Another key is told of the payment that is live.
-    let other = complete("pay-2").await.expect(200);
-    assert_eq!(other["payment"]["id"], body["payment"]["id"]);
+    // Another key is told of the payment that is live, and stands for that answer from then on.
+    let other = complete("pay-2").await;
+    assert_eq!(other.expect(202)["payment"]["id"], body["payment"]["id"]);
+    let again = complete("pay-2").await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (other.text.as_str(), "true"));
+    let by_page = |key: &str| {
+        let ask = shop.ask("POST", &format!("{}/complete", begun.path)).token(&begun.token).key(key);
+        ask.json(&json!({ "method": "hosted_page" })).send()
+    };
+    by_page("pay-2").await.problem(409, "idempotency_key_reused");
+    // There is no page while the payment that lives is none.
+    by_page("pay-3").await.problem(409, "payment_in_progress");
     let read = shop.ask("GET", &begun.path).token(&begun.token).send().await.expect(200);
     assert_eq!((&read["order"], read["checkout"]["state"].as_str()), (&body["order"]["id"], Some("completing")));
     assert_eq!(read["payment"]["id"], body["payment"]["id"]);

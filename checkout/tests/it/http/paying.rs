@@ -9,14 +9,15 @@ use tokio::net::TcpListener;
 
 use super::shop::{Answer, Begun, Shop, WEBHOOK_SECRET, wait_until};
 
-struct Paying {
-    shop: Shop,
-    sim: Sim,
+/// A shop whose shoppers pay.
+pub struct Paying {
+    pub shop: Shop,
+    pub sim: Sim,
     client: reqwest::Client,
 }
 
 impl Paying {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let sim = Sim::start(Settings::default(), listener);
         let url = sim.url();
@@ -36,35 +37,42 @@ impl Paying {
         assert!(status.is_success(), "{path}: {status}: {}", answer.text().await.unwrap_or_default());
     }
 
+    /// Cancels an intent behind the service's back.
+    async fn cancel_at_stripe(&self, intent: &str) {
+        let ask = self.client.post(format!("{}/v1/payment_intents/{intent}/cancel", self.sim.url()));
+        let answer = ask.bearer_auth("sk_test_tests").send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+    }
+
     /// Pays as the shopper's browser does, with what the service answered.
-    async fn pay(&self, payment: &Value, method: &str) {
+    pub async fn pay(&self, payment: &Value, method: &str) {
         let intent = intent_of(payment);
         self.tell(&format!("/sim/payment_intents/{intent}/pay"), &json!({ "payment_method": method })).await;
     }
 
     /// Begins and completes a checkout of so many of p1.
-    async fn completed(&self, quantity: u32) -> (Begun, Value) {
+    pub async fn completed(&self, quantity: u32) -> (Begun, Value) {
         let begun = self.shop.checkout(quantity).await;
         let body = self.shop.complete(&begun).await.expect(200);
         assert_eq!(body["payment"]["state"], "requires_action", "{body}");
         (begun, body)
     }
 
-    async fn order(&self, body: &Value) -> Value {
+    pub async fn order(&self, body: &Value) -> Value {
         let ask = self.shop.ask("GET", &order_path(body)).token(&self.shop.staff);
         ask.send().await.expect(200)["order"].clone()
     }
 
-    async fn wait_for_state(&self, body: &Value, state: &str) {
+    pub async fn wait_for_state(&self, body: &Value, state: &str) {
         wait_until(state, async || self.order(body).await["state"] == state).await;
     }
 
-    async fn refund(&self, body: &Value, key: &str, refund: &Value) -> Answer {
+    pub async fn refund(&self, body: &Value, key: &str, refund: &Value) -> Answer {
         let ask = self.shop.ask("POST", &format!("{}/refunds", order_path(body))).token(&self.shop.staff);
         ask.key(key).json(refund).send().await
     }
 
-    async fn nothing_is_wrong(&self) {
+    pub async fn nothing_is_wrong(&self) {
         let settings = StoreSettings::default();
         let store = checkout::store::SqliteStore::open(&self.shop.database_file(), settings).await.expect("the store");
         let violations = checkout::store::Store::violations(&store).await.expect("an answer");
@@ -152,6 +160,62 @@ async fn a_card_that_is_declined_may_be_followed_by_another() {
     assert_eq!(again["payment"]["id"], body["payment"]["id"], "it is still the same attempt");
     paying.pay(&again["payment"], "pm_card_visa").await;
     paying.wait_for_state(&body, "paid").await;
+    paying.nothing_is_wrong().await;
+}
+
+/// Its answer was not kept: sent again by itself after the payment had failed, the request began another payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_told_of_a_live_payment_begins_none_by_asking_again() {
+    let paying = Paying::open().await;
+    let (begun, body) = paying.completed(1).await;
+    let complete = |key: &str| {
+        let ask = paying.shop.ask("POST", &format!("{}/complete", begun.path)).token(&begun.token);
+        ask.key(key).send()
+    };
+    let first = complete("pay-2").await;
+    assert_eq!(first.expect(200)["payment"], body["payment"]);
+    paying.cancel_at_stripe(&intent_of(&body["payment"])).await;
+    wait_until("the payment has failed", async || {
+        let read = paying.shop.ask("GET", &begun.path).token(&begun.token).send().await.expect(200);
+        read["payment"]["state"] == "failed"
+    })
+    .await;
+    let again = complete("pay-2").await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
+    assert_eq!(paying.order(&body).await["payments"].as_array().map(Vec::len), Some(1));
+    // A request of its own does.
+    assert_ne!(complete("pay-3").await.expect(200)["payment"]["id"], body["payment"]["id"]);
+    assert_eq!(paying.sim.ledger().payment_intents.len(), 2);
+    paying.nothing_is_wrong().await;
+}
+
+/// Whoever fails to authenticate takes another card, or tries again, in the same attempt to pay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_authentication_may_be_followed_by_another_card() {
+    let paying = Paying::open().await;
+    for (method, next) in [("payment_intent", "pm_card_visa"), ("hosted_page", "pm_card_authenticationRequired")] {
+        let begun = paying.shop.checkout(1).await;
+        let ask = paying.shop.ask("POST", &format!("{}/complete", begun.path)).token(&begun.token).new_key();
+        let body = ask.json(&json!({ "method": method })).send().await.expect(200);
+        let pay = |card: &str, succeeds: bool| match method {
+            "hosted_page" => paying.sim.pay_session(&paying.sim.ledger().sessions[0].id, card, Some(succeeds)),
+            _ => paying.sim.pay_intent(&intent_of(&body["payment"]), card, Some(succeeds)),
+        };
+        pay("pm_card_authenticationRequired", false);
+        wait_until("the failure is told", async || {
+            let read = paying.shop.ask("GET", &begun.path).token(&begun.token).send().await.expect(200);
+            assert_eq!(read["payment"]["state"], "requires_action", "{method}: another card may be taken");
+            read["payment"]["failure"].is_string()
+        })
+        .await;
+        assert_eq!(paying.order(&body).await["state"], "pending_payment");
+        pay(next, true);
+        paying.wait_for_state(&body, "paid").await;
+        let order = paying.order(&body).await;
+        assert_eq!(order["payments"].as_array().map(Vec::len), Some(1), "{method}: {order}");
+        assert_eq!(order["captured"], amount(4_990));
+    }
+    assert_eq!(paying.sim.ledger().payment_intents.len(), 2, "one for each order");
     paying.nothing_is_wrong().await;
 }
 
