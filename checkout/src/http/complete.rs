@@ -108,7 +108,11 @@ pub(super) async fn cancel(call: Call) -> Answered {
     let id: CheckoutId = call.id("checkout")?;
     // No work has this id: it tells one request from another.
     let claim = idempotency::claim(&call, &caller, &body, OrderId::new().to_string())?;
-    call.checkout(&caller).await?;
+    let known = call.checkout(&caller).await?;
+    // One that was cancelled with its order is told with it each time.
+    if known.state == CheckoutState::Cancelled && call.store.order_of_checkout(id).await?.is_some() {
+        return cancel_order_of(&call, id, &claim).await;
+    }
     let render = |checkout: &Checkout| {
         let body = json!({
             "checkout": { "id": checkout.id, "state": checkout.state },

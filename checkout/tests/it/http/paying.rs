@@ -230,6 +230,10 @@ async fn a_cancelled_payment_releases_its_stock() {
     assert_eq!(cancelled["order"]["state"], "cancelled");
     assert_eq!(paying.shop.available("p1").await, 10);
     assert_eq!(paying.order(&body).await["payments"][0]["state"], "failed");
+    // Whoever asked again was told that there is no order.
+    let cancel = paying.shop.ask("POST", &format!("{}/cancel", begun.path)).token(&begun.token).new_key();
+    let again = cancel.send().await.expect(200);
+    assert_eq!((&again["order"]["id"], &again["checkout"]), (&cancelled["order"]["id"], &cancelled["checkout"]));
     paying.nothing_is_wrong().await;
 }
 
