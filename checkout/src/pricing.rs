@@ -1,8 +1,10 @@
-//! What products cost, by one question to the edge beside us: all prices are of one snapshot, whose id they are kept with.
+//! What products cost, by asking the edge beside us: all prices are of one snapshot, whose id they are kept with.
 
 use std::time::Duration;
 
 use bytes::BytesMut;
+use form_urlencoded::byte_serialize;
+use futures::future::try_join_all;
 use reqwest::StatusCode;
 use reqwest::redirect::Policy;
 use serde_json::Value;
@@ -14,6 +16,10 @@ use crate::domain::{Price, chargeable};
 
 /// The edge takes so many ids in one call.
 const MAX_IDS: usize = 100;
+/// Of a list of ids as it stands in an address: the edge reads no heads beyond 32 KiB.
+const MAX_LIST_BYTES: usize = 16 * 1024;
+/// A comma in an address.
+const COMMA_BYTES: usize = 3;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// An edge tells how it is at once, however much it has to do.
@@ -33,7 +39,7 @@ pub(crate) struct EdgeClient {
 }
 
 /// Prices of one moment.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Priced {
     pub snapshot: String,
     /// None where there is no price at all.
@@ -49,8 +55,13 @@ pub(crate) enum PricingError {
     Away(String),
     #[error("there is no such market")]
     Market,
-    #[error("{0} has no price")]
-    Unpriced(String),
+    /// Asked again, it is the same.
+    #[error("{product} cannot be bought: {why}")]
+    Unpriced { product: String, why: String },
+    #[error("{0} has a price of another currency than the others")]
+    Mixed(String),
+    #[error("the snapshot changed between two questions")]
+    Swapped,
     #[error("the edge's answer cannot be used: {0}")]
     Answer(String),
 }
@@ -79,27 +90,32 @@ impl EdgeClient {
     /// What these products cost in a market, or in the edge's first one.
     ///
     /// # Errors
-    /// When the edge does not answer, does not know the market, or says what cannot be charged.
+    /// When the edge does not answer, does not know the market, or says what cannot be charged together.
     pub async fn prices(&self, market: Option<&str>, ids: &[String]) -> Result<Priced, PricingError> {
         // The edge divides the list at commas and cuts spaces off, so that it knows no such product.
         let (askable, unknown): (Vec<_>, Vec<_>) = ids.iter().partition(|id| is_askable(id));
         if askable.len() > MAX_IDS {
             return Err(PricingError::Answer(format!("more than {MAX_IDS} products")));
         }
-        if askable.is_empty() {
-            let missing = unknown.into_iter().cloned().collect();
-            return Ok(Priced { snapshot: String::new(), currency: None, prices: Vec::new(), missing });
+        let asked = lists(&askable).into_iter().map(|list| self.ask(market, list));
+        let mut answers = try_join_all(asked).await?.into_iter();
+        let mut priced = answers.next().unwrap_or_default();
+        for answer in answers {
+            priced.add(answer)?;
         }
+        priced.missing.extend(unknown.into_iter().cloned());
+        Ok(priced)
+    }
+
+    /// One question, about ids that commas divide.
+    async fn ask(&self, market: Option<&str>, list: String) -> Result<Priced, PricingError> {
         let mut url = self.products.clone();
-        let list = askable.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(",");
         url.query_pairs_mut().append_pair("ids", &list).append_pair("fields", "id,title,price,availability");
         if let Some(market) = market {
             url.query_pairs_mut().append_pair("market", market);
         }
         let (snapshot, body) = self.get(url).await?;
-        let mut priced = read(snapshot, &body)?;
-        priced.missing.extend(unknown.into_iter().cloned());
-        Ok(priced)
+        read(snapshot, &body)
     }
 
     /// The snapshot and the body of an answer.
@@ -141,6 +157,47 @@ impl Priced {
     pub fn of(&self, product: &str) -> Option<&Price> {
         self.prices.iter().find(|price| price.product == product)
     }
+
+    /// Takes in the answer about other products.
+    fn add(&mut self, other: Self) -> Result<(), PricingError> {
+        if other.snapshot != self.snapshot {
+            return Err(PricingError::Swapped);
+        }
+        self.prices.extend(other.prices);
+        self.missing.extend(other.missing);
+        self.currency = one_currency(&self.prices)?;
+        Ok(())
+    }
+}
+
+/// The currency of all prices; None where there are none.
+fn one_currency(prices: &[Price]) -> Result<Option<Currency>, PricingError> {
+    let currency = prices.first().map(|price| price.unit_price.currency());
+    match prices.iter().find(|price| Some(price.unit_price.currency()) != currency) {
+        Some(other) => Err(PricingError::Mixed(other.product.clone())),
+        None => Ok(currency),
+    }
+}
+
+/// Divides ids into lists that an address has room for.
+fn lists(ids: &[&String]) -> Vec<String> {
+    let mut lists: Vec<String> = Vec::new();
+    let mut bytes = 0;
+    for id in ids {
+        let more = byte_serialize(id.as_bytes()).map(str::len).sum::<usize>() + COMMA_BYTES;
+        match lists.last_mut() {
+            Some(list) if bytes + more <= MAX_LIST_BYTES => {
+                list.push(',');
+                list.push_str(id);
+                bytes += more;
+            }
+            _ => {
+                lists.push((*id).clone());
+                bytes = more;
+            }
+        }
+    }
+    lists
 }
 
 fn is_askable(id: &str) -> bool {
@@ -160,20 +217,17 @@ fn read(snapshot: String, body: &[u8]) -> Result<Priced, PricingError> {
     let prices = products.iter().map(price).collect::<Result<Vec<_>, _>>()?;
     let missing = answer["missing"].as_array().map(Vec::as_slice).unwrap_or_default();
     let missing = missing.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
-    let currency = prices.first().map(|price| price.unit_price.currency());
-    match prices.iter().find(|price| Some(price.unit_price.currency()) != currency) {
-        Some(other) => Err(fault(&format!("{} has a price of another currency", other.product))),
-        None => Ok(Priced { snapshot, currency, prices, missing }),
-    }
+    Ok(Priced { snapshot, currency: one_currency(&prices)?, prices, missing })
 }
 
 /// A product's price, rounded once to what can be charged.
 fn price(product: &Value) -> Result<Price, PricingError> {
     let fault = PricingError::Answer;
     let id = product["id"].as_str().ok_or_else(|| fault("a product has no id".to_owned()))?;
+    let unpriced = |why: String| PricingError::Unpriced { product: id.to_owned(), why };
     let told = &product["price"];
     if told.is_null() {
-        return Err(PricingError::Unpriced(id.to_owned()));
+        return Err(unpriced("it has no price".to_owned()));
     }
     // A number that is no whole one, 12.0 too, is not the integer that the edge writes.
     let amount = told["amount_minor"].as_i64();
@@ -181,8 +235,7 @@ fn price(product: &Value) -> Result<Price, PricingError> {
     let (Some(amount), Some(currency)) = (amount, currency) else {
         return Err(fault(format!("the price of {id} is no amount")));
     };
-    let unit_price = chargeable(Money::from_minor(amount, currency))
-        .map_err(|error| fault(format!("the price of {id}: {error}")))?;
+    let unit_price = chargeable(Money::from_minor(amount, currency)).map_err(|error| unpriced(error.to_string()))?;
     Ok(Price {
         product: id.to_owned(),
         title: title(product["title"].as_str().unwrap_or(id)),
@@ -238,15 +291,21 @@ mod tests {
             r#"{"amount_minor":12.5,"currency":"EUR"}"#,
             r#"{"amount_minor":12.0,"currency":"EUR"}"#,
             r#"{"amount_minor":"12","currency":"EUR"}"#,
-            r#"{"amount_minor":-1,"currency":"EUR"}"#,
-            r#"{"amount_minor":99999999999999,"currency":"EUR"}"#,
             r#"{"amount_minor":12,"currency":"E"}"#,
             r#"{"amount_minor":12}"#,
             "12",
         ] {
             assert!(matches!(read(price), Err(PricingError::Answer(_))), "{price}");
         }
-        assert!(matches!(read("null"), Err(PricingError::Unpriced(id)) if id == "p1"));
+        // Those were told as an edge that is away, and asked for again for ever.
+        for price in [
+            "null",
+            r#"{"amount_minor":-1,"currency":"EUR"}"#,
+            r#"{"amount_minor":99999999999999,"currency":"EUR"}"#,
+            r#"{"amount_minor":4,"currency":"KWD"}"#,
+        ] {
+            assert!(matches!(read(price), Err(PricingError::Unpriced { product, .. }) if product == "p1"), "{price}");
+        }
     }
 
     /// A zero byte in a title was refused by PostgreSQL, and the checkout failed with 500.
@@ -261,11 +320,38 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_told() {
         let mixed = ANSWER.replacen("EUR", "USD", 1);
-        assert!(check(&mixed).to_string().contains("another currency"));
+        assert!(matches!(check(&mixed), PricingError::Mixed(product) if product == "p2"));
         assert!(check("<html>").to_string().contains("cannot be used"));
         assert!(check("{}").to_string().contains("no products"));
         assert!(names_market(br#"{"code": "invalid_parameter", "parameter": "market"}"#));
         assert!(!names_market(b"market"));
+    }
+
+    #[test]
+    fn long_ids_are_asked_for_in_several_lists() {
+        let ids: Vec<String> = (0..100).map(|number| format!("{number:03}{}", "/".repeat(250))).collect();
+        let divided = lists(&ids.iter().collect::<Vec<_>>());
+        assert_eq!(divided.join(","), ids.join(","));
+        assert!(divided.len() > 1);
+        for list in &divided {
+            let bytes: usize = byte_serialize(list.as_bytes()).map(str::len).sum();
+            assert!(bytes <= MAX_LIST_BYTES, "{bytes}");
+        }
+        assert_eq!(lists(&[&"a".to_owned(), &"b".to_owned()]), ["a,b"]);
+        assert!(lists(&[]).is_empty());
+    }
+
+    #[test]
+    fn answers_about_some_products_each_are_of_one_snapshot_and_currency() {
+        let answer = |snapshot: &str, id: &str, code: &str| {
+            let body = with_price(&format!(r#"{{"amount_minor":100,"currency":"{code}"}}"#)).replace("p1", id);
+            read(snapshot.to_owned(), body.as_bytes()).expect("prices")
+        };
+        let mut priced = answer("s1", "p1", "EUR");
+        priced.add(answer("s1", "p2", "EUR")).expect("both");
+        assert!(priced.of("p1").is_some() && priced.of("p2").is_some());
+        assert!(matches!(priced.add(answer("s2", "p3", "EUR")), Err(PricingError::Swapped)));
+        assert!(matches!(priced.add(answer("s1", "p3", "USD")), Err(PricingError::Mixed(product)) if product == "p3"));
     }
 
     #[test]

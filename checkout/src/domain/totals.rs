@@ -1,7 +1,8 @@
 //! Sums of money.
 //!
 //! Rounding happens once, when a product's price is frozen: [`chargeable`] rounds the unit price half up to what can be
-//! charged. Everything after is a product or a sum of whole numbers, so that totals equal the sum of their lines.
+//! charged, and what would be nothing is no price. Everything after is a product or a sum of whole numbers, so that totals
+//! equal the sum of their lines.
 //!
 //! Stripe does not count every currency in the minor units of ISO 4217
 //! (<https://docs.stripe.com/currencies#special-cases>).
@@ -24,13 +25,15 @@ pub enum TotalError {
     Money(#[from] MoneyError),
     #[error("a price must be from 0 to {MAX_TOTAL_MINOR} minor units, and {0} is not")]
     OutOfBounds(Money),
+    #[error("{0} is less than can be charged in this currency")]
+    TooSmall(Money),
 }
 
 /// The nearest price that can be charged: Stripe takes the last digit of three-decimal currencies as zero only, and of some
 /// currencies whole units only.
 ///
 /// # Errors
-/// When the price is negative or too large.
+/// When the price is negative, too large, or rounds to nothing.
 pub fn chargeable(price: Money) -> Result<Money, TotalError> {
     let amount = price.amount_minor();
     if !(0..=MAX_TOTAL_MINOR).contains(&amount) {
@@ -41,7 +44,11 @@ pub fn chargeable(price: Money) -> Result<Money, TotalError> {
         currency if currency.exponent() == 3 => 10,
         _ => 1,
     };
-    Ok(Money::from_minor((amount + step / 2) / step * step, price.currency()))
+    let rounded = (amount + step / 2) / step * step;
+    match rounded == 0 && amount > 0 {
+        true => Err(TotalError::TooSmall(price)),
+        false => Ok(Money::from_minor(rounded, price.currency())),
+    }
 }
 
 /// The sum of all lines.
@@ -103,6 +110,10 @@ mod tests {
             |amount, code: &str| chargeable(Money::from_minor(amount, currency(code))).expect("a price").amount_minor();
         assert_eq!([rounded(1234, "KWD"), rounded(1235, "KWD"), rounded(1230, "KWD")], [1230, 1240, 1230]);
         assert_eq!([rounded(1234, "EUR"), rounded(1235, "JPY"), rounded(0, "KWD")], [1234, 1235, 0]);
+        // Four fils were sold for nothing.
+        assert!(matches!(chargeable(Money::from_minor(4, currency("KWD"))), Err(TotalError::TooSmall(_))));
+        assert_eq!((rounded(5, "KWD"), rounded(50, "MGA")), (10, 100));
+        assert!(chargeable(Money::from_minor(49, currency("MGA"))).is_err());
         assert!(chargeable(Money::from_minor(-1, currency("EUR"))).is_err());
         assert!(chargeable(Money::from_minor(i64::MAX, currency("KWD"))).is_err());
     }
@@ -145,7 +156,7 @@ mod tests {
             let currency = currency(code);
             let lines: Vec<_> = lines
                 .into_iter()
-                .map(|(amount, count)| line(chargeable(Money::from_minor(amount, currency)).expect("a price"), count))
+                .filter_map(|(amount, count)| Some(line(chargeable(Money::from_minor(amount, currency)).ok()?, count)))
                 .collect();
             let by_hand: i128 =
                 lines.iter().map(|line| i128::from(line.unit_price.amount_minor()) * i128::from(line.quantity)).sum();

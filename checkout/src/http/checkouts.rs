@@ -183,16 +183,23 @@ fn product_pointer(wanted: &Wanted, product: &str) -> String {
     line_pointer(wanted, place.unwrap_or_default(), "product")
 }
 
+/// A problem with one product.
+fn of_product(wanted: &Wanted, product: &str, problem: Problem) -> Problem {
+    problem.at(product_pointer(wanted, product)).with("product", json!(product))
+}
+
 /// All prices, of one snapshot.
 async fn priced(call: &Call, wanted: &Wanted, quantities: &BTreeMap<String, u32>) -> Result<Priced, Problem> {
     let ids: Vec<String> = quantities.keys().cloned().collect();
     let priced = call.app.edge.prices(wanted.market.as_deref(), &ids).await.map_err(|error| match error {
         PricingError::Market => Problem::new(Code::MarketUnknown, "there is no such market").at("/market"),
-        PricingError::Unpriced(product) => {
-            let detail = format!("{product} has no price, and cannot be bought");
-            Problem::new(Code::ProductUnpriced, detail).at(product_pointer(wanted, &product))
+        PricingError::Unpriced { ref product, .. } => {
+            of_product(wanted, product, Problem::new(Code::ProductUnpriced, error.to_string()))
         }
-        PricingError::Away(_) | PricingError::Answer(_) => {
+        PricingError::Mixed(ref product) => {
+            of_product(wanted, product, Problem::new(Code::CurrenciesMixed, error.to_string()))
+        }
+        PricingError::Away(_) | PricingError::Swapped | PricingError::Answer(_) => {
             Problem::later(Code::PricesUnavailable, "prices are not known at the moment").because(error)
         }
     })?;

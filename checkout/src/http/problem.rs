@@ -44,6 +44,7 @@ pub(crate) enum Code {
     TooMany,
     ProductUnknown,
     ProductUnpriced,
+    CurrenciesMixed,
     MarketUnknown,
     CartUnknown,
     CartEmpty,
@@ -107,6 +108,7 @@ impl Code {
             Self::TooMany => (S::CONFLICT, "too_many"),
             Self::ProductUnknown => (S::UNPROCESSABLE_ENTITY, "product_unknown"),
             Self::ProductUnpriced => (S::UNPROCESSABLE_ENTITY, "product_unpriced"),
+            Self::CurrenciesMixed => (S::UNPROCESSABLE_ENTITY, "currencies_mixed"),
             Self::MarketUnknown => (S::UNPROCESSABLE_ENTITY, "market_unknown"),
             Self::CartUnknown => (S::UNPROCESSABLE_ENTITY, "cart_unknown"),
             Self::CartEmpty => (S::UNPROCESSABLE_ENTITY, "cart_empty"),
@@ -253,7 +255,7 @@ impl Problem {
 }
 
 #[cfg(test)]
-pub(crate) const ALL_CODES: [Code; 42] = [
+pub(crate) const ALL_CODES: [Code; 43] = [
     Code::BadRequest,
     Code::MalformedBody,
     Code::InvalidField,
@@ -283,6 +285,7 @@ pub(crate) const ALL_CODES: [Code; 42] = [
     Code::TooMany,
     Code::ProductUnknown,
     Code::ProductUnpriced,
+    Code::CurrenciesMixed,
     Code::MarketUnknown,
     Code::CartUnknown,
     Code::CartEmpty,

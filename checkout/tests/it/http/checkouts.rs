@@ -1,5 +1,6 @@
 //! Checkouts: frozen prices, held stock, and what is refused.
 
+use checkout::config::Database;
 use serde_json::{Value, json};
 
 use super::shop::{Answer, Begun, Shop, wait_until};
@@ -79,6 +80,47 @@ async fn what_cannot_be_bought_is_told() {
     let problem = begin(&shop, json!({ "lines": lines(&[("p1", 9_999), ("p1", 1)]) })).await;
     assert_eq!(problem.problem(400, "invalid_field")["pointer"], "/lines/1/quantity");
     assert_eq!(shop.available("p1").await, 10);
+}
+
+/// Clients were told to come again, for ever, of what never passes.
+#[tokio::test(flavor = "multi_thread")]
+async fn prices_that_cannot_be_charged_are_told_with_their_product() {
+    let shop = Shop::open().await;
+    let ask = async |code: &str| {
+        let answer = begin(&shop, json!({ "lines": lines(&[("p1", 1), ("p3", 1)]) })).await;
+        let problem = answer.problem(422, code);
+        assert_eq!((problem["pointer"].as_str(), problem["product"].as_str()), (Some("/lines/1/product"), Some("p3")));
+        assert_eq!(answer.header("retry-after"), "");
+    };
+    shop.edge.publish_as("p3", json!({ "amount_minor": 100, "currency": "USD" }), "in_stock");
+    ask("currencies_mixed").await;
+    for price in [json!({ "amount_minor": -1, "currency": "EUR" }), json!({ "amount_minor": 4, "currency": "KWD" })] {
+        shop.edge.publish_as("p3", price, "in_stock");
+        ask("product_unpriced").await;
+    }
+    assert_eq!(shop.available("p1").await, 10);
+}
+
+/// The edge does not read as much at once, and it was told as an edge that is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn products_with_long_ids_are_priced_together() {
+    let shop = Shop::open_with(|config| {
+        if let Database::Embedded { settings, .. } = &mut config.database {
+            settings.sells_untracked = true;
+        }
+    })
+    .await;
+    let ids: Vec<String> = (0..100).map(|number| format!("{number:03}{}", "/".repeat(250))).collect();
+    for id in &ids {
+        shop.edge.publish(id, 100);
+    }
+    let wanted: Vec<(&str, u32)> = ids.iter().map(|id| (id.as_str(), 1)).collect();
+    let body = json!({ "lines": lines(&wanted) });
+    let begun = begin(&shop, body.clone()).await.expect(201);
+    assert_eq!(begun["checkout"]["total"], json!({ "amount_minor": 10_000, "currency": "EUR" }));
+    // Prices of two snapshots are never mixed; the next time they are of one.
+    shop.edge.set_restless(true);
+    begin(&shop, body).await.problem(503, "prices_unavailable");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+/// What an edge reads of a head.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 #[derive(Clone, Default)]
 pub struct FakeEdge(Arc<Mutex<Catalogue>>);
@@ -20,6 +23,8 @@ struct Catalogue {
     snapshot: u64,
     products: BTreeMap<String, Value>,
     is_away: bool,
+    /// Each answer is of another snapshot.
+    is_restless: bool,
     /// How often prices were asked for.
     calls: u64,
 }
@@ -52,6 +57,10 @@ impl FakeEdge {
         self.0.lock().expect("the catalogue").is_away = is_away;
     }
 
+    pub fn set_restless(&self, is_restless: bool) {
+        self.0.lock().expect("the catalogue").is_restless = is_restless;
+    }
+
     pub fn calls(&self) -> u64 {
         self.0.lock().expect("the catalogue").calls
     }
@@ -64,9 +73,15 @@ async fn health(State(edge): State<FakeEdge>) -> StatusCode {
     }
 }
 
-async fn products(State(edge): State<FakeEdge>, Query(query): Query<BTreeMap<String, String>>) -> Response {
+async fn products(State(edge): State<FakeEdge>, uri: Uri, Query(query): Query<BTreeMap<String, String>>) -> Response {
     let mut catalogue = edge.0.lock().expect("the catalogue");
     catalogue.calls += 1;
+    if uri.to_string().len() > MAX_HEAD_BYTES {
+        return StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response();
+    }
+    if catalogue.is_restless {
+        catalogue.snapshot += 1;
+    }
     if catalogue.is_away {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }

@@ -4,6 +4,7 @@ mod bodies;
 mod carts;
 mod checkouts;
 mod commands;
+mod currencies;
 mod edge;
 mod keys;
 mod paying;
