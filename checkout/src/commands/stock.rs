@@ -71,7 +71,7 @@ fn claim(audit: &Audit, key: String, now_ms: i64) -> Claim {
 const CHUNK: usize = 500;
 
 /// Writes nothing when a line is at fault. What is written is written in parts, so that shoppers need not wait for all of
-/// it; since each line says how many there are, an import that was broken off is run again.
+/// it. One that was broken off goes on with the lines after those: set again, the others would have back what was sold since.
 async fn import(opened: &Opened, actor: String, path: &Path, dry_run: bool) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
     // A pipe does not say how long it is.
@@ -99,7 +99,9 @@ async fn import(opened: &Opened, actor: String, path: &Path, dry_run: bool) -> a
         let audit =
             Audit { actor: actor.clone(), action: "stock.import".to_owned(), subject: "stock".to_owned(), detail };
         let set = opened.store().change_stock(chunk, &ClaimUse::None, &audit, now_ms()).await;
-        set.with_context(|| format!("{written} of {} products were set; run it again for the others", changes.len()))?;
+        set.with_context(|| {
+            format!("the first {written} of {} lines were set; import those after them", changes.len())
+        })?;
         written += chunk.len();
         if is_watched {
             eprint!("\r{written} of {}", changes.len());

@@ -129,7 +129,8 @@ enum BreaksCommand {
 #[derive(Debug, Subcommand)]
 enum StockCommand {
     /// Set the stock of many products: a CSV file with the columns product, quantity and reason. Where a line is at fault,
-    /// nothing is written.
+    /// nothing is written. It is written 500 lines at a time; should that break off, import the lines after those that were
+    /// set, since to set a product again brings back what was sold in between.
     Import {
         #[command(flatten)]
         actor: Actor,

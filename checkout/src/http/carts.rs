@@ -16,8 +16,11 @@ use crate::tokens::{hex, sha256};
 
 pub(super) const MAX_PRODUCT_BYTES: usize = 256;
 pub(super) const MAX_MARKET_BYTES: usize = 64;
+/// How long a key is kept at the least, as others are.
+const KEY_LIFE_MS: i64 = 24 * 3_600 * 1_000;
 
-/// A cart's id follows from its key, so that the same request again finds the same cart wherever carts are kept.
+/// A cart's id follows from its key, so that the same request again finds the same cart wherever carts are kept. It is
+/// answered as the cart is by then.
 pub(super) async fn create(call: Call) -> Answered {
     let body = call.json()?;
     let key = idempotency::key(&call)?;
@@ -25,26 +28,48 @@ pub(super) async fn create(call: Call) -> Answered {
     let (market, lines) = contents(&mut fields)?;
     fields.finish()?;
     let scope = format!("{}\n{}\n{key}", call.caller()?.key_scope(), idempotency::endpoint(&call));
-    let digest = sha256(scope.as_bytes());
-    let id: CartId = format!("crt_{}", hex(&digest[..16])).parse().map_err(Problem::internal)?;
-    let cart = Cart { id, version: 1, market, lines, expires_ms: call.now_ms + call.app.cart_ttl_ms };
-    match call.app.carts.put(&*call.store, &cart, call.now_ms).await {
-        Ok(()) => Ok(Reply::json(StatusCode::CREATED, &answers::cart(&cart))),
-        Err(CartError::Store(StoreError::Refused(Refusal::VersionConflict { .. }))) => created(&call, &cart).await,
+    take_key(&call, &scope, &body).await?;
+    let expires_ms = call.now_ms + call.app.cart_ttl_ms;
+    let cart = Cart { id: named_id(&scope)?, version: 1, market, lines, expires_ms };
+    if make(&call, &cart).await? {
+        return Ok(Reply::json(StatusCode::CREATED, &answers::cart(&cart)));
+    }
+    let made = call.app.carts.get(&*call.store, cart.id, call.now_ms).await?;
+    let made = made.ok_or_else(|| Problem::not_found("cart"))?;
+    Ok(Reply::replayed(answer(StatusCode::CREATED, &answers::cart(&made))))
+}
+
+/// Keeps what a key was first used for. Carts change and end, and their records with them, so that it has a record of its own:
+/// a cart that nobody knows the id of, which lives as long as keys do.
+///
+/// # Errors
+/// When it was another body.
+async fn take_key(call: &Call, scope: &str, body: &Value) -> Result<(), Problem> {
+    let id = named_id(&format!("{scope}\nkey"))?;
+    let expires_ms = call.now_ms + call.app.cart_ttl_ms.max(KEY_LIFE_MS);
+    let wanted = Cart { id, version: 1, market: hex(&idempotency::fingerprint(body)), lines: Vec::new(), expires_ms };
+    if make(call, &wanted).await? {
+        return Ok(());
+    }
+    let first = call.app.carts.get(&*call.store, id, call.now_ms).await?;
+    match first.is_some_and(|first| first.market != wanted.market) {
+        true => Err(Problem::new(Code::IdempotencyKeyReused, "this key was used for another cart: take a new one")),
+        false => Ok(()),
+    }
+}
+
+/// Writes a new cart; false where there is one with its id.
+async fn make(call: &Call, cart: &Cart) -> Result<bool, Problem> {
+    match call.app.carts.put(&*call.store, cart, call.now_ms).await {
+        Ok(()) => Ok(true),
+        Err(CartError::Store(StoreError::Refused(Refusal::VersionConflict { .. }))) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The answer to a key that a cart was made with before.
-async fn created(call: &Call, wanted: &Cart) -> Answered {
-    let cart =
-        call.app.carts.get(&*call.store, wanted.id, call.now_ms).await?.ok_or_else(|| Problem::not_found("cart"))?;
-    // What became of it since then says nothing of how it began.
-    if cart.version == 1 && (&cart.lines, &cart.market) != (&wanted.lines, &wanted.market) {
-        let detail = "this key was used for another cart: take a new one";
-        return Err(Problem::new(Code::IdempotencyKeyReused, detail));
-    }
-    Ok(Reply::replayed(answer(StatusCode::CREATED, &answers::cart(&cart))))
+/// The id that follows from a name.
+fn named_id(name: &str) -> Result<CartId, Problem> {
+    format!("crt_{}", hex(&sha256(name.as_bytes())[..16])).parse().map_err(Problem::internal)
 }
 
 pub(super) async fn get(call: Call) -> Answered {

@@ -29,6 +29,11 @@ pub(crate) enum Outcome<T> {
     Known(Reply),
 }
 
+/// Whether a request that needs no key has one.
+pub(crate) fn is_given(call: &Call) -> bool {
+    call.headers.contains_key(HEADER)
+}
+
 /// The key of a request.
 ///
 /// # Errors

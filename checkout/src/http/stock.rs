@@ -24,7 +24,8 @@ pub(super) async fn get(call: Call) -> Answered {
     Ok(Reply::ok(&answers::stock(&level)))
 }
 
-/// An adjustment counts each time that it is asked for, so that it has a key; to set the same again changes nothing.
+/// An adjustment counts each time that it is asked for, so that it has a key. What is set has one where it is given: sent again
+/// without, it would bring back what was sold in between.
 pub(super) async fn put(call: Call) -> Answered {
     let caller = call.caller()?;
     let staff = caller.staff()?;
@@ -32,10 +33,10 @@ pub(super) async fn put(call: Call) -> Answered {
     let body = call.json()?;
     let change = change(product, &body)?;
     let audit = change.audit(staff);
-    let claim = match change {
-        StockChange::Set { .. } => None,
+    let claim = match matches!(change, StockChange::Adjust { .. }) || idempotency::is_given(&call) {
         // No work has this id: it tells one request from another.
-        StockChange::Adjust { .. } => Some(idempotency::claim(&call, &caller, &body, OrderId::new().to_string())?),
+        true => Some(idempotency::claim(&call, &caller, &body, OrderId::new().to_string())?),
+        false => None,
     };
     let render = |levels: &Vec<StockLevel>| answer(StatusCode::OK, &levels.first().map_or(Value::Null, answers::stock));
     let used: ClaimUse<'_, Vec<StockLevel>> = match &claim {

@@ -44,6 +44,18 @@ async fn carts_are_made_once(shop: &Shop) {
     let again = ask(&key, "p1").await;
     assert_eq!((again.expect(201), again.header("idempotent-replayed")), (first.expect(201), "true"));
     ask(&key, "p2").await.problem(409, "idempotency_key_reused");
+    // Once the cart was changed, any other body was answered with it.
+    let path = format!("/checkout/v1/carts/{}", first.expect(201)["cart"]["id"].as_str().expect("an id"));
+    let put = json!({ "version": 1, "lines": [] });
+    let changed = shop.ask("PUT", &path).json(&put).send().await.expect(200);
+    ask(&key, "p2").await.problem(409, "idempotency_key_reused");
+    let again = ask(&key, "p1").await;
+    assert_eq!((again.expect(201), again.header("idempotent-replayed")), (changed, "true"), "as it is now");
+    // Once it was deleted, any other body made it anew.
+    shop.ask("DELETE", &path).send().await.expect(204);
+    ask(&key, "p2").await.problem(409, "idempotency_key_reused");
+    let anew = ask(&key, "p1").await;
+    assert_eq!((anew.expect(201)["cart"]["version"].as_u64(), anew.header("idempotent-replayed")), (Some(1), ""));
     shop.ask("POST", "/checkout/v1/carts").json(&cart_of("p1")).send().await.problem(400, "idempotency_key_missing");
 }
 

@@ -54,9 +54,24 @@ async fn an_adjustment_counts_once_however_often_it_is_asked_for() {
     ask().json(&adjust).send().await.problem(400, "idempotency_key_missing");
     assert_eq!(shop.available("p1").await, 8);
     assert_eq!(audit(&shop).await.iter().filter(|(_, action, _)| action == "stock.adjust").count(), 1);
-    // To set the same again changes nothing, and needs none.
-    let set = json!({ "set": 5, "reason": "counted" });
-    assert_eq!(ask().json(&set).send().await.expect(200)["stock"]["available"], 5);
+}
+
+/// Whoever lost the answer, and asked again, brought back what was sold in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_with_a_key_is_set_once() {
+    let shop = Shop::open().await;
+    let set = json!({ "set": 10, "reason": "counted" });
+    let ask = || shop.ask("PUT", "/checkout/v1/stock/p1").token(&shop.staff);
+    let first = ask().key("count-1").json(&set).send().await;
+    assert_eq!(first.expect(200)["stock"]["available"], 10);
+    shop.checkout(3).await;
+    let again = ask().key("count-1").json(&set).send().await;
+    assert_eq!((again.text.as_str(), again.header("idempotent-replayed")), (first.text.as_str(), "true"));
+    assert_eq!(shop.available("p1").await, 7);
+    let other = json!({ "set": 9, "reason": "counted" });
+    ask().key("count-1").json(&other).send().await.problem(409, "idempotency_key_reused");
+    // Without one it is set each time.
+    assert_eq!(ask().json(&set).send().await.expect(200)["stock"]["available"], 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
