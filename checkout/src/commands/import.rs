@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use crate::http::stock::{MAX_REASON_BYTES, MAX_STOCK, is_product, is_reason};
+use crate::http::stock::{MAX_REASON_CHARS, MAX_STOCK, is_product, is_reason};
 use crate::store::StockChange;
 
 pub(super) const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -77,7 +77,7 @@ fn change(record: &StringRecord, [product, quantity, reason]: [usize; 3]) -> Res
     let available = quantity.parse::<i64>().ok().filter(|number| (0..=MAX_STOCK).contains(number));
     let available = available.ok_or_else(|| format!("'{quantity}' is not a whole number from 0 to {MAX_STOCK}"))?;
     if !is_reason(reason) {
-        return Err(format!("the reason is not 1 to {MAX_REASON_BYTES} bytes long, or has control characters"));
+        return Err(format!("the reason is not 1 to {MAX_REASON_CHARS} characters long, or has control characters"));
     }
     Ok(StockChange::Set { product: product.to_owned(), available, reason: reason.to_owned() })
 }

@@ -10,7 +10,7 @@ use super::reading::Faults;
 use super::service::{Config, ServiceFlags, Stripe, StripeFlags};
 use crate::domain::BreakKind;
 use crate::http::idempotency::{MAX_KEY_BYTES, is_key};
-use crate::http::stock::{MAX_REASON_BYTES, MAX_STOCK, is_product, is_reason};
+use crate::http::stock::{MAX_REASON_CHARS, MAX_STOCK, is_product, is_reason};
 use crate::ids::OutboxId;
 use crate::staff::is_name;
 use crate::store::StockChange;
@@ -380,7 +380,7 @@ impl StockFlags {
 
 fn check_reason(reason: &str, faults: &mut Faults) {
     if !is_reason(reason) {
-        faults.add("--reason", format!("is not 1 to {MAX_REASON_BYTES} bytes long, or has control characters"));
+        faults.add("--reason", format!("is not 1 to {MAX_REASON_CHARS} characters long, or has control characters"));
     }
 }
 

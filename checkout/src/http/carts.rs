@@ -14,8 +14,8 @@ use crate::ids::CartId;
 use crate::store::{Cart, CartLine, StoreError};
 use crate::tokens::{hex, sha256};
 
-pub(super) const MAX_PRODUCT_BYTES: usize = 256;
-pub(super) const MAX_MARKET_BYTES: usize = 64;
+pub(super) const MAX_PRODUCT_CHARS: usize = 256;
+pub(super) const MAX_MARKET_CHARS: usize = 64;
 /// How long a key is kept at the least, as others are.
 const KEY_LIFE_MS: i64 = 24 * 3_600 * 1_000;
 
@@ -103,7 +103,7 @@ pub(super) async fn delete(call: Call) -> Answered {
 
 /// The market and the lines of a cart.
 fn contents(fields: &mut Fields<'_>) -> Result<(String, Vec<CartLine>), Problem> {
-    let market = fields.text("market", MAX_MARKET_BYTES)?.unwrap_or_default();
+    let market = fields.text("market", MAX_MARKET_CHARS)?.unwrap_or_default();
     let lines = lines(fields)?.unwrap_or_default();
     Ok((market, lines))
 }
@@ -113,7 +113,7 @@ pub(super) fn lines(fields: &mut Fields<'_>) -> Result<Option<Vec<CartLine>>, Pr
     let Some(list) = fields.list("lines", MAX_LINES)? else { return Ok(None) };
     let mut lines = Vec::with_capacity(list.len());
     for mut line in list {
-        let product = line.text("product", MAX_PRODUCT_BYTES)?;
+        let product = line.text("product", MAX_PRODUCT_CHARS)?;
         let product = line.required("product", product)?;
         let quantity = line.integer("quantity", 1, i64::from(MAX_QUANTITY))?;
         let quantity = line.required("quantity", quantity)?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use snapshots::Money;
 
 use super::call::{Answered, Call};
-use super::carts::{MAX_MARKET_BYTES, MAX_PRODUCT_BYTES};
+use super::carts::{MAX_MARKET_CHARS, MAX_PRODUCT_CHARS};
 use super::fields::Fields;
 use super::idempotency::Outcome;
 use super::problem::{Code, Problem};
@@ -20,7 +20,7 @@ use crate::store::{CartLine, CheckoutChange, Claim, ClaimUse};
 use crate::tokens::NewToken;
 
 /// RFC 5321 allows no longer address.
-const MAX_EMAIL_BYTES: usize = 254;
+const MAX_EMAIL_CHARS: usize = 254;
 const MAX_ADDRESS_BYTES: usize = 8 * 1024;
 
 /// What a body asks for.
@@ -108,8 +108,8 @@ fn whole(call: &Call, checkout: &Checkout, order: Option<&Order>) -> Value {
 /// Reads a body; with a cart, also what is in that.
 async fn wanted(call: &Call, body: &Value) -> Result<Wanted, Problem> {
     let mut fields = Fields::of(body)?;
-    let cart = fields.text("cart", MAX_PRODUCT_BYTES)?;
-    let market = fields.text("market", MAX_MARKET_BYTES)?;
+    let cart = fields.text("cart", MAX_PRODUCT_CHARS)?;
+    let market = fields.text("market", MAX_MARKET_CHARS)?;
     let lines = carts::lines(&mut fields)?;
     let expected_total = fields.money("expected_total", MAX_TOTAL_MINOR)?;
     let details = details(&mut fields)?;
@@ -134,7 +134,7 @@ async fn wanted(call: &Call, body: &Value) -> Result<Wanted, Problem> {
 
 /// Where the order goes, and who is told of it.
 fn details(fields: &mut Fields<'_>) -> Result<CheckoutChange, Problem> {
-    let email = fields.text("email", MAX_EMAIL_BYTES)?;
+    let email = fields.text("email", MAX_EMAIL_CHARS)?;
     if email.as_deref().is_some_and(|email| !is_email(email)) {
         return Err(Problem::field(fields.pointer("email"), "is no e-mail address"));
     }

@@ -17,7 +17,7 @@ use crate::ids::{CheckoutId, OrderId, PaymentId};
 use crate::store::{Answer, Claim, ClaimUse, Claimed, PaymentRef, StoreError};
 
 /// Stripe takes no longer address.
-const MAX_URL_BYTES: usize = 2_048;
+const MAX_URL_CHARS: usize = 2_048;
 
 pub(super) async fn complete(call: Call) -> Answered {
     let caller = call.caller()?;
@@ -189,7 +189,7 @@ fn payment_of(body: &Value, origins: &[String]) -> Result<(PaymentMethod, Option
         Some("hosted_page") => PaymentMethod::HostedPage,
         Some(_) => return Err(Problem::field("/method", "is neither payment_intent nor hosted_page")),
     };
-    let return_url = fields.text("return_url", MAX_URL_BYTES)?;
+    let return_url = fields.text("return_url", MAX_URL_CHARS)?;
     fields.finish()?;
     if let Some(text) = &return_url {
         let page = page(text).ok_or_else(|| Problem::field("/return_url", "is no http:// or https:// address"))?;

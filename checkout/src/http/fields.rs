@@ -58,15 +58,13 @@ impl<'a> Fields<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
-    /// A text of 1 to `max_bytes`, without control characters.
-    pub fn text(&mut self, name: &'static str, max_bytes: usize) -> Result<Option<String>, Problem> {
+    /// A text of 1 to `max_chars`, without control characters.
+    pub fn text(&mut self, name: &'static str, max_chars: usize) -> Result<Option<String>, Problem> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let fault = |reason: String| Err(Problem::field(self.pointer(name), reason));
         match value.as_str() {
             None => fault("is not a text".to_owned()),
-            Some(text) if text.is_empty() || text.len() > max_bytes => {
-                fault(format!("is not 1 to {max_bytes} bytes long"))
-            }
+            Some(text) if !is_within(text, max_chars) => fault(format!("is not 1 to {max_chars} characters long")),
             Some(text) if text.chars().any(char::is_control) => fault("has control characters".to_owned()),
             Some(text) => Ok(Some(text.to_owned())),
         }
@@ -144,6 +142,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Whether a text has 1 to `max_chars` characters, as JSON schemas count them.
+pub(crate) fn is_within(text: &str, max_chars: usize) -> bool {
+    // Counting stops where it is clear.
+    !text.is_empty() && text.chars().nth(max_chars).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +168,13 @@ mod tests {
         assert_eq!((problem["code"].as_str(), problem["line"].as_u64()), (Some("malformed_body"), Some(2)));
         let deep = [b"[".repeat(50_000), b"]".repeat(50_000)].concat();
         assert!(parse(&deep).is_err(), "depth has a bound");
+    }
+
+    /// Bytes were counted, and the document says characters.
+    #[test]
+    fn lengths_are_of_characters() {
+        assert!(is_within("\u{fc}\u{fc}", 2) && is_within("\u{1f461}", 1));
+        assert!(!is_within("\u{fc}\u{fc}\u{fc}", 2) && !is_within("", 2));
     }
 
     #[test]

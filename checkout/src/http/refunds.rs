@@ -15,7 +15,7 @@ use crate::fail_points;
 use crate::ids::{OrderId, RefundId};
 use crate::store::{Answer, Claim, ClaimUse, PaymentRef};
 
-const MAX_REASON_BYTES: usize = 200;
+const MAX_REASON_CHARS: usize = 200;
 
 pub(super) async fn create(call: Call) -> Answered {
     let caller = call.caller()?;
@@ -25,7 +25,7 @@ pub(super) async fn create(call: Call) -> Answered {
     let claim = idempotency::claim(&call, &caller, &body, refund.to_string())?;
     let mut fields = Fields::of(&body)?;
     let amount = fields.money("amount", MAX_TOTAL_MINOR)?;
-    let reason = fields.text("reason", MAX_REASON_BYTES)?;
+    let reason = fields.text("reason", MAX_REASON_CHARS)?;
     fields.finish()?;
     let order: OrderId = call.id("order")?;
     let detail = json!({ "refund": refund, "amount": amount.map(answers::money), "reason": reason });

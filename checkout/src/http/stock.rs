@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::answers;
 use super::call::{Answered, Call};
-use super::carts::MAX_PRODUCT_BYTES;
-use super::fields::Fields;
+use super::carts::MAX_PRODUCT_CHARS;
+use super::fields::{Fields, is_within};
 use super::idempotency::{self, Outcome};
 use super::problem::Problem;
 use super::reply::{Reply, answer};
@@ -15,7 +15,7 @@ use crate::store::{ClaimUse, StockChange, StockLevel};
 
 /// More of one product than any shop has.
 pub(crate) const MAX_STOCK: i64 = 1_000_000_000;
-pub(crate) const MAX_REASON_BYTES: usize = 200;
+pub(crate) const MAX_REASON_CHARS: usize = 200;
 
 pub(super) async fn get(call: Call) -> Answered {
     call.caller()?.staff()?;
@@ -56,7 +56,7 @@ fn change(product: String, body: &Value) -> Result<StockChange, Problem> {
     let mut fields = Fields::of(body)?;
     let set = fields.integer("set", 0, MAX_STOCK)?;
     let adjust = fields.integer("adjust", -MAX_STOCK, MAX_STOCK)?;
-    let reason = fields.text("reason", MAX_REASON_BYTES)?;
+    let reason = fields.text("reason", MAX_REASON_CHARS)?;
     let reason = fields.required("reason", reason)?;
     fields.finish()?;
     match (set, adjust) {
@@ -77,10 +77,10 @@ fn product(call: &Call) -> Result<String, Problem> {
 
 /// Whether a text can be the id of a product.
 pub(crate) fn is_product(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_PRODUCT_BYTES && !text.chars().any(char::is_control)
+    is_within(text, MAX_PRODUCT_CHARS) && !text.chars().any(char::is_control)
 }
 
 /// Whether a text can be the reason of a change.
 pub(crate) fn is_reason(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_REASON_BYTES && !text.chars().any(char::is_control)
+    is_within(text, MAX_REASON_CHARS) && !text.chars().any(char::is_control)
 }

@@ -85,6 +85,9 @@ async fn changes_of_stock_have_a_form() {
     check(json!({ "set": 1, "adjust": 1, "reason": "x" }), "/adjust").await;
     check(json!({ "set": -1, "reason": "x" }), "/set").await;
     check(json!({ "set": 1, "reason": "x", "held": 1 }), "/held").await;
+    check(json!({ "set": 1, "reason": "" }), "/reason").await;
+    check(json!({ "set": 1, "reason": "\u{fc}".repeat(201) }), "/reason").await;
+    put(&shop, "p1", json!({ "set": 1, "reason": "\u{fc}".repeat(200) })).await.expect(200);
     let unknown = shop.ask("GET", "/checkout/v1/stock/p9").token(&shop.staff).send().await;
     unknown.problem(404, "not_found");
 }
