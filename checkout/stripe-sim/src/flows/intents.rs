@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::methods::Given;
-use crate::objects::{CaptureMethod, Intent, IntentStatus, PaymentMethod, SessionStatus};
+use crate::objects::{CaptureMethod, Intent, IntentStatus, PaymentMethod};
 use crate::params::Metadata;
 use crate::state::State;
 
@@ -143,15 +143,15 @@ impl State {
         self.take_money(id, amount)
     }
 
-    /// Ends an intent that was not paid.
+    /// Ends an intent that was not paid. That of a Checkout session ends with its session alone
+    /// (<https://docs.stripe.com/api/payment_intents/cancel>).
     pub(crate) fn cancel_intent(&mut self, id: &str, reason: Option<&str>) -> Result<(), ApiError> {
         let intent = self.intent(id)?;
         if !(intent.status.is_open() || intent.status == IntentStatus::RequiresCapture) {
             return Err(self.unexpected_state(id, "canceled"));
         }
-        let session = intent.session.as_ref().and_then(|session| self.data.sessions.get(session));
-        if session.is_some_and(|session| session.status == SessionStatus::Open) {
-            let message = "The intent belongs to an open Checkout session; expire the session instead.";
+        if intent.session.is_some() {
+            let message = "The intent belongs to a Checkout session; expire the session instead.";
             let error = ApiError::refused(Some("payment_intent_unexpected_state"), message);
             return Err(error.with_payment_intent(self.intent_json(id)));
         }

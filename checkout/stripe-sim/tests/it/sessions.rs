@@ -76,6 +76,11 @@ async fn a_bank_settles_after_the_session_is_complete() {
     rig.sim.advance(1_001);
     let settled = [(json!("complete"), json!("paid")), (json!("complete"), json!("unpaid"))];
     assert_eq!(statuses().await, settled);
+    // It has no method any more, and nobody can give it another: its page is complete.
+    let intent = rig.sim.ledger().payment_intents[1].clone();
+    assert_eq!(intent.status, "requires_payment_method");
+    let error = rig.api.post(&format!("/v1/payment_intents/{}/cancel", intent.id), &[]).await.error(400);
+    assert_eq!(error["code"], "payment_intent_unexpected_state", "it is a session's");
     for kind in ["succeeded", "failed"] {
         let path = format!("/v1/events?type=checkout.session.async_payment_{kind}");
         assert_eq!(rig.api.get(&path).await.ok()["data"].as_array().map(Vec::len), Some(1), "{kind}");
