@@ -7,6 +7,11 @@ checkout_listen=${CHECKOUT_LISTEN:-127.0.0.1:8090}
 checkout_admin_listen=${CHECKOUT_ADMIN_LISTEN:-127.0.0.1:8091}
 stripe_listen=${STRIPE_SIM_LISTEN:-127.0.0.1:12111}
 export CHECKOUT_DATA_DIR="$demo/checkout"
+# What other uses of these programs left in the shell: another database, another Stripe, a topic that is in use, a log that
+# does not say when they listen.
+unset PRIMARY_SQL_URL PRIMARY_SQL_URL_FILE READ_SQL_URL READ_SQL_URL_FILE REDIS_URL REDIS_URL_FILE \
+	STRIPE_SECRET_KEY_FILE STRIPE_WEBHOOK_SECRET_FILE EVENT_GRID_URL EVENT_GRID_KEY EVENT_GRID_KEY_FILE \
+	CHECKOUT_LOG STRIPE_SIM_LOG
 
 started=
 end() {
@@ -15,10 +20,24 @@ end() {
 	kill $started 2>/dev/null || true
 	wait
 }
+# wait_for PROCESS LOG: until it listens. One whose port is taken ends at once, and only its log says so.
+wait_for() {
+	tries=0
+	until grep -qs '"listening"' "$2"; do
+		tries=$((tries + 1))
+		if ! kill -0 "$1" 2>/dev/null || [ "$tries" -gt 300 ]; then
+			echo "it does not begin to listen; the end of $2:" >&2
+			tail -n 5 "$2" >&2
+			exit 1
+		fi
+		sleep 0.1
+	done
+}
 trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+rm -f "$demo/stripe-sim.log" "$demo/checkout.log"
 if [ ! -f "$demo/token" ]; then
 	"$programs/checkout" token new demo >"$demo/token"
 	sed -n '$p' "$demo/token" >"$demo/staff"
@@ -33,12 +52,14 @@ if [ -z "${STRIPE_SECRET_KEY:-}" ]; then
 	"$programs/stripe-sim" --listen "$stripe_listen" --state "$demo/stripe.json" --webhook-secret whsec_demo \
 		--webhook "http://$checkout_listen/checkout/webhooks/stripe" >"$demo/stripe-sim.log" 2>&1 &
 	started="$started $!"
+	wait_for "$!" "$demo/stripe-sim.log"
 fi
 # Stripe's webhooks do not reach this machine, and payments are found without them.
 STRIPE_WEBHOOK_SECRET=${STRIPE_WEBHOOK_SECRET:-whsec_none} "$programs/checkout" serve --staff-tokens "$demo/staff" \
 	--listen "$checkout_listen" --admin-listen "$checkout_admin_listen" --edge-url "http://$listen" \
 	--cors-origin "http://$listen" --drain-ms 0 >"$demo/checkout.log" 2>&1 &
 started="$started $!"
+wait_for "$!" "$demo/checkout.log"
 
 cat <<TEXT
 
