@@ -5,6 +5,7 @@ mod carts;
 mod checkouts;
 mod commands;
 mod currencies;
+mod documented;
 mod edge;
 mod keys;
 mod paying;

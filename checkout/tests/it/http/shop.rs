@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::documented;
 use super::edge::FakeEdge;
 
 /// How long a test waits for something that must happen. Long, since a test machine may be slow; waiting ends as soon as
@@ -39,6 +40,8 @@ pub struct Shop {
 
 pub struct Ask {
     request: reqwest::RequestBuilder,
+    method: String,
+    path: String,
 }
 
 #[derive(Debug)]
@@ -136,12 +139,13 @@ impl Shop {
     }
 
     pub fn ask(&self, method: &str, path: &str) -> Ask {
-        let method = method.parse().expect("a method");
-        Ask { request: self.client.request(method, format!("http://{}{path}", self.public)) }
+        let request = self.client.request(method.parse().expect("a method"), format!("http://{}{path}", self.public));
+        Ask { request, method: method.to_owned(), path: path.to_owned() }
     }
 
     pub async fn admin(&self, path: &str) -> Answer {
-        Ask { request: self.client.get(format!("http://{}{path}", self.admin)) }.send().await
+        let request = self.client.get(format!("http://{}{path}", self.admin));
+        Ask { request, method: "GET".to_owned(), path: path.to_owned() }.send().await
     }
 
     pub async fn set_stock(&self, product: &str, count: i64) {
@@ -195,7 +199,7 @@ impl Begun {
 
 impl Ask {
     pub fn token(self, token: &str) -> Self {
-        Self { request: self.request.bearer_auth(token) }
+        Self { request: self.request.bearer_auth(token), ..self }
     }
 
     pub fn key(self, key: &str) -> Self {
@@ -208,7 +212,7 @@ impl Ask {
     }
 
     pub fn header(self, name: &str, value: &str) -> Self {
-        Self { request: self.request.header(name, value) }
+        Self { request: self.request.header(name, value), ..self }
     }
 
     pub fn json(self, body: &Value) -> Self {
@@ -216,13 +220,16 @@ impl Ask {
     }
 
     pub fn bytes(self, body: Vec<u8>) -> Self {
-        Self { request: self.request.body(body) }
+        Self { request: self.request.body(body), ..self }
     }
 
+    /// Asks, and looks whether the answer is one that is documented.
     pub async fn send(self) -> Answer {
         let response = self.request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.expect("a text") }
+        let answer = Answer { status, headers, text: response.text().await.expect("a text") };
+        documented::check(&self.method, &self.path, &answer);
+        answer
     }
 }
 
