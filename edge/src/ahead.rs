@@ -6,7 +6,7 @@ use std::hash::Hasher;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use search::{RawRequest, SuggestRequest};
+use search::RawRequest;
 
 use crate::coding::Coding;
 use crate::live::Generation;
@@ -20,18 +20,14 @@ const MAX_RECORDED: usize = 300;
 const RECORDED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments.
-/// Requests are understood by their catalogue's settings, so with other settings there is nothing to repeat.
+/// With other settings a request may be at fault: that one is passed over.
 pub fn answer_again(generation: &Generation, before: &Generation) {
-    let settings = |of: &Generation| of.index.snapshot().manifest.catalogue_object().map(|object| object.blake3);
-    if settings(generation) == settings(before) {
-        before.results.asked(MAX_REPEATED).into_iter().for_each(|asked| answer(generation, asked));
-    }
+    before.results.asked(MAX_REPEATED).into_iter().for_each(|asked| answer(generation, asked));
 }
 
 /// Answers what shoppers type most by the snapshot's recorded queries: suggestions for every beginning, then the search.
 pub fn answer_recorded(generation: &Generation) {
-    let index = &generation.index;
-    let mut recorded: Vec<(&str, u64)> = index.recorded_queries().collect();
+    let mut recorded: Vec<(&str, u64)> = generation.index.recorded_queries().collect();
     recorded.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     let (ends, mut typed) = (Instant::now() + RECORDED_TIMEOUT, HashSet::new());
     let raw = |q: &str| RawRequest { q: q.to_owned(), ..RawRequest::default() };
@@ -40,9 +36,8 @@ pub fn answer_recorded(generation: &Generation) {
             return;
         }
         let new = beginnings(query).filter(|beginning| typed.insert(*beginning));
-        let suggest = new.filter_map(|beginning| SuggestRequest::new(raw(beginning), None, None, index).ok());
-        let search = index.request(raw(query)).ok();
-        suggest.map(Asked::Suggest).chain(search.map(Asked::Search)).for_each(|asked| answer(generation, asked));
+        let suggest = new.map(|beginning| Asked::suggest(raw(beginning), None, None));
+        suggest.chain([Asked::search(raw(query))]).for_each(|asked| answer(generation, asked));
     }
 }
 
@@ -55,7 +50,7 @@ fn answer(generation: &Generation, asked: Asked) {
     let rules = generation.index.rules().version_at(Timestamp::now());
     if let Ok(answered) = answer_to(generation, &asked) {
         let hash = hashed(generation, &asked).finish();
-        generation.results.put(hash, asked, rules, Coding::Identity, &answered.body);
+        generation.results.put(hash, asked, rules, Coding::Identity, answered.body);
     }
 }
 

@@ -62,7 +62,8 @@ impl Coding {
                 encoder.finish().ok()?
             }
         };
-        (encoded.len() < body.len()).then(|| encoded.into())
+        // It is kept, and its buffer was made for more.
+        (encoded.len() < body.len()).then(|| encoded.into_boxed_slice().into())
     }
 }
 

@@ -1,15 +1,16 @@
 //! Answers that were given already: shoppers type the same beginnings, and open the same pages.
 //!
 //! Each generation has a cache of its own, so that a swap forgets everything. An answer is found by the request as it was
-//! understood, not as it was written, and only while the set of rules is active that it was made under. When there is no
-//! room, a hand goes round: what was asked for since it last came by is spared once, the rest goes (the "clock" of
+//! written, but for the order of names and for what goes without saying: understanding it takes longer than finding it.
+//! Whoever writes it otherwise has an entry of their own. It is found only while the set of rules is active that it was
+//! made under. When there is no room, a hand goes round: what was asked for since it last came by is spared once, the rest goes (the "clock" of
 //! F. Corbató's page replacement).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use search::{FieldSet, SearchRequest, SuggestRequest};
+use search::{FieldSet, RawRequest};
 
 use crate::coding::Coding;
 
@@ -20,12 +21,32 @@ const ENTRY_BYTES: usize = 512;
 /// No body takes more than this share of a part.
 const MAX_SHARE: usize = 8;
 
-/// A request whose answer depends on nothing but the snapshot and the active rules.
+/// A request whose answer depends on nothing but the snapshot and the active rules. Whom it is asked of, and by whom, is
+/// no part of it: each generation of a market has a cache of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Asked {
-    Search(SearchRequest),
-    Suggest(SuggestRequest),
+    Search(RawRequest),
+    /// What is typed, and how many suggestions and products are wanted where that is said.
+    Suggest(RawRequest, Option<usize>, Option<usize>),
     Similar(String, usize, FieldSet),
+}
+
+impl Asked {
+    pub fn search(raw: RawRequest) -> Self {
+        Self::Search(raw.normalised())
+    }
+
+    pub fn suggest(raw: RawRequest, limit: Option<usize>, products: Option<usize>) -> Self {
+        Self::Suggest(raw.normalised(), limit, products)
+    }
+
+    /// About how much memory it takes.
+    fn size_bytes(&self) -> usize {
+        match self {
+            Self::Search(raw) | Self::Suggest(raw, ..) => raw.size_bytes(),
+            Self::Similar(id, ..) => id.capacity(),
+        }
+    }
 }
 
 /// The answers of one generation.
@@ -52,14 +73,6 @@ struct Entry {
     is_used: bool,
 }
 
-impl Entry {
-    fn new(hash: u64, asked: Asked, rules: usize, coding: Coding, body: &[u8]) -> Self {
-        // A body may lie in a larger buffer, and a request holds many small strings, of which its text is a measure.
-        let size_bytes = body.len() + ENTRY_BYTES + 2 * format!("{asked:?}").len();
-        Self { hash, asked, rules, coding, body: Bytes::copy_from_slice(body), size_bytes, is_used: false }
-    }
-}
-
 impl ResultCache {
     /// Keeps at most so many bytes; none at all with 0.
     pub fn new(size_bytes: usize) -> Self {
@@ -79,13 +92,15 @@ impl ResultCache {
         is_it.then(|| entry.body.clone())
     }
 
-    pub fn put(&self, hash: u64, asked: Asked, rules: usize, coding: Coding, body: &[u8]) {
+    /// Keeps an answer. The body is kept as it is: its buffer is to be no larger than it.
+    pub fn put(&self, hash: u64, asked: Asked, rules: usize, coding: Coding, body: Bytes) {
         let hash = in_coding(hash, coding);
         let Some(part) = self.part(hash) else { return };
-        let entry = Entry::new(hash, asked, rules, coding, body);
-        if entry.size_bytes > self.part_bytes / MAX_SHARE {
+        let size_bytes = body.len() + ENTRY_BYTES + asked.size_bytes();
+        if size_bytes > self.part_bytes / MAX_SHARE {
             return;
         }
+        let entry = Entry { hash, asked, rules, coding, body, size_bytes, is_used: false };
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = part.places.get(&hash).copied() {
             part.bytes -= part.entries[place].size_bytes;
@@ -166,17 +181,17 @@ mod tests {
     #[test]
     fn what_was_put_in_is_found_under_the_same_rules_alone() {
         let cache = ResultCache::new(1 << 20);
-        cache.put(hash(1), asked(1), 0, PLAIN, &body(1));
+        cache.put(hash(1), asked(1), 0, PLAIN, body(1));
         assert_eq!(cache.get(hash(1), &asked(1), 0, PLAIN), Some(body(1)));
         assert_eq!(cache.get(hash(1), &asked(1), 1, PLAIN), None);
         assert_eq!(cache.get(hash(1), &asked(2), 0, PLAIN), None, "another request with the same hash");
-        cache.put(hash(1), asked(2), 1, PLAIN, &body(2));
+        cache.put(hash(1), asked(2), 1, PLAIN, body(2));
         assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)), "the newer one has the place");
         assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), None);
-        cache.put(hash(1), asked(2), 1, Coding::Zstd, b"smaller");
+        cache.put(hash(1), asked(2), 1, Coding::Zstd, Bytes::from_static(b"smaller"));
         assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), Some(Bytes::from_static(b"smaller")));
         assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)));
-        cache.put(hash(3), asked(3), 1, PLAIN, &body(3));
+        cache.put(hash(3), asked(3), 1, PLAIN, body(3));
         assert_eq!((cache.asked(9), cache.asked(1)), (vec![asked(2), asked(3)], vec![asked(2)]));
     }
 
@@ -185,7 +200,7 @@ mod tests {
         let size_bytes = PARTS * 20 * 1_200;
         let cache = ResultCache::new(size_bytes);
         for number in 0..1_000 {
-            cache.put(hash(number), asked(number), 0, PLAIN, &body(number));
+            cache.put(hash(number), asked(number), 0, PLAIN, body(number));
             assert_eq!(
                 cache.get(hash(0), &asked(0), 0, PLAIN),
                 Some(body(0)),
@@ -204,17 +219,21 @@ mod tests {
     fn a_long_request_takes_room_too() {
         let cache = ResultCache::new(PARTS * 10_000);
         let long = Asked::Similar("x".repeat(5_000), 8, FieldSet::ALL);
-        cache.put(hash(1), long.clone(), 0, PLAIN, b"{}");
+        cache.put(hash(1), long.clone(), 0, PLAIN, Bytes::from_static(b"{}"));
         assert_eq!(cache.get(hash(1), &long, 0, PLAIN), None);
+        let facets = vec![String::new(); 100];
+        let many = Asked::Search(RawRequest { facets, ..RawRequest::default() });
+        cache.put(hash(2), many.clone(), 0, PLAIN, Bytes::from_static(b"{}"));
+        assert_eq!(cache.get(hash(2), &many, 0, PLAIN), None, "short texts take room as well");
     }
 
     #[test]
     fn what_is_too_large_and_what_has_no_room_is_left_out() {
         let cache = ResultCache::new(PARTS * 10_000);
-        cache.put(hash(1), asked(1), 0, PLAIN, &[b'x'; 5_000]);
+        cache.put(hash(1), asked(1), 0, PLAIN, Bytes::from(vec![b'x'; 5_000]));
         assert_eq!(cache.get(hash(1), &asked(1), 0, PLAIN), None);
         let none = ResultCache::new(0);
-        none.put(hash(1), asked(1), 0, PLAIN, &body(1));
+        none.put(hash(1), asked(1), 0, PLAIN, body(1));
         assert_eq!(none.get(hash(1), &asked(1), 0, PLAIN), None);
     }
 }

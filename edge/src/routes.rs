@@ -209,15 +209,14 @@ async fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, 
         false => SearchParams::from_query(request.query)?,
     };
     let generation = shared.asked(&params.target, request.headers).await?;
-    let asked = Asked::Search(generation.index.request(params.raw)?);
-    remembered(shared, request, &generation, asked)
+    remembered(shared, request, &generation, Asked::search(params.raw))
 }
 
 async fn suggest(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let params = SuggestParams::from_query(request.query)?;
     let generation = shared.asked(&params.target, request.headers).await?;
-    let suggest = SuggestRequest::new(params.raw, params.limit, params.products, &generation.index)?;
-    remembered(shared, request, &generation, Asked::Suggest(suggest))
+    let asked = Asked::suggest(params.raw, params.limit, params.products);
+    remembered(shared, request, &generation, asked)
 }
 
 async fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
@@ -246,6 +245,10 @@ fn remembered(
     // The same answer may be written in several codings, so its tag is weak.
     let (etag, hash) = (weak(&tag(&hasher)), hasher.finish());
     if is_known(request, generation, &etag) {
+        // `*` stands for any answer, so that there must be one; what is kept is one.
+        if generation.results.get(hash, &asked, rules, Coding::Identity).is_none() {
+            check(generation, &asked)?;
+        }
         let mut response = reply::from_snapshot(generation, etag, None);
         reply::set_coding(&mut response, Coding::Identity);
         return Ok(response);
@@ -259,9 +262,8 @@ fn remembered(
             if let Some(found) = answered.found {
                 generation.traffic.searched(found);
             }
-            let body = Bytes::from(answered.body);
-            generation.results.put(hash, asked, rules, Coding::Identity, &body);
-            (body, Coding::Identity)
+            generation.results.put(hash, asked, rules, Coding::Identity, answered.body.clone());
+            (answered.body, Coding::Identity)
         }
     };
     let mut response = reply::from_snapshot(generation, etag, Some(body));
@@ -280,31 +282,48 @@ fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted:
     }
     let (plain, _) = get(Coding::Identity)?;
     let Some(smaller) = wanted.encode(&plain) else { return Some((plain, Coding::Identity)) };
-    generation.results.put(hash, asked.clone(), rules, wanted, &smaller);
+    generation.results.put(hash, asked.clone(), rules, wanted, smaller.clone());
     Some((smaller, wanted))
 }
 
-/// A body that is new, and for a search how many it found.
+/// A body that is new, in a buffer that is no larger, and for a search how many it found.
 pub struct Answered {
-    pub body: Vec<u8>,
+    pub body: Bytes,
     pub found: Option<u64>,
+}
+
+/// Whether a request can be understood, which only its answer tells otherwise.
+fn check(generation: &Generation, asked: &Asked) -> Result<(), ApiError> {
+    let index = &generation.index;
+    match asked {
+        Asked::Search(raw) => drop(index.request(raw.clone())?),
+        Asked::Suggest(raw, limit, products) => {
+            drop(SuggestRequest::new(raw.clone(), *limit, *products, index)?);
+        }
+        Asked::Similar(..) => {}
+    }
+    Ok(())
 }
 
 pub fn answer_to(generation: &Generation, asked: &Asked) -> Result<Answered, ApiError> {
     let (index, mut out, mut found_by_search) = (&generation.index, JsonOut::new(), None);
     match asked {
-        Asked::Search(search) => {
-            let answer = index.search(search)?;
+        Asked::Search(raw) => {
+            let search = index.request(raw.clone())?;
+            let answer = index.search(&search)?;
             found_by_search = Some(answer.found);
-            answers::search(&mut out, generation, search, &answer);
+            answers::search(&mut out, generation, &search, &answer);
         }
-        Asked::Suggest(suggest) => answers::suggestions(&mut out, generation, suggest, &index.suggest(suggest)?),
+        Asked::Suggest(raw, limit, products) => {
+            let suggest = SuggestRequest::new(raw.clone(), *limit, *products, index)?;
+            answers::suggestions(&mut out, generation, &suggest, &index.suggest(&suggest)?);
+        }
         Asked::Similar(id, limit, fields) => {
             let found = index.similar(id, *limit)?.unwrap_or_default();
             answers::similar(&mut out, generation, &found, *fields);
         }
     }
-    Ok(Answered { body: out.0, found: found_by_search })
+    Ok(Answered { body: out.0.into_boxed_slice().into(), found: found_by_search })
 }
 
 /// Answers several searches, each from the one snapshot that its market had when the call first asked for it, or from

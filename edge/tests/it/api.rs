@@ -86,6 +86,11 @@ fn answers_are_cached_by_etag() {
         assert_eq!(send(&mut connection, path, &etag).status, 304, "{path}");
     }
     assert_eq!(send(&mut connection, "/v1/products/none", "*").status, 404, "what is not there is not unchanged");
+    assert_eq!(send(&mut connection, "/v1/search?q=lamps", "*").status, 304, "any answer that there is");
+    for path in ["/v1/search?page=0", "/v1/suggest?limit=99"] {
+        assert_eq!(send(&mut connection, path, "*").status, 400, "{path}: what is at fault has no answer");
+        assert_eq!(connection.get(path).status, 400, "{path}: nor is one kept");
+    }
     let headers = [("if-none-match", etag.as_str())];
     let posted =
         connection.send("POST", "/v1/search", &headers, br#"{"q": "lamp", "facets": "brand"}"#).expect("an answer");
@@ -241,6 +246,11 @@ fn what_was_answered_is_answered_again() {
     let before = lookups(&mut admin, "hit");
     edge.get("/v1/search?facets=*&page=1&q=lamp");
     assert_eq!(lookups(&mut admin, "hit"), before + 1);
+    assert_eq!(edge.get("/v1/search?facets=color,brand").status, 200);
+    edge.get("/v1/search?facets=brand,color&market=us");
+    assert_eq!(lookups(&mut admin, "hit"), before + 2);
+    // Spaces are repeated in the answer.
+    assert_eq!(edge.get("/v1/search?q=lamp+&facets=*").json()["query"]["original"], "lamp ");
 }
 
 #[test]

@@ -104,6 +104,25 @@ fn what_was_asked_before_a_swap_is_answered_before_it_is_asked_again() {
     assert_eq!(misses(), before, "nothing was searched anew");
 }
 
+/// With other settings nothing was answered ahead, not even what both understand.
+#[test]
+fn a_swap_to_other_settings_answers_ahead_what_they_take() {
+    let shop = Shop::new();
+    shop.publish("alpha", 30);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    let (plain, sorted) = ("/v1/search?q=lamp", "/v1/search?q=lamp&sort=price_asc");
+    [plain, sorted].iter().for_each(|path| assert_eq!(edge.get(path).status, 200));
+    let settings = SETTINGS.replace("price_asc", "cheapest");
+    let sequence = shop.announce(&shop.build_with(settings, "alpha", 40).id);
+    edge.wait_for_sequence(sequence);
+    let misses = || edge.metric("vitrine_edge_result_cache_lookups_total{result=\"miss\"}");
+    let before = misses();
+    assert_eq!(edge.get(plain).json()["found"], 40);
+    assert_eq!(misses(), before, "it was not searched anew");
+    assert_eq!(edge.get(sorted).status, 400, "there is no such order any more");
+}
+
 #[test]
 fn recorded_queries_are_answered_before_the_first_snapshot_is_served() {
     let shop = Shop::new();

@@ -24,8 +24,13 @@ pub mod limits {
     pub const CONTEXT_BYTES: usize = 64;
 }
 
+/// What a request asks for where it does not say.
+const DEFAULT_PAGE: usize = 1;
+const DEFAULT_PER_PAGE: usize = 20;
+const DEFAULT_FACET_LIMIT: usize = 20;
+
 /// A request in the words of its sender.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RawRequest {
     pub q: String,
     /// From 1.
@@ -44,6 +49,39 @@ pub struct RawRequest {
     pub contexts: Vec<String>,
     /// Tell what each score is made of.
     pub explain: bool,
+}
+
+impl RawRequest {
+    /// The same request as most senders would write it, so that it is known again without being understood. The query and
+    /// the contexts stay as they are: the answer repeats the one, and rules read the other.
+    pub fn normalised(mut self) -> Self {
+        self.page.get_or_insert(DEFAULT_PAGE);
+        self.per_page.get_or_insert(DEFAULT_PER_PAGE);
+        self.facet_limit.get_or_insert(DEFAULT_FACET_LIMIT);
+        sort_names(&mut self.facets);
+        sort_names(&mut self.highlight);
+        // What stands after `*` is not read, so that order matters there.
+        if let Some(fields) = self.fields.as_mut().filter(|fields| !fields.iter().any(|name| name == "*")) {
+            sort_names(fields);
+        }
+        self
+    }
+
+    /// About how much memory it takes.
+    pub fn size_bytes(&self) -> usize {
+        let list = |names: &Vec<String>| {
+            names.capacity() * size_of::<String>() + names.iter().map(String::capacity).sum::<usize>()
+        };
+        let texts = [Some(&self.q), self.sort.as_ref(), self.filters.as_ref()];
+        let lists = [Some(&self.facets), self.fields.as_ref(), Some(&self.highlight), Some(&self.contexts)];
+        let texts_bytes: usize = texts.into_iter().flatten().map(String::capacity).sum();
+        size_of::<Self>() + texts_bytes + lists.into_iter().flatten().map(list).sum::<usize>()
+    }
+}
+
+fn sort_names(names: &mut Vec<String>) {
+    names.sort_unstable();
+    names.dedup();
 }
 
 /// A request that can be answered by any snapshot with these settings.
@@ -121,7 +159,7 @@ impl SearchRequest {
         // A long title that is pasted as a query still finds its product.
         let mut words = read_query(analyzer, &raw.q);
         words.truncate(limits::QUERY_WORDS);
-        let (page, per_page) = paging(raw.page.unwrap_or(1), raw.per_page.unwrap_or(20))?;
+        let (page, per_page) = paging(raw.page.unwrap_or(DEFAULT_PAGE), raw.per_page.unwrap_or(DEFAULT_PER_PAGE))?;
         let filter = match raw.filters.as_deref() {
             None => None,
             Some(text) if text.trim().is_empty() => None,
@@ -130,7 +168,7 @@ impl SearchRequest {
             }
             Some(text) => Some(Filter::parse(text, catalogue)?),
         };
-        let facet_limit = raw.facet_limit.unwrap_or(20);
+        let facet_limit = raw.facet_limit.unwrap_or(DEFAULT_FACET_LIMIT);
         if facet_limit > limits::FACET_VALUES {
             return Err(RequestError::new("facet_limit", format!("is above {}", limits::FACET_VALUES)));
         }
@@ -234,6 +272,35 @@ mod tests {
         let words: Vec<&str> = request.words.iter().map(|word| word.text.as_str()).collect();
         assert_eq!(words, many[..32]);
         assert_eq!(request.query, many.join(" "));
+    }
+
+    #[test]
+    fn a_normalised_request_is_understood_as_before() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let said = RawRequest {
+            q: " Red  shoe ".into(),
+            facets: names(&["price", "brand", "price"]),
+            fields: Some(names(&["title", "id"])),
+            highlight: names(&["title", "brand"]),
+            ..Default::default()
+        };
+        let other = RawRequest {
+            page: Some(1),
+            per_page: Some(20),
+            facet_limit: Some(20),
+            facets: names(&["brand", "price"]),
+            fields: Some(names(&["id", "title"])),
+            highlight: names(&["brand", "title"]),
+            ..said.clone()
+        };
+        assert_eq!(said.clone().normalised(), other.clone().normalised());
+        assert_eq!(parse(said.clone()).expect("a request"), parse(said.normalised()).expect("a request"));
+        let all = RawRequest { fields: Some(names(&["title", "*"])), ..other };
+        assert_eq!(parse(all.clone()).expect("a request"), parse(all.normalised()).expect("a request"));
+        for fields in [names(&["x", "*"]), names(&["*", "x"])] {
+            let raw = RawRequest { fields: Some(fields), ..Default::default() };
+            assert_eq!(parse(raw.clone()).is_ok(), parse(raw.normalised()).is_ok(), "faults stay");
+        }
     }
 
     #[test]
