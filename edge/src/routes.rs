@@ -106,11 +106,6 @@ impl Route {
         }
     }
 
-    /// Whether its work grows with the catalogue.
-    pub fn is_search(&self) -> bool {
-        matches!(self, Self::Search | Self::MultiSearch | Self::Suggest | Self::Similar(_) | Self::Categories(_))
-    }
-
     pub fn allowed(&self) -> &'static str {
         match self {
             Self::Search => "GET, HEAD, POST, OPTIONS",
@@ -209,14 +204,14 @@ async fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, 
         false => SearchParams::from_query(request.query)?,
     };
     let generation = shared.asked(&params.target, request.headers).await?;
-    remembered(shared, request, &generation, Asked::search(params.raw))
+    remembered(shared, request, &generation, Asked::search(params.raw)).await
 }
 
 async fn suggest(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let params = SuggestParams::from_query(request.query)?;
     let generation = shared.asked(&params.target, request.headers).await?;
     let asked = Asked::suggest(params.raw, params.limit, params.products);
-    remembered(shared, request, &generation, asked)
+    remembered(shared, request, &generation, asked).await
 }
 
 async fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
@@ -230,11 +225,18 @@ async fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<Htt
     if generation.index.product(id).is_none() {
         return Err(ApiError::not_found(format!("there is no product '{id}'")));
     }
-    remembered(shared, request, &generation, Asked::Similar(id.to_owned(), limit, fields))
+    remembered(shared, request, &generation, Asked::Similar(id.to_owned(), limit, fields)).await
+}
+
+/// Goes to the back of the queue once, before work that grows with the catalogue. An answer never waits, so requests would
+/// queue unseen behind it; now all that have arrived are counted first, and too many are turned away: an answer that comes
+/// too late is work for nothing.
+async fn in_turn() {
+    tokio::task::yield_now().await;
 }
 
 /// Answers with what was answered before, where it was, and else searches.
-fn remembered(
+async fn remembered(
     shared: &Shared,
     request: &Request<'_>,
     generation: &Generation,
@@ -258,6 +260,7 @@ fn remembered(
     let (body, coding) = match known {
         Some(known) => known,
         None => {
+            in_turn().await;
             let answered = answer_to(generation, &asked)?;
             if let Some(found) = answered.found {
                 generation.traffic.searched(found);
@@ -329,6 +332,7 @@ pub fn answer_to(generation: &Generation, asked: &Asked) -> Result<Answered, Api
 /// Answers several searches, each from the one snapshot that its market had when the call first asked for it, or from
 /// the one that it previews.
 async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+    in_turn().await;
     let searches = searches_from_json(&request.body)?;
     let mut generations: Vec<(&str, Option<String>, Arc<Generation>)> = Vec::new();
     let mut prepared = Vec::with_capacity(searches.len());
@@ -416,6 +420,7 @@ async fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse
 }
 
 async fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
+    in_turn().await;
     let generation = shared.asked(&Target::from_query(request.query)?, request.headers).await?;
     let etag = etag(&generation, ("categories", below));
     let tree = generation.index.categories(below);

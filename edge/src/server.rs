@@ -361,12 +361,6 @@ async fn work(
     if shared.metrics.in_flight.load(Ordering::Relaxed) > shared.max_in_flight {
         return Err(ApiError::unavailable("overloaded", "too many requests at once"));
     }
-    if route.is_search() {
-        // An answer never waits, so requests would queue unseen behind it. Going to the back of the queue once lets all
-        // that have arrived be counted first, and too many be turned away: an answer that comes too late is work for
-        // nothing.
-        tokio::task::yield_now().await;
-    }
     routes::answer(shared, route, &request).await
 }
 
