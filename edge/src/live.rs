@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use hyper::header::HeaderValue;
 use jiff::Timestamp;
 use search::Index;
 use snapshots::{Followed, Pointer, Target};
@@ -24,6 +25,8 @@ pub struct Generation {
     pub pointer: Pointer,
     /// Which pointer says that this is served.
     pub followed: Followed,
+    /// The snapshot's id as answers carry it.
+    pub id_value: HeaderValue,
     pub since: Timestamp,
     pub results: ResultCache,
     pub traffic: TrafficCounters,
@@ -39,8 +42,10 @@ impl Generation {
         let alive = metrics.generations_alive();
         alive.fetch_add(1, Ordering::Relaxed);
         let Target { pointer, followed } = target;
+        // An id is plain ASCII.
+        let id_value = HeaderValue::from_str(pointer.snapshot.as_str()).unwrap_or(HeaderValue::from_static(""));
         let (since, traffic, errors_before) = (Timestamp::now(), TrafficCounters::default(), metrics.errors());
-        Self { index, pointer, followed, since, results, traffic, errors_before, is_preview: false, alive }
+        Self { index, pointer, followed, id_value, since, results, traffic, errors_before, is_preview: false, alive }
     }
 
     /// What is followed by serving this.

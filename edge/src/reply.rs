@@ -1,12 +1,13 @@
 //! Answers on their way out: a status, a body, and the headers that go with it.
 
+use std::io::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
-    ETAG, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+    ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY,
 };
 use hyper::{Response, StatusCode};
 use jiff::Timestamp;
@@ -29,11 +30,14 @@ const CONTENT_SECURITY_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'self'; img-src * data:; style-src 'self' 'unsafe-inline'");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
+/// No answer has more headers, so that their map never grows.
+const MAX_HEADERS: usize = 12;
+
 pub type HttpResponse = Response<Full<Bytes>>;
 
 /// An answer from a snapshot, which caches may keep until the next one. Without a body, the client has it already.
 pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<Bytes>) -> HttpResponse {
-    let id = generation.pointer.snapshot.as_str();
+    let id = generation.id_value.clone();
     match generation.is_preview {
         true => preview(id, body.unwrap_or_default()),
         false => from_snapshots(id, etag, fresh_s(generation), body),
@@ -41,9 +45,9 @@ pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<By
 }
 
 /// An answer from a snapshot that only those see who have the key: nobody keeps it.
-pub fn preview(ids: &str, body: Bytes) -> HttpResponse {
+pub fn preview(ids: HeaderValue, body: Bytes) -> HttpResponse {
     let mut response = reply(StatusCode::OK, JSON, PRIVATE, body);
-    response.headers_mut().extend(HeaderValue::from_str(ids).ok().map(|ids| (X_SNAPSHOT, ids)));
+    response.headers_mut().insert(X_SNAPSHOT, ids);
     response
 }
 
@@ -55,7 +59,7 @@ pub fn fresh_s(generation: &Generation) -> i64 {
 }
 
 /// An answer from several snapshots, their ids separated by commas.
-pub fn from_snapshots(ids: &str, etag: HeaderValue, fresh_s: i64, body: Option<Bytes>) -> HttpResponse {
+pub fn from_snapshots(ids: HeaderValue, etag: HeaderValue, fresh_s: i64, body: Option<Bytes>) -> HttpResponse {
     let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
     let cache = match fresh_s {
         FRESH_S => SHARED,
@@ -64,7 +68,7 @@ pub fn from_snapshots(ids: &str, etag: HeaderValue, fresh_s: i64, body: Option<B
     let mut response = reply(status, JSON, cache, body.unwrap_or_default());
     let headers = response.headers_mut();
     headers.insert(ETAG, etag);
-    headers.extend(HeaderValue::from_str(ids).ok().map(|ids| (X_SNAPSHOT, ids)));
+    headers.insert(X_SNAPSHOT, ids);
     response
 }
 
@@ -110,8 +114,7 @@ pub fn method_not_allowed(allowed: &'static str) -> HttpResponse {
 /// Adds what every answer has: how long it took here, and which pages may read it.
 pub fn finish(response: &mut HttpResponse, origin: &HeaderValue, took: Duration) {
     let headers = response.headers_mut();
-    let timing = format!("edge;dur={:.3}", took.as_secs_f64() * 1e3);
-    headers.extend(HeaderValue::from_str(&timing).ok().map(|timing| (SERVER_TIMING, timing)));
+    headers.insert(SERVER_TIMING, timing(took));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     if origin != "*" {
@@ -119,12 +122,50 @@ pub fn finish(response: &mut HttpResponse, origin: &HeaderValue, took: Duration)
     }
 }
 
+/// Milliseconds, as Server-Timing tells them.
+fn timing(took: Duration) -> HeaderValue {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    // Room for any such number.
+    let mut text = [0_u8; 32];
+    let mut rest = &mut text[..];
+    let _ = write!(rest, "edge;dur={}.{:03}", micros / 1_000, micros % 1_000);
+    let unused = rest.len();
+    HeaderValue::from_bytes(&text[..text.len() - unused]).unwrap_or(HeaderValue::from_static("edge"))
+}
+
 fn reply(status: StatusCode, content_type: HeaderValue, cache: HeaderValue, body: Bytes) -> HttpResponse {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
+    let mut headers = HeaderMap::with_capacity(MAX_HEADERS);
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, cache);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_milliseconds_with_three_digits() {
+        let check = |took: Duration, expected: &str| assert_eq!(timing(took), expected, "{took:?}");
+        check(Duration::from_nanos(1_999), "edge;dur=0.001");
+        check(Duration::from_micros(60_020), "edge;dur=60.020");
+        check(Duration::from_millis(1_234), "edge;dur=1234.000");
+        check(Duration::MAX, "edge;dur=18446744073709551.615");
+    }
+
+    #[test]
+    fn the_headers_of_an_answer_fit_into_their_map() {
+        let mut response = reply(StatusCode::OK, JSON, SHARED, Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(ETAG, HeaderValue::from_static("\"0\""));
+        headers.insert(X_SNAPSHOT, HeaderValue::from_static("s"));
+        let room = headers.capacity();
+        set_coding(&mut response, Coding::Zstd);
+        finish(&mut response, &HeaderValue::from_static("https://shop.example"), Duration::ZERO);
+        assert_eq!((response.headers().capacity(), response.headers().len()), (room, 11));
+    }
 }

@@ -243,9 +243,9 @@ async fn remembered(
     asked: Asked,
 ) -> Result<HttpResponse, ApiError> {
     let rules = generation.index.rules().version_at(Timestamp::now());
-    let hasher = hashed(generation, &asked);
+    let hash = hashed(generation, &asked).finish();
     // The same answer may be written in several codings, so its tag is weak.
-    let (etag, hash) = (weak(&tag(&hasher)), hasher.finish());
+    let etag = weak(hash);
     if is_known(request, generation, &etag) {
         // `*` stands for any answer, so that there must be one; what is kept is one.
         if generation.results.get(hash, &asked, rules, Coding::Identity).is_none() {
@@ -377,15 +377,16 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
     }
     body.0.extend_from_slice(b"]}");
     let ids: Vec<&str> = generations.iter().map(|(.., generation)| generation.pointer.snapshot.as_str()).collect();
+    let ids = HeaderValue::from_str(&ids.join(",")).map_err(ApiError::internal)?;
     if generations.iter().any(|(.., generation)| generation.is_preview) {
-        return Ok(reply::preview(&ids.join(","), body.0.into()));
+        return Ok(reply::preview(ids, body.0.into()));
     }
     let mut hasher = DefaultHasher::new();
     for (generation, search) in &prepared {
         hash_request(&mut hasher, generation, search);
     }
     let fresh_s = generations.iter().map(|(.., generation)| reply::fresh_s(generation)).min().unwrap_or(0);
-    Ok(reply::from_snapshots(&ids.join(","), tag(&hasher), fresh_s, Some(body.0.into())))
+    Ok(reply::from_snapshots(ids, strong(hasher.finish()), fresh_s, Some(body.0.into())))
 }
 
 async fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
@@ -452,7 +453,7 @@ fn preflight(route: &Route) -> HttpResponse {
 
 /// A tag that is the same for the same request to the same announcement, on every node of the same build.
 fn etag(generation: &Generation, request: impl Hash) -> HeaderValue {
-    tag(&hashed(generation, request))
+    strong(hashed(generation, request).finish())
 }
 
 pub fn hashed(generation: &Generation, request: impl Hash) -> DefaultHasher {
@@ -470,13 +471,25 @@ fn hash_request(hasher: &mut DefaultHasher, generation: &Generation, request: im
     request.hash(hasher);
 }
 
-fn tag(hasher: &DefaultHasher) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{:016x}\"", hasher.finish())).unwrap_or(HeaderValue::from_static("\"0\""))
+fn strong(hash: u64) -> HeaderValue {
+    tag(&weak_text(hash)[2..])
 }
 
-fn weak(tag: &HeaderValue) -> HeaderValue {
-    let text = tag.to_str().map(|tag| format!("W/{tag}")).unwrap_or_default();
-    HeaderValue::from_str(&text).unwrap_or_else(|_| tag.clone())
+fn weak(hash: u64) -> HeaderValue {
+    tag(&weak_text(hash))
+}
+
+fn tag(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+/// A weak tag; a strong one lacks the first two bytes.
+fn weak_text(hash: u64) -> [u8; 20] {
+    let mut text = *b"W/\"0000000000000000\"";
+    for (place, digit) in text[3..19].iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(hash >> (4 * place)) as usize & 15];
+    }
+    text
 }
 
 /// Whether the client has this answer already (RFC 9110: weak comparison, and only where nothing was sent to be done).
@@ -521,6 +534,12 @@ mod tests {
         check("*", true);
         check("\"abcd\"", false);
         let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("W/\"abc\""))]);
-        assert!(has_tag(&headers, &weak(&tag)));
+        assert!(has_tag(&headers, &HeaderValue::from_static("W/\"abc\"")));
+    }
+
+    #[test]
+    fn tags_are_sixteen_digits() {
+        assert_eq!(weak(0x0123_4567_89ab_cdef), "W/\"0123456789abcdef\"");
+        assert_eq!(strong(0xf0), "\"00000000000000f0\"");
     }
 }

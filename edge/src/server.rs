@@ -154,6 +154,10 @@ impl Edge {
             true => AccessLog::start(metrics.access_lines_lost.clone()),
             false => AccessLog::off(),
         };
+        let cors_origin = match config.cors_origin.as_str() {
+            "*" => HeaderValue::from_static("*"),
+            origin => HeaderValue::from_str(origin)?,
+        };
         let (key, preview_bytes) = (config.preview_key.clone(), config.preview_bytes);
         let previews = Previews::new(key, preview_bytes, cache.clone(), kept.clone(), metrics.clone());
         let shared = Shared {
@@ -165,7 +169,7 @@ impl Edge {
             event_key: config.event_key.clone(),
             max_in_flight: config.max_in_flight,
             bodies: Semaphore::new(MAX_BODIES),
-            cors_origin: HeaderValue::from_str(&config.cors_origin)?,
+            cors_origin,
             draining: AtomicBool::new(false),
             log,
         };
