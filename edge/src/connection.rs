@@ -1,8 +1,11 @@
 //! One connection, from its first byte to its end: TLS or none, HTTP/1.1 or HTTP/2, and the bounds of both.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::http2::Activity;
+use crate::idle::Waiting;
+use crate::reply::HttpResponse;
 use crate::server::{Shared, handle};
 use crate::tls::HTTP_2;
 
@@ -70,11 +75,17 @@ pub(crate) async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option
 
 impl Begun {
     /// Serves the connection to its end, or until `watcher` wants it to end; `closes` tells the latter, too.
-    pub(crate) async fn serve(self, shared: Arc<Shared>, watcher: Watcher, closes: watch::Receiver<bool>) {
+    pub(crate) async fn serve(
+        self,
+        shared: Arc<Shared>,
+        watcher: Watcher,
+        closes: watch::Receiver<bool>,
+        waiting: Waiting,
+    ) {
         // A client that goes away in the middle is no event.
         let _ = match self {
-            Self::Plain(stream, version) => serve(stream, version, shared, watcher, closes).await,
-            Self::Tls(stream, version) => serve(stream, version, shared, watcher, closes).await,
+            Self::Plain(stream, version) => serve(stream, version, shared, watcher, closes, waiting).await,
+            Self::Tls(stream, version) => serve(stream, version, shared, watcher, closes, waiting).await,
         };
     }
 }
@@ -85,15 +96,12 @@ async fn serve(
     shared: Arc<Shared>,
     watcher: Watcher,
     closes: watch::Receiver<bool>,
+    waiting: Waiting,
 ) -> hyper::Result<()> {
     match version {
-        Version::Http1 => {
-            let service = service_fn(move |request| handle(shared.clone(), request));
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
-            watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
-        }
+        Version::Http1 => serve_http1(stream, watcher, waiting, move |request| handle(shared.clone(), request)).await,
         Version::Http2 => {
+            drop(waiting);
             let activity = Activity::new();
             let counted = activity.clone();
             let service = service_fn(move |request| {
@@ -118,6 +126,31 @@ async fn serve(
     }
 }
 
+/// Serves HTTP/1.1. How long a head may take, and an answer to be read before the next head, is what `waiting` bounds.
+async fn serve_http1<F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    watcher: Watcher,
+    waiting: Waiting,
+    answer: impl Fn(Request<Incoming>) -> F,
+) -> hyper::Result<()>
+where
+    F: Future<Output = Result<HttpResponse, Infallible>>,
+{
+    let waiting = Arc::new(waiting);
+    waiting.begin();
+    let service = service_fn(move |request| {
+        let (busy, answer) = (waiting.busy(), answer(request));
+        async move {
+            let answer = answer.await;
+            drop(busy);
+            answer
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None::<Duration>).max_buf_size(MAX_HEAD_BYTES);
+    watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+}
+
 /// What a connection without TLS speaks, by how it begins; None where it says nothing.
 async fn plain_version(stream: &TcpStream) -> Option<Version> {
     let mut start = [0; PREFACE.len()];
@@ -132,4 +165,60 @@ async fn plain_version(stream: &TcpStream) -> Option<Version> {
         }
     }
     Some(Version::Http1)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper::Response;
+    use hyper_util::server::graceful::GracefulShutdown;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::idle::IdleWatch;
+
+    /// A client of a connection that may wait for a twentieth of a second.
+    fn connect() -> DuplexStream {
+        let watch = IdleWatch::new(Duration::from_millis(10), 5);
+        tokio::spawn(watch.clone().run());
+        let (client, stream) = duplex(1_024);
+        let answer = |_| async { Ok(Response::new(Full::new(Bytes::from_static(b"{}")))) };
+        watch.spawn(move |waiting| async move {
+            let connections = GracefulShutdown::new();
+            let _ = serve_http1(stream, connections.watcher(), waiting, answer).await;
+        });
+        client
+    }
+
+    /// Reads until the connection is cut.
+    async fn read_to_end(client: &mut (impl AsyncRead + Unpin)) -> String {
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.expect("an end");
+        text
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_cut_that_asks_for_nothing() {
+        let mut client = connect();
+        assert_eq!(read_to_end(&mut client).await, "");
+        let mut client = connect();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await.expect("a request");
+        let answered = read_to_end(&mut client).await;
+        assert!(answered.starts_with("HTTP/1.1 200 OK") && answered.ends_with("{}"), "{answered}");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_comes_byte_by_byte_is_no_sign_of_life() {
+        let (mut reading, mut writing) = tokio::io::split(connect());
+        let dribbling = async {
+            writing.write_all(b"GET / HTTP/1.1\r\nx: ").await.expect("the start of a head");
+            // It would never end.
+            while writing.write_all(b"y").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let (told, ()) = tokio::join!(read_to_end(&mut reading), dribbling);
+        assert_eq!(told, "", "it is cut without a word");
+    }
 }

@@ -17,6 +17,7 @@ mod events;
 mod follow;
 mod hints;
 mod http2;
+mod idle;
 mod live;
 mod metrics;
 mod opening;

@@ -29,6 +29,7 @@ use crate::connection::{self, IDLE_TIMEOUT};
 use crate::error::ApiError;
 use crate::follow::{Follower, KeptObjects, MarketState};
 use crate::hints::Hearing;
+use crate::idle::IdleWatch;
 use crate::live::Generation;
 use crate::metrics::Metrics;
 use crate::params::Target;
@@ -46,6 +47,8 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many bodies are awaited at once.
 const MAX_BODIES: usize = 1_024;
+/// How often connections are looked at that may be waiting for a request.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connections may take to end once nothing new is accepted.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -201,7 +204,9 @@ impl Edge {
         }
         let (closing, closes) = watch::channel(false);
         let connections = GracefulShutdown::new();
-        let door = Door { shared: &shared, connections: &connections, tls, closes, most: config.max_connections };
+        let idle = IdleWatch::new(IDLE_INTERVAL, IDLE_TIMEOUT.as_secs());
+        tokio::spawn(idle.clone().run());
+        let door = Door { shared: &shared, connections: &connections, idle, tls, closes, most: config.max_connections };
         let accepting = door.accept(&public);
         tokio::select! {
             () = accepting => {}
@@ -243,6 +248,7 @@ async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>, 
 struct Door<'a> {
     shared: &'a Arc<Shared>,
     connections: &'a GracefulShutdown,
+    idle: Arc<IdleWatch>,
     tls: Option<TlsAcceptor>,
     /// Told once connections are to end, for those that have not said anything yet.
     closes: watch::Receiver<bool>,
@@ -270,13 +276,13 @@ impl Door<'_> {
             let guard = Counted::new(open);
             let (tls, shared, watcher) = (self.tls.clone(), self.shared.clone(), self.connections.watcher());
             let mut closes = self.closes.clone();
-            tokio::spawn(async move {
+            self.idle.spawn(move |waiting| async move {
                 let begun = tokio::select! {
                     begun = connection::begin(stream, tls) => begun,
                     _ = closes.wait_for(|closes| *closes) => None,
                 };
                 if let Some(begun) = begun {
-                    begun.serve(shared, watcher, closes).await;
+                    begun.serve(shared, watcher, closes, waiting).await;
                 }
                 drop(guard);
             });
