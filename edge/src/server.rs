@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use snapshots::{Cache, SnapshotId};
 use tokio::net::TcpListener;
@@ -341,11 +342,12 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
     let status = response.status().as_u16();
     shared.metrics.answered(route.name(), status, took);
     shared.log.write(&Line {
+        at_us: Timestamp::now().as_microsecond(),
         method: parts.method.as_str(),
         path: parts.uri.path(),
         route: route.name(),
         status,
-        took_us: took.as_micros(),
+        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         bytes: response.body().size_hint().lower(),
         cause: cause.as_deref(),
     });
