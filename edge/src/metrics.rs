@@ -1,7 +1,7 @@
 //! What the edge counts, in the Prometheus text format.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::follow::MarketState;
+use crate::routes::Route;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -40,11 +41,20 @@ pub struct SourceLabel {
     source: &'static str,
 }
 
+/// What nearly every request to a route counts, once one has: looking it up by its labels takes longer than counting.
+#[derive(Default)]
+struct RouteMetrics {
+    ok: OnceLock<Counter>,
+    not_modified: OnceLock<Counter>,
+    durations: OnceLock<Histogram>,
+}
+
 /// All counters of a process.
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabel, Histogram, fn() -> Histogram>,
+    routes: [RouteMetrics; Route::KINDS],
     poll_failures: Family<MarketLabel, Counter>,
     open_failures: Family<MarketLabel, Counter>,
     openings: Family<MarketLabel, Histogram, fn() -> Histogram>,
@@ -52,6 +62,8 @@ pub struct Metrics {
     pub connections: Arc<AtomicUsize>,
     pub access_lines_lost: Arc<AtomicUsize>,
     result_cache: Family<ResultLabel, Counter>,
+    result_hits: OnceLock<Counter>,
+    result_misses: OnceLock<Counter>,
     hints: Family<SourceLabel, Counter>,
     pub redis_connected: Gauge,
     generations: Arc<AtomicUsize>,
@@ -75,6 +87,7 @@ impl Metrics {
             registry: Registry::with_prefix("vitrine_edge"),
             requests: Family::default(),
             durations: Family::new_with_constructor(request_histogram),
+            routes: Default::default(),
             poll_failures: Family::default(),
             open_failures: Family::default(),
             openings: Family::new_with_constructor(opening_histogram),
@@ -82,6 +95,8 @@ impl Metrics {
             connections: Arc::default(),
             access_lines_lost: Arc::default(),
             result_cache: Family::default(),
+            result_hits: OnceLock::new(),
+            result_misses: OnceLock::new(),
             hints: Family::default(),
             redis_connected: Gauge::default(),
             generations: Arc::default(),
@@ -115,12 +130,20 @@ impl Metrics {
         metrics
     }
 
-    pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
+    pub fn answered(&self, route: &Route, status: u16, took: Duration) {
         if status >= 500 {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }
-        self.requests.get_or_create(&RequestLabels { route, status }).inc();
-        self.durations.get_or_create(&RouteLabel { route }).observe(took.as_secs_f64());
+        let (number, route) = route.kind();
+        let known = &self.routes[number];
+        let requests = || self.requests.get_or_create_owned(&RequestLabels { route, status });
+        match status {
+            200 => known.ok.get_or_init(requests).inc(),
+            304 => known.not_modified.get_or_init(requests).inc(),
+            _ => requests().inc(),
+        };
+        let durations = || self.durations.get_or_create_owned(&RouteLabel { route });
+        known.durations.get_or_init(durations).observe(took.as_secs_f64());
     }
 
     /// How many answers had a status from 500 on.
@@ -129,7 +152,11 @@ impl Metrics {
     }
 
     pub fn looked_up_result(&self, is_found: bool) {
-        self.result_cache.get_or_create(&ResultLabel { result: if is_found { "hit" } else { "miss" } }).inc();
+        let (known, result) = match is_found {
+            true => (&self.result_hits, "hit"),
+            false => (&self.result_misses, "miss"),
+        };
+        known.get_or_init(|| self.result_cache.get_or_create_owned(&ResultLabel { result })).inc();
     }
 
     pub fn hinted(&self, source: &'static str) {
@@ -243,5 +270,36 @@ impl Gauges {
 impl std::fmt::Debug for MarketState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_route_and_status() {
+        let metrics = Metrics::new(Vec::new());
+        let answered = |path: &str, status| metrics.answered(&Route::of(path), status, Duration::from_millis(1));
+        for (path, status) in [("/v1/search", 200), ("/v1/search", 200), ("/v1/search", 304), ("/v1/products/p", 200)] {
+            answered(path, status);
+        }
+        [404, 404, 503].into_iter().for_each(|status| answered("/v1/products/p", status));
+        [true, false, true].into_iter().for_each(|is_found| metrics.looked_up_result(is_found));
+        let text = metrics.encode();
+        for line in [
+            "requests_total{route=\"search\",status=\"200\"} 2",
+            "requests_total{route=\"search\",status=\"304\"} 1",
+            "requests_total{route=\"product\",status=\"200\"} 1",
+            "requests_total{route=\"product\",status=\"404\"} 2",
+            "request_duration_seconds_count{route=\"search\"} 3",
+            "request_duration_seconds_count{route=\"product\"} 4",
+            "result_cache_lookups_total{result=\"hit\"} 2",
+            "result_cache_lookups_total{result=\"miss\"} 1",
+        ] {
+            assert!(text.lines().any(|known| known == format!("vitrine_edge_{line}")), "{line}: {text}");
+        }
+        assert!(!text.contains("route=\"suggest\""), "what did not happen is not told");
+        assert_eq!(metrics.errors(), 1);
     }
 }

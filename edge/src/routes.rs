@@ -87,23 +87,30 @@ impl Route {
         storefront::file(path).map_or(Self::Unknown, Self::Page)
     }
 
-    /// A name for metrics, of which there are few.
-    pub fn name(&self) -> &'static str {
+    /// How many kinds of paths there are.
+    pub const KINDS: usize = 13;
+
+    /// The number of its kind, and a name for metrics.
+    pub fn kind(&self) -> (usize, &'static str) {
         match self {
-            Self::Health => "healthz",
-            Self::Search => "search",
-            Self::MultiSearch => "multi-search",
-            Self::Suggest => "suggest",
-            Self::Products => "products",
-            Self::Product(_) => "product",
-            Self::Similar(_) => "similar",
-            Self::Categories(_) => "categories",
-            Self::Snapshot => "snapshot",
-            Self::Events => "events",
-            Self::Page(_) => "page",
-            Self::Picture(_) => "picture",
-            Self::Unknown => "unknown",
+            Self::Health => (0, "healthz"),
+            Self::Search => (1, "search"),
+            Self::MultiSearch => (2, "multi-search"),
+            Self::Suggest => (3, "suggest"),
+            Self::Products => (4, "products"),
+            Self::Product(_) => (5, "product"),
+            Self::Similar(_) => (6, "similar"),
+            Self::Categories(_) => (7, "categories"),
+            Self::Snapshot => (8, "snapshot"),
+            Self::Events => (9, "events"),
+            Self::Page(_) => (10, "page"),
+            Self::Picture(_) => (11, "picture"),
+            Self::Unknown => (12, "unknown"),
         }
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.kind().1
     }
 
     pub fn allowed(&self) -> &'static str {
@@ -520,6 +527,28 @@ mod tests {
         check("/v2", Route::Unknown);
         assert!(matches!(Route::of("/"), Route::Page(_)));
         assert!(Route::Search.takes(&Method::POST) && !Route::Health.takes(&Method::POST));
+    }
+
+    #[test]
+    fn every_kind_of_path_has_its_number() {
+        let paths = [
+            "/healthz",
+            "/v1/search",
+            "/v1/multi-search",
+            "/v1/suggest",
+            "/v1/products",
+            "/v1/products/p",
+            "/v1/products/p/similar",
+            "/v1/categories",
+            "/v1/snapshot",
+            "/events/blob",
+            "/",
+            "/pictures/p",
+            "/v2",
+        ];
+        let numbers = paths.map(|path| Route::of(path).kind().0);
+        let all: [usize; Route::KINDS] = std::array::from_fn(|number| number);
+        assert_eq!(numbers, all);
     }
 
     #[test]

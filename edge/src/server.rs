@@ -340,7 +340,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
     let took = started.elapsed();
     reply::finish(&mut response, &shared.cors_origin, took);
     let status = response.status().as_u16();
-    shared.metrics.answered(route.name(), status, took);
+    shared.metrics.answered(&route, status, took);
     shared.log.write(&Line {
         at_us: Timestamp::now().as_microsecond(),
         method: parts.method.as_str(),
