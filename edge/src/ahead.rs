@@ -47,9 +47,10 @@ fn beginnings(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn answer(generation: &Generation, asked: Asked) {
-    let rules = generation.index.rules().version_at(Timestamp::now());
-    if let Ok(answered) = answer_to(generation, &asked) {
-        let hash = hashed(generation, &asked).finish();
+    let now = Timestamp::now();
+    let rules = generation.index.rules().version_at(now);
+    if let Ok(answered) = answer_to(generation, &asked, now) {
+        let hash = hashed(generation, now, &asked).finish();
         generation.results.put(hash, asked, rules, Coding::Identity, answered.body);
     }
 }

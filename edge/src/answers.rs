@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use jiff::Timestamp;
 use search::{
     Answer, Category, FacetAnswer, FieldSet, Highlighter, Hit, Index, Level, NumberStats, ScoreParts, SearchRequest,
     SuggestRequest, Suggestions,
@@ -254,12 +255,12 @@ pub fn product(out: &mut JsonOut, index: &Index, segment: usize, record: RecordV
 }
 
 /// Writes the products of a batch, and which ids there are none of.
-pub fn products(out: &mut JsonOut, generation: &Generation, ids: &[String], fields: FieldSet) {
+pub fn products(out: &mut JsonOut, generation: &Generation, ids: &[String], fields: FieldSet, now: Timestamp) {
     let mut missing = Vec::new();
     let mut written = 0;
     out.raw("{\"products\":[");
     for id in ids {
-        match generation.index.product(id) {
+        match generation.index.product_at(id, now) {
             Some((segment, record)) => {
                 out.comma(written);
                 written += 1;
@@ -419,5 +420,5 @@ pub fn served(name: &str, generation: Option<&Generation>) -> serde_json::Value 
 
 /// Seconds since an announcement.
 pub fn age_s(pointer: &Pointer) -> i64 {
-    jiff::Timestamp::now().duration_since(pointer.announced_at).as_secs()
+    Timestamp::now().duration_since(pointer.announced_at).as_secs()
 }

@@ -36,11 +36,11 @@ const MAX_HEADERS: usize = 12;
 pub type HttpResponse = Response<Full<Bytes>>;
 
 /// An answer from a snapshot, which caches may keep until the next one. Without a body, the client has it already.
-pub fn from_snapshot(generation: &Generation, etag: HeaderValue, body: Option<Bytes>) -> HttpResponse {
+pub fn from_snapshot(generation: &Generation, now: Timestamp, etag: HeaderValue, body: Option<Bytes>) -> HttpResponse {
     let id = generation.id_value.clone();
     match generation.is_preview {
         true => preview(id, body.unwrap_or_default()),
-        false => from_snapshots(id, etag, fresh_s(generation), body),
+        false => from_snapshots(id, etag, fresh_s(generation, now), body),
     }
 }
 
@@ -52,8 +52,7 @@ pub fn preview(ids: HeaderValue, body: Bytes) -> HttpResponse {
 }
 
 /// How long an answer holds: until a rollback may be seen, or another set of rules is active.
-pub fn fresh_s(generation: &Generation) -> i64 {
-    let now = Timestamp::now();
+pub fn fresh_s(generation: &Generation, now: Timestamp) -> i64 {
     let change = generation.index.rules().next_change(now);
     change.map_or(FRESH_S, |change| change.duration_since(now).as_secs().clamp(0, FRESH_S))
 }

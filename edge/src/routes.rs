@@ -133,6 +133,8 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     pub body: Bytes,
     pub started: Instant,
+    /// When that was by the calendar: all of an answer is of one set of rules.
+    pub now: Timestamp,
 }
 
 /// Answers a request. Everything that is asked for lies in memory, so nothing is waited for, but for a preview that is
@@ -229,7 +231,7 @@ async fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<Htt
         return Err(ApiError::bad_parameter("limit", format!("is above {MAX_SIMILAR}")));
     }
     let fields = fields(Some(params.fields.as_deref().unwrap_or(&generation.index.catalogue().hit_fields)))?;
-    if generation.index.product(id).is_none() {
+    if generation.index.product_at(id, request.now).is_none() {
         return Err(ApiError::not_found(format!("there is no product '{id}'")));
     }
     remembered(shared, request, &generation, Asked::Similar(id.to_owned(), limit, fields)).await
@@ -249,8 +251,8 @@ async fn remembered(
     generation: &Generation,
     asked: Asked,
 ) -> Result<HttpResponse, ApiError> {
-    let rules = generation.index.rules().version_at(Timestamp::now());
-    let hash = hashed(generation, &asked).finish();
+    let rules = generation.index.rules().version_at(request.now);
+    let hash = hashed(generation, request.now, &asked).finish();
     // The same answer may be written in several codings, so its tag is weak.
     let etag = weak(hash);
     if is_known(request, generation, &etag) {
@@ -258,7 +260,7 @@ async fn remembered(
         if generation.results.get(hash, &asked, rules, Coding::Identity).is_none() {
             check(generation, &asked)?;
         }
-        let mut response = reply::from_snapshot(generation, etag, None);
+        let mut response = reply::from_snapshot(generation, request.now, etag, None);
         reply::set_coding(&mut response, Coding::Identity);
         return Ok(response);
     }
@@ -268,7 +270,7 @@ async fn remembered(
         Some(known) => known,
         None => {
             in_turn().await;
-            let answered = answer_to(generation, &asked)?;
+            let answered = answer_to(generation, &asked, request.now)?;
             if let Some(found) = answered.found {
                 generation.traffic.searched(found);
             }
@@ -276,7 +278,7 @@ async fn remembered(
             (answered.body, Coding::Identity)
         }
     };
-    let mut response = reply::from_snapshot(generation, etag, Some(body));
+    let mut response = reply::from_snapshot(generation, request.now, etag, Some(body));
     reply::set_coding(&mut response, coding);
     generation.traffic.answered(request.started.elapsed());
     Ok(response)
@@ -315,21 +317,21 @@ fn check(generation: &Generation, asked: &Asked) -> Result<(), ApiError> {
     Ok(())
 }
 
-pub fn answer_to(generation: &Generation, asked: &Asked) -> Result<Answered, ApiError> {
+pub fn answer_to(generation: &Generation, asked: &Asked, now: Timestamp) -> Result<Answered, ApiError> {
     let (index, mut out, mut found_by_search) = (&generation.index, JsonOut::new(), None);
     match asked {
         Asked::Search(raw) => {
             let search = index.request(raw.clone())?;
-            let answer = index.search(&search)?;
+            let answer = index.search_at(&search, now)?;
             found_by_search = Some(answer.found);
             answers::search(&mut out, generation, &search, &answer);
         }
         Asked::Suggest(raw, limit, products) => {
             let suggest = SuggestRequest::new(raw.clone(), *limit, *products, index)?;
-            answers::suggestions(&mut out, generation, &suggest, &index.suggest(&suggest)?);
+            answers::suggestions(&mut out, generation, &suggest, &index.suggest_at(&suggest, now)?);
         }
         Asked::Similar(id, limit, fields) => {
-            let found = index.similar(id, *limit)?.unwrap_or_default();
+            let found = index.similar_at(id, *limit, now)?.unwrap_or_default();
             answers::similar(&mut out, generation, &found, *fields);
         }
     }
@@ -370,7 +372,7 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
     for (place, (generation, search)) in prepared.iter().enumerate() {
         // A long batch lets others have their turn in between.
         tokio::task::yield_now().await;
-        let found = guarded(async { generation.index.search(search).map_err(ApiError::from) }).await?;
+        let found = guarded(async { generation.index.search_at(search, request.now).map_err(ApiError::from) }).await?;
         generation.traffic.searched(found.found);
         if place > 0 {
             body.0.push(b',');
@@ -390,9 +392,9 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
     }
     let mut hasher = DefaultHasher::new();
     for (generation, search) in &prepared {
-        hash_request(&mut hasher, generation, search);
+        hash_request(&mut hasher, generation, request.now, search);
     }
-    let fresh_s = generations.iter().map(|(.., generation)| reply::fresh_s(generation)).min().unwrap_or(0);
+    let fresh_s = generations.iter().map(|(.., generation)| reply::fresh_s(generation, request.now)).min().unwrap_or(0);
     Ok(reply::from_snapshots(ids, strong(hasher.finish()), fresh_s, Some(body.0.into())))
 }
 
@@ -400,15 +402,15 @@ async fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<Htt
     let params = ProductParams::from_query(request.query, false, false)?;
     let generation = shared.asked(&params.target, request.headers).await?;
     let fields = fields(params.fields.as_deref())?;
-    let etag = etag(&generation, ("product", id, fields));
-    let found = generation.index.product(id);
+    let etag = etag(&generation, request.now, ("product", id, fields));
+    let found = generation.index.product_at(id, request.now);
     let (segment, record) = found.ok_or_else(|| ApiError::not_found(format!("there is no product '{id}'")))?;
     if is_known(request, &generation, &etag) {
-        return Ok(reply::from_snapshot(&generation, etag, None));
+        return Ok(reply::from_snapshot(&generation, request.now, etag, None));
     }
     let mut out = JsonOut::new();
     answers::product(&mut out, &generation.index, segment, record, fields);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0.into())))
+    Ok(reply::from_snapshot(&generation, request.now, etag, Some(out.0.into())))
 }
 
 async fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
@@ -418,30 +420,30 @@ async fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse
     }
     let generation = shared.asked(&params.target, request.headers).await?;
     let fields = fields(params.fields.as_deref())?;
-    let etag = etag(&generation, ("products", &params.ids, fields));
+    let etag = etag(&generation, request.now, ("products", &params.ids, fields));
     if is_known(request, &generation, &etag) {
-        return Ok(reply::from_snapshot(&generation, etag, None));
+        return Ok(reply::from_snapshot(&generation, request.now, etag, None));
     }
     let mut out = JsonOut::new();
-    answers::products(&mut out, &generation, &params.ids, fields);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0.into())))
+    answers::products(&mut out, &generation, &params.ids, fields, request.now);
+    Ok(reply::from_snapshot(&generation, request.now, etag, Some(out.0.into())))
 }
 
 async fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
     in_turn().await;
     let generation = shared.asked(&Target::from_query(request.query)?, request.headers).await?;
-    let etag = etag(&generation, ("categories", below));
-    let tree = generation.index.categories(below);
+    let etag = etag(&generation, request.now, ("categories", below));
+    let tree = generation.index.categories_at(below, request.now);
     let tree = tree.ok_or_else(|| match below {
         Some(path) => ApiError::not_found(format!("there is no category '{path}'")),
         None => ApiError::not_found("the catalogue has no category facet"),
     })?;
     if is_known(request, &generation, &etag) {
-        return Ok(reply::from_snapshot(&generation, etag, None));
+        return Ok(reply::from_snapshot(&generation, request.now, etag, None));
     }
     let mut out = JsonOut::new();
     answers::categories(&mut out, &generation, &tree);
-    Ok(reply::from_snapshot(&generation, etag, Some(out.0.into())))
+    Ok(reply::from_snapshot(&generation, request.now, etag, Some(out.0.into())))
 }
 
 fn fields(names: Option<&[String]>) -> Result<FieldSet, ApiError> {
@@ -459,21 +461,21 @@ fn preflight(route: &Route) -> HttpResponse {
 }
 
 /// A tag that is the same for the same request to the same announcement, on every node of the same build.
-fn etag(generation: &Generation, request: impl Hash) -> HeaderValue {
-    strong(hashed(generation, request).finish())
+fn etag(generation: &Generation, now: Timestamp, request: impl Hash) -> HeaderValue {
+    strong(hashed(generation, now, request).finish())
 }
 
-pub fn hashed(generation: &Generation, request: impl Hash) -> DefaultHasher {
+pub fn hashed(generation: &Generation, now: Timestamp, request: impl Hash) -> DefaultHasher {
     let mut hasher = DefaultHasher::new();
-    hash_request(&mut hasher, generation, request);
+    hash_request(&mut hasher, generation, now, request);
     hasher
 }
 
-fn hash_request(hasher: &mut DefaultHasher, generation: &Generation, request: impl Hash) {
+fn hash_request(hasher: &mut DefaultHasher, generation: &Generation, now: Timestamp, request: impl Hash) {
     generation.pointer.snapshot.hash(hasher);
     generation.pointer.sequence.hash(hasher);
     // The same request may be answered otherwise once another set of rules is active.
-    generation.index.rules().version_at(Timestamp::now()).hash(hasher);
+    generation.index.rules().version_at(now).hash(hasher);
     env!("CARGO_PKG_VERSION").hash(hasher);
     request.hash(hasher);
 }

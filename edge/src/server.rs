@@ -325,11 +325,11 @@ impl Drop for Counted {
 
 /// Answers one request, and tells of it.
 pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Infallible> {
-    let started = Instant::now();
+    let (started, now) = (Instant::now(), Timestamp::now());
     let route = Route::of(request.uri().path());
     let (parts, body) = request.into_parts();
     let result = match route == Route::Unknown || route.takes(&parts.method) {
-        true => work(&shared, &route, &parts, body, started).await,
+        true => work(&shared, &route, &parts, body, (started, now)).await,
         false => Ok(reply::method_not_allowed(route.allowed())),
     };
     let mut cause = None;
@@ -339,15 +339,15 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
     });
     let took = started.elapsed();
     reply::finish(&mut response, &shared.cors_origin, took);
-    let status = response.status().as_u16();
+    let (status, took_us) = (response.status().as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     shared.metrics.answered(&route, status, took);
     shared.log.write(&Line {
-        at_us: Timestamp::now().as_microsecond(),
+        at_us: now.as_microsecond().saturating_add_unsigned(took_us),
         method: parts.method.as_str(),
         path: parts.uri.path(),
         route: route.name(),
         status,
-        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        took_us,
         bytes: response.body().size_hint().lower(),
         cause: cause.as_deref(),
     });
@@ -360,11 +360,11 @@ async fn work(
     route: &Route,
     parts: &hyper::http::request::Parts,
     body: Incoming,
-    started: Instant,
+    (started, now): (Instant, Timestamp),
 ) -> Result<HttpResponse, ApiError> {
     let body = if parts.method == Method::POST { read_body(shared, body).await? } else { Bytes::new() };
     let query = parts.uri.query().unwrap_or("");
-    let request = routes::Request { method: &parts.method, query, headers: &parts.headers, body, started };
+    let request = routes::Request { method: &parts.method, query, headers: &parts.headers, body, started, now };
     // Probes must hear from a busy node, or it is taken for a dead one.
     if *route == Route::Health {
         return routes::answer(shared, route, &request).await;

@@ -26,6 +26,11 @@ impl Index {
     /// The tree below a path (None: all of it). None where there is no such category, or the catalogue has no
     /// category facet.
     pub fn categories(&self, below: Option<&str>) -> Option<Vec<Category>> {
+        self.categories_at(below, Timestamp::now())
+    }
+
+    /// The same at a time, which says which products are hidden.
+    pub fn categories_at(&self, below: Option<&str>, now: Timestamp) -> Option<Vec<Category>> {
         let facets = &self.catalogue().facets;
         let place = facets.iter().position(|facet| facet.kind == FacetKind::Hierarchy)?;
         let mut open: Vec<Category> = Vec::new();
@@ -35,7 +40,7 @@ impl Index {
         let mut paths: Vec<&str> =
             self.values.range(place).map(|value| self.values.text(self.segments(), value)).collect();
         paths.sort_by_key(|path| path.split(CATEGORY_SEPARATOR).collect::<Vec<_>>());
-        let hidden = self.hidden_at(Timestamp::now());
+        let hidden = self.hidden_at(now);
         for path in paths {
             let count = self.live_count(&facets[place].name, path, hidden);
             if count == 0 {

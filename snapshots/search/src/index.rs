@@ -162,14 +162,19 @@ impl Index {
 
     /// The record and segment of a current product that may be seen.
     pub fn product(&self, id: &str) -> Option<(usize, RecordView<'_>)> {
-        let (segment, doc) = self.find(id)?;
+        self.product_at(id, Timestamp::now())
+    }
+
+    /// The same at a time, which says which products are hidden.
+    pub fn product_at(&self, id: &str, now: Timestamp) -> Option<(usize, RecordView<'_>)> {
+        let (segment, doc) = self.find(id, now)?;
         Some((segment, self.record(segment, doc)))
     }
 
-    /// The segment and document of a current product that may be seen.
-    pub(crate) fn find(&self, id: &str) -> Option<(usize, u32)> {
+    /// The segment and document of a current product that may be seen at a time.
+    pub(crate) fn find(&self, id: &str, now: Timestamp) -> Option<(usize, u32)> {
         let (segment, doc) = self.snapshot.find(id)?;
-        let hidden = self.hidden_at(Timestamp::now());
+        let hidden = self.hidden_at(now);
         (hidden.is_empty() || !hidden[segment].contains(doc)).then_some((segment, doc))
     }
 

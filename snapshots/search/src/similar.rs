@@ -30,7 +30,15 @@ impl Index {
     /// # Errors
     /// When the text index cannot be read.
     pub fn similar(&self, id: &str, count: usize) -> Result<Option<Vec<Hit>>, Error> {
-        let Some((segment, doc)) = self.find(id) else { return Ok(None) };
+        self.similar_at(id, count, Timestamp::now())
+    }
+
+    /// The same at a time, which says which rules are active.
+    ///
+    /// # Errors
+    /// As [`Index::similar`].
+    pub fn similar_at(&self, id: &str, count: usize, now: Timestamp) -> Result<Option<Vec<Hit>>, Error> {
+        let Some((segment, doc)) = self.find(id, now) else { return Ok(None) };
         let request = SearchRequest {
             query: String::new(),
             words: Vec::new(),
@@ -47,7 +55,7 @@ impl Index {
             explain: false,
         };
         let filters = self.likeness(segment, doc);
-        let mut curation = Curation::new(self, &request, Timestamp::now());
+        let mut curation = Curation::new(self, &request, now);
         curation.boosts.extend(filters.iter().map(|(filter, share)| (filter, *share)));
         // What is pinned for searches is not therefore like this product.
         curation.pins.clear();

@@ -376,6 +376,10 @@ fn hidden_products_are_nowhere() {
     let january = ask_at(&shop.index, q("notebook"), "2026-01-15T00:00:00Z");
     assert!(january.ids.is_empty() && ask(&shop.index, q("notebook")).ids == ["p5"]);
     let at = |time: &str| time.parse().expect("a time");
+    for (time, is_there) in [("2026-01-15T00:00:00Z", false), ("2026-02-01T00:00:00Z", true)] {
+        assert_eq!(shop.index.product_at("p5", at(time)).is_some(), is_there);
+        assert_eq!(shop.index.similar_at("p5", 10, at(time)).expect("an answer").is_some(), is_there);
+    }
     let rules = shop.index.rules();
     assert_ne!(rules.version_at(at("2026-01-15T00:00:00Z")), rules.version_at(at("2026-02-01T00:00:00Z")));
     assert_eq!(rules.next_change(at("2026-01-15T00:00:00Z")), Some(at("2026-02-01T00:00:00Z")));
