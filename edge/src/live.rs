@@ -1,10 +1,11 @@
 //! What is served: one generation of a market at a time, swapped whole.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use hyper::header::HeaderValue;
 use jiff::Timestamp;
 use search::Index;
@@ -78,18 +79,49 @@ impl Drop for Generation {
     }
 }
 
+/// A generation that a request is answered from, to be held for the whole of it. Holders of what is live are counted when
+/// it is swapped out: before that, every request would write to a counter that all threads write to.
+pub struct Serving<T = Generation>(Guard<Option<Arc<T>>>);
+
+impl<T> Deref for Serving<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_deref().expect("nothing else is made one")
+    }
+}
+
+impl<T> From<Arc<T>> for Serving<T> {
+    fn from(counted: Arc<T>) -> Self {
+        Self(Guard::from(Some(counted)))
+    }
+}
+
 /// The generation that a market's requests are answered from.
-#[derive(Default)]
-pub struct Live {
-    current: ArcSwapOption<Generation>,
+pub struct Live<T = Generation> {
+    current: ArcSwapOption<T>,
+}
+
+impl<T> Default for Live<T> {
+    fn default() -> Self {
+        Self { current: ArcSwapOption::empty() }
+    }
+}
+
+impl<T> Live<T> {
+    /// The current generation, for a request.
+    pub fn read(&self) -> Option<Serving<T>> {
+        let current = self.current.load();
+        current.is_some().then(|| Serving(current))
+    }
+
+    /// The current generation, for whoever may keep it for long.
+    pub fn load(&self) -> Option<Arc<T>> {
+        self.current.load_full()
+    }
 }
 
 impl Live {
-    /// The current generation, to be held for the whole of a request.
-    pub fn load(&self) -> Option<Arc<Generation>> {
-        self.current.load_full()
-    }
-
     /// Swaps a new generation in, calls `swapped`, and returns once the old one is gone: this thread unmaps it, and
     /// none that serves.
     pub fn replace(&self, next: Generation, swapped: impl FnOnce()) {
@@ -98,5 +130,55 @@ impl Live {
         let Some(old) = old else { return };
         std::thread::sleep(GRACE);
         Generation::retire(old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    const READS: usize = 20_000;
+    /// More than arc-swap has quick places for in a thread.
+    const HELD: usize = 12;
+
+    #[test]
+    fn readers_see_whole_values_while_these_are_swapped() {
+        let live = Live::<[u64; 2]>::default();
+        assert!(live.read().is_none());
+        let pair = |number: u64| Some(Arc::new([number, number]));
+        live.current.store(pair(0));
+        let read = || {
+            let (mut held, mut newest) = (VecDeque::new(), 0);
+            for _ in 0..READS {
+                let now = live.read().expect("a value");
+                assert!(now[0] == now[1] && now[0] >= newest, "{:?} after {newest}", *now);
+                newest = now[0];
+                held.push_back(now);
+                if held.len() > HELD {
+                    let old: Serving<[u64; 2]> = held.pop_front().expect("the oldest");
+                    assert!(old[0] == old[1] && old[0] <= newest, "{:?} before {newest}", *old);
+                }
+            }
+        };
+        let swapped_out: Vec<Arc<[u64; 2]>> = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
+            let next = (1..).take_while(|_| readers.iter().any(|reader| !reader.is_finished()));
+            next.filter_map(|number| live.current.swap(pair(number))).collect()
+        });
+        assert!(!swapped_out.is_empty());
+        assert!(swapped_out.iter().all(|old| Arc::strong_count(old) == 1), "somebody is still counted");
+    }
+
+    #[test]
+    fn who_reads_is_counted_once_the_value_is_swapped_out() {
+        let live = Live::<u64>::default();
+        live.current.store(Some(Arc::new(1)));
+        let read = live.read().expect("a value");
+        let old = live.current.swap(None).expect("the value");
+        assert_eq!((Arc::strong_count(&old), *read), (2, 1));
+        drop(read);
+        assert_eq!(Arc::strong_count(&old), 1);
     }
 }

@@ -1,7 +1,6 @@
 //! Which path does what.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -21,7 +20,7 @@ use crate::answers::{self, JsonOut};
 use crate::coding::Coding;
 use crate::error::ApiError;
 use crate::events;
-use crate::live::Generation;
+use crate::live::{Generation, Serving};
 use crate::params::{ProductParams, SearchParams, SuggestParams, Target, searches_from_json};
 use crate::reply::{self, HttpResponse};
 use crate::result_cache::Asked;
@@ -343,16 +342,16 @@ pub fn answer_to(generation: &Generation, asked: &Asked, now: Timestamp) -> Resu
 async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     in_turn().await;
     let searches = searches_from_json(&request.body)?;
-    let mut generations: Vec<(&str, Option<String>, Arc<Generation>)> = Vec::new();
+    let mut generations: Vec<(&str, Option<String>, Serving)> = Vec::new();
     let mut prepared = Vec::with_capacity(searches.len());
     for (place, params) in searches.into_iter().enumerate() {
         let at_place = |error: ApiError| error.within("searches", place);
         let target = params.target;
         let market = shared.market(target.market.as_deref()).map_err(at_place)?;
         let is_it = |name: &str, snapshot: &Option<String>| name == market.name && *snapshot == target.snapshot;
-        let known = generations.iter().find(|(name, snapshot, _)| is_it(name, snapshot));
-        let generation = match known.map(|(.., known)| known.clone()) {
-            Some(generation) => generation,
+        let known = generations.iter().position(|(name, snapshot, _)| is_it(name, snapshot));
+        let number = match known {
+            Some(number) => number,
             None => {
                 let previews = generations.iter().filter(|(_, snapshot, _)| snapshot.is_some()).count();
                 if target.snapshot.is_some() && previews == MAX_PREVIEWS_A_CALL {
@@ -360,16 +359,17 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
                     return Err(at_place(ApiError::bad_parameter("snapshot", reason)));
                 }
                 let generation = shared.asked(&target, request.headers).await.map_err(at_place)?;
-                generations.push((&market.name, target.snapshot, generation.clone()));
-                generation
+                generations.push((&market.name, target.snapshot, generation));
+                generations.len() - 1
             }
         };
-        let search = generation.index.request(params.raw);
-        prepared.push((generation, search.map_err(|error| at_place(error.into()))?));
+        let search = generations[number].2.index.request(params.raw);
+        prepared.push((number, search.map_err(|error| at_place(error.into()))?));
     }
     let mut body = JsonOut::new();
     body.0.extend_from_slice(b"{\"results\":[");
-    for (place, (generation, search)) in prepared.iter().enumerate() {
+    for (place, (number, search)) in prepared.iter().enumerate() {
+        let generation = &generations[*number].2;
         // A long batch lets others have their turn in between.
         tokio::task::yield_now().await;
         let found = guarded(async { generation.index.search_at(search, request.now).map_err(ApiError::from) }).await?;
@@ -391,8 +391,8 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
         return Ok(reply::preview(ids, body.0.into()));
     }
     let mut hasher = DefaultHasher::new();
-    for (generation, search) in &prepared {
-        hash_request(&mut hasher, generation, request.now, search);
+    for (number, search) in &prepared {
+        hash_request(&mut hasher, &generations[*number].2, request.now, search);
     }
     let fresh_s = generations.iter().map(|(.., generation)| reply::fresh_s(generation, request.now)).min().unwrap_or(0);
     Ok(reply::from_snapshots(ids, strong(hasher.finish()), fresh_s, Some(body.0.into())))

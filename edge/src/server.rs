@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ use crate::error::ApiError;
 use crate::follow::{Follower, KeptObjects, MarketState};
 use crate::hints::Hearing;
 use crate::idle::IdleWatch;
-use crate::live::Generation;
+use crate::live::Serving;
 use crate::metrics::Metrics;
 use crate::params::Target;
 use crate::pictures::Pictures;
@@ -93,14 +94,14 @@ impl Shared {
     }
 
     /// The generation of a market, or of the first one.
-    pub fn generation(&self, market: Option<&str>) -> Result<Arc<Generation>, ApiError> {
+    pub fn generation(&self, market: Option<&str>) -> Result<Serving, ApiError> {
         let market = self.market(market)?;
         let missing = || ApiError::unavailable("no_snapshot", format!("market '{}' has no snapshot yet", market.name));
-        market.live.load().ok_or_else(missing)
+        market.live.read().ok_or_else(missing)
     }
 
     /// The generation that a request asks: a market's live one, or the snapshot that it previews.
-    pub async fn asked(&self, target: &Target, headers: &HeaderMap) -> Result<Arc<Generation>, ApiError> {
+    pub async fn asked(&self, target: &Target, headers: &HeaderMap) -> Result<Serving, ApiError> {
         let live = self.generation(target.market.as_deref())?;
         let Some(wanted) = &target.snapshot else { return Ok(live) };
         let given = PreviewKey::in_headers(headers).or_else(|| target.preview_key.clone());
@@ -113,7 +114,7 @@ impl Shared {
         // Who waits for a preview must not keep alive what is live now.
         let catalogue = live.index.snapshot().manifest.catalogue.clone();
         drop(live);
-        self.previews.generation(self.market(target.market.as_deref())?, &catalogue, id).await
+        self.previews.generation(self.market(target.market.as_deref())?, &catalogue, id).await.map(Serving::from)
     }
 }
 
@@ -274,7 +275,7 @@ impl Door<'_> {
                     continue;
                 }
             };
-            let guard = Counted::new(open);
+            let guard = Counted::new(open.clone());
             let (tls, shared, watcher) = (self.tls.clone(), self.shared.clone(), self.connections.watcher());
             let mut closes = self.closes.clone();
             self.idle.spawn(move |waiting| async move {
@@ -308,16 +309,16 @@ async fn serve_admin(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 /// One more of something, until it is dropped.
-struct Counted(Arc<AtomicUsize>);
+struct Counted<C: Deref<Target = AtomicUsize>>(C);
 
-impl Counted {
-    fn new(counter: &Arc<AtomicUsize>) -> Self {
+impl<C: Deref<Target = AtomicUsize>> Counted<C> {
+    fn new(counter: C) -> Self {
         counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter.clone())
+        Self(counter)
     }
 }
 
-impl Drop for Counted {
+impl<C: Deref<Target = AtomicUsize>> Drop for Counted<C> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -369,7 +370,7 @@ async fn work(
     if *route == Route::Health {
         return routes::answer(shared, route, &request).await;
     }
-    let _counted = Counted::new(&shared.metrics.in_flight);
+    let _counted = Counted::new(&*shared.metrics.in_flight);
     if shared.metrics.in_flight.load(Ordering::Relaxed) > shared.max_in_flight {
         return Err(ApiError::unavailable("overloaded", "too many requests at once"));
     }
