@@ -254,6 +254,39 @@ pub fn product(out: &mut JsonOut, index: &Index, segment: usize, record: RecordV
     out.raw("}");
 }
 
+/// A product alone, in a buffer that is no larger than it.
+pub fn product_body(index: &Index, segment: usize, record: RecordView<'_>, fields: FieldSet) -> Vec<u8> {
+    let mut out = JsonOut(Vec::with_capacity(product_length(index, segment, record, fields)));
+    product(&mut out, index, segment, record, fields);
+    out.0
+}
+
+/// How many bytes [`product`] writes.
+fn product_length(index: &Index, segment: usize, record: RecordView<'_>, fields: FieldSet) -> usize {
+    let keys = index.snapshot().segments[segment].segment.attribute_keys();
+    let (mut length, mut written, mut attributes) = ("{}".len(), 0_usize, 0);
+    for (key, json) in record.fragments() {
+        let key_length = match key {
+            FragmentKey::Field(place) if fields.contains(place) => {
+                written += 1;
+                PRODUCT_FIELDS[place].len() + "\"\":".len()
+            }
+            FragmentKey::Attribute(number) if fields.contains(ATTRIBUTES) => {
+                attributes += 1;
+                keys[number].len() + ":".len()
+            }
+            _ => continue,
+        };
+        length += key_length + json.len();
+    }
+    if attributes > 0 {
+        written += 1;
+        length += "\"attributes\":{}".len() + attributes - 1;
+    }
+    // The commas between them.
+    length + written.saturating_sub(1)
+}
+
 /// Writes the products of a batch, and which ids there are none of.
 pub fn products(out: &mut JsonOut, generation: &Generation, ids: &[String], fields: FieldSet, now: Timestamp) {
     let mut missing = Vec::new();

@@ -408,9 +408,8 @@ async fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<Htt
     if is_known(request, &generation, &etag) {
         return Ok(reply::from_snapshot(&generation, request.now, etag, None));
     }
-    let mut out = JsonOut::new();
-    answers::product(&mut out, &generation.index, segment, record, fields);
-    Ok(reply::from_snapshot(&generation, request.now, etag, Some(out.0.into())))
+    let body = answers::product_body(&generation.index, segment, record, fields);
+    Ok(reply::from_snapshot(&generation, request.now, etag, Some(body.into())))
 }
 
 async fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {

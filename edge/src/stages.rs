@@ -87,9 +87,7 @@ impl Stages {
     /// When there is no such product.
     pub fn product(&self, id: &str) -> anyhow::Result<Vec<u8>> {
         let (segment, record) = self.0.index.product(id).context("there is no such product")?;
-        let mut out = JsonOut::new();
-        answers::product(&mut out, &self.0.index, segment, record, FieldSet::ALL);
-        Ok(out.0)
+        Ok(answers::product_body(&self.0.index, segment, record, FieldSet::ALL))
     }
 
     /// Every product that is served, written.

@@ -1,10 +1,11 @@
 //! Every endpoint as a storefront developer meets it.
 
+use edge::stages::Stages;
 use serde_json::{Value, json};
 
 use crate::client::Connection;
 use crate::process::EdgeProcess;
-use crate::shop::Shop;
+use crate::shop::{Shop, wait_for};
 
 fn serve(products: usize) -> (Shop, EdgeProcess) {
     let shop = Shop::new();
@@ -124,6 +125,19 @@ fn products_categories_and_snapshot() {
         (&json!("us"), &json!(4), &json!(1))
     );
     assert!(market["age_s"].as_i64().is_some_and(|age| age > 0));
+}
+
+/// Otherwise each answer would need a second allocation, to remember how large the buffer is.
+#[test]
+fn a_product_fills_its_buffer() {
+    let shop = Shop::new();
+    shop.publish("alpha", 4);
+    let stages = wait_for(Stages::open(&shop.store, &shop.cache())).expect("an open snapshot");
+    let products: Vec<Vec<u8>> = stages.all_products().collect();
+    assert_eq!(products.len(), 4);
+    for product in products {
+        assert_eq!(product.len(), product.capacity(), "{}", String::from_utf8_lossy(&product));
+    }
 }
 
 #[test]
