@@ -22,6 +22,7 @@ mod live;
 mod metrics;
 mod opening;
 mod params;
+mod paths;
 mod pictures;
 mod preview;
 mod preview_key;

@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::follow::MarketState;
-use crate::routes::Route;
+use crate::paths::{KINDS, Route};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -54,7 +54,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabel, Histogram, fn() -> Histogram>,
-    routes: [RouteMetrics; Route::KINDS],
+    routes: [RouteMetrics; KINDS],
     poll_failures: Family<MarketLabel, Counter>,
     open_failures: Family<MarketLabel, Counter>,
     openings: Family<MarketLabel, Histogram, fn() -> Histogram>,
@@ -130,7 +130,7 @@ impl Metrics {
         metrics
     }
 
-    pub fn answered(&self, route: &Route, status: u16, took: Duration) {
+    pub fn answered(&self, route: &Route<'_>, status: u16, took: Duration) {
         if status >= 500 {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }

@@ -1,4 +1,4 @@
-//! Which path does what.
+//! What each path does.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
@@ -11,10 +11,8 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
 use search::{FieldSet, MAX_SIMILAR, SuggestRequest};
 use serde_json::json;
-use snapshots::CATEGORY_SEPARATOR;
 
 use crate::answers::{self, JsonOut};
 use crate::coding::Coding;
@@ -22,108 +20,16 @@ use crate::error::ApiError;
 use crate::events;
 use crate::live::{Generation, Serving};
 use crate::params::{ProductParams, SearchParams, SuggestParams, Target, searches_from_json};
+use crate::paths::Route;
 use crate::reply::{self, HttpResponse};
 use crate::result_cache::Asked;
 use crate::server::{Shared, panic_text};
-use crate::storefront;
 
 /// A multi-search whose answers grow beyond this is refused.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// A multi-search may wait for each snapshot that it previews.
 const MAX_PREVIEWS_A_CALL: usize = 4;
-
-/// A path, read once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
-    Health,
-    Search,
-    MultiSearch,
-    Suggest,
-    Products,
-    Product(String),
-    Similar(String),
-    Categories(Option<String>),
-    Snapshot,
-    Events,
-    Page(&'static storefront::PageFile),
-    Picture(String),
-    Unknown,
-}
-
-impl Route {
-    pub fn of(path: &str) -> Self {
-        match path {
-            "/healthz" => Self::Health,
-            "/v1/search" => Self::Search,
-            "/v1/multi-search" => Self::MultiSearch,
-            "/v1/suggest" => Self::Suggest,
-            "/v1/products" => Self::Products,
-            "/v1/categories" => Self::Categories(None),
-            "/v1/snapshot" => Self::Snapshot,
-            "/events/blob" => Self::Events,
-            _ => Self::of_prefix(path),
-        }
-    }
-
-    fn of_prefix(path: &str) -> Self {
-        let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
-        let similar = path.strip_prefix("/v1/products/").and_then(|rest| rest.strip_suffix("/similar"));
-        if let Some(id) = similar.filter(|id| !id.contains('/')) {
-            return decode(id).map_or(Self::Unknown, Self::Similar);
-        }
-        if let Some(id) = path.strip_prefix("/v1/products/").filter(|rest| !rest.contains('/')) {
-            return decode(id).map_or(Self::Unknown, Self::Product);
-        }
-        if let Some(levels) = path.strip_prefix("/v1/categories/") {
-            // A slash divides levels; one within a name is written %2F.
-            let levels: Option<Vec<String>> = levels.split('/').map(decode).collect();
-            return levels.map_or(Self::Unknown, |levels| Self::Categories(Some(levels.join(CATEGORY_SEPARATOR))));
-        }
-        if let Some(name) = path.strip_prefix("/pictures/") {
-            return Self::Picture(name.to_owned());
-        }
-        storefront::file(path).map_or(Self::Unknown, Self::Page)
-    }
-
-    /// How many kinds of paths there are.
-    pub const KINDS: usize = 13;
-
-    /// The number of its kind, and a name for metrics.
-    pub fn kind(&self) -> (usize, &'static str) {
-        match self {
-            Self::Health => (0, "healthz"),
-            Self::Search => (1, "search"),
-            Self::MultiSearch => (2, "multi-search"),
-            Self::Suggest => (3, "suggest"),
-            Self::Products => (4, "products"),
-            Self::Product(_) => (5, "product"),
-            Self::Similar(_) => (6, "similar"),
-            Self::Categories(_) => (7, "categories"),
-            Self::Snapshot => (8, "snapshot"),
-            Self::Events => (9, "events"),
-            Self::Page(_) => (10, "page"),
-            Self::Picture(_) => (11, "picture"),
-            Self::Unknown => (12, "unknown"),
-        }
-    }
-
-    pub fn name(&self) -> &'static str {
-        self.kind().1
-    }
-
-    pub fn allowed(&self) -> &'static str {
-        match self {
-            Self::Search => "GET, HEAD, POST, OPTIONS",
-            Self::MultiSearch | Self::Events => "POST, OPTIONS",
-            _ => "GET, HEAD, OPTIONS",
-        }
-    }
-
-    pub fn takes(&self, method: &Method) -> bool {
-        self.allowed().split(", ").any(|allowed| allowed == method.as_str())
-    }
-}
 
 /// A request whose body has been read.
 pub struct Request<'a> {
@@ -138,7 +44,7 @@ pub struct Request<'a> {
 
 /// Answers a request. Everything that is asked for lies in memory, so nothing is waited for, but for a preview that is
 /// not open yet; only a batch of searches lets others go in between, and an event waits until it is passed on.
-pub async fn answer(shared: &Shared, route: &Route, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+pub async fn answer(shared: &Shared, route: &Route<'_>, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     // Event Grid's handshake has the method of a preflight.
     if request.method == Method::OPTIONS && *route != Route::Events {
         return Ok(preflight(route));
@@ -449,7 +355,7 @@ fn fields(names: Option<&[String]>) -> Result<FieldSet, ApiError> {
     Ok(names.map_or(Ok(FieldSet::ALL), |names| FieldSet::parse("fields", names))?)
 }
 
-fn preflight(route: &Route) -> HttpResponse {
+fn preflight(route: &Route<'_>) -> HttpResponse {
     let mut response = reply::momentary(StatusCode::NO_CONTENT, Vec::new());
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(route.allowed()));
@@ -516,41 +422,6 @@ fn has_tag(headers: &HeaderMap, etag: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_routes() {
-        let check = |path: &str, expected: Route| assert_eq!(Route::of(path), expected, "{path}");
-        check("/v1/products/a%20b", Route::Product("a b".into()));
-        check("/v1/products/a/b", Route::Unknown);
-        check("/v1/products/a%20b/similar", Route::Similar("a b".into()));
-        check("/v1/categories/Home/A%2FB", Route::Categories(Some("Home > A/B".into())));
-        check("/v1/categories/Home%20%3E%20Lamps", Route::Categories(Some("Home > Lamps".into())));
-        check("/v2", Route::Unknown);
-        assert!(matches!(Route::of("/"), Route::Page(_)));
-        assert!(Route::Search.takes(&Method::POST) && !Route::Health.takes(&Method::POST));
-    }
-
-    #[test]
-    fn every_kind_of_path_has_its_number() {
-        let paths = [
-            "/healthz",
-            "/v1/search",
-            "/v1/multi-search",
-            "/v1/suggest",
-            "/v1/products",
-            "/v1/products/p",
-            "/v1/products/p/similar",
-            "/v1/categories",
-            "/v1/snapshot",
-            "/events/blob",
-            "/",
-            "/pictures/p",
-            "/v2",
-        ];
-        let numbers = paths.map(|path| Route::of(path).kind().0);
-        let all: [usize; Route::KINDS] = std::array::from_fn(|number| number);
-        assert_eq!(numbers, all);
-    }
 
     #[test]
     fn etags_are_compared_as_http_does() {

@@ -35,11 +35,12 @@ use crate::idle::IdleWatch;
 use crate::live::Serving;
 use crate::metrics::Metrics;
 use crate::params::Target;
+use crate::paths::Route;
 use crate::pictures::Pictures;
 use crate::preview::Previews;
 use crate::preview_key::PreviewKey;
 use crate::reply::{self, HttpResponse};
-use crate::routes::{self, Route};
+use crate::routes;
 use crate::status::Reporter;
 use crate::tls::Certificate;
 
@@ -327,8 +328,8 @@ impl<C: Deref<Target = AtomicUsize>> Drop for Counted<C> {
 /// Answers one request, and tells of it.
 pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Infallible> {
     let (started, now) = (Instant::now(), Timestamp::now());
-    let route = Route::of(request.uri().path());
     let (parts, body) = request.into_parts();
+    let route = Route::of(parts.uri.path());
     let result = match route == Route::Unknown || route.takes(&parts.method) {
         true => work(&shared, &route, &parts, body, (started, now)).await,
         false => Ok(reply::method_not_allowed(route.allowed())),
@@ -358,7 +359,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
 /// Reads the body, makes sure that there are not too many requests at once, and answers.
 async fn work(
     shared: &Shared,
-    route: &Route,
+    route: &Route<'_>,
     parts: &hyper::http::request::Parts,
     body: Incoming,
     (started, now): (Instant, Timestamp),
