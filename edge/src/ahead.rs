@@ -2,7 +2,6 @@
 //! what the snapshot says that shoppers type.
 
 use std::collections::HashSet;
-use std::hash::Hasher;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -50,7 +49,7 @@ fn answer(generation: &Generation, asked: Asked) {
     let now = Timestamp::now();
     let rules = generation.index.rules().version_at(now);
     if let Ok(answered) = answer_to(generation, &asked, now) {
-        let hash = hashed(generation, now, &asked).finish();
+        let hash = hashed(generation, now, &asked);
         generation.results.put(hash, asked, rules, Coding::Identity, answered.body);
     }
 }

@@ -42,22 +42,32 @@ pub struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// Answers a request. Everything that is asked for lies in memory, so nothing is waited for, but for a preview that is
-/// not open yet; only a batch of searches lets others go in between, and an event waits until it is passed on.
+/// Answers a request. A panic in that is this request's misfortune, and is told; the connection and the node go on.
 pub async fn answer(shared: &Shared, route: &Route<'_>, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
+    guarded(routed(shared, route, request)).await
+}
+
+async fn guarded<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let done = std::panic::AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
+}
+
+/// Everything that is asked for lies in memory, so nothing is waited for, but for a preview that is not open yet; only
+/// what is searched lets others go before it, and an event waits until it is passed on.
+async fn routed(shared: &Shared, route: &Route<'_>, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     // Event Grid's handshake has the method of a preflight.
     if request.method == Method::OPTIONS && *route != Route::Events {
         return Ok(preflight(route));
     }
     match route {
         Route::Health => Ok(health(shared)),
-        Route::Search => guarded(search(shared, request)).await,
+        Route::Search => search(shared, request).await,
         Route::MultiSearch => multi_search(shared, request).await,
-        Route::Suggest => guarded(suggest(shared, request)).await,
-        Route::Similar(id) => guarded(similar(shared, request, id)).await,
-        Route::Products => guarded(products(shared, request)).await,
-        Route::Product(id) => guarded(product(shared, request, id)).await,
-        Route::Categories(below) => guarded(categories(shared, request, below.as_deref())).await,
+        Route::Suggest => suggest(shared, request).await,
+        Route::Similar(id) => similar(shared, request, id).await,
+        Route::Products => products(shared, request).await,
+        Route::Product(id) => product(shared, request, id).await,
+        Route::Categories(below) => categories(shared, request, below.as_deref()).await,
         Route::Snapshot => served(shared, request).await,
         Route::Events => events::answer(shared, request).await,
         Route::Page(file) => Ok(reply::file(file.content_type, 60, Bytes::from_static(file.bytes))),
@@ -67,12 +77,6 @@ pub async fn answer(shared: &Shared, route: &Route<'_>, request: &Request<'_>) -
         }
         Route::Unknown => Err(ApiError::not_found("there is no such path; see /v1/search")),
     }
-}
-
-/// Work on a snapshot. A panic in it is this request's misfortune, and is told; the connection and the node go on.
-async fn guarded<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
-    let done = std::panic::AssertUnwindSafe(work).catch_unwind().await;
-    done.unwrap_or_else(|panic| Err(ApiError::internal(panic_text(&*panic))))
 }
 
 /// What each market serves, or the one that is asked for, or a preview of it.
@@ -156,12 +160,12 @@ async fn remembered(
     generation: &Generation,
     asked: Asked,
 ) -> Result<HttpResponse, ApiError> {
-    let rules = generation.index.rules().version_at(request.now);
-    let hash = hashed(generation, request.now, &asked).finish();
+    let hash = hashed(generation, request.now, &asked);
     // The same answer may be written in several codings, so its tag is weak.
     let etag = weak(hash);
     if is_known(request, generation, &etag) {
         // `*` stands for any answer, so that there must be one; what is kept is one.
+        let rules = generation.index.rules().version_at(request.now);
         if generation.results.get(hash, &asked, rules, Coding::Identity).is_none() {
             check(generation, &asked)?;
         }
@@ -169,24 +173,36 @@ async fn remembered(
         reply::set_coding(&mut response, Coding::Identity);
         return Ok(response);
     }
-    let known = kept(generation, hash, &asked, rules, Coding::accepted(request.headers));
-    shared.metrics.looked_up_result(known.is_some());
-    let (body, coding) = match known {
-        Some(known) => known,
-        None => {
-            in_turn().await;
-            let answered = answer_to(generation, &asked, request.now)?;
-            if let Some(found) = answered.found {
-                generation.traffic.searched(found);
-            }
-            generation.results.put(hash, asked, rules, Coding::Identity, answered.body.clone());
-            (answered.body, Coding::Identity)
-        }
-    };
+    let wanted = Coding::accepted(request.headers);
+    let (body, coding) = known_or_new(shared, request, generation, hash, asked, wanted).await?;
     let mut response = reply::from_snapshot(generation, request.now, etag, Some(body));
     reply::set_coding(&mut response, coding);
     generation.traffic.answered(request.started.elapsed());
     Ok(response)
+}
+
+/// An answer that was given before, or else a new one, which is kept.
+async fn known_or_new(
+    shared: &Shared,
+    request: &Request<'_>,
+    generation: &Generation,
+    hash: u64,
+    asked: Asked,
+    wanted: Coding,
+) -> Result<(Bytes, Coding), ApiError> {
+    let rules = generation.index.rules().version_at(request.now);
+    let known = kept(generation, hash, &asked, rules, wanted);
+    shared.metrics.looked_up_result(known.is_some());
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    in_turn().await;
+    let answered = answer_to(generation, &asked, request.now)?;
+    if let Some(found) = answered.found {
+        generation.traffic.searched(found);
+    }
+    generation.results.put(hash, asked, rules, Coding::Identity, answered.body.clone());
+    Ok((answered.body, Coding::Identity))
 }
 
 /// An answer that was given before, in the coding that the client wants. Only what is asked for again is compressed.
@@ -249,7 +265,7 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
     in_turn().await;
     let searches = searches_from_json(&request.body)?;
     let mut generations: Vec<(&str, Option<String>, Serving)> = Vec::new();
-    let mut prepared = Vec::with_capacity(searches.len());
+    let (mut prepared, mut hasher) = (Vec::with_capacity(searches.len()), DefaultHasher::new());
     for (place, params) in searches.into_iter().enumerate() {
         let at_place = |error: ApiError| error.within("searches", place);
         let target = params.target;
@@ -269,39 +285,32 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
                 generations.len() - 1
             }
         };
-        let search = generations[number].2.index.request(params.raw);
-        prepared.push((number, search.map_err(|error| at_place(error.into()))?));
+        let asked = Asked::search(params.raw);
+        let hash = hashed(&generations[number].2, request.now, &asked);
+        hash.hash(&mut hasher);
+        prepared.push((number, hash, asked));
     }
-    let mut body = JsonOut::new();
-    body.0.extend_from_slice(b"{\"results\":[");
-    for (place, (number, search)) in prepared.iter().enumerate() {
-        let generation = &generations[*number].2;
-        // A long batch lets others have their turn in between.
-        tokio::task::yield_now().await;
-        let found = guarded(async { generation.index.search_at(search, request.now).map_err(ApiError::from) }).await?;
-        generation.traffic.searched(found.found);
+    let mut body = b"{\"results\":[".to_vec();
+    for (place, (number, hash, asked)) in prepared.into_iter().enumerate() {
         if place > 0 {
-            body.0.push(b',');
+            body.push(b',');
         }
-        answers::search(&mut body, generation, search, &found);
-        if body.0.len() > MAX_ANSWER_BYTES {
+        let answer = known_or_new(shared, request, &generations[number].2, hash, asked, Coding::Identity).await;
+        body.extend_from_slice(&answer.map_err(|error| error.within("searches", place))?.0);
+        if body.len() > MAX_ANSWER_BYTES {
             let reason =
                 format!("their answers are larger than {MAX_ANSWER_BYTES} bytes: ask for fewer hits or fields");
             return Err(ApiError::bad_parameter("searches", reason));
         }
     }
-    body.0.extend_from_slice(b"]}");
+    body.extend_from_slice(b"]}");
     let ids: Vec<&str> = generations.iter().map(|(.., generation)| generation.pointer.snapshot.as_str()).collect();
     let ids = HeaderValue::from_str(&ids.join(",")).map_err(ApiError::internal)?;
     if generations.iter().any(|(.., generation)| generation.is_preview) {
-        return Ok(reply::preview(ids, body.0.into()));
-    }
-    let mut hasher = DefaultHasher::new();
-    for (number, search) in &prepared {
-        hash_request(&mut hasher, &generations[*number].2, request.now, search);
+        return Ok(reply::preview(ids, body.into()));
     }
     let fresh_s = generations.iter().map(|(.., generation)| reply::fresh_s(generation, request.now)).min().unwrap_or(0);
-    Ok(reply::from_snapshots(ids, strong(hasher.finish()), fresh_s, Some(body.0.into())))
+    Ok(reply::from_snapshots(ids, strong(hasher.finish()), fresh_s, Some(body.into())))
 }
 
 async fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<HttpResponse, ApiError> {
@@ -367,22 +376,18 @@ fn preflight(route: &Route<'_>) -> HttpResponse {
 
 /// A tag that is the same for the same request to the same announcement, on every node of the same build.
 fn etag(generation: &Generation, now: Timestamp, request: impl Hash) -> HeaderValue {
-    strong(hashed(generation, now, request).finish())
+    strong(hashed(generation, now, request))
 }
 
-pub fn hashed(generation: &Generation, now: Timestamp, request: impl Hash) -> DefaultHasher {
+pub fn hashed(generation: &Generation, now: Timestamp, request: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    hash_request(&mut hasher, generation, now, request);
-    hasher
-}
-
-fn hash_request(hasher: &mut DefaultHasher, generation: &Generation, now: Timestamp, request: impl Hash) {
-    generation.pointer.snapshot.hash(hasher);
-    generation.pointer.sequence.hash(hasher);
+    generation.pointer.snapshot.hash(&mut hasher);
+    generation.pointer.sequence.hash(&mut hasher);
     // The same request may be answered otherwise once another set of rules is active.
-    generation.index.rules().version_at(now).hash(hasher);
-    env!("CARGO_PKG_VERSION").hash(hasher);
-    request.hash(hasher);
+    generation.index.rules().version_at(now).hash(&mut hasher);
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    request.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn strong(hash: u64) -> HeaderValue {
@@ -422,6 +427,13 @@ fn has_tag(headers: &HeaderMap, etag: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let broken: Result<(), ApiError> = guarded(async { panic!("broken") }).await;
+        let told = broken.expect_err("an error");
+        assert_eq!((told.status, told.cause.as_deref()), (StatusCode::INTERNAL_SERVER_ERROR, Some("broken")));
+    }
 
     #[test]
     fn etags_are_compared_as_http_does() {

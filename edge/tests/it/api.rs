@@ -263,6 +263,13 @@ fn what_was_answered_is_answered_again() {
     assert_eq!(edge.get("/v1/search?facets=color,brand").status, 200);
     edge.get("/v1/search?facets=brand,color&market=us");
     assert_eq!(lookups(&mut admin, "hit"), before + 2);
+    // One of several.
+    let body = r#"{"searches": [{"q": "lamp", "facets": "*"}, {"q": "lamp", "per_page": 1}]}"#;
+    let several = edge.connect().post("/v1/multi-search", body).json()["results"].clone();
+    assert_eq!(lookups(&mut admin, "hit"), before + 3);
+    assert_eq!(several[0], edge.get("/v1/search?q=lamp&facets=*").json());
+    assert_eq!(several[1], edge.get("/v1/search?q=lamp&per_page=1").json());
+    assert_eq!(lookups(&mut admin, "hit"), before + 5);
     // Spaces are repeated in the answer.
     assert_eq!(edge.get("/v1/search?q=lamp+&facets=*").json()["query"]["original"], "lamp ");
 }
