@@ -14,21 +14,24 @@ use crate::routes::{answer_to, hashed};
 
 /// So many requests are answered again before a newer snapshot is served.
 const MAX_REPEATED: usize = 1_000;
-/// So many recorded queries are answered before the first snapshot is served, and for so long.
+/// So many recorded queries are answered before the first snapshot is served.
 const MAX_RECORDED: usize = 300;
-const RECORDED_TIMEOUT: Duration = Duration::from_secs(2);
+/// No snapshot waits longer than this to be served, least of all one that takes a bad one's place.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments.
-/// With other settings a request may be at fault: that one is passed over.
+/// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments: first
+/// what was asked again and again. With other settings a request may be at fault: that one is passed over.
 pub fn answer_again(generation: &Generation, before: &Generation) {
-    before.results.asked(MAX_REPEATED).into_iter().for_each(|asked| answer(generation, asked));
+    let ends = Instant::now() + TIMEOUT;
+    let asked = before.results.asked(MAX_REPEATED).into_iter();
+    asked.take_while(|_| Instant::now() < ends).for_each(|asked| answer(generation, asked));
 }
 
 /// Answers what shoppers type most by the snapshot's recorded queries: suggestions for every beginning, then the search.
 pub fn answer_recorded(generation: &Generation) {
     let mut recorded: Vec<(&str, u64)> = generation.index.recorded_queries().collect();
     recorded.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    let (ends, mut typed) = (Instant::now() + RECORDED_TIMEOUT, HashSet::new());
+    let (ends, mut typed) = (Instant::now() + TIMEOUT, HashSet::new());
     let raw = |q: &str| RawRequest { q: q.to_owned(), ..RawRequest::default() };
     for (query, _) in recorded.into_iter().take(MAX_RECORDED) {
         if Instant::now() > ends {

@@ -27,7 +27,7 @@ const MAX_RETRY_DOUBLINGS: u32 = 6;
 const HINT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a channel may take to say that a snapshot is still wanted.
 const LAST_LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many titles are searched for before a snapshot is served, so that its first shopper does not wait.
+/// How many titles of each segment are searched for before a snapshot is served, so that its first shopper does not wait.
 const WARMING_QUERIES: usize = 64;
 
 /// A market with its live generation and how following it goes.
@@ -325,6 +325,14 @@ impl Follower {
         let (told, wait) = tokio::sync::oneshot::channel();
         let work = move || {
             let remembered = Remembered { target, manifest, trusted: market.store.trusted_keys() };
+            // Its answers tell another sequence, so that those of before cannot be kept.
+            let again = opening::caught(|| {
+                market.live.load().iter().for_each(|before| ahead::answer_again(&generation, before));
+                Ok(())
+            });
+            if let Err(fault) = again {
+                warn!(market = market.name, "not all was answered ahead: {fault}");
+            }
             market.live.replace(generation, || {
                 // Before the next announcement is looked for: what it leads to is to be remembered after this.
                 if let Err(fault) = cache.remember(&market.name, &remembered) {
@@ -334,8 +342,7 @@ impl Follower {
                 let _ = told.send(());
             });
         };
-        let spawned = std::thread::Builder::new().name("point-anew".into()).spawn(work);
-        spawned.map_err(|error| OpenError::Panic(error.to_string()))?;
+        opening::start(work)?;
         wait.await.map_err(|_| OpenError::Panic("the thread ended".into()))
     }
 
@@ -414,9 +421,13 @@ impl Follower {
 
 /// Searches for the titles of the first products, word by word: this reads the pages that shoppers read first.
 fn warm(index: &Index) {
-    let count = index.snapshot().segments[0].segment.product_count().min(WARMING_QUERIES);
-    for doc in 0..count as u32 {
-        let title = index.record(0, doc).field(2).map(String::from_utf8_lossy).unwrap_or_default();
+    let parts = index.snapshot().segments.iter().enumerate();
+    let first = parts.flat_map(move |(number, part)| {
+        let count = part.segment.product_count().min(WARMING_QUERIES);
+        (0..count as u32).map(move |doc| index.record(number, doc))
+    });
+    for record in first {
+        let title = record.field(2).map(String::from_utf8_lossy).unwrap_or_default();
         let words: Vec<&str> = title.split_whitespace().take(4).collect();
         let raw = RawRequest { q: words.join(" "), facets: vec!["*".into()], ..Default::default() };
         if let Ok(request) = index.request(raw) {

@@ -120,8 +120,9 @@ impl ResultCache {
         let mut asked: Vec<(bool, Asked)> = Vec::new();
         for part in &self.parts {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            let plain = part.entries.iter().filter(|entry| entry.coding == Coding::Identity);
-            asked.extend(plain.take(most).map(|entry| (!entry.is_used, entry.asked.clone())));
+            let plain = || part.entries.iter().filter(|entry| entry.coding == Coding::Identity);
+            let (used, unused) = (plain().filter(|entry| entry.is_used), plain().filter(|entry| !entry.is_used));
+            asked.extend(used.chain(unused).take(most).map(|entry| (!entry.is_used, entry.asked.clone())));
         }
         asked.sort_by_key(|(is_unused, _)| *is_unused);
         asked.into_iter().take(most).map(|(_, asked)| asked).collect()
@@ -193,6 +194,9 @@ mod tests {
         assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)));
         cache.put(hash(3), asked(3), 1, PLAIN, body(3));
         assert_eq!((cache.asked(9), cache.asked(1)), (vec![asked(2), asked(3)], vec![asked(2)]));
+        cache.put(hash(4), asked(4), 1, PLAIN, body(4));
+        assert_eq!(cache.get(hash(4), &asked(4), 1, PLAIN), Some(body(4)));
+        assert_eq!(cache.asked(2), [asked(2), asked(4)], "what was asked for again goes first, wherever it lies");
     }
 
     #[test]

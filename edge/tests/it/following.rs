@@ -58,7 +58,7 @@ fn what_is_remembered_for_a_restart_is_what_is_served() {
     edge.wait_for_sequence(sequence);
     let sequence = shop.announce(&beta.id);
     edge.wait_for_sequence(sequence);
-    wait_until("all is done that had to be", || !edge.has_thread("point-anew") && !edge.has_thread("open-snapshot"));
+    wait_until("all is done that had to be", || !edge.has_thread("open-snapshot"));
     edge.signal("KILL");
     edge.wait();
     std::fs::remove_dir_all(shop.folder.path().join("store/channels")).expect("nothing is announced any more");

@@ -104,6 +104,23 @@ fn what_was_asked_before_a_swap_is_answered_before_it_is_asked_again() {
     assert_eq!(misses(), before, "nothing was searched anew");
 }
 
+/// Holding and resuming announces the same snapshot anew, and everything was searched again then, by those who asked.
+#[test]
+fn what_was_asked_is_answered_ahead_when_the_same_snapshot_is_announced_anew() {
+    let shop = Shop::new();
+    let alpha = shop.publish("alpha", 30);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    let path = "/v1/search?q=lamp&facets=*&per_page=1";
+    assert_eq!(edge.get(path).status, 200);
+    let sequence = shop.announce(&alpha.id);
+    edge.wait_for_sequence(sequence);
+    let misses = || edge.metric("vitrine_edge_result_cache_lookups_total{result=\"miss\"}");
+    let before = misses();
+    assert_eq!(edge.get(path).json()["snapshot"]["sequence"], sequence);
+    assert_eq!(misses(), before, "it was not searched anew");
+}
+
 /// With other settings nothing was answered ahead, not even what both understand.
 #[test]
 fn a_swap_to_other_settings_answers_ahead_what_they_take() {
