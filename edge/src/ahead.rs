@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub fn answer_again(generation: &Generation, before: &Generation) {
     let ends = Instant::now() + TIMEOUT;
     let asked = before.results.asked(MAX_REPEATED).into_iter();
-    asked.take_while(|_| Instant::now() < ends).for_each(|asked| answer(generation, asked));
+    asked.take_while(|_| Instant::now() < ends).for_each(|(asked, coding)| answer(generation, asked, coding));
 }
 
 /// Answers what shoppers type most by the snapshot's recorded queries: suggestions for every beginning, then the search.
@@ -39,7 +39,8 @@ pub fn answer_recorded(generation: &Generation) {
         }
         let new = beginnings(query).filter(|beginning| typed.insert(*beginning));
         let suggest = new.map(|beginning| Asked::suggest(raw(beginning), None, None));
-        suggest.chain([Asked::search(raw(query))]).for_each(|asked| answer(generation, asked));
+        let asked = suggest.chain([Asked::search(raw(query))]);
+        asked.for_each(|asked| answer(generation, asked, Coding::Identity));
     }
 }
 
@@ -48,12 +49,17 @@ fn beginnings(text: &str) -> impl Iterator<Item = &str> {
     text.char_indices().map(move |(at, letter)| &text[..at + letter.len_utf8()])
 }
 
-fn answer(generation: &Generation, asked: Asked) {
-    let now = Timestamp::now();
-    let rules = generation.index.rules().version_at(now);
-    if let Ok(answered) = answer_to(generation, &asked, now) {
-        let hash = hashed(generation, now, &asked);
-        generation.results.put(hash, asked, rules, Coding::Identity, answered.body);
+/// Keeps an answer as it is, and in the coding that it was asked for in.
+fn answer(generation: &Generation, asked: Asked, coding: Coding) {
+    let (now, results) = (Timestamp::now(), &generation.results);
+    let (rules, hash) = (generation.index.rules().version_at(now), hashed(generation, now, &asked));
+    let plain = results.get(hash, &asked, rules, Coding::Identity).or_else(|| {
+        let body = answer_to(generation, &asked, now).ok()?.body;
+        results.put(hash, asked.clone(), rules, Coding::Identity, body.clone());
+        Some(body)
+    });
+    if let Some(smaller) = plain.and_then(|plain| coding.encode(&plain)) {
+        results.put(hash, asked, rules, coding, smaller);
     }
 }
 

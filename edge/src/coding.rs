@@ -9,6 +9,8 @@ use hyper::header::{ACCEPT_ENCODING, HeaderMap};
 
 /// Smaller bodies fit into a packet or two as they are.
 const MIN_BYTES: usize = 1_024;
+/// Larger bodies would hold up the thread that serves, and are compressed elsewhere.
+pub const MAX_AT_ONCE_BYTES: usize = 32 * 1024;
 /// A body is compressed once and sent often, but a request waits for it.
 const ZSTD_LEVEL: i32 = 3;
 const GZIP_LEVEL: u32 = 5;

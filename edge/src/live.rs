@@ -29,7 +29,7 @@ pub struct Generation {
     /// The snapshot's id as answers carry it.
     pub id_value: HeaderValue,
     pub since: Timestamp,
-    pub results: ResultCache,
+    pub results: Arc<ResultCache>,
     pub traffic: TrafficCounters,
     /// How many answers of the process were errors before this was served.
     pub errors_before: u64,
@@ -45,6 +45,7 @@ impl Generation {
         let Target { pointer, followed } = target;
         // An id is plain ASCII.
         let id_value = HeaderValue::from_str(pointer.snapshot.as_str()).unwrap_or(HeaderValue::from_static(""));
+        let results = Arc::new(results);
         let (since, traffic, errors_before) = (Timestamp::now(), TrafficCounters::default(), metrics.errors());
         Self { index, pointer, followed, id_value, since, results, traffic, errors_before, is_preview: false, alive }
     }

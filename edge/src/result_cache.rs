@@ -7,7 +7,8 @@
 //! F. Corbató's page replacement).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use search::{FieldSet, RawRequest};
@@ -53,6 +54,7 @@ impl Asked {
 pub struct ResultCache {
     parts: Vec<Mutex<Part>>,
     part_bytes: usize,
+    is_encoding: AtomicBool,
 }
 
 #[derive(Default)]
@@ -77,7 +79,7 @@ impl ResultCache {
     /// Keeps at most so many bytes; none at all with 0.
     pub fn new(size_bytes: usize) -> Self {
         let parts = std::iter::repeat_with(Mutex::default).take(PARTS).collect();
-        Self { parts, part_bytes: size_bytes / PARTS }
+        Self { parts, part_bytes: size_bytes / PARTS, is_encoding: AtomicBool::new(false) }
     }
 
     /// The answer to what has this hash, if it was given under this set of rules, in this coding.
@@ -115,14 +117,29 @@ impl ResultCache {
         part.entries.push(entry);
     }
 
-    /// What was asked for, first what was asked for again; so much at the most.
-    pub fn asked(&self, most: usize) -> Vec<Asked> {
-        let mut asked: Vec<(bool, Asked)> = Vec::new();
+    /// Makes an answer smaller for those that ask next, on a thread that does not serve: one at a time, and until then all
+    /// go out as they are.
+    pub fn encode_later(self: &Arc<Self>, hash: u64, asked: &Asked, rules: usize, coding: Coding, body: Bytes) {
+        if self.is_encoding.swap(true, Ordering::Acquire) {
+            return;
+        }
+        let (cache, asked) = (self.clone(), asked.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Some(smaller) = coding.encode(&body) {
+                cache.put(hash, asked, rules, coding, smaller);
+            }
+            cache.is_encoding.store(false, Ordering::Release);
+        });
+    }
+
+    /// What was asked for and in which codings, first what was asked for again; so much at the most.
+    pub fn asked(&self, most: usize) -> Vec<(Asked, Coding)> {
+        let mut asked: Vec<(bool, (Asked, Coding))> = Vec::new();
         for part in &self.parts {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            let plain = || part.entries.iter().filter(|entry| entry.coding == Coding::Identity);
-            let (used, unused) = (plain().filter(|entry| entry.is_used), plain().filter(|entry| !entry.is_used));
-            asked.extend(used.chain(unused).take(most).map(|entry| (!entry.is_used, entry.asked.clone())));
+            let (used, unused): (Vec<_>, Vec<_>) = part.entries.iter().partition(|entry| entry.is_used);
+            let first = used.into_iter().chain(unused).take(most);
+            asked.extend(first.map(|entry| (!entry.is_used, (entry.asked.clone(), entry.coding))));
         }
         asked.sort_by_key(|(is_unused, _)| *is_unused);
         asked.into_iter().take(most).map(|(_, asked)| asked).collect()
@@ -193,10 +210,15 @@ mod tests {
         assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), Some(Bytes::from_static(b"smaller")));
         assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)));
         cache.put(hash(3), asked(3), 1, PLAIN, body(3));
-        assert_eq!((cache.asked(9), cache.asked(1)), (vec![asked(2), asked(3)], vec![asked(2)]));
+        let all = [(asked(2), PLAIN), (asked(2), Coding::Zstd), (asked(3), PLAIN)];
+        assert_eq!((cache.asked(9), cache.asked(1)), (all.to_vec(), all[..1].to_vec()));
         cache.put(hash(4), asked(4), 1, PLAIN, body(4));
         assert_eq!(cache.get(hash(4), &asked(4), 1, PLAIN), Some(body(4)));
-        assert_eq!(cache.asked(2), [asked(2), asked(4)], "what was asked for again goes first, wherever it lies");
+        assert_eq!(
+            cache.asked(3).pop(),
+            Some((asked(4), PLAIN)),
+            "what was asked for again goes first, wherever it lies"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use search::{FieldSet, MAX_SIMILAR, SuggestRequest};
 use serde_json::json;
 
 use crate::answers::{self, JsonOut};
-use crate::coding::Coding;
+use crate::coding::{Coding, MAX_AT_ONCE_BYTES};
 use crate::error::ApiError;
 use crate::events;
 use crate::live::{Generation, Serving};
@@ -214,6 +214,10 @@ fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted:
         return Some(known);
     }
     let (plain, _) = get(Coding::Identity)?;
+    if wanted != Coding::Identity && plain.len() > MAX_AT_ONCE_BYTES {
+        generation.results.encode_later(hash, asked, rules, wanted, plain.clone());
+        return Some((plain, Coding::Identity));
+    }
     let Some(smaller) = wanted.encode(&plain) else { return Some((plain, Coding::Identity)) };
     generation.results.put(hash, asked.clone(), rules, wanted, smaller.clone());
     Some((smaller, wanted))

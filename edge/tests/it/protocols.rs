@@ -149,6 +149,24 @@ fn what_is_asked_for_again_is_compressed_as_the_client_likes() {
 }
 
 #[test]
+fn large_answers_are_compressed_for_those_that_ask_next() {
+    let (shop, edge) = shop_and_edge(&[]);
+    let mut connection = edge.connect();
+    let path = "/v1/search?q=lamp&per_page=100&fields=*&highlight=*&explain=true";
+    let mut ask = || connection.send("GET", path, &[("accept-encoding", "zstd")], b"").expect("an answer");
+    let (first, second) = (ask(), ask());
+    assert!(first.body.len() > 32 * 1024, "{} bytes", first.body.len());
+    assert_eq!((second.header("content-encoding"), second.body.len()), ("", first.body.len()), "nobody waits for it");
+    wait_until("it is made smaller", || ask().header("content-encoding") == "zstd");
+    assert_eq!(zstd::decode_all(&*ask().body).expect("zstd"), first.body);
+    // What was smaller before a swap is smaller after it at once.
+    let sequence = shop.announce(&shop.build("alpha", 210).id);
+    edge.wait_for_sequence(sequence);
+    let swapped = ask();
+    assert_eq!((swapped.status, swapped.header("content-encoding")), (200, "zstd"));
+}
+
+#[test]
 fn clients_that_ask_for_nothing_do_not_hold_up_the_end() {
     let (_shop, mut edge) = shop_and_edge(&[]);
     let mut silent = [edge.connect(), edge.connect(), edge.connect()];
