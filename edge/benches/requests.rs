@@ -12,7 +12,9 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use criterion::Criterion;
-use edge::stages::Stages;
+use edge::stages::{Desk, Stages};
+use http_body_util::Empty;
+use hyper::Request;
 use serde::{Deserialize, Serialize};
 use snapshots::Store;
 
@@ -55,13 +57,15 @@ fn main() -> ExitCode {
     let store = Store::open(&url, &[]).expect("a store");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let stages = runtime.block_on(Stages::open(&store, cache.path())).expect("an open snapshot");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let desk = runtime.block_on(stages.serve(folder.path())).expect("an edge");
     if let Some(file) = flag("--instructions") {
-        let names: Vec<&str> = steps(&stages).iter().map(|step| step.name).collect();
+        let names: Vec<&str> = steps(&stages, &desk).iter().map(|step| step.name).collect();
         return instructions(&url, &names, Path::new(&file), args.iter().any(|arg| arg == "--record"));
     }
     match flag("--step") {
         Some(name) => {
-            let mut step = steps(&stages).into_iter().find(|step| step.name == name).expect("a step");
+            let mut step = steps(&stages, &desk).into_iter().find(|step| step.name == name).expect("a step");
             // What is made ready by the first requests is not counted.
             (0..REQUESTS as usize).for_each(|number| (step.run)(number));
             counted(&mut step);
@@ -69,7 +73,7 @@ fn main() -> ExitCode {
         None => {
             let mut criterion =
                 Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1));
-            for mut step in steps(&stages) {
+            for mut step in steps(&stages, &desk) {
                 let mut number = 0;
                 criterion.bench_function(step.name, |bencher| {
                     bencher.iter(|| {
@@ -90,7 +94,7 @@ fn counted(step: &mut Step<'_>) {
 }
 
 /// The steps, over words and ids of the shop.
-fn steps(stages: &Stages) -> Vec<Step<'_>> {
+fn steps<'a>(stages: &'a Stages, desk: &'a Desk) -> Vec<Step<'a>> {
     let products = stages.products(REQUESTS);
     let titles = products.iter().enumerate();
     let queries: Vec<String> = titles.filter_map(|(number, (_, title))| two_words(title, number)).collect();
@@ -110,6 +114,18 @@ fn steps(stages: &Stages) -> Vec<Step<'_>> {
         let run = move |number: usize| {
             let (answer, request) = &answered[number % answered.len()];
             black_box(stages.write(request, answer));
+        };
+        Step { name, run: Box::new(run) }
+    };
+    // From a parsed head to an answer that can be sent; what is searched was searched before.
+    let answer = |name: &'static str, paths: Vec<String>| {
+        let requests = paths.iter().filter_map(|path| Request::get(path.as_str()).body(Empty::new()).ok());
+        let requests: Vec<_> = requests.collect();
+        for request in &requests {
+            assert_eq!(desk.answer(request).status(), 200, "{}", request.uri());
+        }
+        let run = move |number: usize| {
+            black_box(desk.answer(&requests[number % requests.len()]));
         };
         Step { name, run: Box::new(run) }
     };
@@ -145,6 +161,8 @@ fn steps(stages: &Stages) -> Vec<Step<'_>> {
         Step { name: "suggest", run: Box::new(suggest) },
         Step { name: "similar", run: Box::new(similar) },
         Step { name: "product by id", run: Box::new(product) },
+        answer("product, answered", products.iter().map(|(id, _)| format!("/v1/products/{id}")).collect()),
+        answer("search cached, answered", plain().iter().map(|query| format!("/v1/search?{query}")).collect()),
     ]
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -54,6 +54,8 @@ const MAX_BODIES: usize = 1_024;
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connections may take to end once nothing new is accepted.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What every request needs.
 pub struct Shared {
@@ -180,6 +182,11 @@ impl Edge {
             log,
         };
         Ok(Self { shared: Arc::new(shared), cache, kept, config, public, admin, certificate })
+    }
+
+    /// What requests are answered with, without a port.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     /// # Errors
@@ -326,7 +333,11 @@ impl<C: Deref<Target = AtomicUsize>> Drop for Counted<C> {
 }
 
 /// Answers one request, and tells of it.
-pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Infallible> {
+pub(crate) async fn handle<B>(shared: Arc<Shared>, request: Request<B>) -> Result<HttpResponse, Infallible>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     let (started, now) = (Instant::now(), Timestamp::now());
     let (parts, body) = request.into_parts();
     let route = Route::of(parts.uri.path());
@@ -357,13 +368,17 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
 }
 
 /// Reads the body, makes sure that there are not too many requests at once, and answers.
-async fn work(
+async fn work<B>(
     shared: &Shared,
     route: &Route<'_>,
     parts: &hyper::http::request::Parts,
-    body: Incoming,
+    body: B,
     (started, now): (Instant, Timestamp),
-) -> Result<HttpResponse, ApiError> {
+) -> Result<HttpResponse, ApiError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     let body = if parts.method == Method::POST { read_body(shared, body).await? } else { Bytes::new() };
     let query = parts.uri.query().unwrap_or("");
     let request = routes::Request { method: &parts.method, query, headers: &parts.headers, body, started, now };
@@ -384,7 +399,11 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-async fn read_body(shared: &Shared, body: Incoming) -> Result<Bytes, ApiError> {
+async fn read_body<B>(shared: &Shared, body: B) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     let too_large = || {
         let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)

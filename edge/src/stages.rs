@@ -4,14 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use clap::Parser;
+use futures::FutureExt;
+use http_body_util::{Empty, Full};
+use hyper::{Request, Response};
 use search::{Answer, FieldSet, Index, SearchRequest};
 use snapshots::{Cache, Catalogue, ChannelName, Followed, PointerState, Snapshot, Store, Target};
 
 use crate::answers::{self, JsonOut};
+use crate::config::Cli;
 use crate::live::Generation;
 use crate::metrics::Metrics;
 use crate::params::{SearchParams, SuggestParams};
 use crate::result_cache::ResultCache;
+use crate::server::{Edge, Shared, handle};
 
 /// An open snapshot, as it would be served.
 pub struct Stages(Generation);
@@ -31,6 +38,23 @@ impl Stages {
         let index = Index::open(Snapshot::open(&cache, manifest)?)?;
         let target = Target { pointer: read.pointer, followed: Followed::Channel };
         Ok(Self(Generation::new(Arc::new(index), target, ResultCache::new(0), &Metrics::new(Vec::new()))))
+    }
+
+    /// Serves the snapshot as an edge does that logs nothing, but to nobody else. The folder is the edge's own.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub async fn serve(&self, folder: &Path) -> anyhow::Result<Desk> {
+        let folder = folder.to_string_lossy();
+        let (market, any) = ("bench=memory://", "127.0.0.1:0");
+        let flags = ["edge", "--market", market, "--listen", any, "--admin-listen", any, "--cache-dir", &folder];
+        let cli = Cli::try_parse_from(flags.into_iter().chain(["--no-access-log"]))?;
+        let config = cli.resolve().map_err(|faults| anyhow::anyhow!("{}", faults.join("; ")))?;
+        let results = ResultCache::new(config.result_cache_bytes);
+        let shared = Edge::build(config).await?.shared();
+        let generation = Generation::new(self.0.index.clone(), self.0.target(), results, &shared.metrics);
+        shared.markets[0].live.replace(generation, || ());
+        Ok(Desk(shared))
     }
 
     /// Reads a query string and understands it.
@@ -111,5 +135,21 @@ impl Stages {
         let all = index.product_count() as u32;
         let picks = (0..count).map(|number| number.wrapping_mul(2_654_435_761) % all);
         picks.map(|doc| (index.record(0, doc).id().to_owned(), index.title(0, doc))).collect()
+    }
+}
+
+/// Where a snapshot is served without a socket.
+pub struct Desk(Arc<Shared>);
+
+impl Desk {
+    /// The answer to a request, from its head on, of which a copy is made.
+    pub fn answer(&self, request: &Request<Empty<Bytes>>) -> Response<Full<Bytes>> {
+        let mut answering = std::pin::pin!(handle(self.0.clone(), request.clone()));
+        loop {
+            // What is searched goes to the back of a queue in which nobody else stands.
+            if let Some(Ok(response)) = answering.as_mut().now_or_never() {
+                return response;
+            }
+        }
     }
 }
