@@ -61,7 +61,8 @@ const IGNORED: [&str; 30] = [
 ];
 
 /// What all names of a kind begin with, which is ignored as well.
-const IGNORED_BEGINNINGS: [&str; 4] = ["display_ads_", "pickup_", "return_policy", "shipping"];
+/// Custom labels are for campaigns, and often hold margins.
+const IGNORED_BEGINNINGS: [&str; 5] = ["custom_label_", "display_ads_", "pickup_", "return_policy", "shipping"];
 
 /// Reads what a feed says about a product as a row.
 pub struct Merchant {
@@ -272,7 +273,8 @@ mod tests {
                 ("color", "black / oak"),
                 ("size_type", "petite,tall"),
                 ("material", "oak"),
-                ("custom_label_0", "new"),
+                ("custom_label_0", "margin of 40%"),
+                ("custom_label_4", "new"),
                 ("fabric", "a/b"),
                 ("product_detail", "General:Socket:E27,:color:red"),
                 ("cost_of_goods_sold", "3.00 USD"),
@@ -284,7 +286,7 @@ mod tests {
             r#"{"id": "7", "title": "Lamp", "description": "Oak", "group": "g", "gtins": ["1", "2"], "sku": "M-1",
                 "images": ["https://i/1,2.png", "https://i/w_1,h_2/3.png", "https://i/4.png", "http://i/5.png"],
                 "attributes": {"mpn": "M-1", "color": ["black", "oak"], "size_type": ["petite", "tall"],
-                    "material": "oak", "custom_label_0": "new", "fabric": "a/b", "Socket": "E27"}}"#,
+                    "material": "oak", "fabric": "a/b", "Socket": "E27"}}"#,
         );
         check(
             &[("structured_title", "default:Lamp"), ("structured_description", "trained_algorithmic_media:Oak")],
@@ -333,6 +335,7 @@ mod tests {
             "price=attributes.regular",
             "brand=title",
             "pause=attributes.pause",
+            "custom_label_1=attributes.season",
         ] {
             mapping.add(text).expect("a mapping");
         }
@@ -344,10 +347,11 @@ mod tests {
             ("price", "15.00 USD"),
             ("sale_price", "12.00 USD"),
             ("pause", "ads"),
+            ("custom_label_1", "winter"),
             ("size", "L"),
         ];
         let expected = r#"{"title": "Acme", "popularity": "5", "price": "12.00 USD",
-            "attributes": {"regular": "15.00 USD", "pause": "ads", "size": "L"}}"#;
+            "attributes": {"regular": "15.00 USD", "pause": "ads", "season": "winter", "size": "L"}}"#;
         let expected: Row = serde_json::from_str(expected).expect("an object");
         assert_eq!(row_with(mapping, &cells), Ok(expected));
     }
