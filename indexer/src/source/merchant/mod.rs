@@ -6,12 +6,13 @@
 mod cells;
 mod item;
 mod plain_text;
-mod sale;
+mod times;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use snapshots::Decimal;
 
 use super::{Mapping, Row};
 
@@ -27,7 +28,7 @@ const SECRETS: [&str; 2] = ["auto_pricing_min_price", "cost_of_goods_sold"];
 pub(crate) const WITHHELD: &str = "not shown, since it may hold what only Google may know";
 
 /// What is about advertising and delivery, or about the feed itself, and not about the product.
-const IGNORED: [&str; 30] = [
+const IGNORED: [&str; 29] = [
     "ads_grouping",
     "ads_labels",
     "ads_redirect",
@@ -35,7 +36,6 @@ const IGNORED: [&str; 30] = [
     "canonical_link",
     "comments",
     "enclosure",
-    "expiration_date",
     "external_seller_id",
     "guid",
     "identifier_exists",
@@ -68,7 +68,7 @@ const IGNORED_BEGINNINGS: [&str; 5] = ["custom_label_", "display_ads_", "pickup_
 pub struct Merchant {
     /// The user's word on an attribute stands above what is known of it here.
     mapping: Mapping,
-    /// Decides whether a sale is on: one moment for the whole feed.
+    /// Decides which sales are on and what has expired: one moment for the whole feed.
     now: Timestamp,
 }
 
@@ -82,10 +82,11 @@ impl Merchant {
     }
 
     /// # Errors
-    /// When an attribute that decides about another one cannot be read; it is named.
+    /// When the item has expired, or an attribute that decides about others cannot be read; it is named.
     pub(crate) fn row(&self, mut item: FeedItem) -> Result<Row, String> {
         SECRETS.iter().for_each(|name| drop(item.take(name)));
         let columns = item.take_columns(&self.mapping);
+        self.check_expiration(&mut item)?;
         let mut row = Row::new();
         let mut attributes = Row::new();
         for (name, field) in [
@@ -106,6 +107,16 @@ impl Merchant {
         Ok(self.mapping.apply_over(columns, row))
     }
 
+    /// An item that Google shows no longer is none that this shop sells.
+    fn check_expiration(&self, item: &mut FeedItem) -> Result<(), String> {
+        let Some(time) = item.text("expiration_date") else { return Ok(()) };
+        let fault = |reason: String| format!("expiration_date: {reason}");
+        match times::has_passed(&time, self.now).map_err(fault)? {
+            true => Err(fault(format!("'{time}' has passed"))),
+            false => Ok(()),
+        }
+    }
+
     /// To Google a `price` is the regular one, and `sale_price` what is to be paid while its interval lasts.
     fn put_prices(&self, item: &mut FeedItem, row: &mut Row) -> Result<(), String> {
         let price = item.text("price");
@@ -116,11 +127,11 @@ impl Merchant {
         };
         let is_on = match interval {
             Some(interval) => {
-                sale::holds(&interval, self.now).map_err(|reason| format!("sale_price_effective_date: {reason}"))?
+                times::holds(&interval, self.now).map_err(|reason| format!("sale_price_effective_date: {reason}"))?
             }
             None => true,
         };
-        if is_on {
+        if is_on && is_reduced(&sale_price, price.as_deref()) {
             put(row, "list_price", price);
             put(row, "price", Some(sale_price));
         } else {
@@ -146,6 +157,19 @@ fn is_ignored(name: &str) -> bool {
     IGNORED.contains(&name)
         || name.ends_with("_destination")
         || IGNORED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// Whether a sale price is one: more than nothing, and less than the regular price where there is that. What cannot be
+/// read is taken for one, so that the fault is told.
+fn is_reduced(sale_price: &str, price: Option<&str>) -> bool {
+    let Some(sale) = amount(sale_price) else { return true };
+    sale > 0 && price.and_then(amount).is_none_or(|regular| sale < regular)
+}
+
+/// The amount of a price such as "15.00 USD", in millionths.
+fn amount(price: &str) -> Option<i128> {
+    let amount = price.split_once(' ').map_or(price, |(amount, _)| amount);
+    Decimal::parse(amount)?.at_scale(6).map(|(millionths, _)| millionths)
 }
 
 fn put_texts(item: &mut FeedItem, row: &mut Row) {
@@ -324,6 +348,31 @@ mod tests {
         check(&during("2026-02-24T11:07+0100/2026-02-28T23:07+0100"), r#"{"price": "15.00 USD"}"#);
         let error = row_with(Mapping::default(), &during("always")).expect_err("no interval");
         assert!(error.starts_with("sale_price_effective_date: 'always' is no interval"), "{error}");
+    }
+
+    #[test]
+    fn a_sale_price_is_above_nothing_and_below_the_price() {
+        let of = |sale_price| [("price", "15.00 USD"), ("sale_price", sale_price)];
+        for no_sale in ["0.00 USD", "-1.00 USD", "15.00 USD", "15 USD", "15.01 USD", "100.00 USD"] {
+            check(&of(no_sale), r#"{"price": "15.00 USD"}"#);
+        }
+        check(&of("9.50 USD"), r#"{"price": "9.50 USD", "list_price": "15.00 USD"}"#);
+        check(&of("0.01 USD"), r#"{"price": "0.01 USD", "list_price": "15.00 USD"}"#);
+        // Whoever makes a product of it says what is wrong.
+        check(&of("9,50 USD"), r#"{"price": "9,50 USD", "list_price": "15.00 USD"}"#);
+        check(&[("sale_price", "0 USD")], "{}");
+    }
+
+    #[test]
+    fn what_has_expired_is_no_row() {
+        let at = |time| [("id", "7"), ("expiration_date", time)];
+        check(&at("2026-03-01T12:01Z"), r#"{"id": "7"}"#);
+        let fault = |time| row_with(Mapping::default(), &at(time)).expect_err("no row");
+        assert_eq!(fault("2026-03-01T11:59Z"), "expiration_date: '2026-03-01T11:59Z' has passed");
+        assert!(fault("soon").starts_with("expiration_date: 'soon' is no time"));
+        let mut mapping = Mapping::default();
+        mapping.add("expiration_date=ignore").expect("a mapping");
+        assert!(row_with(mapping, &at("2026-03-01T11:59Z")).is_ok());
     }
 
     #[test]

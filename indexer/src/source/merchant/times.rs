@@ -1,4 +1,4 @@
-//! When a sale price is what a product costs.
+//! When a sale price is what a product costs, and when a product is no longer to be sold.
 
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
@@ -18,6 +18,15 @@ pub(super) fn holds(interval: &str, now: Timestamp) -> Result<bool, String> {
         return Err(format!("'{interval}' ends before it begins"));
     }
     Ok(start <= now && now <= end)
+}
+
+/// Whether a time such as `2026-03-01T23:07+0100` has gone by, read as the end of an interval is.
+///
+/// # Errors
+/// When it is no time.
+pub(super) fn has_passed(time: &str, now: Timestamp) -> Result<bool, String> {
+    let end = end_of(time).ok_or_else(|| format!("'{time}' is no time such as 2026-03-01T23:07+0100"))?;
+    Ok(end < now)
 }
 
 fn instant(text: &str) -> Option<Timestamp> {
@@ -74,5 +83,17 @@ mod tests {
         check("2026-02-24T11:07+0100", "is no interval");
         check("2026-02-24T11:07+0100/2026-02-29T23:07+0100", "is no interval");
         check("2026-03-02/2026-03-01T00:00", "ends before it begins");
+    }
+    #[test]
+    fn a_day_has_passed_at_its_end() {
+        let check = |time: &str, expected: Result<bool, String>| {
+            let now = "2026-03-01T12:00:00Z".parse().expect("a time");
+            assert_eq!(has_passed(time, now), expected);
+        };
+        check("2026-03-01", Ok(false));
+        check("2026-02-28", Ok(true));
+        check("2026-03-01T13:00+0100", Ok(false));
+        check("2026-03-01T12:59+0100", Ok(true));
+        check("soon", Err("'soon' is no time such as 2026-03-01T23:07+0100".to_owned()));
     }
 }
