@@ -42,7 +42,9 @@ pub use manifest::{
 };
 pub use mapping::Mapping;
 pub use money::{Currency, Decimal, Money, MoneyError, write_scaled};
-pub use product::{AttributeValue, Availability, CATEGORY_SEPARATOR, Product, ProductError, ProductId};
+pub use product::{
+    AttributeValue, Availability, CATEGORY_SEPARATOR, Product, ProductError, ProductId, limits as product_limits,
+};
 pub use segment::{
     ABSENT, ColumnReport, FacetInfo, FacetRows, FragmentKey, NumberInfo, RecordView, SectionWriter, Segment,
     SegmentWriter, id_hash,

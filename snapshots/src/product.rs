@@ -87,8 +87,12 @@ impl Availability {
         }
     }
 
+    /// Reads a name in any common spelling, that of schema.org's addresses too.
     pub fn parse(text: &str) -> Option<Self> {
-        match text.trim().to_ascii_lowercase().replace([' ', '-'], "_").as_str() {
+        let text = text.trim().to_ascii_lowercase();
+        let schema = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let name = schema.and_then(|rest| rest.strip_prefix("schema.org/")).unwrap_or(&text);
+        match name.replace([' ', '-'], "_").as_str() {
             "in_stock" | "instock" | "true" => Some(Self::InStock),
             "preorder" | "pre_order" => Some(Self::Preorder),
             "backorder" | "back_order" => Some(Self::Backorder),
@@ -280,5 +284,24 @@ fn at_most(field: &str, count: usize, limit: usize, unit: &str) -> Result<(), Pr
     match count > limit {
         true => Err(ProductError::new(field, format!("has {count} {unit}, the limit is {limit}"))),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn availability_is_read_in_any_spelling() {
+        let check =
+            |text: &str, expected: Option<Availability>| assert_eq!(Availability::parse(text), expected, "{text}");
+        check(" In Stock", Some(Availability::InStock));
+        check("out-of-stock", Some(Availability::OutOfStock));
+        check("https://schema.org/InStock", Some(Availability::InStock));
+        check("http://schema.org/OutOfStock", Some(Availability::OutOfStock));
+        check("https://schema.org/PreOrder", Some(Availability::Preorder));
+        check("https://schema.org/BackOrder", Some(Availability::Backorder));
+        check("https://schema.org/Discontinued", None);
+        check("https://example.com/InStock", None);
     }
 }

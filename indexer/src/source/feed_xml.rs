@@ -231,8 +231,10 @@ mod tests {
         check(
             "<g:product_detail><g:section_name>S</g:section_name><g:attribute_name>Socket</g:attribute_name>\
              <g:attribute_value>E27</g:attribute_value></g:product_detail>\
-             <g:shipping><g:country>US</g:country></g:shipping><g:deal><g:x>1</g:x></g:deal>",
-            r#"{"attributes": {"Socket": "E27"}}"#,
+             <g:shipping><g:country>US</g:country></g:shipping><g:subscription_cost><g:period>month</g:period>\
+             <g:period_length>12</g:period_length><g:amount>35.00 USD</g:amount></g:subscription_cost>\
+             <c:care><p>Wash <b>cold</b></p> and dry</c:care>",
+            r#"{"attributes": {"Socket": "E27", "subscription_cost": "month:12:35.00 USD", "care": "Wash cold and dry"}}"#,
         );
         check(
             "<g:structured_title><g:digital_source_type>default</g:digital_source_type><g:content>Lamp</g:content>\

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::command::{SETTINGS, fails, json};
 
-const TSV: &str = "\u{feff}ID\tTitle\tdescription\tlink\timage link\tadditional_image_link\tavailability\tprice\tsale_price\tbrand\tgtin\tMPN\tproduct_type\tcolor\tcost_of_goods_sold\n\
-    1\t19\" Rack & \"more\"\tOak\thttps://x/1\thttps://i/1.png\thttps://i/a,b.png,https://i/c.png\tin stock\t15.00 USD\t12.00 USD\tAcme\t123,456\tM-1\tHome > Racks\tblack/oak\t7.77 USD\n\
-    2\tLamp\t\thttps://x/2?a=1&b=2\t\t\tOut_of_stock\t3.00 USD\t\t\t\t\t\t\t\n";
+const TSV: &str = "\u{feff}ID\tTitle\tdescription\tlink\timage link\tadditional_image_link\tavailability\tprice\tsale_price\tbrand\tgtin\tMPN\tproduct_type\tcertification\tcolor\tcost_of_goods_sold\n\
+    1\t19\" Rack & \"more\"\tOak\thttps://x/1\thttps://i/1.png\thttps://i/a,b.png,https://i/c.png\tin stock\t15.00 USD\t12.00 USD\tAcme\t123,456\tM-1\tHome > Racks\tEC:EPREL:123456\tblack/oak\t7.77 USD\n\
+    2\tLamp\t\thttps://x/2?a=1&b=2\t\t\tOut_of_stock\t3.00 USD\t\t\t\t\t\t\t\t\n";
 
 const RSS: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><title>A shop</title><link>https://x</link>
@@ -19,9 +19,11 @@ const RSS: &str = r#"<?xml version="1.0" encoding="utf-8"?>
   <link>https://x/1</link><g:image_link>https://i/1.png</g:image_link>
   <g:additional_image_link>https://i/a,b.png</g:additional_image_link>
   <g:additional_image_link>https://i/c.png</g:additional_image_link>
-  <g:availability>in_stock</g:availability><g:price>15.00 USD</g:price><g:sale_price>12.00 USD</g:sale_price>
+  <g:availability>https://schema.org/InStock</g:availability><g:price>15.00 USD</g:price><g:sale_price>12.00 USD</g:sale_price>
   <g:brand>Acme</g:brand><g:gtin>123</g:gtin><g:gtin>456</g:gtin><g:mpn>M-1</g:mpn>
   <g:product_type>Home &gt; Racks</g:product_type><g:color>black/oak</g:color>
+  <g:certification><g:certification_authority>EC</g:certification_authority><g:certification_name>EPREL</g:certification_name>
+  <g:certification_code>123456</g:certification_code></g:certification>
   <g:cost_of_goods_sold>7.77 USD</g:cost_of_goods_sold></item>
 <item><g:id>2</g:id><title><![CDATA[Lamp]]></title><link>https://x/2?a=1&amp;b=2</link>
   <g:availability>out of stock</g:availability><g:price>3.00 USD</g:price></item>
@@ -36,7 +38,9 @@ const ATOM: &str = r#"
   <s:additional_image_link>https://i/c.png</s:additional_image_link>
   <s:availability>In Stock</s:availability><s:price>15.00 USD</s:price><s:sale_price>12.00 USD</s:sale_price>
   <s:brand>Acme</s:brand><s:gtin>123</s:gtin><s:gtin>456</s:gtin><s:mpn>M-1</s:mpn>
-  <s:product_type>Home &gt; Racks</s:product_type><s:color>black/oak</s:color></entry>
+  <s:product_type>Home &gt; Racks</s:product_type><s:color>black/oak</s:color>
+  <s:certification><s:certification_authority>EC</s:certification_authority><s:certification_name>EPREL</s:certification_name>
+  <s:certification_code>123456</s:certification_code></s:certification></entry>
 <entry><id>2</id><title>Lamp</title><link rel="alternate" href="https://x/2?a=1&amp;b=2"/>
   <s:availability>out of stock</s:availability><s:price>3.00 USD</s:price></entry>
 </feed>
@@ -71,7 +75,7 @@ fn a_feed_is_the_same_in_every_format() {
         {"id": "1", "title": "19\" Rack & \"more\"", "description": "Oak", "link": "https://x/1", "brand": "Acme",
          "images": ["https://i/1.png", "https://i/a,b.png", "https://i/c.png"], "price": "12.00 USD",
          "list_price": "15.00 USD", "gtins": ["123", "456"], "sku": "M-1", "category": ["Home", "Racks"],
-         "attributes": {"mpn": "M-1", "color": ["black", "oak"]}},
+         "attributes": {"mpn": "M-1", "color": ["black", "oak"], "certification": "EC:EPREL:123456"}},
         {"id": "2", "title": "Lamp", "link": "https://x/2?a=1&b=2", "price": "3.00 USD"},
     ]);
     let files = [("feed.tsv", TSV), ("feed.xml", RSS), ("feed.atom", ATOM)];
@@ -188,7 +192,7 @@ fn a_feed_that_is_cut_off_or_is_none_fails_the_build() {
     };
     let second = RSS.rfind("<item>").expect("a second item");
     check("cut.xml", &RSS.as_bytes()[..second], "is the file cut off?");
-    check("cut.xml", &RSS.as_bytes()[..second + 20], "line 11: ");
+    check("cut.xml", &RSS.as_bytes()[..second + 20], "line 13: ");
     let packed = gzip(RSS);
     check("cut.xml.gz", &packed[..packed.len() - 20], "cut.xml.gz");
     check("page.xml", b"<html><head></head></html>", "is no feed: it begins with <html>");

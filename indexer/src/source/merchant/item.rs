@@ -34,6 +34,17 @@ impl FeedValue {
         Self { text: text.trim().to_owned(), parts: Vec::new() }
     }
 
+    /// All that is in it, in the way that TSV has it: sub-attributes one after another, with colons. Where there is text
+    /// around them they are markup, and divide nothing.
+    fn joined(self) -> String {
+        let texts: Vec<&str> = self.parts.iter().map(|(_, text)| text.trim()).collect();
+        let is_all = texts.join(" ").split_whitespace().eq(self.text.split_whitespace());
+        match is_all {
+            true => texts.join(":"),
+            false => self.text,
+        }
+    }
+
     /// A sub-attribute, unless it is empty.
     pub fn part(&self, name: &str) -> Option<&str> {
         let part = self.parts.iter().find(|(known, _)| known == name)?;
@@ -88,12 +99,9 @@ impl FeedItem {
         columns
     }
 
-    /// What is left and is plain text.
-    pub fn into_plain(self) -> impl Iterator<Item = (String, Vec<String>)> {
-        self.values.into_iter().map(|(name, (_, values))| {
-            let plain = values.into_iter().filter(|value| value.parts.is_empty());
-            (name, plain.map(|value| value.text).collect::<Vec<String>>())
-        })
+    /// What is left.
+    pub fn into_texts(self) -> impl Iterator<Item = (String, Vec<String>)> {
+        self.values.into_iter().map(|(name, (_, values))| (name, values.into_iter().map(FeedValue::joined).collect()))
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use snapshots::Decimal;
+use snapshots::{Decimal, product_limits};
 
 use super::{Mapping, Row};
 
@@ -28,16 +28,20 @@ const SECRETS: [&str; 2] = ["auto_pricing_min_price", "cost_of_goods_sold"];
 pub(crate) const WITHHELD: &str = "not shown, since it may hold what only Google may know";
 
 /// What is about advertising and delivery, or about the feed itself, and not about the product.
-const IGNORED: [&str; 29] = [
+const IGNORED: [&str; 36] = [
     "ads_grouping",
     "ads_labels",
     "ads_redirect",
     "author",
     "canonical_link",
+    "carrier_shipping",
     "comments",
+    "contributor",
     "enclosure",
     "external_seller_id",
+    "free_shipping_threshold",
     "guid",
+    "handling_cutoff_time",
     "identifier_exists",
     "installment",
     "link_template",
@@ -45,13 +49,16 @@ const IGNORED: [&str; 29] = [
     "loyalty_program",
     "max_handling_time",
     "min_handling_time",
+    "minimum_order_value",
     "mobile_link",
     "mobile_link_template",
     "pause",
     "promotion_id",
     "pubdate",
     "published",
+    "return_address_label",
     "rights",
+    "ships_from_country",
     "shopping_ads_excluded_country",
     "source",
     "tax",
@@ -196,6 +203,8 @@ fn put_codes_and_images(item: &mut FeedItem, row: &mut Row, attributes: &mut Row
     for urls in item.texts("additional_image_link") {
         images.extend(urls_of(&urls));
     }
+    // What is beyond would cost the whole product.
+    images.truncate(product_limits::IMAGES);
     put(row, "images", images);
 }
 
@@ -216,7 +225,7 @@ fn put_category(item: &mut FeedItem, row: &mut Row, attributes: &mut Row) {
 /// All that has no field of its own.
 fn put_attributes(mut item: FeedItem, attributes: &mut Row) {
     let details = item.take("product_detail");
-    for (name, texts) in item.into_plain().filter(|(name, _)| !is_ignored(name)) {
+    for (name, texts) in item.into_texts().filter(|(name, _)| !is_ignored(name)) {
         let texts = match name.as_str() {
             "color" | "material" => split_all(&texts, '/'),
             "size_type" => split_all(&texts, ','),
@@ -304,6 +313,10 @@ mod tests {
                 ("cost_of_goods_sold", "3.00 USD"),
                 ("auto_pricing_min_price", "4.00 USD"),
                 ("shipping", "US:::5 USD"),
+                ("free_shipping_threshold", "US:50 USD"),
+                ("ships_from_country", "US"),
+                ("carrier_shipping", "US:::ups"),
+                ("minimum_order_value", "US::10 USD"),
                 ("included_destination", "Shopping_ads"),
                 ("pause", "ads"),
             ],
@@ -316,6 +329,17 @@ mod tests {
             &[("structured_title", "default:Lamp"), ("structured_description", "trained_algorithmic_media:Oak")],
             r#"{"title": "Lamp", "description": "Oak"}"#,
         );
+    }
+
+    #[test]
+    fn too_many_images_cost_only_themselves() {
+        let urls = (1..=product_limits::IMAGES).map(|number| format!("https://i/{number}.png"));
+        let urls = urls.collect::<Vec<_>>().join(",");
+        let cells = [("image_link", "https://i/0.png"), ("additional_image_link", urls.as_str())];
+        let row = row_with(Mapping::default(), &cells).expect("a row");
+        let images = row["images"].as_array().expect("images");
+        assert_eq!(images.len(), product_limits::IMAGES);
+        assert_eq!((&images[0], &images[49]), (&"https://i/0.png".into(), &"https://i/49.png".into()));
     }
 
     #[test]
