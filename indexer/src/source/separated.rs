@@ -124,6 +124,12 @@ impl Separated {
         has_lines && self.read.has_ended.get() && self.read.last_byte.get() != b'"'
     }
 
+    /// Whether the input has ended within the row. Where all columns are there, many programs leave out the last line's
+    /// end, and nothing tells whether the last cell is whole.
+    fn ends_within_row(&self) -> bool {
+        self.read.has_ended.get() && self.record.len() < self.columns.len()
+    }
+
     fn row(&self) -> Result<Row, String> {
         if self.record.len() != self.columns.len() {
             return Err(format!("has {} columns, the first row has {}", self.record.len(), self.columns.len()));
@@ -173,6 +179,11 @@ impl Iterator for Separated {
                 if is_many || self.ends_within_quotes() {
                     let lines = inner_ends + 1;
                     let reason = format!("a row begins here and runs over {lines} lines: is a quote not closed?");
+                    return Some(Err(SourceError::Read { line, reason }));
+                }
+                if self.ends_within_row() {
+                    let (has, wanted) = (self.record.len(), self.columns.len());
+                    let reason = format!("the last row has {has} of {wanted} columns and no end: is the file cut off?");
                     return Some(Err(SourceError::Read { line, reason }));
                 }
                 Some(Ok(SourceRow { line, text: self.text(), row: self.row() }))
@@ -240,6 +251,21 @@ mod tests {
         // In the last column, it leaves as many columns as there should be.
         check("id,title\n1,\"a\n2,b\n3,c\n", "line 2: a row begins here and runs over 4 lines");
         check("id,title\n1,\"a\n2,b\n3,c", "line 2: a row begins here and runs over 3 lines");
+    }
+
+    /// The last row of a file that is cut off was set aside like any bad row, and those behind it were gone.
+    #[test]
+    fn a_file_that_is_cut_off_in_a_row_fails() {
+        let whole = "id,title,link\n1,a,x\n2,b,y";
+        for length in whole.len() - 4..whole.len() - 1 {
+            let fault = read(&whole[..length]).into_iter().find_map(Result::err).expect("a fault").to_string();
+            assert!(fault.starts_with("line 3: the last row has ") && fault.contains("cut off?"), "{fault}");
+        }
+        // Only the end of the line is missing, or the row is merely bad.
+        for text in [whole, "id,title,link\n1,a,x\n2\n", "id,title,link\n1,a,x\n2\r\n"] {
+            let rows: Vec<SourceRow> = read(text).into_iter().map(|row| row.expect("the input can be read")).collect();
+            assert_eq!(rows.len(), 2, "{text:?}");
+        }
     }
 
     #[test]

@@ -183,7 +183,8 @@ fn a_feed_that_is_cut_off_or_is_none_fails_the_build() {
         fs::write(path.join(name), bytes).expect("a feed");
         // Beside a feed that is whole, which alone would be a smaller shop.
         fs::write(path.join("whole.xml"), RSS.replace("<g:id>", "<g:id>whole-")).expect("a feed");
-        let arguments = ["build", "--catalogue", "catalogue.toml", "--out", "out", "whole.xml", name];
+        let arguments =
+            ["build", "--catalogue", "catalogue.toml", "--out", "out", "--format", "google", "whole.xml", name];
         let told = fails(path, &arguments);
         assert!(told.contains(name) && told.contains(expected), "{told}");
         assert!(
@@ -195,6 +196,8 @@ fn a_feed_that_is_cut_off_or_is_none_fails_the_build() {
     check("cut.xml", &RSS.as_bytes()[..second + 20], "line 13: ");
     let packed = gzip(RSS);
     check("cut.xml.gz", &packed[..packed.len() - 20], "cut.xml.gz");
+    let row = TSV.rfind("Out_of_stock").expect("a second row");
+    check("cut.tsv", &TSV.as_bytes()[..row], "line 3: the last row has 7 of 16 columns and no end");
     check("page.xml", b"<html><head></head></html>", "is no feed: it begins with <html>");
     check("latin.xml", b"<?xml version='1.0' encoding='ISO-8859-1'?><rss/>", "ISO-8859-1");
     check("wide.xml", b"\xff\xfe<\0r\0s\0s\0", "UTF-16");
