@@ -1,13 +1,14 @@
 //! Google Merchant feeds: the same products however they are written, and nothing less of them unnoticed.
 
 use std::fs;
-use std::io::{self, BufReader, Read, Write};
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 
-use indexer::source::{FeedXml, Format, Mapping, Merchant, Row, Source};
+use indexer::source::{Format, Mapping, Row, Source};
 use serde_json::Value;
 
-use crate::command::{SETTINGS, fails, json};
+use crate::command::{SETTINGS, fails, indexer, json};
 
 const TSV: &str = "\u{feff}ID\tTitle\tdescription\tlink\timage link\tadditional_image_link\tavailability\tprice\tsale_price\tbrand\tgtin\tMPN\tproduct_type\tcertification\tcolor\tcost_of_goods_sold\n\
     1\t19\" Rack & \"more\"\tOak\thttps://x/1\thttps://i/1.png\thttps://i/a,b.png,https://i/c.png\tin stock\t15.00 USD\t12.00 USD\tAcme\t123,456\tM-1\tHome > Racks\tEC:EPREL:123456\tblack/oak\t7.77 USD\n\
@@ -204,51 +205,69 @@ fn a_feed_that_is_cut_off_or_is_none_fails_the_build() {
     check("empty.xml", b"\n", "is empty");
 }
 
-/// Items without end, and an end: a feed that is never in memory as a whole.
-struct LongFeed {
-    items: u64,
-    next: u64,
-    pending: Vec<u8>,
+const ITEMS: usize = 128;
+/// What each item has of text that is no part of its product. It goes through a pipe, so that memory tells what is kept.
+const ITEM_BYTES: usize = 256 * 1024;
+
+/// Letters that nothing packs well.
+fn noise() -> String {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let letters = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'a' + (state >> 32) as u8 % 16)
+    });
+    letters.take(ITEM_BYTES).collect()
 }
 
-impl Read for LongFeed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.pending.is_empty() && self.next <= self.items {
-            self.pending = match self.next == self.items {
-                true => b"</channel></rss>".to_vec(),
-                false => {
-                    let text = "oak and steel ".repeat(70);
-                    let id = self.next;
-                    format!("<item><id>{id}</id><title>Lamp</title><description>{text}</description></item>\n")
-                        .into_bytes()
-                }
-            };
-            self.next += 1;
+/// What a process has had in memory at the most.
+fn peak_kib(process: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process's memory");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    peak.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Builds a feed that comes in pieces: what stands before its items, each of them by its number, and what stands behind.
+/// Whoever writes to a pipe has been read but for what the pipe holds, and a reader that waits for more has not ended.
+fn check_memory(start: &[u8], item: impl Fn(usize) -> Vec<u8>, end: &[u8]) {
+    let folder = folder();
+    let said = folder.path().join("said");
+    let mut reader = indexer();
+    reader.args(["--json", "build", "--catalogue", "catalogue.toml", "--out", "out", "--strict"]);
+    reader.args(["--format", "google", "-"]).current_dir(folder.path()).stdin(Stdio::piped());
+    let mut reader = reader.stdout(fs::File::create(&said).expect("a file")).spawn().expect("the indexer runs");
+    let mut pipe = reader.stdin.take().expect("its input");
+    pipe.write_all(start).expect("the indexer reads");
+    let mut early_kib = 0;
+    for number in 0..ITEMS {
+        pipe.write_all(&item(number)).expect("the indexer reads");
+        if number == ITEMS / 8 {
+            early_kib = peak_kib(reader.id());
         }
-        let count = self.pending.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.pending[..count]);
-        self.pending.drain(..count);
-        Ok(count)
     }
+    let grown_kib = peak_kib(reader.id()) - early_kib;
+    pipe.write_all(end).expect("the indexer reads");
+    drop(pipe);
+    assert!(reader.wait().expect("the indexer ends").success());
+    let said = fs::read_to_string(said).expect("what it said");
+    let built: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON lines");
+    assert_eq!(built["product_count"], ITEMS);
+    assert!(grown_kib * 1024 < ITEMS * ITEM_BYTES / 4, "{grown_kib} KiB more");
 }
 
 #[test]
-fn a_long_feed_is_read_item_by_item() {
-    const ITEMS: u64 = 20_000;
-    let pending = b"<rss><channel>\n".to_vec();
-    let input: Box<dyn Read> = Box::new(LongFeed { items: ITEMS, next: 0, pending });
-    let merchant = Merchant::new(Mapping::default(), "2026-03-01T12:00:00Z".parse().expect("a time"));
-    let mut count = 0;
-    let mut bytes = 0;
-    for row in FeedXml::new(BufReader::with_capacity(100, input), merchant) {
-        let row = row.expect("a feed");
-        assert_eq!(row.line, count + 2);
-        assert_eq!(row.row.expect("a row")["id"], count.to_string());
-        // Each has its own text and nothing of those before it.
-        assert!(row.text.len() < 1_100, "{}", row.text);
-        bytes += row.text.len();
-        count += 1;
-    }
-    assert_eq!(count, ITEMS);
-    assert!(bytes > 20_000_000, "{bytes}");
+fn a_long_feed_is_never_in_memory_as_a_whole() {
+    let noise = noise();
+    let tsv_start = b"id\ttitle\tcustom_label_0\n";
+    let tsv_item = |id: usize| format!("{id}\tLamp\t{noise}\n").into_bytes();
+    check_memory(tsv_start, tsv_item, b"");
+    let atom_item = |id: usize| {
+        format!("<entry><id>{id}</id><title>Lamp</title><custom_label_0>{noise}</custom_label_0></entry>\n")
+            .into_bytes()
+    };
+    check_memory(b"<feed xmlns=\"http://www.w3.org/2005/Atom\">", atom_item, b"</feed>");
+    // Parts that are packed one by one are one file, and what is the same in all is packed once.
+    let packed = gzip(&format!("\tLamp\t{noise}\n"));
+    check_memory(&gzip("id\ttitle\tcustom_label_0\n"), |id| [gzip(&id.to_string()), packed.clone()].concat(), b"");
 }
