@@ -31,8 +31,6 @@ pub struct Generation {
     pub since: Timestamp,
     pub results: Arc<ResultCache>,
     pub traffic: TrafficCounters,
-    /// How many answers of the process were errors before this was served.
-    pub errors_before: u64,
     /// Shown to those who have the key, and to nobody else.
     pub is_preview: bool,
     alive: Arc<AtomicUsize>,
@@ -45,9 +43,8 @@ impl Generation {
         let Target { pointer, followed } = target;
         // An id is plain ASCII.
         let id_value = HeaderValue::from_str(pointer.snapshot.as_str()).unwrap_or(HeaderValue::from_static(""));
-        let results = Arc::new(results);
-        let (since, traffic, errors_before) = (Timestamp::now(), TrafficCounters::default(), metrics.errors());
-        Self { index, pointer, followed, id_value, since, results, traffic, errors_before, is_preview: false, alive }
+        let (results, since, traffic) = (Arc::new(results), Timestamp::now(), TrafficCounters::default());
+        Self { index, pointer, followed, id_value, since, results, traffic, is_preview: false, alive }
     }
 
     /// What is followed by serving this.

@@ -1,6 +1,6 @@
 //! What the edge counts, in the Prometheus text format.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -67,7 +67,6 @@ pub struct Metrics {
     hints: Family<SourceLabel, Counter>,
     pub redis_connected: Gauge,
     generations: Arc<AtomicUsize>,
-    errors: AtomicU64,
     previews: Arc<AtomicUsize>,
     preview_bytes: Arc<AtomicUsize>,
 }
@@ -100,7 +99,6 @@ impl Metrics {
             hints: Family::default(),
             redis_connected: Gauge::default(),
             generations: Arc::default(),
-            errors: AtomicU64::default(),
             previews: Arc::default(),
             preview_bytes: Arc::default(),
         };
@@ -131,9 +129,6 @@ impl Metrics {
     }
 
     pub fn answered(&self, route: &Route<'_>, status: u16, took: Duration) {
-        if status >= 500 {
-            self.errors.fetch_add(1, Ordering::Relaxed);
-        }
         let (number, route) = route.kind();
         let known = &self.routes[number];
         let requests = || self.requests.get_or_create_owned(&RequestLabels { route, status });
@@ -144,11 +139,6 @@ impl Metrics {
         };
         let durations = || self.durations.get_or_create_owned(&RouteLabel { route });
         known.durations.get_or_init(durations).observe(took.as_secs_f64());
-    }
-
-    /// How many answers had a status from 500 on.
-    pub fn errors(&self) -> u64 {
-        self.errors.load(Ordering::Relaxed)
     }
 
     pub fn looked_up_result(&self, is_found: bool) {

@@ -197,7 +197,7 @@ async fn known_or_new(
         return Ok(known);
     }
     in_turn().await;
-    let answered = answer_to(generation, &asked, request.now)?;
+    let answered = generation.traffic.attempt(|| answer_to(generation, &asked, request.now))?;
     if let Some(found) = answered.found {
         generation.traffic.searched(found);
     }
@@ -299,7 +299,9 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
         if place > 0 {
             body.push(b',');
         }
-        let answer = known_or_new(shared, request, &generations[number].2, hash, asked, Coding::Identity).await;
+        let (generation, started) = (&generations[number].2, Instant::now());
+        let answer = known_or_new(shared, request, generation, hash, asked, Coding::Identity).await;
+        generation.traffic.answered(started.elapsed());
         body.extend_from_slice(&answer.map_err(|error| error.within("searches", place))?.0);
         if body.len() > MAX_ANSWER_BYTES {
             let reason =

@@ -69,7 +69,6 @@ impl Reporter {
     }
 
     fn status(&self) -> NodeStatus {
-        let errors = self.shared.metrics.errors();
         NodeStatus {
             node: self.settings.node.clone(),
             region: self.settings.region.clone(),
@@ -77,18 +76,19 @@ impl Reporter {
             started_at: self.started_at,
             reported_at: Timestamp::now(),
             draining: self.shared.is_draining(),
-            markets: self.shared.markets.iter().map(|market| self.market(market, errors)).collect(),
+            markets: self.shared.markets.iter().map(|market| self.market(market)).collect(),
         }
     }
 
-    fn market(&self, market: &MarketState, errors: u64) -> MarketStatus {
+    fn market(&self, market: &MarketState) -> MarketStatus {
         let served = market.live.load().map(|generation| ServedStatus {
             catalogue: generation.index.catalogue().name.clone(),
             snapshot: generation.pointer.snapshot.clone(),
             sequence: generation.pointer.sequence,
             followed: generation.followed,
             since: generation.since,
-            traffic: generation.traffic.sum(errors.saturating_sub(generation.errors_before)),
+            traffic: generation.traffic.sum(),
+            times_us: generation.traffic.times_us(),
         });
         MarketStatus {
             market: market.name.clone(),

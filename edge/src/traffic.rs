@@ -1,9 +1,12 @@
 //! What is asked of one generation, and how it is answered: what a canary is judged by.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use snapshots::Traffic;
+use snapshots::{Times, Traffic};
+
+use crate::error::ApiError;
 
 /// Each doubling of time is divided in so many parts, so that a percentile is right to an eighth.
 const PARTS: u64 = 8;
@@ -14,6 +17,7 @@ const BUCKETS: usize = (32 * PARTS) as usize;
 #[derive(Debug)]
 pub struct TrafficCounters {
     requests: AtomicU64,
+    errors: AtomicU64,
     searches: AtomicU64,
     empty: AtomicU64,
     /// How many took so long, by [`bucket_of`].
@@ -23,7 +27,8 @@ pub struct TrafficCounters {
 impl Default for TrafficCounters {
     fn default() -> Self {
         let times = std::iter::repeat_with(AtomicU64::default).take(BUCKETS).collect();
-        Self { requests: AtomicU64::default(), searches: AtomicU64::default(), empty: AtomicU64::default(), times }
+        let [requests, errors, searches, empty] = [const { AtomicU64::new(0) }; 4];
+        Self { requests, errors, searches, empty, times }
     }
 }
 
@@ -35,34 +40,42 @@ impl TrafficCounters {
         self.times[bucket_of(micros)].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Searches, and takes note where that fails or panics. What is wrong with a request is no error.
+    pub fn attempt<T>(&self, search: impl FnOnce() -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let done = catch_unwind(AssertUnwindSafe(search));
+        let has_failed = match &done {
+            Ok(result) => result.as_ref().is_err_and(|error| error.status.is_server_error()),
+            Err(_) => true,
+        };
+        self.errors.fetch_add(u64::from(has_failed), Ordering::Relaxed);
+        match done {
+            Ok(result) => result,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
     /// Takes note of a search that was worked out, rather than answered as before.
     pub fn searched(&self, found: u64) {
         self.searches.fetch_add(1, Ordering::Relaxed);
         self.empty.fetch_add(u64::from(found == 0), Ordering::Relaxed);
     }
 
-    /// What was counted; whoever counts the errors says how many there were.
-    pub fn sum(&self, errors: u64) -> Traffic {
-        let times: Vec<u64> = self.times.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    /// What was counted.
+    pub fn sum(&self) -> Traffic {
         Traffic {
             requests: self.requests.load(Ordering::Relaxed),
-            errors,
+            errors: self.errors.load(Ordering::Relaxed),
             searches: self.searches.load(Ordering::Relaxed),
             empty: self.empty.load(Ordering::Relaxed),
-            p99_us: percentile(&times, 99),
+            p99_us: self.times_us().p99_us(),
         }
     }
-}
 
-/// The upper end of the bucket that `percent` of all are in or below.
-fn percentile(times: &[u64], percent: u64) -> u64 {
-    let all: u64 = times.iter().sum();
-    let mut passed = 0;
-    let bucket = times.iter().position(|count| {
-        passed += count;
-        all > 0 && passed * 100 >= all * percent
-    });
-    bucket.map_or(0, |bucket| least_of(bucket + 1).saturating_sub(1))
+    /// How many requests took how long, by the longest time of each bucket.
+    pub fn times_us(&self) -> Times {
+        let counts = self.times.iter().enumerate();
+        counts.map(|(bucket, count)| (least_of(bucket + 1) - 1, count.load(Ordering::Relaxed))).collect()
+    }
 }
 
 /// Times below [`PARTS`] have a bucket each; above, each doubling has that many.
@@ -103,11 +116,26 @@ mod tests {
     #[test]
     fn percentiles_are_right_to_an_eighth() {
         let counters = TrafficCounters::default();
-        assert_eq!(counters.sum(0), Traffic::default());
+        assert_eq!(counters.sum(), Traffic::default());
         (1..=1_000).for_each(|micros| counters.answered(Duration::from_micros(micros)));
         (0..10).for_each(|found| counters.searched(found));
-        let sum = counters.sum(3);
-        assert_eq!((sum.requests, sum.errors, sum.searches, sum.empty), (1_000, 3, 10, 1));
+        let sum = counters.sum();
+        assert_eq!((sum.requests, sum.errors, sum.searches, sum.empty), (1_000, 0, 10, 1));
         assert!((990..=1_114).contains(&sum.p99_us), "{}", sum.p99_us);
+    }
+
+    #[test]
+    fn errors_are_those_of_its_own_searches() {
+        let counters = TrafficCounters::default();
+        let errors = |result: Result<(), ApiError>| {
+            let _ = counters.attempt(|| result);
+            counters.sum().errors
+        };
+        assert_eq!(errors(Ok(())), 0);
+        assert_eq!(errors(Err(ApiError::bad_parameter("q", "is too long"))), 0);
+        assert_eq!(errors(Err(ApiError::internal("damage"))), 1);
+        let panics = || counters.attempt(|| -> Result<(), ApiError> { panic!("out of bounds") });
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err(), "whoever asked deals with it");
+        assert_eq!(counters.sum().errors, 2);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use serde::Serialize;
-use snapshots::{ChannelName, Followed, Manifest, Pointer, ReadPointer, StatusBoard, Traffic};
+use snapshots::{ChannelName, Followed, Manifest, Pointer, ReadPointer, StatusBoard, Times, Traffic};
 
 use crate::channels;
 use crate::nodes::{NodeView, heard};
@@ -202,10 +202,10 @@ impl Canary<'_> {
             nodes.iter().partition(|node| chosen.contains(&node.node));
         let lost = chosen.iter().filter(|name| !tried.iter().any(|node| node.node == **name));
         let lost: Vec<String> = lost.map(|name| format!("node {name} is no longer heard of")).collect();
-        let canary = sum(tried.iter().filter(|node| self.is_tried_by(node)).map(|node| traffic(node)));
+        let canary = sum(tried.iter().filter(|node| self.is_tried_by(node)).map(|node| counted(node)));
         let others = sum(rest.iter().filter(|node| is_free(node)).map(|node| {
             let earlier = before.iter().find(|earlier| earlier.node == node.node);
-            since(traffic(node), earlier.filter(|earlier| is_same(earlier, node)).map(traffic))
+            since(counted(node), earlier.filter(|earlier| is_same(earlier, node)).map(counted))
         }));
         let mut verdict = Verdict { nodes: chosen.to_vec(), canary, others, faults: lost };
         verdict.faults.extend(faults(&verdict, self.plan.min_requests));
@@ -256,30 +256,40 @@ fn is_same(earlier: &NodeView, now: &NodeView) -> bool {
     since(earlier) == since(now)
 }
 
-fn traffic(node: &NodeView) -> Traffic {
-    node.market.served.as_ref().map(|served| served.traffic).unwrap_or_default()
+fn counted(node: &NodeView) -> (Traffic, Times) {
+    let served = node.market.served.as_ref();
+    served.map(|served| (served.traffic, served.times_us.clone())).unwrap_or_default()
 }
 
-fn since(now: Traffic, earlier: Option<Traffic>) -> Traffic {
-    let earlier = earlier.unwrap_or_default();
-    Traffic {
+fn since((now, times): (Traffic, Times), earlier: Option<(Traffic, Times)>) -> (Traffic, Times) {
+    let (earlier, earlier_times) = earlier.unwrap_or_default();
+    let traffic = Traffic {
         requests: now.requests.saturating_sub(earlier.requests),
         errors: now.errors.saturating_sub(earlier.errors),
         searches: now.searches.saturating_sub(earlier.searches),
         empty: now.empty.saturating_sub(earlier.empty),
         p99_us: now.p99_us,
-    }
+    };
+    (traffic, times.since(&earlier_times))
 }
 
-/// Together; of the slowest node the time.
-fn sum(traffics: impl Iterator<Item = Traffic>) -> Traffic {
-    traffics.fold(Traffic::default(), |sum, one| Traffic {
-        requests: sum.requests + one.requests,
-        errors: sum.errors + one.errors,
-        searches: sum.searches + one.searches,
-        empty: sum.empty + one.empty,
-        p99_us: sum.p99_us.max(one.p99_us),
-    })
+/// Together. Where some node does not tell how long its requests took, the time is that of the slowest node, whenever it
+/// was so slow.
+fn sum(nodes: impl Iterator<Item = (Traffic, Times)>) -> Traffic {
+    let (mut sum, mut all_times, mut all_tell) = (Traffic::default(), Times::default(), true);
+    for (one, times) in nodes {
+        sum.requests += one.requests;
+        sum.errors += one.errors;
+        sum.searches += one.searches;
+        sum.empty += one.empty;
+        sum.p99_us = sum.p99_us.max(one.p99_us);
+        all_tell &= one.requests == 0 || !times.is_empty();
+        all_times.merge(&times);
+    }
+    if all_tell {
+        sum.p99_us = all_times.p99_us();
+    }
+    sum
 }
 
 /// Parts of ten thousand.
@@ -344,5 +354,21 @@ mod tests {
         check(Traffic { p99_us: 3_400, ..fine }, fine, &["99 of 100"]);
         check(Traffic { requests: 20, errors: 0, searches: 5, empty: 0, ..fine }, fine, &["canary nodes had 20"]);
         check(fine, Traffic::default(), &["other nodes had 0"]);
+    }
+
+    /// The others were compared by the time that they took ever since they serve, cold caches and all.
+    #[test]
+    fn times_are_those_of_the_window() {
+        let counted = |requests, p99_us, times: &[(u64, u64)]| {
+            (Traffic { requests, p99_us, ..Traffic::default() }, times.iter().copied().collect::<Times>())
+        };
+        let before = counted(1_000, 70_000, &[(900, 500), (70_000, 500)]);
+        let now = counted(2_000, 70_000, &[(900, 1_500), (70_000, 500)]);
+        let window = since(now.clone(), Some(before));
+        assert_eq!(sum([window.clone()].into_iter()), Traffic { requests: 1_000, p99_us: 900, ..Traffic::default() });
+        assert_eq!(sum([now].into_iter()).p99_us, 70_000);
+        let older = counted(10, 4_000, &[]);
+        assert_eq!(sum([window.clone(), older].into_iter()).p99_us, 70_000, "one tells nothing of the window");
+        assert_eq!(sum([window, counted(0, 0, &[])].into_iter()).p99_us, 900);
     }
 }

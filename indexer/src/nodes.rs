@@ -200,7 +200,7 @@ pub fn nodes_text(nodes: &[NodeView], wanted: Option<&Pointer>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use snapshots::{ServedStatus, Store, Traffic};
+    use snapshots::{ServedStatus, Store, Times, Traffic};
 
     use super::*;
 
@@ -216,6 +216,7 @@ mod tests {
             followed: Followed::Channel,
             since: now,
             traffic: Traffic::default(),
+            times_us: Times::default(),
         };
         let (market, channel) = ("us".into(), "live".into());
         let status = NodeStatus {

@@ -22,6 +22,7 @@ mod signing;
 mod snapshot;
 mod status;
 mod store;
+mod times;
 mod watch;
 
 pub use azure::azure_settings;
@@ -56,4 +57,5 @@ pub use store::{
     Lease, ListedManifest, ListedObject, MAX_MARKED, Marks, PointerName, PointerState, PointerVersion, ReadPointer,
     Store, Sweep, WrittenPointer,
 };
+pub use times::Times;
 pub use watch::{Followed, Place, Target, Watcher};

@@ -11,6 +11,7 @@ use crate::channel::RegionName;
 use crate::error::Error;
 use crate::manifest::SnapshotId;
 use crate::store::Store;
+use crate::times::Times;
 use crate::watch::Followed;
 
 /// A status larger than this is not read.
@@ -57,13 +58,16 @@ pub struct ServedStatus {
     pub followed: Followed,
     pub since: Timestamp,
     pub traffic: Traffic,
+    /// How long its requests took. Older nodes do not tell.
+    #[serde(default)]
+    pub times_us: Times,
 }
 
-/// What was asked of a snapshot since it is served.
+/// What was searched in a snapshot since it is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Traffic {
     pub requests: u64,
-    /// Answers with a status from 500 on.
+    /// Those that failed, and were answered with a status from 500 on; they are no requests.
     pub errors: u64,
     pub searches: u64,
     /// Searches that found nothing.

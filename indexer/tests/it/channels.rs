@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 use snapshots::{
-    ChannelName, Followed, MarketStatus, NodeStatus, Pointer, ServedStatus, SnapshotId, StatusBoard, Store, Traffic,
+    ChannelName, Followed, MarketStatus, NodeStatus, Pointer, ServedStatus, SnapshotId, StatusBoard, Store, Times,
+    Traffic,
 };
 
 use crate::command::{build_products, fails, indexer, json, run};
@@ -201,6 +202,7 @@ impl Nodes {
             followed,
             since: self.started_at,
             traffic,
+            times_us: Times::default(),
         };
         let served = match (&self.fault, canary, live) {
             (Some(_), ..) => None,

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json as value};
 use snapshots::{
     ChannelName, Followed, Lease, Manifest, MarketStatus, NodeStatus, Pointer, ServedStatus, SnapshotId, StatusBoard,
-    Store, Sweep, Traffic,
+    Store, Sweep, Times, Traffic,
 };
 
 use crate::command::{SETTINGS, fails, indexer, json, run};
@@ -167,6 +167,7 @@ fn served(snapshot: &str) -> NodeStatus {
         followed: Followed::Channel,
         since: Timestamp::now(),
         traffic: Traffic::default(),
+        times_us: Times::default(),
     };
     let market = MarketStatus {
         market: "us".into(),
