@@ -36,6 +36,10 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 const RETRY_OPENING_S: u32 = 2;
 const RETRY_FAILED_S: u32 = 30;
 
+/// What a product costs in memory, besides the files, that updates on top have outdated or brought, until segments are
+/// merged. Some 10 KB were seen (`loadtests/README.md`); it is an estimate.
+const AMENDED_BYTES: u64 = 10 * 1024;
+
 /// The snapshots that are open for previews.
 pub struct Previews {
     /// None where previews are off.
@@ -201,7 +205,7 @@ impl Previews {
     async fn open(&self, name: &PreviewName, store: Store, catalogue: &str) -> Outcome {
         let manifest = self.manifest(name, &store, catalogue).await?;
         let _turn = self.turn.lock().await;
-        let size_bytes = manifest.size_bytes();
+        let size_bytes = memory_bytes(&manifest);
         // Between being looked for in vain and this turn, another opening may have brought it.
         let Some(gone) = self.make_room(name, &manifest) else { return Ok(()) };
         retire(gone);
@@ -218,9 +222,11 @@ impl Previews {
         if manifest.catalogue != catalogue {
             return Err(PreviewError::OtherCatalogue { found: manifest.catalogue, served: catalogue.to_owned() });
         }
-        match manifest.size_bytes() > self.max_bytes {
-            true => Err(PreviewError::TooLarge { size_bytes: manifest.size_bytes(), max_bytes: self.max_bytes }),
-            false => Ok(manifest),
+        match memory_bytes(&manifest) {
+            size_bytes if size_bytes > self.max_bytes => {
+                Err(PreviewError::TooLarge { size_bytes, max_bytes: self.max_bytes })
+            }
+            _ => Ok(manifest),
         }
     }
 
@@ -230,7 +236,7 @@ impl Previews {
         if state.shelf.get(name, Instant::now()).is_some() {
             return None;
         }
-        let gone = state.shelf.make_room(manifest.size_bytes());
+        let gone = state.shelf.make_room(memory_bytes(manifest));
         state.installing = digests(manifest).collect();
         self.note(&state);
         Some(gone)
@@ -282,6 +288,15 @@ impl Previews {
     }
 }
 
+/// What a snapshot takes: its files, and what makes several segments answer as one.
+fn memory_bytes(manifest: &Manifest) -> u64 {
+    let outdated = manifest.segments.iter().map(|one| u64::from(one.product_count.saturating_sub(one.live_count)));
+    let on_top = manifest.segments.iter().skip(1).map(|one| u64::from(one.live_count));
+    // A changed product is both.
+    let amended = outdated.sum::<u64>().max(on_top.sum());
+    manifest.size_bytes().saturating_add(amended * AMENDED_BYTES)
+}
+
 fn digests(manifest: &Manifest) -> impl Iterator<Item = Digest> {
     manifest.objects.iter().map(|object| object.blake3)
 }
@@ -300,5 +315,37 @@ fn retire(gone: Vec<Arc<Generation>>) {
     }
     if let Err(error) = opening::start(move || gone.into_iter().for_each(Generation::retire)) {
         warn!("previews were closed on a thread that serves: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(segments: &[(u32, u32)]) -> Manifest {
+        let (digest, count) = (Digest::of(b"an object"), segments.iter().map(|(_, live)| live).sum::<u32>());
+        let segments = segments.iter().map(|(products, live)| {
+            serde_json::json!({"segment": digest, "liveness": null, "product_count": products, "live_count": live})
+        });
+        let json = serde_json::json!({
+            "format_version": snapshots::FORMAT_VERSION, "id": "a", "catalogue": "shop", "parent": null,
+            "created_at": "2026-01-01T00:00:00Z", "builder_version": "test",
+            "objects": [{"role": "segment", "blake3": digest, "size_bytes": 1_000}],
+            "segments": segments.collect::<Vec<_>>(), "statistics": {"product_count": count, "words": {}},
+            "source_watermark": null,
+            "validation": {"rows_read": 0, "rows_rejected": 0, "rejected_by_field": {}, "facet_value_counts": {}},
+        });
+        serde_json::from_value(json).expect("a manifest")
+    }
+
+    #[test]
+    fn updates_on_top_take_memory_besides_their_files() {
+        let check = |segments: &[(u32, u32)], amended: u64| {
+            assert_eq!(memory_bytes(&manifest(segments)), 1_000 + amended * AMENDED_BYTES, "{segments:?}");
+        };
+        check(&[(500, 500)], 0);
+        check(&[(500, 490), (10, 10)], 10);
+        check(&[(500, 500), (10, 10)], 10);
+        check(&[(500, 480), (10, 5), (5, 5)], 25);
     }
 }
