@@ -517,7 +517,7 @@ pub struct Diff {
     /// Also write it as a page that stands alone.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Also say what this policy has against the newer snapshot, and ask its golden queries of both.
+    /// Also say what 'check' finds in the newer snapshot by this policy, and ask its golden queries of both.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Keep what was downloaded here for the next run, but no more than this one used. No edge may use the same folder.
@@ -541,6 +541,9 @@ pub struct Check {
     /// Check these rules in place of the snapshot's own.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    /// Also write what changes and what is found as a page that stands alone.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Keep what was downloaded here for the next run, but no more than this one used. No edge may use the same folder.
     #[arg(long, value_name = "FOLDER")]
     pub cache_dir: Option<PathBuf>,

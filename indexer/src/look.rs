@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use search::{Index, RuleFindings};
 use serde_json::{Value, json};
+use snapshots::Snapshot;
 
 use crate::checks::{self, Checked};
 use crate::config;
@@ -13,10 +14,10 @@ use crate::opened::{self, Scratch};
 use crate::policy::{NAMED, Policy};
 use crate::report;
 
-/// What changes between two snapshots, and what a policy says to it, where one is asked.
+/// What changes between two snapshots, and what `check` finds in the newer one, where a policy is given.
 pub enum Looked {
     Compared(Box<Diff>),
-    Judged(Box<Checked>),
+    Judged(Box<Findings>),
 }
 
 /// Compares two snapshots, and writes the page if one is asked for.
@@ -33,12 +34,12 @@ pub async fn diff(args: &config::Diff, settings: &[(String, String)]) -> Result<
     let examples = usize::from(args.examples);
     let looked = match policy {
         None => Looked::Compared(Box::new(diff::compare(Some(&before), &after, examples)?)),
-        Some(policy) => Looked::Judged(Box::new(checks::check(after, Some(before), &policy, examples)?)),
+        Some(policy) => Looked::Judged(Box::new(find(&Index::open(after)?, Some(before), &policy, examples)?)),
     };
     if let Some(path) = &args.html {
         let page = match &looked {
             Looked::Compared(diff) => diff::page(diff, None),
-            Looked::Judged(checked) => diff::page(&checked.diff, Some(&checked.violations)),
+            Looked::Judged(findings) => findings.page(),
         };
         std::fs::write(path, page).with_context(|| path.display().to_string())?;
     }
@@ -46,17 +47,19 @@ pub async fn diff(args: &config::Diff, settings: &[(String, String)]) -> Result<
 }
 
 impl Looked {
-    /// The comparison, with what the policy says beside it.
+    /// The comparison, with what was found beside it.
     ///
     /// # Errors
     /// When it cannot be written as JSON.
     pub fn json(&self) -> Result<Value> {
         let mut value = match self {
             Self::Compared(diff) => serde_json::to_value(diff)?,
-            Self::Judged(checked) => {
-                let mut value = serde_json::to_value(&checked.diff)?;
-                value["violations"] = serde_json::to_value(&checked.violations)?;
-                value["golden"] = serde_json::to_value(&checked.golden)?;
+            Self::Judged(findings) => {
+                let mut value = serde_json::to_value(&findings.checked.diff)?;
+                value["violations"] = serde_json::to_value(&findings.checked.violations)?;
+                value["golden"] = serde_json::to_value(&findings.checked.golden)?;
+                value["rule_faults"] = json!(findings.rule_findings.faults);
+                value["rule_doubts"] = json!(findings.rule_findings.doubts);
                 value
             }
         };
@@ -67,7 +70,7 @@ impl Looked {
     pub fn text(&self) -> String {
         match self {
             Self::Compared(diff) => diff::text(diff),
-            Self::Judged(checked) => format!("{}\n{}", diff::text(&checked.diff), checked.text()),
+            Self::Judged(findings) => format!("{}\n{}", diff::text(&findings.checked.diff), findings.text()),
         }
     }
 }
@@ -79,10 +82,10 @@ pub struct Findings {
     checked: Checked,
 }
 
-/// Checks a snapshot's rules, and the snapshot by a policy.
+/// Checks a snapshot's rules, and the snapshot by a policy, and writes the page if one is asked for.
 ///
 /// # Errors
-/// When a snapshot cannot be opened, or rules or policy cannot be read.
+/// When a snapshot cannot be opened, rules or policy cannot be read, or the page cannot be written.
 pub async fn check(args: &config::Check, settings: &[(String, String)]) -> Result<Findings> {
     let policy = args.policy.as_deref().map(Policy::read).transpose().map_err(Ending::settings)?.unwrap_or_default();
     let rules = args.rules.as_deref().map(config::read_text).transpose().map_err(Ending::settings)?;
@@ -98,8 +101,16 @@ pub async fn check(args: &config::Check, settings: &[(String, String)]) -> Resul
         snapshot.rules = rules;
     }
     let index = Index::open(snapshot)?;
+    let findings = find(&index, against, &policy, NAMED)?;
+    if let Some(path) = &args.html {
+        std::fs::write(path, findings.page()).with_context(|| path.display().to_string())?;
+    }
+    Ok(findings)
+}
+
+fn find(index: &Index, against: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Findings> {
     let rule_findings = index.check_rules(Timestamp::now());
-    let checked = checks::check_index(&index, against, &policy, NAMED)?;
+    let checked = checks::check_index(index, against, policy, examples)?;
     Ok(Findings { rules: index.rules().count(), rule_findings, checked })
 }
 
@@ -114,6 +125,10 @@ impl Findings {
 
     pub fn text(&self) -> String {
         self.checked.text() + &report::findings_text(self.rules, &self.rule_findings)
+    }
+
+    fn page(&self) -> String {
+        diff::page(&self.checked.diff, Some((&self.checked, &self.rule_findings)))
     }
 
     /// # Errors

@@ -2,11 +2,14 @@
 
 use std::fmt::Write;
 
+use search::RuleFindings;
+
 use super::text::{band_name, category_name, change};
 use super::{Diff, Drift, FieldChange, Group, Lacking, LineDiff, Named, PriceMove};
+use crate::checks::Checked;
 use crate::evaluation_page::escaped;
+use crate::golden;
 use crate::percent::Percent;
-use crate::policy::Violation;
 use crate::report::bytes;
 
 /// Categories that are listed of each kind.
@@ -24,14 +27,14 @@ details{border-bottom:1px solid #e4e7ec;padding:.3rem 0}summary{cursor:pointer}t
 .id{color:#667085}.up{color:#0f5c4d}.down{color:#9b2c2c}.bad{border-left:4px solid #9b2c2c;background:#fdf3f3;padding:.5rem 1rem}\
 pre{overflow:auto;background:#f7f8fa;padding:.8rem}";
 
-/// Writes the page, with what a policy has against the newer snapshot, if one was asked.
-pub fn page(diff: &Diff, violations: Option<&[Violation]>) -> String {
+/// Writes the page, with what was found in the newer snapshot and its rules, if they were checked.
+pub fn page(diff: &Diff, found: Option<(&Checked, &RuleFindings)>) -> String {
     let mut out = String::from(HEAD);
     out.push_str(STYLE);
     out.push_str("</style><h1>What changes</h1>");
     sides(diff, &mut out);
-    if let Some(violations) = violations {
-        judged(violations, &mut out);
+    if let Some((checked, rules)) = found {
+        judged(checked, rules, &mut out);
     }
     if let Some(before) = &diff.before {
         out.push_str("<h2>Products</h2>");
@@ -71,15 +74,24 @@ fn sides(diff: &Diff, out: &mut String) {
     let _ = write!(out, "</table><p>A publish transfers {new} objects, {new_bytes}; {shared} are there already.</p>");
 }
 
-fn judged(violations: &[Violation], out: &mut String) {
-    if violations.is_empty() {
+fn judged(checked: &Checked, rules: &RuleFindings, out: &mut String) {
+    if checked.violations.is_empty() {
         out.push_str("<p class=\"up\">The policy has nothing against it.</p>");
     }
-    for violation in violations {
+    for violation in &checked.violations {
         let (code, message) = (escaped(violation.code), escaped(&violation.message));
         let _ = write!(out, "<div class=\"bad\"><b>{code}</b><p>{message}</p>");
         named(&violation.products, out);
         out.push_str("</div>");
+    }
+    for fault in &rules.faults {
+        let _ = write!(out, "<div class=\"bad\"><b>fault</b><p>{}</p></div>", escaped(fault));
+    }
+    for doubt in &rules.doubts {
+        let _ = write!(out, "<p>Probably a mistake: {}</p>", escaped(doubt));
+    }
+    if let Some(golden) = &checked.golden {
+        let _ = write!(out, "<pre>{}</pre>", escaped(&golden::text(golden)));
     }
 }
 

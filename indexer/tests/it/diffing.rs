@@ -218,6 +218,29 @@ fn golden_queries_are_asked_where_the_policy_names_them() {
     );
 }
 
+/// The page had violations alone, and `diff` did not look at the rules.
+#[test]
+fn a_page_has_all_that_was_found() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let rows = [value!({"id": "a", "title": "red lamp"}), value!({"id": "b", "title": "green sofa"})];
+    build(path, "old", &rows);
+    let over = "[[rules]]\nname = \"over\"\nwhen = { until = 2020-01-01T00:00:00Z }\nthen = { hide = [\"b\"] }\n";
+    fs::write(path.join("rules.toml"), over).expect("rules");
+    build(path, "new", &rows);
+    fs::write(path.join("queries.jsonl"), "{\"id\": \"q1\", \"query\": \"red lamp\"}\n").expect("queries");
+    fs::write(path.join("policy.toml"), "[golden]\nqueries = \"queries.jsonl\"\n").expect("a policy");
+    let diff = json(path, &["diff", "old", "new", "--policy", "policy.toml", "--html", "diff.html"]);
+    assert_eq!(diff["rule_faults"].as_array().map(Vec::len), Some(1), "{diff}");
+    let check = ["check", "--snapshot", "new", "--against", "old", "--policy", "policy.toml", "--html", "check.html"];
+    assert!(fails(path, &check).contains("1 of the rules are at fault"));
+    for name in ["diff.html", "check.html"] {
+        let page = fs::read_to_string(path.join(name)).expect("a page");
+        assert!(page.contains("it has ended, and can never fire again"), "{name}: {page}");
+        assert!(page.contains("golden queries: without a result 0.000, before 0.000"), "{name}: {page}");
+    }
+}
+
 #[tokio::test]
 async fn a_live_snapshot_that_is_damaged_keeps_nothing_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
