@@ -108,22 +108,37 @@ bench-publish: ## measure updates: bytes, time until served, rollbacks, failures
 bench-checkout: ## measure orders and holds beside pgbench with the same statements, waits, recovery, Stripe's limit
 	$(CARGO) bench --locked -p checkout --bench orders -- --out $(BENCH_OUT)/checkout
 
+# Targets write files and sync them: where there is memory for that, they are not slowed by a disk.
 fuzz: ## feed random bytes to everything that reads foreign ones: make fuzz TARGETS="segment rows" FUZZ_SECONDS=60
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
 	@rustup toolchain list | grep -q nightly || { echo "make fuzz: cargo-fuzz needs the nightly toolchain: rustup toolchain install nightly"; exit 1; }
-	$(CARGO) run --locked --bin indexer -- demo-catalogue --products 30 --out $(DEMO)-fuzz/shop
-	$(CARGO) run --locked --bin indexer -- build --catalogue $(DEMO)-fuzz/shop/catalogue.toml --out $(DEMO)-fuzz/built $(DEMO)-fuzz/shop/products.jsonl
+	rm -rf $(DEMO)-fuzz && mkdir -p $(DEMO)-fuzz/store
+	$(CARGO) build --locked --bin indexer
 	@set -e; for target in manifest pointer liveness rows settings segment webhook checkout_bodies; do mkdir -p fuzz/corpus/$$target; done; \
-	cp $(DEMO)-fuzz/built/objects/* fuzz/corpus/segment/; cp $(DEMO)-fuzz/built/snapshots/*.json fuzz/corpus/manifest/; \
-	{ printf 0; head -3 $(DEMO)-fuzz/shop/products.jsonl; } > fuzz/corpus/rows/jsonl; \
+	indexer=$(BUILT)/debug/indexer; shop=$(DEMO)-fuzz/shop; built=$(DEMO)-fuzz/built; \
+	$$indexer demo-catalogue --products 30 --out $$shop; \
+	$$indexer build --catalogue $$shop/catalogue.toml --rejects $(DEMO)-fuzz/rejects.jsonl --out $$built $$shop/products.jsonl; \
+	$$indexer publish --store file://$(abspath $(DEMO))-fuzz/store $$built; \
+	cp $$(grep -l VITRSEGM $$built/objects/*) fuzz/corpus/segment/; \
+	cp $(DEMO)-fuzz/store/channels/live.json fuzz/corpus/pointer/; \
+	tail -1 $$shop/products.jsonl | sed 's/.*"id":"\([^"]*\)".*/{"delete":"\1"}/' > $(DEMO)-fuzz/changes.jsonl; \
+	$$indexer update --rejects $(DEMO)-fuzz/rejects.jsonl --out $$built $(DEMO)-fuzz/changes.jsonl; \
+	cp $$(grep -l VITRLIVE $$built/objects/*) fuzz/corpus/liveness/; cp $$built/snapshots/*.json fuzz/corpus/manifest/; \
+	{ printf 0; head -3 $$shop/products.jsonl; } > fuzz/corpus/rows/jsonl; \
+	printf '1id,title,price,brand\n7,"a, ""b""",12.50,Acme\n' > fuzz/corpus/rows/csv; \
+	printf '2id\ttitle\tattributes.color\n7\ta\tred\n' > fuzz/corpus/rows/tsv; \
+	printf '3id\ttitle\tprice\tsale_price\tproduct_detail\n7\ta\t15.00 USD\t12.00 USD\tGeneral:Socket:E27\n' > fuzz/corpus/rows/google_tsv; \
 	printf '3<rss><channel><item><g:id>1</g:id><title>a &amp; b</title></item></channel></rss>' > fuzz/corpus/rows/rss; \
-	cp $(DEMO)-fuzz/shop/catalogue.toml fuzz/corpus/settings/; \
+	printf '3<feed xmlns="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0"><entry><g:id>1</g:id><title>a</title><link href="https://x"/><g:certification><g:certification_name>EPREL</g:certification_name></g:certification></entry></feed>' > fuzz/corpus/rows/atom; \
+	cp $$shop/catalogue.toml fuzz/corpus/settings/; \
 	printf '&{"id":"pi_1","status":"succeeded","amount_received":5,"currency":"eur","metadata":{}}' > fuzz/corpus/webhook/intent; \
 	printf '1{"id":"evt_1","type":"refund.updated","data":{"object":{"id":"re_1","amount":5}}}' > fuzz/corpus/webhook/event; \
 	printf '40{"lines":[{"product":"boots","quantity":1}],"email":"a@b"}' > fuzz/corpus/checkout_bodies/checkout; \
 	printf '80{"amount":{"amount_minor":5,"currency":"EUR"},"reason":"x"}' > fuzz/corpus/checkout_bodies/refund; \
+	memory=$$(test -w /dev/shm && echo /dev/shm || echo "$${TMPDIR:-/tmp}"); \
+	scratch=$$(mktemp -d "$$memory/vitrine-fuzz.XXXXXX"); trap 'rm -rf "$$scratch"' EXIT; trap 'exit 130' INT TERM; \
 	for target in $(TARGETS); do \
-		cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=400000 -rss_limit_mb=4096 -timeout=20; \
+		TMPDIR=$$scratch cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=400000 -rss_limit_mb=4096 -timeout=20; \
 	done
 
 torture: ## mix faults into shopping, then add up the books: make torture SECONDS=60 SEED=1
