@@ -90,6 +90,7 @@ fn bury(
 /// A completion that a product offers.
 pub(crate) struct Said {
     pub(crate) key: String,
+    /// How the product writes it, in small letters.
     pub(crate) text: String,
     pub(crate) is_name: bool,
 }
@@ -131,7 +132,7 @@ impl<'a> ProductReader<'a> {
         let said = texts_of(product, phrases.into_iter()).filter_map(|(text, is_name)| {
             let key = key_of(analyzer, &text, tokens);
             let is_offered = !key.is_empty() && text.len() <= MAX_COMPLETION_BYTES;
-            is_offered.then(|| Said { key, text: text.to_lowercase(), is_name })
+            is_offered.then_some(Said { key, text, is_name })
         });
         said.collect()
     }
@@ -152,6 +153,6 @@ impl<'a> ProductReader<'a> {
                 }
             }
         }
-        self.lead.phrases().collect()
+        self.lead.phrases(&product.title).collect()
     }
 }

@@ -140,7 +140,8 @@ impl SegmentBuilder {
         }
         self.lengths.push(u16::try_from(length).unwrap_or(u16::MAX));
         self.vocabulary.end_product(self.lead.words());
-        self.completions.add_product(&self.analyzer, product, self.report.product_count, self.lead.phrases());
+        let phrases = self.lead.phrases(&product.title);
+        self.completions.add_product(&self.analyzer, product, self.report.product_count, phrases);
     }
 
     /// Finishes the file.

@@ -3,7 +3,6 @@
 //! A segment holds them sorted by their folded words, with a weight each and the greatest weight of every block, so that
 //! the weightiest of thousands are found by looking at few.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::Write;
@@ -15,6 +14,7 @@ use snapshots::{Product, SectionWriter, Segment, id_hash};
 use crate::analysis::{Analyzer, Tokens};
 use crate::error::Error;
 use crate::vocabulary::rises;
+use crate::wordings::{self, Wording, Wordings, WordingsBuilder};
 
 /// A segment offers so many completions at the most, the weightiest.
 const MAX_COMPLETIONS: usize = 500_000;
@@ -30,7 +30,7 @@ const BLOCK: usize = 64;
 /// Weights are summed as so many parts of one, so that the order of products does not matter.
 const PARTS: f64 = (1 << 20) as f64;
 /// In place of the first document of a completion that shoppers typed: its text is theirs.
-pub(crate) const RECORDED: u32 = u32::MAX;
+const RECORDED: u32 = u32::MAX;
 
 /// What is known of a completion over some products.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,19 +89,19 @@ pub(crate) fn weight_of(product: &Product) -> u64 {
     ((1.0 + popularity.ln_1p()) * PARTS) as u64
 }
 
-/// The names of a product, each with whether it is one, then its phrases.
+/// The names of a product, each with whether it is one, then its phrases, all in small letters.
 pub(crate) fn texts_of<'p>(
     product: &'p Product,
     phrases: impl Iterator<Item = String> + 'p,
-) -> impl Iterator<Item = (Cow<'p, str>, bool)> {
-    let names = product.category.iter().chain(&product.brand).map(|name| (Cow::Borrowed(name.as_str()), true));
-    names.chain(phrases.map(|phrase| (Cow::Owned(phrase), false)))
+) -> impl Iterator<Item = (String, bool)> {
+    let names = product.category.iter().chain(&product.brand).map(|name| (name.to_lowercase(), true));
+    names.chain(phrases.map(|phrase| (phrase, false)))
 }
 
 struct Gathered {
+    /// How the first document that says it writes it.
     text: String,
     tally: Tally,
-    /// The first document that says it.
     first: u32,
 }
 
@@ -109,6 +109,7 @@ struct Gathered {
 #[derive(Default)]
 pub(crate) struct CompletionsBuilder {
     by_key: FxHashMap<String, Gathered>,
+    wordings: WordingsBuilder,
     /// How many there are before phrases of one product go again.
     prune_at: usize,
     tokens: Tokens,
@@ -117,7 +118,7 @@ pub(crate) struct CompletionsBuilder {
 
 impl CompletionsBuilder {
     pub(crate) fn add_recorded(&mut self, analyzer: &Analyzer, query: &str, count: u64) {
-        if let Some(one) = self.entry(analyzer, query.trim(), RECORDED) {
+        if let Some(one) = self.entry(analyzer, &query.trim().to_lowercase(), RECORDED) {
             one.tally.is_recorded = true;
             one.tally.typed = one.tally.typed.saturating_add(count);
         }
@@ -133,8 +134,11 @@ impl CompletionsBuilder {
     ) {
         let weight = weight_of(product);
         for (text, is_name) in texts_of(product, phrases) {
-            if let Some(one) = self.entry(analyzer, &text, doc) {
-                one.tally.add(is_name, weight);
+            let Some(one) = self.entry(analyzer, &text, doc) else { continue };
+            one.tally.add(is_name, weight);
+            // What shoppers typed is shown as they typed it.
+            if one.first != RECORDED && one.text != text {
+                self.wordings.add(&self.key, text, doc);
             }
         }
         if self.by_key.len() > self.prune_at.max(MAX_GATHERED) {
@@ -151,14 +155,15 @@ impl CompletionsBuilder {
         }
         // Most are known already.
         if !self.by_key.contains_key(self.key.as_str()) {
-            let first = Gathered { text: text.to_lowercase(), tally: Tally::default(), first: doc };
+            let first = Gathered { text: text.to_owned(), tally: Tally::default(), first: doc };
             self.by_key.insert(self.key.clone(), first);
         }
         self.by_key.get_mut(self.key.as_str())
     }
 
     pub(crate) fn write<W: Write>(self, analyzer: &Analyzer, out: &mut SectionWriter<W>) -> std::io::Result<()> {
-        let (mut all, rest): (Vec<_>, Vec<_>) = self.by_key.into_iter().partition(|(_, one)| one.tally.is_offered());
+        let Self { by_key, wordings: mut others, .. } = self;
+        let (mut all, rest): (Vec<_>, Vec<_>) = by_key.into_iter().partition(|(_, one)| one.tally.is_offered());
         write_singles(out, rest)?;
         if all.len() > MAX_COMPLETIONS {
             all.sort_by_cached_key(|(key, one)| (Reverse(one.tally.weight()), key.clone()));
@@ -170,6 +175,15 @@ impl CompletionsBuilder {
         let mut meaning = meanings.iter();
         all.retain(|_| meaning.next().is_some_and(Option::is_some));
         let meanings: Vec<u64> = meanings.into_iter().flatten().collect();
+        let mut wordings = Vec::new();
+        for (place, (key, one)) in all.iter_mut().enumerate() {
+            let Some(several) = others.take(key, &one.text, one.tally.products, one.first) else { continue };
+            if let Some(shown) = wordings::commonest(&several) {
+                one.text.clone_from(&shown.text);
+            }
+            wordings.extend(several.into_iter().map(|wording| (place as u32, wording)));
+        }
+        wordings::write(out, &wordings)?;
         out.section("completions/meanings", bytemuck::cast_slice(&meanings))?;
         let weights: Vec<u32> = all.iter().map(|(_, one)| one.tally.weight()).collect();
         write_texts(out, "keys", all.iter().map(|(key, _)| key.as_str()))?;
@@ -225,7 +239,7 @@ pub(crate) fn meaning_of(analyzer: &Analyzer, key: &str) -> Option<u64> {
     (1..stems.len()).all(|at| !stems[..at].contains(&stems[at])).then(|| id_hash(&stems.join(" ")))
 }
 
-fn write_texts<'t, W: Write>(
+pub(crate) fn write_texts<'t, W: Write>(
     out: &mut SectionWriter<W>,
     name: &str,
     texts: impl Iterator<Item = &'t str>,
@@ -256,11 +270,47 @@ pub(crate) struct Completions {
     typed: Range<usize>,
     single_hashes: Range<usize>,
     single_docs: Range<usize>,
+    /// None where all are written in one way.
+    wordings: Option<Wordings>,
 }
 
-struct Texts {
+/// Texts side by side, and where each begins.
+pub(crate) struct Texts {
     bytes: Range<usize>,
     offsets: Range<usize>,
+}
+
+impl Texts {
+    /// # Errors
+    /// When a section is missing.
+    pub(crate) fn open(segment: &Segment, name: &str) -> Result<Self, snapshots::Error> {
+        let find = |name: &str| segment.section(&format!("completions/{name}")).ok_or_else(corrupt);
+        Ok(Self { bytes: find(name)?, offsets: find(&format!("{name}_offsets"))? })
+    }
+
+    fn offsets<'s>(&self, segment: &'s Segment) -> &'s [u32] {
+        bytemuck::cast_slice(&segment.bytes()[self.offsets.clone()])
+    }
+
+    /// Whether they are so many texts.
+    pub(crate) fn fits(&self, segment: &Segment, count: usize) -> bool {
+        let (offsets, bytes) = (self.offsets(segment), &segment.bytes()[self.bytes.clone()]);
+        let Ok(text) = std::str::from_utf8(bytes) else { return false };
+        offsets.len() == count + 1
+            && rises(offsets, bytes.len())
+            && offsets.iter().all(|offset| text.is_char_boundary(*offset as usize))
+    }
+
+    pub(crate) fn get<'s>(&self, segment: &'s Segment, place: usize) -> &'s str {
+        let offsets = self.offsets(segment);
+        let bytes = &segment.bytes()[self.bytes.clone()][offsets[place] as usize..offsets[place + 1] as usize];
+        // They were read as UTF-8 when the segment was opened.
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+pub(crate) fn corrupt() -> snapshots::Error {
+    snapshots::Error::corrupt("segment", "its completions are missing or damaged")
 }
 
 /// The queries that a segment was built with, and how often each was typed.
@@ -276,15 +326,13 @@ impl Completions {
     /// # Errors
     /// When a section is missing or does not fit the others.
     pub(crate) fn open(segment: &Segment) -> Result<Self, Error> {
-        let corrupt = || snapshots::Error::corrupt("segment", "its completions are missing or damaged");
         let find = |name: &str| segment.section(&format!("completions/{name}")).ok_or_else(corrupt);
-        let texts = |name: &str| -> Result<Texts, snapshots::Error> {
-            Ok(Texts { bytes: find(name)?, offsets: find(&format!("{name}_offsets"))? })
-        };
+        let weights = find("weights")?;
         let completions = Self {
-            keys: texts("keys")?,
-            texts: texts("texts")?,
-            weights: find("weights")?,
+            keys: Texts::open(segment, "keys")?,
+            texts: Texts::open(segment, "texts")?,
+            wordings: Wordings::open(segment, weights.len() / 4)?,
+            weights,
             maxima: find("maxima")?,
             meanings: find("meanings")?,
             products: find("products")?,
@@ -298,13 +346,6 @@ impl Completions {
             segment: segment.clone(),
         };
         let count = completions.len();
-        let fits = |texts: &Texts| {
-            let (offsets, bytes) = (completions.numbers(&texts.offsets), &segment.bytes()[texts.bytes.clone()]);
-            let Ok(text) = std::str::from_utf8(bytes) else { return false };
-            offsets.len() == count + 1
-                && rises(offsets, bytes.len())
-                && offsets.iter().all(|offset| text.is_char_boundary(*offset as usize))
-        };
         let maxima = completions.numbers(&completions.maxima).len();
         let columns = [&completions.products, &completions.names, &completions.firsts];
         let docs = segment.product_count();
@@ -318,7 +359,7 @@ impl Completions {
             && completions.numbers(&completions.typed_places).iter().all(|place| (*place as usize) < count)
             && completions.single_hashes.len() == 2 * completions.single_docs.len()
             && completions.numbers(&completions.single_docs).iter().all(is_doc);
-        match fits(&completions.keys) && fits(&completions.texts) && is_whole {
+        match completions.keys.fits(segment, count) && completions.texts.fits(segment, count) && is_whole {
             true => Ok(completions),
             false => Err(corrupt().into()),
         }
@@ -332,19 +373,21 @@ impl Completions {
         self.weights.len() / 4
     }
 
-    fn text_of(&self, texts: &Texts, place: usize) -> &str {
-        let offsets = self.numbers(&texts.offsets);
-        let bytes = &self.segment.bytes()[texts.bytes.clone()][offsets[place] as usize..offsets[place + 1] as usize];
-        // They were read as UTF-8 when the segment was opened.
-        std::str::from_utf8(bytes).unwrap_or_default()
-    }
-
     pub(crate) fn key(&self, place: usize) -> &str {
-        self.text_of(&self.keys, place)
+        self.keys.get(&self.segment, place)
     }
 
     pub(crate) fn text(&self, place: usize) -> &str {
-        self.text_of(&self.texts, place)
+        self.texts.get(&self.segment, place)
+    }
+
+    /// How products write a completion that nobody typed, in the order of their first documents.
+    pub(crate) fn wordings(&self, place: usize) -> Vec<Wording> {
+        let several = self.wordings.as_ref().map(|wordings| wordings.of(&self.segment, place));
+        several.filter(|several| !several.is_empty()).unwrap_or_else(|| {
+            let products = self.numbers(&self.products)[place];
+            vec![Wording { text: self.text(place).to_owned(), products, first: self.first(place) }]
+        })
     }
 
     /// A hash that completions share which say the same.
@@ -386,7 +429,7 @@ impl Completions {
     }
 
     /// The first document that says a completion, or [`RECORDED`].
-    pub(crate) fn first(&self, place: usize) -> u32 {
+    fn first(&self, place: usize) -> u32 {
         self.numbers(&self.firsts)[place]
     }
 

@@ -43,6 +43,7 @@ mod text_writer;
 mod top;
 mod vocabulary;
 mod window;
+mod wordings;
 mod words;
 
 pub use build::{BuildReport, SegmentBuilder};

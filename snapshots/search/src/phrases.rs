@@ -8,11 +8,12 @@ use snapshots::{LiveSegment, Product};
 
 use crate::amend::{ProductReader, Said};
 use crate::bits::Bits;
-use crate::completions::{RECORDED, Tally, meaning_of, weight_of};
+use crate::completions::{Tally, meaning_of, weight_of};
 use crate::error::Error;
 use crate::index::{Index, TextReader};
+use crate::wordings::Wording;
 
-/// So many products are read in search of the first one that says something, when the one before it is outdated.
+/// So many products are read in search of the first one that writes something so, when the one before it is outdated.
 const MAX_READ: usize = 2_000;
 
 /// Which completions there are: list 0 is that of the base segment, list 1 what is counted anew.
@@ -95,15 +96,35 @@ pub(crate) struct PhrasesBuilder {
 struct Change {
     added: Tally,
     taken: Tally,
-    /// The best product of other segments that says it.
+    wordings: Vec<Written>,
+}
+
+/// What is new about a way of writing a key, and what is no longer so.
+struct Written {
+    text: String,
+    added: u32,
+    taken: u32,
+    /// Where other segments write it so first.
     first: Option<First>,
 }
 
-/// The product whose way of writing a completion is shown, the best first: by rank, then by id.
+/// Where something is said first: in which product, by rank and id, and at which place of all that this one says.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct First {
     rank: Reverse<u32>,
     id: String,
-    text: String,
+    at: usize,
+}
+
+impl Change {
+    fn wording(&mut self, text: String) -> &mut Written {
+        let known = self.wordings.iter().position(|one| one.text == text);
+        let place = known.unwrap_or(self.wordings.len());
+        if known.is_none() {
+            self.wordings.push(Written { text, added: 0, taken: 0, first: None });
+        }
+        &mut self.wordings[place]
+    }
 }
 
 impl PhrasesBuilder {
@@ -114,12 +135,14 @@ impl PhrasesBuilder {
     /// Adds a current product of another segment than the base.
     pub(crate) fn add(&mut self, product: &Product, said: Vec<Said>) {
         let (weight, rank) = (weight_of(product), Reverse(product.static_rank()));
-        for Said { key, text, is_name } in said {
+        for (at, Said { key, text, is_name }) in said.into_iter().enumerate() {
             let change = self.changes.entry(key).or_default();
             change.added.add(is_name, weight);
+            let written = change.wording(text);
+            written.added += 1;
             let id = product.id.as_str();
-            if change.first.as_ref().is_none_or(|first| (rank, id) < (first.rank, first.id.as_str())) {
-                change.first = Some(First { rank, id: id.to_owned(), text });
+            if written.first.as_ref().is_none_or(|first| (rank, id, at) < (first.rank, first.id.as_str(), first.at)) {
+                written.first = Some(First { rank, id: id.to_owned(), at });
             }
         }
     }
@@ -127,8 +150,10 @@ impl PhrasesBuilder {
     /// Takes away an outdated product of the base.
     pub(crate) fn take_away(&mut self, product: &Product, said: Vec<Said>) {
         let weight = weight_of(product);
-        for Said { key, is_name, .. } in said {
-            self.changes.entry(key).or_default().taken.add(is_name, weight);
+        for Said { key, text, is_name } in said {
+            let change = self.changes.entry(key).or_default();
+            change.taken.add(is_name, weight);
+            change.wording(text).taken += 1;
         }
     }
 
@@ -167,60 +192,88 @@ struct Base<'a, 'r> {
     reader: &'a mut ProductReader<'r>,
 }
 
+/// A way of writing a key, as current products do.
+struct Current {
+    text: String,
+    /// How often the base writes it so, and others.
+    base: u32,
+    added: u32,
+    /// The first document of the base that wrote it so, current or not.
+    doc: u32,
+    /// Where others write it so first.
+    first: Option<First>,
+}
+
 impl Base<'_, '_> {
-    /// What all current products say of a key and how its first product writes it; None where it is not offered.
+    /// What all current products say of a key and how it is shown; None where it is not offered.
     fn count(&mut self, key: &str, place: Option<usize>, change: Change) -> Result<Option<(Tally, String)>, Error> {
         let completions = &self.text.completions;
-        let (mut tally, first) = match place {
-            Some(place) => {
-                let text = completions.text(place).to_owned();
-                (completions.tally(place), Some((completions.first(place), text)))
-            }
+        let (mut tally, wordings) = match place {
+            Some(place) => (completions.tally(place), completions.wordings(place)),
             None => self.single(key)?,
         };
         tally.take_away(&change.taken);
-        let is_left = tally.products > 0 || tally.is_recorded;
         tally.merge(&change.added);
         if !tally.is_offered() {
             return Ok(None);
         }
-        let first = match first {
-            Some((doc, text)) if is_left => self.first_from(key, doc, text)?,
-            _ => None,
-        };
-        let text = match (first, change.first) {
-            (Some(ours), Some(theirs)) if (theirs.rank, theirs.id.as_str()) < (ours.rank, ours.id.as_str()) => {
-                theirs.text
-            }
-            (Some(ours), _) => ours.text,
-            (None, Some(theirs)) => theirs.text,
-            (None, None) => return Ok(None),
-        };
-        Ok(Some((tally, text)))
+        // What shoppers typed is shown as they typed it.
+        if let Some(place) = place.filter(|_| tally.is_recorded) {
+            return Ok(Some((tally, completions.text(place).to_owned())));
+        }
+        let text = self.commonest(key, wordings, change.wordings)?;
+        Ok(text.map(|text| (tally, text)))
     }
 
-    /// A key that only one product of the base says, or none.
-    fn single(&mut self, key: &str) -> Result<(Tally, Option<(u32, String)>), Error> {
+    /// A key that only one product of the base says, once, or none.
+    fn single(&mut self, key: &str) -> Result<(Tally, Vec<Wording>), Error> {
         let mut tally = Tally::default();
         for doc in self.text.completions.single(key) {
             let product = self.part.segment.product(doc)?;
-            let said = self.reader.said(&product);
-            let mut of_key = said.into_iter().filter(|said| said.key == key).peekable();
-            let Some(text) = of_key.peek().map(|said| said.text.clone()) else { continue };
-            of_key.for_each(|said| tally.add(said.is_name, weight_of(&product)));
-            return Ok((tally, Some((doc, text))));
+            let mut said = self.reader.said(&product).into_iter();
+            let Some(said) = said.find(|said| said.key == key) else { continue };
+            tally.add(said.is_name, weight_of(&product));
+            return Ok((tally, vec![Wording { text: said.text, products: 1, first: doc }]));
         }
-        Ok((tally, None))
+        Ok((tally, Vec::new()))
     }
 
-    /// The first current product from a document on that says a key. `text` is how that document writes it.
-    fn first_from(&mut self, key: &str, doc: u32, text: String) -> Result<Option<First>, Error> {
-        if doc == RECORDED {
-            // What shoppers typed is shown as they typed it.
-            return Ok(Some(First { rank: Reverse(u32::MAX), id: String::new(), text }));
+    /// The commonest way of writing a key among current products, the first of equals.
+    fn commonest(&mut self, key: &str, base: Vec<Wording>, changes: Vec<Written>) -> Result<Option<String>, Error> {
+        let of_base =
+            |one: Wording| Current { text: one.text, base: one.products, added: 0, doc: one.first, first: None };
+        let mut all: Vec<Current> = base.into_iter().map(of_base).collect();
+        for Written { text, added, taken, first } in changes {
+            match all.iter_mut().find(|one| one.text == text) {
+                Some(one) => {
+                    one.base = one.base.saturating_sub(taken);
+                    (one.added, one.first) = (added, first);
+                }
+                None => all.push(Current { text, base: 0, added, doc: 0, first }),
+            }
         }
-        if self.part.is_live(doc) {
-            return Ok(Some(self.first(doc, text)));
+        let most = all.iter().map(|one| one.base + one.added).max();
+        all.retain(|one| Some(one.base + one.added) == most);
+        if let [only] = all.as_mut_slice() {
+            return Ok(Some(std::mem::take(&mut only.text)));
+        }
+        let mut best: Option<(First, String)> = None;
+        for one in all {
+            let ours = if one.base > 0 { self.first_from(key, &one.text, one.doc)? } else { None };
+            let Some(first) = ours.into_iter().chain(one.first).min() else { continue };
+            if best.as_ref().is_none_or(|(before, _)| first < *before) {
+                best = Some((first, one.text));
+            }
+        }
+        Ok(best.map(|(_, text)| text))
+    }
+
+    /// Where current products of the base write a key so first. `doc` is the first that did, current or not.
+    fn first_from(&mut self, key: &str, text: &str, doc: u32) -> Result<Option<First>, Error> {
+        if self.part.is_live(doc)
+            && let Some(first) = self.first_in(doc, key, text)?
+        {
+            return Ok(Some(first));
         }
         let mut stems = Vec::new();
         for word in key.split(' ') {
@@ -234,16 +287,22 @@ impl Base<'_, '_> {
         let docs: Vec<u32> =
             docs.filter(|next| *next > doc && self.part.is_live(*next) && has_all(*next)).take(MAX_READ).collect();
         for next in docs {
-            let said = self.reader.said(&self.part.segment.product(next)?);
-            if let Some(said) = said.into_iter().find(|said| said.key == key) {
-                return Ok(Some(self.first(next, said.text)));
+            if let Some(first) = self.first_in(next, key, text)? {
+                return Ok(Some(first));
             }
         }
-        Ok(Some(self.first(doc, text)))
+        Ok(Some(self.place_of(doc, 0)))
     }
 
-    fn first(&self, doc: u32, text: String) -> First {
+    /// Where a document writes a key so; None where it does not.
+    fn first_in(&mut self, doc: u32, key: &str, text: &str) -> Result<Option<First>, Error> {
+        let said = self.reader.said(&self.part.segment.product(doc)?);
+        let at = said.iter().position(|said| said.key == key && said.text == text);
+        Ok(at.map(|at| self.place_of(doc, at)))
+    }
+
+    fn place_of(&self, doc: u32, at: usize) -> First {
         let rank = Reverse(self.part.segment.static_ranks()[doc as usize]);
-        First { rank, id: self.part.segment.record(doc).id().to_owned(), text }
+        First { rank, id: self.part.segment.record(doc).id().to_owned(), at }
     }
 }

@@ -1,9 +1,9 @@
 //! Suggestions, variants, and products like others.
 
-use search::{Index, RawRequest, SuggestRequest, Suggestions};
+use search::{Highlighter, Index, RawRequest, SuggestRequest, Suggestions};
 use snapshots::{Availability, Product, ProductId};
 
-use crate::support::{Shop, open_shop_with_rules, search};
+use crate::support::{Shop, open_shop, open_shop_with_rules, search};
 
 const SETTINGS: &str = r#"
     name = "suggesting"
@@ -58,6 +58,50 @@ fn completions_find_something_and_name_categories() {
     assert!(texts(&shop.index, "zzz").is_empty());
     assert_eq!(texts(&shop.index, "yellow bo"), ["yellow boots"], "put together from what is there");
     assert!(texts(&shop.index, "yellow bel").is_empty(), "no belt is yellow");
+}
+
+/// A shop of products that have no more than titles, the first the most popular.
+fn shop_of_titles(locale: &str, titles: &[&str]) -> Shop {
+    let product = |(place, title): (usize, &&str)| {
+        let mut product = Product::new(ProductId::new(format!("p{place}")).expect("an id"), *title);
+        product.popularity_thousandths = Some(1_000 * (titles.len() - place) as i64);
+        product
+    };
+    let settings = format!("name = \"titles\"\ncurrency = \"EUR\"\nlocale = \"{locale}\"\n");
+    open_shop(&settings, vec![(titles.iter().enumerate().map(product).collect(), Vec::new())])
+}
+
+#[test]
+fn suggestions_are_written_as_titles_write_them() {
+    let check = |locale: &str, titles: &[&str], typed: &str, expected: &str, marked: &str| {
+        let shop = shop_of_titles(locale, titles);
+        assert_eq!(texts(&shop.index, typed), [expected], "{typed}");
+        let (words, mut out) = (shop.index.words_of(typed), String::new());
+        Highlighter::new(&shop.index, &words).write(expected, "<", ">", &mut out);
+        assert_eq!(out, marked, "{typed}");
+    };
+    let bags = ["Schöne Häuser-Taschen, rot", "Schöne Häuser-Taschen, blau"];
+    for typed in ["scho", "schö", "Schöne"] {
+        check("de", &bags, typed, "schöne häuser-taschen", "<schöne> häuser-taschen");
+    }
+    check("de", &bags, "hauser ta", "häuser-taschen", "<häuser>-<taschen>");
+    check("sv", &["Löparskor för barn", "Löparskor för alla"], "lopar", "löparskor", "<löparskor>");
+    let shoes = ["ナイキ 運動靴, 赤", "ナイキ 運動靴, 白"];
+    for typed in ["運", "運動"] {
+        check("ja", &shoes, typed, "運動靴", "<運動>靴");
+    }
+    check("ja", &shoes, "ナイキ 運", "ナイキ 運動靴", "<ナイ><キ> <運動>靴");
+    check("en", &["Men's boots, red", "Men's boots, blue"], "men b", "men's boots", "<men>&#39;s <boots>");
+}
+
+#[test]
+fn of_several_ways_to_write_a_completion_the_commonest_is_shown() {
+    let check = |titles: &[&str], expected: &str| {
+        assert_eq!(texts(&shop_of_titles("en", titles).index, "t s"), [expected], "{titles:?}");
+    };
+    check(&["T Shirt, red", "T-Shirt, blue", "T-Shirt, white"], "t-shirt");
+    check(&["T Shirt, red", "T-Shirt, blue", "T-Shirt, white", "T Shirt, black"], "t shirt");
+    check(&["T-Shirt, red", "T Shirt, blue"], "t-shirt");
 }
 
 #[test]

@@ -25,8 +25,10 @@ const SETTINGS: &str = r#"
     by = "price"
     order = "asc"
 "#;
-const NOUNS: [&str; 10] = ["lamp", "lamps", "notebook", "PC", "bag", "Camera", "boot", "Boots", "firepit", "T-Shirt"];
-const OTHERS: [&str; 10] = ["leather", "red", "fire pit", "for", "5 mm", "X200", "laeder", "wide", "Café", "lamb"];
+const NOUNS: [&str; 11] =
+    ["lamp", "lamps", "notebook", "PC", "bag", "Camera", "boot", "Boots", "firepit", "T-Shirt", "T Shirt"];
+const OTHERS: [&str; 11] =
+    ["leather", "red", "fire pit", "for", "5 mm", "X200", "laeder", "wide", "Café", "lamb", "cafe"];
 const QUERIES: [&str; 22] = [
     "lamp",
     "notebook pc",
@@ -123,6 +125,26 @@ type Edit = (usize, Option<Vec<usize>>);
 
 fn edit() -> impl Strategy<Value = Edit> {
     (0_usize..30, prop::option::weighted(0.75, prop::collection::vec(0_usize..100_000, 14)))
+}
+
+#[test]
+fn an_update_can_change_how_a_completion_is_written() {
+    let shirt = |id: &str, title: &str| Product::new(ProductId::new(id).expect("an id"), title);
+    let check = |update: Vec<Product>, outdated: Vec<Product>, live: Vec<Product>, expected: &str| {
+        let shop = open_shop(SETTINGS, vec![(live, outdated), (update, Vec::new())]);
+        let raw = RawRequest { q: "t s".into(), ..Default::default() };
+        let request = SuggestRequest::new(raw, None, None, &shop.index).expect("a request");
+        let found = shop.index.suggest(&request).expect("suggestions");
+        let texts: Vec<&str> = found.suggestions.iter().map(|one| one.text.as_str()).collect();
+        assert_eq!(texts, [expected]);
+    };
+    let (dash, space) = ("T-Shirt, red", "T Shirt, red");
+    let others = vec![shirt("p1", dash), shirt("p3", space)];
+    check(vec![shirt("p2", space)], vec![shirt("p2", dash)], others.clone(), "t shirt");
+    check(vec![shirt("p2", dash)], vec![shirt("p2", space)], others.clone(), "t-shirt");
+    // Of equals the first, which may be the newer one, or stand behind one that is outdated.
+    check(vec![shirt("p0", space), shirt("p4", dash)], Vec::new(), others.clone(), "t shirt");
+    check(vec![shirt("p0", "sock, red")], vec![shirt("p0", space)], others, "t-shirt");
 }
 
 proptest! {
