@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use indexer::evaluate::read_queries;
-use indexer::opened::open;
+use indexer::opened::{NO_MARKET, open};
 use search::{Index, RawRequest, SuggestRequest};
 
 #[global_allocator]
@@ -27,7 +27,7 @@ fn main() {
     let facets: Vec<String> = facets.into_iter().filter(|name| !name.is_empty()).collect();
     let only = flag("--only").unwrap_or_default();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let opened = runtime.block_on(open(&snapshot, &[], None)).expect("a snapshot");
+    let opened = runtime.block_on(open(&snapshot, &[], None, NO_MARKET, None)).expect("a snapshot");
     let queries = read_queries(&PathBuf::from(queries)).expect("queries");
     println!("{:<16} {:>8} {:>9} {:>9} {:>9} {:>9}", "microseconds", "queries", "mean", "p50", "p99", "found");
     let row = |name: &str, ask: &mut dyn FnMut(&str) -> Box<dyn FnMut() -> u64>| {

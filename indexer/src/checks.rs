@@ -100,20 +100,24 @@ impl Checked {
 /// When a snapshot is damaged, or a file of the policy is at fault.
 pub fn check(after: Snapshot, before: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Checked> {
     if policy.golden.is_some() {
-        return check_index(&Index::open(after)?, before, policy, examples);
+        return check_index(Index::open(after)?, before, policy, examples);
     }
     let diff = diff::compare(before.as_ref(), &after, examples)?;
     let violations = judge(policy, &diff, of_build(&after.manifest), None);
     Ok(Checked { diff, violations, golden: None, rule_faults: Vec::new(), unreadable: None })
 }
 
-/// As [`check`], for a snapshot whose text is open.
+/// As [`check`], for a snapshot whose text is open, whatever market's rules it has.
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_index(after: &Index, before: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Checked> {
+pub fn check_index(mut after: Index, before: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Checked> {
     let diff = diff::compare(before.as_ref(), after.snapshot(), examples)?;
-    let golden = policy.golden.as_ref().map(|queries| golden::ask(queries, after, before)).transpose()?;
+    let mut golden = None;
+    if let Some(queries) = &policy.golden {
+        after = after.with_rules_of(Some(queries.market()))?;
+        golden = Some(golden::ask(queries, &after, before)?);
+    }
     let violations = judge(policy, &diff, of_build(&after.snapshot().manifest), golden.as_ref());
     Ok(Checked { diff, violations, golden, rule_faults: Vec::new(), unreadable: None })
 }

@@ -577,6 +577,12 @@ pub struct Evaluate {
     /// Fail when a measure is below a floor, such as ndcg=0.38. Measures: ndcg, judged_ndcg, recall, mrr. Repeatable.
     #[arg(long = "floor", value_name = "MEASURE=VALUE")]
     pub floors: Vec<Floor>,
+    /// Ask as shoppers of this market do, whose rules hold beside those that name no market. Without it, only the latter.
+    #[arg(long, value_name = "NAME")]
+    pub market: Option<String>,
+    /// Evaluate with these rules in place of the snapshot's own. What it is compared with keeps its own.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

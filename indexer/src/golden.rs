@@ -19,7 +19,7 @@ pub struct Golden {
     pub before: Option<Evaluation>,
 }
 
-/// Asks the policy's queries.
+/// Asks the policy's queries. `after` has the rules of the policy's market.
 ///
 /// # Errors
 /// When a file of the policy is at fault, or a snapshot cannot be searched.
@@ -29,7 +29,7 @@ pub fn ask(policy: &GoldenPolicy, after: &Index, before: Option<Snapshot>) -> Re
         None => evaluate::read_unjudged(&policy.queries)?,
     };
     let before = match before {
-        Some(before) => Some(evaluate(&Index::open(before)?, &queries)?),
+        Some(before) => Some(evaluate(&Index::open_for(before, Some(policy.market()))?, &queries)?),
         None => None,
     };
     Ok(Golden { judged: policy.judgments.is_some(), after: evaluate(after, &queries)?, before })

@@ -100,18 +100,19 @@ pub async fn check(args: &config::Check, settings: &[(String, String)]) -> Resul
     if rules.is_some() {
         snapshot.rules = rules;
     }
+    // The rules of all markets are looked at.
     let index = Index::open(snapshot)?;
-    let findings = find(&index, against, &policy, NAMED)?;
+    let findings = find(index, against, &policy, NAMED)?;
     if let Some(path) = &args.html {
         std::fs::write(path, findings.page()).with_context(|| path.display().to_string())?;
     }
     Ok(findings)
 }
 
-fn find(index: &Index, against: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Findings> {
-    let rule_findings = index.check_rules(Timestamp::now());
+fn find(index: Index, against: Option<Snapshot>, policy: &Policy, examples: usize) -> Result<Findings> {
+    let (rules, rule_findings) = (index.rules().count(), index.check_rules(Timestamp::now()));
     let checked = checks::check_index(index, against, policy, examples)?;
-    Ok(Findings { rules: index.rules().count(), rule_findings, checked })
+    Ok(Findings { rules, rule_findings, checked })
 }
 
 impl Findings {

@@ -11,7 +11,7 @@ use indexer::build::{self, BuildRequest};
 use indexer::config::{self, Cli, Command};
 use indexer::ending::{EXIT_SETTINGS, Ending};
 use indexer::nodes::{self, Wanted};
-use indexer::opened::{self, Scratch, folder_url};
+use indexer::opened::{self, NO_MARKET, Scratch, folder_url};
 use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, Change, PublishRequest};
@@ -196,9 +196,11 @@ async fn run(command: Command, output: Output) -> Result<()> {
         Command::Evaluate(args) => {
             let judged = evaluate::read(&args.queries, &args.judgments, args.min_judged)?;
             let trust = args.trust.read()?;
-            let evaluation = evaluated(&args.snapshot, trust.as_ref(), &judged).await?;
+            let market = args.market.as_deref().unwrap_or(NO_MARKET);
+            let rules = args.rules.as_deref().map(config::read_text).transpose()?;
+            let evaluation = evaluated(&args.snapshot, trust.as_ref(), market, rules, &judged).await?;
             let against = match &args.against {
-                Some(name) => Some(evaluated(name, trust.as_ref(), &judged).await?),
+                Some(name) => Some(evaluated(name, trust.as_ref(), market, None, &judged).await?),
                 None => None,
             };
             let mut value = serde_json::to_value(&evaluation)?;
@@ -276,9 +278,11 @@ async fn wait(args: &config::WaitArgs, stores: &config::StoresArgs, wanted: &Wan
 async fn evaluated(
     snapshot: &str,
     trust: Option<&Trust>,
+    market: &str,
+    rules: Option<String>,
     judged: &[evaluate::JudgedQuery],
 ) -> Result<evaluate::Evaluation> {
-    let opened = opened::open(snapshot, &config::azure_settings(), trust).await?;
+    let opened = opened::open(snapshot, &config::azure_settings(), trust, market, rules).await?;
     evaluate::evaluate(&opened.index, judged)
 }
 

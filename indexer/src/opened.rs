@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use crate::channels;
 
+/// No market is called so: only those rules hold in it that name none.
+pub const NO_MARKET: &str = "";
+
 /// An open snapshot, and the folder that its objects were brought to.
 pub struct Opened {
     pub index: Index,
@@ -71,14 +74,24 @@ impl Scratch {
 }
 
 /// Opens `FOLDER` (what 'build' wrote; the newest snapshot), `URL` (a store; what its live channel points at), or either
-/// with `@ID` behind it. Of a store only what someone trusted has signed is opened, where only some are.
+/// with `@ID` behind it. Of a store only what someone trusted has signed is opened, where only some are. The rules are
+/// the snapshot's own, or these in their place, as they hold in a market.
 ///
 /// # Errors
-/// When there is no such snapshot, or it cannot be opened.
-pub async fn open(name: &str, settings: &[(String, String)], trust: Option<&Trust>) -> Result<Opened> {
+/// When there is no such snapshot, it cannot be opened, or the rules are at fault.
+pub async fn open(
+    name: &str,
+    settings: &[(String, String)],
+    trust: Option<&Trust>,
+    market: &str,
+    rules: Option<String>,
+) -> Result<Opened> {
     let scratch = Scratch::new(None)?;
-    let snapshot = open_snapshot(name, &scratch, settings, trust).await?;
-    Ok(Opened { index: Index::open(snapshot)?, _scratch: scratch })
+    let mut snapshot = open_snapshot(name, &scratch, settings, trust).await?;
+    if rules.is_some() {
+        snapshot.rules = rules;
+    }
+    Ok(Opened { index: Index::open_for(snapshot, Some(market))?, _scratch: scratch })
 }
 
 /// Opens a snapshot by its name, as [`open`] does, without its text index.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 pub use judge::{NAMED, Violation, judge};
 
+use crate::opened::NO_MARKET;
 use crate::percent::Percent;
 
 /// A policy is some lines; a file as large as this is something else.
@@ -83,6 +84,8 @@ pub struct GoldenPolicy {
     pub queries: PathBuf,
     /// Query id, product id and grade, separated by tabs.
     pub judgments: Option<PathBuf>,
+    /// Whose rules hold; without a market, those that name none.
+    pub market: Option<String>,
     /// Queries with fewer judged products are left out.
     #[serde(default = "one")]
     pub min_judged: usize,
@@ -127,6 +130,11 @@ impl Policy {
 }
 
 impl GoldenPolicy {
+    /// Whose rules hold, as an index takes it.
+    pub fn market(&self) -> &str {
+        self.market.as_deref().unwrap_or(NO_MARKET)
+    }
+
     fn validate(&self) -> Result<()> {
         for (key, value) in [("min_ndcg", self.min_ndcg), ("max_ndcg_drop", self.max_ndcg_drop)] {
             let Some(value) = value else { continue };

@@ -241,6 +241,29 @@ fn a_page_has_all_that_was_found() {
     }
 }
 
+#[test]
+fn golden_queries_are_asked_as_in_the_market_that_the_policy_names() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let rules = "[[rules]]\nname = \"eu\"\nwhen = { markets = [\"eu\"] }\nthen = { hide = [\"a\"] }\n";
+    fs::write(path.join("rules.toml"), rules).expect("rules");
+    build(path, "shop", &[value!({"id": "a", "title": "red lamp"}), value!({"id": "b", "title": "green sofa"})]);
+    fs::write(path.join("queries.jsonl"), "{\"id\": \"q1\", \"query\": \"lamp\"}\n").expect("queries");
+    for (market, zero_results) in [("", 0.0), ("market = \"us\"", 0.0), ("market = \"eu\"", 1.0)] {
+        let policy = format!("[golden]\nqueries = \"queries.jsonl\"\n{market}\n");
+        fs::write(path.join("policy.toml"), policy).expect("a policy");
+        for command in [
+            &["check", "--snapshot", "shop", "--against", "shop", "--policy", "policy.toml"][..],
+            &["diff", "shop", "shop", "--policy", "policy.toml"],
+        ] {
+            let golden = &json(path, command)["golden"];
+            for of in ["before", "after"] {
+                assert_eq!(golden[of]["zero_results"], value!(zero_results), "{of}, {market}: {command:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_live_snapshot_that_is_damaged_keeps_nothing_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,6 +1,7 @@
 //! `indexer evaluate`: judged queries in, scores out.
 
 use std::fs;
+use std::path::Path;
 
 use crate::command::{SETTINGS, fails, json, run};
 
@@ -51,4 +52,45 @@ fn judged_queries_are_scored() {
 
     fs::write(path.join("judgments.tsv"), "q1\tp0\t3\nq1 p1 1\n").expect("judgements");
     assert!(fails(path, &arguments).contains("judgments.tsv: line 2: expected query id"), "the line is named");
+}
+
+/// Builds a shop of two lamps, with a rule in each of two markets, and has someone judge a query.
+fn build_lamps(path: &Path) {
+    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
+    let rows = "{\"id\": \"p0\", \"title\": \"red lamp\"}\n{\"id\": \"p1\", \"title\": \"blue lamp\"}\n";
+    fs::write(path.join("rows.jsonl"), rows).expect("rows");
+    let rule = |market: &str, then: &str| {
+        format!(
+            "[[rules]]\nname = \"{market}\"\nwhen = {{ query_is = \"lamp\", markets = [\"{market}\"] }}\nthen = {then}\n"
+        )
+    };
+    let rules = rule("us", "{ pin = [{ id = \"p1\", position = 1 }] }") + &rule("eu", "{ hide = [\"p1\"] }");
+    fs::write(path.join("rules.toml"), rules).expect("rules");
+    json(path, &["build", "--catalogue", "catalogue.toml", "--out", "built", "rows.jsonl"]);
+    fs::write(path.join("queries.jsonl"), "{\"id\": \"q1\", \"query\": \"lamp\"}\n").expect("queries");
+    fs::write(path.join("judgments.tsv"), "q1\tp1\t3\n").expect("judgements");
+}
+
+const EVALUATE: [&str; 7] =
+    ["evaluate", "--snapshot", "built", "--queries", "queries.jsonl", "--judgments", "judgments.tsv"];
+
+#[test]
+fn rules_hold_as_in_one_market() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    build_lamps(path);
+    let check = |more: &[&str], found: u64, mrr: f64| {
+        let scores = json(path, &[&EVALUATE[..], more].concat());
+        assert_eq!((&scores["per_query"][0]["found"], &scores["mrr"]), (&found.into(), &mrr.into()), "{more:?}");
+    };
+    check(&[], 2, 0.5);
+    check(&["--market", "us"], 2, 1.0);
+    check(&["--market", "eu"], 1, 0.0);
+    check(&["--market", "jp"], 2, 0.5);
+    // Other rules than those that were built in, beside these.
+    fs::write(path.join("next.toml"), "[[hidden]]\nid = \"p0\"\n").expect("rules");
+    check(&["--rules", "next.toml"], 1, 1.0);
+    let compared = [&EVALUATE[..], &["--market", "us", "--rules", "next.toml", "--against", "built"]].concat();
+    let scores = json(path, &compared);
+    assert_eq!((&scores["per_query"][0]["found"], &scores["against"]["per_query"][0]["found"]), (&1.into(), &2.into()));
 }

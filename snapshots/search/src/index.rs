@@ -88,24 +88,33 @@ impl Index {
         let scale = Scale::new(&snapshot.catalogue);
         let analyzer = Analyzer::new(&snapshot.catalogue.locale);
         let phrases = amend::amend(&snapshot, &analyzer, &mut texts)?;
-        let rules = snapshot.rules.as_deref().unwrap_or_default();
-        let rules = Rules::parse(rules, &snapshot.catalogue, market)?;
-        let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
-        let finds = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
         let number_totals = std::iter::repeat_with(OnceLock::new).take(snapshot.segments.len()).collect();
-        Ok(Self {
+        let index = Self {
             snapshot,
             texts,
             phrases,
             values,
             scale,
             analyzer,
-            rules,
-            hidden,
-            finds,
+            rules: Rules::default(),
+            hidden: Vec::new(),
+            finds: Vec::new(),
             firsts: Firsts::default(),
             number_totals,
-        })
+        };
+        index.with_rules_of(market)
+    }
+
+    /// The same index with the rules of one market; None takes those of all.
+    ///
+    /// # Errors
+    /// When the snapshot's rules are at fault.
+    pub fn with_rules_of(self, market: Option<&str>) -> Result<Self, Error> {
+        let rules = self.snapshot.rules.as_deref().unwrap_or_default();
+        let rules = Rules::parse(rules, &self.snapshot.catalogue, market)?;
+        let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
+        let finds = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
+        Ok(Self { rules, hidden, finds, firsts: Firsts::default(), ..self })
     }
 
     pub fn snapshot(&self) -> &Snapshot {
