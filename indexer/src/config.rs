@@ -11,7 +11,7 @@ use snapshots::{ChannelName, Hints, Inbox, RegionName, SigningKey, SnapshotId, S
 use crate::build::{BuildRequest, RowsRequest};
 use crate::canary::CanaryPlan;
 use crate::ending::Ending;
-use crate::evaluate::Floor;
+use crate::evaluate::Bound;
 use crate::gc::{Mode, Retention};
 use crate::lease::MAX_HELD_HOURS;
 use crate::mend::{MAX_SEQUENCE, MendRequest};
@@ -575,8 +575,12 @@ pub struct Evaluate {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Fail when a measure is below a floor, such as ndcg=0.38. Measures: ndcg, judged_ndcg, recall, mrr. Repeatable.
-    #[arg(long = "floor", value_name = "MEASURE=VALUE")]
-    pub floors: Vec<Floor>,
+    #[arg(long = "floor", value_name = "MEASURE=VALUE", value_parser = Bound::floor)]
+    pub floors: Vec<Bound>,
+    /// Fail when a measure is above a ceiling, such as zero_results=0.05: queries without a result, as a share of all.
+    /// Repeatable.
+    #[arg(long = "ceiling", value_name = "MEASURE=VALUE", value_parser = Bound::ceiling)]
+    pub ceilings: Vec<Bound>,
     /// Ask as shoppers of this market do, whose rules hold beside those that name no market. Without it, only the latter.
     #[arg(long, value_name = "NAME")]
     pub market: Option<String>,

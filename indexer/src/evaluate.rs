@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
-use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
 use search::{Index, RawRequest};
@@ -46,6 +45,8 @@ pub struct QueryScore {
     pub reciprocal_rank: f64,
     /// The query as it was understood, where it was misspelled.
     pub corrected: Option<String>,
+    /// Why the query was not answered, where the search refused it: it found nothing then.
+    pub refused: Option<String>,
     /// The first ten.
     pub hits: Vec<ScoredHit>,
 }
@@ -63,6 +64,8 @@ pub struct ScoredHit {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Evaluation {
     pub queries: usize,
+    /// How many of them were refused. These count as if they had found nothing.
+    pub refused: usize,
     pub ndcg: f64,
     pub judged_ndcg: f64,
     pub recall: f64,
@@ -135,7 +138,7 @@ fn query_lines(queries: &Path) -> Result<Vec<QueryLine>> {
 /// Asks every query and scores what comes.
 ///
 /// # Errors
-/// When a query is longer than the engine takes, or the index cannot be read.
+/// When the index cannot be read.
 pub fn evaluate(index: &Index, judged: &[JudgedQuery]) -> Result<Evaluation> {
     let per_query = judged.iter().map(|query| ask(index, query)).collect::<Result<Vec<_>>>()?;
     let mean = |of: &dyn Fn(&QueryScore) -> Option<f64>| {
@@ -144,6 +147,7 @@ pub fn evaluate(index: &Index, judged: &[JudgedQuery]) -> Result<Evaluation> {
     };
     Ok(Evaluation {
         queries: per_query.len(),
+        refused: per_query.iter().filter(|score| score.refused.is_some()).count(),
         ndcg: mean(&|score| Some(score.ndcg)),
         judged_ndcg: mean(&|score| Some(score.judged_ndcg)),
         recall: mean(&|score| score.recall),
@@ -155,7 +159,11 @@ pub fn evaluate(index: &Index, judged: &[JudgedQuery]) -> Result<Evaluation> {
 
 fn ask(index: &Index, query: &JudgedQuery) -> Result<QueryScore> {
     let raw = RawRequest { q: query.query.clone(), per_page: Some(DEPTH), ..Default::default() };
-    let request = index.request(raw).with_context(|| format!("query {}", query.id))?;
+    let request = match index.request(raw) {
+        Ok(request) => request,
+        // Whoever asks it finds nothing; the other queries are asked all the same.
+        Err(error) => return Ok(QueryScore { refused: Some(error.to_string()), ..score(query, 0, &[]) }),
+    };
     let answer = index.search(&request)?;
     let ids = answer.hits.iter().map(|hit| index.record(hit.segment, hit.doc).id());
     let grades: Vec<Option<u8>> = ids.map(|id| query.grades.get(id).copied()).collect();
@@ -189,6 +197,7 @@ fn score(query: &JudgedQuery, found: u64, grades: &[Option<u8>]) -> QueryScore {
         recall: (wanted > 0).then(|| hit as f64 / wanted as f64),
         reciprocal_rank: first.map_or(0.0, |place| 1.0 / (place + 1) as f64),
         corrected: None,
+        refused: None,
         hits: Vec::new(),
     }
 }
@@ -200,44 +209,65 @@ fn gain(grades: impl Iterator<Item = u8>) -> f64 {
     grades.take(TOP).enumerate().map(discounted).fold(0.0, |sum, gain| sum + gain)
 }
 
-/// A measure and the least that it must be.
+/// A measure, and the least or the most that it may be.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Floor {
+pub struct Bound {
     measure: String,
-    least: f64,
+    value: f64,
 }
 
-impl FromStr for Floor {
-    type Err = String;
+impl Bound {
+    /// Reads the least that a measure may be.
+    ///
+    /// # Errors
+    /// Names what is at fault, as does [`Bound::ceiling`].
+    pub fn floor(text: &str) -> Result<Self, String> {
+        Self::read(text, &["ndcg", "judged_ndcg", "recall", "mrr"])
+    }
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (measure, least) = text.split_once('=').ok_or("is not of the form MEASURE=VALUE")?;
-        if !MEASURES.contains(&measure) {
-            return Err(format!("'{measure}' is none of {}", MEASURES.join(", ")));
+    /// Reads the most that a measure may be.
+    ///
+    /// # Errors
+    /// As [`Bound::floor`].
+    pub fn ceiling(text: &str) -> Result<Self, String> {
+        Self::read(text, &["zero_results"])
+    }
+
+    fn read(text: &str, measures: &[&str]) -> Result<Self, String> {
+        let (measure, value) = text.split_once('=').ok_or("is not of the form MEASURE=VALUE")?;
+        if !measures.contains(&measure) {
+            return Err(format!("'{measure}' is none of {}", measures.join(", ")));
         }
-        let least = least.parse().map_err(|_| format!("'{least}' is not a number"))?;
-        Ok(Self { measure: measure.to_owned(), least })
+        let number = value.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+        let value = number.ok_or_else(|| format!("'{value}' is not a number from 0 to 1"))?;
+        Ok(Self { measure: measure.to_owned(), value })
     }
 }
 
-const MEASURES: [&str; 4] = ["ndcg", "judged_ndcg", "recall", "mrr"];
-
 impl Evaluation {
     /// # Errors
-    /// Names the measures that are below their floors.
-    pub fn check(&self, floors: &[Floor]) -> Result<()> {
-        let value = |measure: &str| match measure {
+    /// Names the measures that are below their floors or above their ceilings.
+    pub fn check(&self, floors: &[Bound], ceilings: &[Bound]) -> Result<()> {
+        let value = |bound: &Bound| match bound.measure.as_str() {
             "ndcg" => self.ndcg,
             "judged_ndcg" => self.judged_ndcg,
             "recall" => self.recall,
-            _ => self.mrr,
+            "mrr" => self.mrr,
+            _ => self.zero_results,
         };
-        let below = floors.iter().filter(|floor| value(&floor.measure) < floor.least);
-        let below: Vec<String> = below
-            .map(|floor| format!("{} is {:.4}, and must be {}", floor.measure, value(&floor.measure), floor.least))
-            .collect();
-        ensure!(below.is_empty(), Ending::verdict(below.join("; ")));
+        let told =
+            |bound: &Bound, must: &str| format!("{} is {:.4}, and {must} {}", bound.measure, value(bound), bound.value);
+        let below = floors.iter().filter(|floor| value(floor) < floor.value).map(|floor| told(floor, "must be"));
+        let above = ceilings.iter().filter(|most| value(most) > most.value).map(|most| told(most, "may be at most"));
+        let missed: Vec<String> = below.chain(above).collect();
+        ensure!(missed.is_empty(), Ending::verdict(missed.join("; ")));
         Ok(())
+    }
+
+    /// How many queries were refused, and why the first was; None where none was.
+    pub fn refusals(&self) -> Option<String> {
+        let first = self.per_query.iter().find_map(|score| Some((&score.id, score.refused.as_ref()?)));
+        first.map(|(id, why)| format!("{}, the first {id}: {why}", self.refused))
     }
 }
 
@@ -257,6 +287,9 @@ pub fn text(evaluation: &Evaluation, against: Option<&Evaluation>, worst: usize)
     line("MRR", |one| one.mrr);
     line("without a result", |one| one.zero_results);
     let _ = writeln!(out, "{:<22} {}", "queries", evaluation.queries);
+    if let Some(refusals) = evaluation.refusals() {
+        let _ = writeln!(out, "{:<22} {refusals}", "refused");
+    }
     if worst == 0 {
         return out;
     }

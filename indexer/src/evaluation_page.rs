@@ -60,6 +60,9 @@ fn query(score: &QueryScore, moved: Option<f64>, out: &mut String) {
     if let Some(corrected) = &score.corrected {
         let _ = write!(out, " &rarr; {}", escaped(corrected));
     }
+    if let Some(why) = &score.refused {
+        let _ = write!(out, " <span class=\"down\">refused: {}</span>", escaped(why));
+    }
     if let Some(by) = moved.filter(|by| by.abs() > 1e-9) {
         let _ = write!(out, " <span class=\"{}\">{by:+.3}</span>", if by > 0.0 { "up" } else { "down" });
     }

@@ -49,5 +49,8 @@ pub fn text(golden: &Golden) -> String {
         line("nDCG@10", |one| one.ndcg);
     }
     line("without a result", |one| one.zero_results);
+    if let Some(refusals) = golden.after.refusals() {
+        let _ = writeln!(out, "golden queries: refused {refusals}");
+    }
     out
 }

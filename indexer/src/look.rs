@@ -34,7 +34,7 @@ pub async fn diff(args: &config::Diff, settings: &[(String, String)]) -> Result<
     let examples = usize::from(args.examples);
     let looked = match policy {
         None => Looked::Compared(Box::new(diff::compare(Some(&before), &after, examples)?)),
-        Some(policy) => Looked::Judged(Box::new(find(&Index::open(after)?, Some(before), &policy, examples)?)),
+        Some(policy) => Looked::Judged(Box::new(find(Index::open(after)?, Some(before), &policy, examples)?)),
     };
     if let Some(path) = &args.html {
         let page = match &looked {

@@ -212,7 +212,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
                 let page = evaluation_page::page(&args.snapshot, &evaluation, against.as_ref());
                 std::fs::write(path, page).with_context(|| path.display().to_string())?;
             }
-            evaluation.check(&args.floors)?;
+            evaluation.check(&args.floors, &args.ceilings)?;
         }
         Command::DemoCatalogue(args) => {
             demo::write(&args.out, args.products, args.seed, &mut progress)?;

@@ -453,6 +453,7 @@ mod tests {
             recall: None,
             reciprocal_rank: 0.0,
             corrected: None,
+            refused: None,
             hits: Vec::new(),
         };
         let evaluation = |ndcg: f64, lamp, sofa| Evaluation {

@@ -94,3 +94,30 @@ fn rules_hold_as_in_one_market() {
     let scores = json(path, &compared);
     assert_eq!((&scores["per_query"][0]["found"], &scores["against"]["per_query"][0]["found"]), (&1.into(), &2.into()));
 }
+
+#[test]
+fn a_refused_query_finds_nothing_and_ends_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    build_lamps(path);
+    let long = "lamp ".repeat(200);
+    let queries = [("q1", "lamp"), ("q2", "sofa"), ("q3", long.as_str()), ("q4", "blue lamp")];
+    let queries = queries.map(|(id, query)| format!("{{\"id\": \"{id}\", \"query\": \"{query}\"}}\n"));
+    fs::write(path.join("queries.jsonl"), queries.concat()).expect("queries");
+    fs::write(path.join("judgments.tsv"), "q1\tp1\t3\nq2\tp0\t2\nq3\tp0\t2\nq4\tp1\t2\n").expect("judgements");
+    let scores = json(path, &EVALUATE);
+    assert_eq!((&scores["queries"], &scores["refused"], &scores["recall"]), (&4.into(), &1.into(), &0.5.into()));
+    let refused = scores["per_query"][2]["refused"].as_str().expect("a reason");
+    let text = String::from_utf8(run(path, &EVALUATE).stdout).expect("text");
+    assert!(text.contains(&format!("1, the first q3: {refused}\n")), "{text}");
+
+    let bounded = |bound: &'static str| [&EVALUATE[..], &["--ceiling", bound]].concat();
+    json(path, &bounded("zero_results=0.5"));
+    let text = fails(path, &bounded("zero_results=0.4"));
+    assert!(text.contains("zero_results is 0.5000, and may be at most 0.4"), "{text}");
+    assert!(fails(path, &bounded("ndcg=0.5")).contains("'ndcg' is none of zero_results"), "the measure is named");
+    assert!(
+        fails(path, &bounded("zero_results=5%")).contains("'5%' is not a number from 0 to 1"),
+        "the value is named"
+    );
+}
