@@ -85,6 +85,7 @@ bench-limits: demo wrk ## tell five ratios: serving over searching, overload, up
 bench-compare: demo wrk ## drive this edge and another revision's in turn: make bench-compare BASE=revision
 	@test -n "$(BASE)" || { echo "make bench-compare: which revision? BASE=main~1, say"; exit 1; }
 	@test ! -d $(BASE_TREE) || git worktree remove --force $(BASE_TREE)
+	@git worktree prune # what make clean has deleted is still registered
 	git worktree add --detach $(BASE_TREE) $(BASE)
 	CARGO_TARGET_DIR=$(BASE_TREE)-target $(MAKE) -C $(BASE_TREE) demo DEMO_PRODUCTS=$(DEMO_PRODUCTS)
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
