@@ -74,7 +74,7 @@ bench: demo wrk ## measure: in-process stages and steps, then the edge under wrk
 	$(CARGO) bench --workspace --locked --bench requests -- --store $(DEMO_STORE)
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT)
 
-bench-growth: demo wrk ## plot cost and latency over catalogue size and connections: make bench-growth SIZES=10000,100000
+bench-growth: demo wrk ## plot cost and latency over catalogue size and connections: make bench-growth SIZES=10000,100000; up to 2000000 with room on the disk
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--seconds 2 --indexer $(abspath $(RELEASE))/indexer --sizes $(SIZES) --sweep-connections 1,4,16,64,256
 
