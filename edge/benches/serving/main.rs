@@ -30,8 +30,8 @@ use serde_json::{Value, json};
 mod client;
 
 use beside::PeerSettings;
-use servers::{Load, Measured, Server, serve_fixed_body};
-use workloads::workloads;
+use servers::{DEFAULT_CACHE_MIB, Load, Measured, Server, serve_fixed_body};
+use workloads::{By, on_the_wire, workloads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -108,18 +108,24 @@ fn numbers<N: FromStr>(list: Option<String>) -> Vec<N> {
     numbers.collect::<Option<_>>().expect("numbers, separated by commas")
 }
 
+/// The edges that workloads are asked of, in the order of [`By`]: only one gives answers again.
+fn start_edges(program: &Path, store: &str, folder: &Path) -> [Server; 3] {
+    std::fs::create_dir_all(folder).expect("a temporary folder");
+    [
+        Server::edge(program, store, &folder.join("searching"), 0),
+        Server::edge(program, store, &folder.join("caching"), DEFAULT_CACHE_MIB),
+        Server::edge_over_tls(program, store, &folder.join("tls"), folder),
+    ]
+}
+
 fn run(settings: &Settings) {
-    let cache = tempfile::tempdir().expect("a temporary folder");
-    // What is searched is searched anew each time, but for one workload.
-    let mut edge = Server::edge(this_edge(), &settings.store, cache.path(), 0);
-    let cached_cache = tempfile::tempdir().expect("a temporary folder");
-    let mut caching = Server::edge(this_edge(), &settings.store, cached_cache.path(), 64);
-    let base_caches = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
-    let mut bases = settings.base.as_ref().map(|(program, store)| {
-        [(&base_caches[0], 0), (&base_caches[1], 64)]
-            .map(|(cache, mib)| Server::edge(program, store, cache.path(), mib))
-    });
-    let workloads = workloads(edge.address);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut edges = start_edges(this_edge(), &settings.store, &folder.path().join("edge"));
+    let base = settings.base.as_ref();
+    let mut bases = base.map(|(program, store)| start_edges(program, store, &folder.path().join("base")));
+    let mut workloads = workloads(edges[By::Searching as usize].address);
+    let coded = on_the_wire(&workloads, edges[By::Caching as usize].address);
+    workloads.extend(coded);
     let mut rows = Vec::new();
     let beside_name = if bases.is_some() { "base" } else { "fixed" };
     println!(
@@ -139,11 +145,11 @@ fn run(settings: &Settings) {
         let mut pairs = Vec::new();
         for _ in 0..settings.rounds {
             let beside = match &mut bases {
-                Some(bases) => &mut bases[usize::from(workload.is_cached)],
+                Some(bases) => &mut bases[workload.by as usize],
                 None => &mut fixed,
             };
             let beside = beside.drive(workload, settings.load);
-            let edge = if workload.is_cached { &mut caching } else { &mut edge };
+            let edge = &mut edges[workload.by as usize];
             pairs.push((edge.drive(workload, settings.load), beside));
         }
         let median = |of: &dyn Fn(&(Measured, Measured)) -> f64| median(pairs.iter().map(of).collect());

@@ -18,6 +18,8 @@ use test_servers::processes;
 use crate::client::Connection;
 use crate::workloads::Workload;
 
+/// What the edge keeps of its answers where nothing else is said.
+pub const DEFAULT_CACHE_MIB: u32 = 64;
 /// What a pipe holds.
 const PIPE_BYTES: usize = 64 * 1024;
 
@@ -39,6 +41,7 @@ pub struct Measured {
 pub struct Server {
     process: Child,
     pub address: SocketAddr,
+    scheme: &'static str,
 }
 
 impl Server {
@@ -60,13 +63,32 @@ impl Server {
         ]);
         command.arg("--cache-dir").arg(cache).arg("--result-cache-mib").arg(result_cache_mib.to_string());
         command.args(flags);
+        let mut admin: Option<SocketAddr> = None;
         let server = Self::start(command, |line| {
             let line: Value = serde_json::from_str(line).ok()?;
+            admin = line["admin"].as_str().and_then(|text| text.parse().ok());
             line["public"].as_str().map(str::to_owned)
         });
-        while Connection::open(server.address).get("/healthz").status != 200 {
+        // It speaks plain HTTP whatever the public one speaks.
+        let admin = admin.expect("an address");
+        while Connection::open(admin).get("/readyz").status != 200 {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
+        server
+    }
+
+    /// The same over TLS, by a certificate that nobody vouches for and wrk does not ask about.
+    pub fn edge_over_tls(program: &Path, store: &str, cache: &Path, folder: &Path) -> Self {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+        let [certificate, key] =
+            [("tls.pem", own.cert.pem()), ("key.pem", own.signing_key.serialize_pem())].map(|(name, pem)| {
+                let path = folder.join(name);
+                std::fs::write(&path, pem).expect("a file");
+                path.display().to_string()
+            });
+        let flags = ["--tls-certificate", &certificate, "--tls-key", &key];
+        let mut server = Self::edge_with(program, store, cache, 0, &flags);
+        server.scheme = "https";
         server
     }
 
@@ -76,14 +98,14 @@ impl Server {
         Self::start(command, |line| Some(line.to_owned()))
     }
 
-    fn start(mut command: Command, address: impl Fn(&str) -> Option<String>) -> Self {
+    fn start(mut command: Command, mut address: impl FnMut(&str) -> Option<String>) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut output = BufReader::with_capacity(PIPE_BYTES, process.stdout.take().expect("its output"));
         let mut lines = (&mut output).lines().map_while(Result::ok);
         let address = lines.find_map(|line| address(&line)).and_then(|text| text.parse().ok()).expect("an address");
         // What it logs is dropped unread: a fixed body logs nothing, and reading takes the CPU that is measured.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-        Self { process, address }
+        Self { process, address, scheme: "http" }
     }
 
     pub fn process_id(&self) -> u32 {
@@ -107,7 +129,8 @@ impl Server {
         let output = Command::new("wrk")
             .args(["-t1", "--latency", &format!("-c{}", load.connections), &format!("-d{}s", load.seconds), "-s"])
             .arg(&script)
-            .arg(format!("http://{}", self.address))
+            .args(workload.coding.iter().flat_map(|coding| ["-H".to_owned(), format!("Accept-Encoding: {coding}")]))
+            .arg(format!("{}://{}", self.scheme, self.address))
             .output()
             .expect("wrk runs");
         let cpu_us = self.cpu_us() - before;

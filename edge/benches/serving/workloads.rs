@@ -6,13 +6,27 @@ use std::net::SocketAddr;
 use crate::client::Connection;
 use crate::queries::{two_words, unfinished, with_typo};
 
+/// So many answers tell how large they are.
+const SIZED: usize = 200;
+
 /// A kind of request, with the paths that are asked for in turn.
 pub struct Workload {
     pub name: &'static str,
     pub paths: Vec<String>,
     pub mean_body_bytes: usize,
-    /// The edge may answer with what it has answered before.
-    pub is_cached: bool,
+    pub by: By,
+    /// What the client takes besides plain bodies.
+    pub coding: Option<&'static str>,
+}
+
+/// Which edge answers.
+#[derive(Clone, Copy)]
+pub enum By {
+    /// One that searches anew each time.
+    Searching,
+    /// One that gives again what it has answered before.
+    Caching,
+    Tls,
 }
 
 /// Words and ids of the shop that is served, so that every request finds something.
@@ -55,9 +69,39 @@ pub fn workloads(address: SocketAddr) -> Vec<Workload> {
         ("similar products", similar),
     ];
     let sized = kinds.map(|(name, paths)| {
-        let sizes = paths.iter().take(200).map(|path| connection.get(path).body.len());
-        let (count, sum) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
-        Workload { name, mean_body_bytes: sum / count.max(1), paths, is_cached: name.ends_with("cached") }
+        let mean_body_bytes = mean(paths.iter().take(SIZED).map(|path| connection.get(path).body.len()));
+        let by = if name.ends_with("cached") { By::Caching } else { By::Searching };
+        Workload { name, mean_body_bytes, paths, by, coding: None }
     });
     sized.into()
+}
+
+/// The same cached searches for clients that read smaller bodies, and products over TLS.
+pub fn on_the_wire(workloads: &[Workload], caching: SocketAddr) -> Vec<Workload> {
+    let paths = |name: &str| {
+        let found = workloads.iter().find(|workload| workload.name == name).expect("a workload");
+        (found.paths.clone(), found.mean_body_bytes)
+    };
+    let mut connection = Connection::open(caching);
+    let mut coded = |name: &'static str, coding: &'static str| {
+        let (paths, _) = paths("search, cached");
+        let mut ask = |path: &str| {
+            let headers = [("accept-encoding", coding)];
+            connection.send("GET", path, &headers, b"").expect("an answer").body.len()
+        };
+        // Only what is asked for again is made smaller.
+        let mut size = || mean(paths.iter().take(SIZED).map(|path| ask(path)));
+        size();
+        let mean_body_bytes = size();
+        Workload { name, mean_body_bytes, paths, by: By::Caching, coding: Some(coding) }
+    };
+    let mut all = vec![coded("search, cached, gzip", "gzip"), coded("search, cached, zstd", "zstd")];
+    let (paths, mean_body_bytes) = paths("product by id");
+    all.push(Workload { name: "product by id, TLS", mean_body_bytes, paths, by: By::Tls, coding: None });
+    all
+}
+
+fn mean(sizes: impl Iterator<Item = usize>) -> usize {
+    let (count, sum) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
+    sum / count.max(1)
 }
