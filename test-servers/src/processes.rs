@@ -1,4 +1,4 @@
-//! Processes of this machine, as proc(5) tells of them: who listens on a port, and what CPU was taken.
+//! Processes of this machine, as proc(5) tells of them: who listens on a port, what CPU was taken, and what memory is held.
 
 use std::collections::HashSet;
 use std::fs;
@@ -28,6 +28,13 @@ pub fn cpu_us(process: u32) -> Option<f64> {
     let children = all().filter_map(read).filter(|entry| entry.parent == process);
     let ticks: f64 = children.map(|entry| entry.own_ticks + entry.children_ticks).sum();
     Some((parent.own_ticks + parent.children_ticks + ticks) * TICK_US)
+}
+
+/// The memory that a process holds, pages of mapped files among it. None where there is no such process.
+pub fn resident_bytes(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"))?;
+    Some(kib.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// The process that listens on a TCP port; of several that share the socket, the one that handed it down. None where

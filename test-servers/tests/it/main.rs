@@ -118,3 +118,13 @@ fn what_a_child_took_counts_when_it_has_ended_too() {
     assert!(taken_us >= 2.0 * processes::TICK_US, "{taken_us}");
     assert_eq!(processes::cpu_us(u32::MAX), None);
 }
+
+#[test]
+fn what_a_process_holds_in_memory_grows_with_what_it_touches() {
+    const MORE: usize = 64 << 20;
+    let before = processes::resident_bytes(std::process::id()).expect("this process");
+    let touched = vec![1_u8; MORE];
+    let after = processes::resident_bytes(std::process::id()).expect("this process");
+    assert!(std::hint::black_box(touched).len() == MORE && after >= before + MORE as u64 / 2, "{before} {after}");
+    assert_eq!(processes::resident_bytes(u32::MAX), None);
+}
