@@ -9,8 +9,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-use crate::shops::wait_for;
-
 /// Each asks for one thing after another; together they ask for more at once than an edge works on.
 const CONNECTIONS: usize = 512;
 /// A request that could not be begun for so long is given up, and counts as having taken that long.
@@ -25,6 +23,8 @@ pub struct Observed {
     pub goodput: f64,
     /// Which share of the requests was begun. Where that is not nearly all, the client was too slow.
     pub begun: f64,
+    /// How many were answered with anything but 200. A connection that breaks ends the run.
+    pub failed: usize,
 }
 
 struct Plan {
@@ -50,21 +50,29 @@ impl Outcome {
 pub fn offer(address: SocketAddr, paths: &[String], requests_per_s: f64, lasts: Duration) -> Observed {
     let requests = paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes());
     let (requests, count) = (requests.collect(), (requests_per_s * lasts.as_secs_f64()) as usize);
-    let outcomes = wait_for(async {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let outcomes = runtime.block_on(async {
         let mut streams = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
             streams.push(TcpStream::connect(address).await.expect("a connection"));
         }
         ask_all(streams, Plan { requests, requests_per_s, count, begins: Instant::now() }).await
     });
-    let mut times: Vec<Duration> = outcomes.iter().map(|outcome| outcome.took).collect();
-    times.sort_unstable();
-    let useful = outcomes.iter().filter(|outcome| outcome.is_useful()).count();
-    let begun = outcomes.iter().filter(|outcome| outcome.status.is_some()).count();
-    Observed {
-        p99_ms: times[times.len() * 99 / 100].as_secs_f64() * 1e3,
-        goodput: useful as f64 / lasts.as_secs_f64(),
-        begun: begun as f64 / outcomes.len() as f64,
+    Observed::of(&outcomes, lasts)
+}
+
+impl Observed {
+    fn of(outcomes: &[Outcome], lasts: Duration) -> Self {
+        let mut times: Vec<Duration> = outcomes.iter().map(|outcome| outcome.took).collect();
+        times.sort_unstable();
+        let useful = outcomes.iter().filter(|outcome| outcome.is_useful()).count();
+        let begun = outcomes.iter().filter(|outcome| outcome.status.is_some()).count();
+        Self {
+            p99_ms: times[times.len() * 99 / 100].as_secs_f64() * 1e3,
+            goodput: useful as f64 / lasts.as_secs_f64(),
+            begun: begun as f64 / outcomes.len() as f64,
+            failed: outcomes.iter().filter(|outcome| outcome.status.is_some_and(|status| status != 200)).count(),
+        }
     }
 }
 
@@ -119,4 +127,17 @@ fn measure(answer: &[u8]) -> Option<(u16, usize)> {
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
     Some((status, end + 4 + length.parse::<usize>().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_fail_are_counted_apart_from_requests_that_were_never_begun() {
+        let outcome = |ms: u64, status: Option<u16>| Outcome { took: Duration::from_millis(ms), status };
+        let outcomes = [outcome(1, Some(200)), outcome(2, Some(503)), outcome(300, None), outcome(2_000, Some(200))];
+        let observed = Observed::of(&outcomes, Duration::from_secs(2));
+        assert_eq!((observed.failed, observed.begun, observed.goodput), (1, 0.75, 0.5));
+    }
 }

@@ -5,18 +5,23 @@
 //! `cargo bench --bench serving -- --store URL [--seconds 4] [--rounds 3] [--connections 16] [--only NAME] [--out FOLDER]`
 //! `... --base-edge PROGRAM --base-store URL` drives that edge in the fixed body's place.
 //! `... --indexer PROGRAM --sizes 10000,100000` and `... --sweep-connections 1,16,256` plot cost and latency instead.
-//! `... --indexer PROGRAM --limits PRODUCTS [--opened PRODUCTS]` tells what swaps, overload, updates and serving cost.
+//! `... --indexer PROGRAM --limits PRODUCTS [--opened PRODUCTS]` tells what is wanted beside what is reached.
 //! `... --peer KIND --peer-url URL [--peer-process ID] [--keep yes]` asks another search server what it asks the edge.
 
 mod arrivals;
 mod beside;
+mod building;
+mod large;
 mod limits;
 mod peer;
 mod plot;
 mod queries;
 mod servers;
 mod shops;
+mod suggesting;
+mod swaps;
 mod sweeps;
+mod wanted;
 mod workloads;
 
 use std::path::{Path, PathBuf};

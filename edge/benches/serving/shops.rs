@@ -1,28 +1,73 @@
 //! Shops that benches make with the indexer's own commands, and publish to stores of their own.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use snapshots::{ChannelName, Pointer, Store};
+use snapshots::{Cache, ChannelName, Manifest, Pointer, SnapshotId, Store};
 
 /// Which of each thousand products the updates change: each fewer than half of those before, so that none is merged with
 /// another in passing.
 const UPDATES: [Range<usize>; 3] = [0..10, 10..14, 14..15];
+/// So many updates are staged at once, and their merge.
+const STAGED: usize = 4;
 
 /// Builds and publishes a demo shop; gives its store.
 pub fn shop(indexer: &Path, folder: &Path, products: u64) -> String {
-    let path = |name: &str| folder.join(name).display().to_string();
-    run(indexer, &["demo-catalogue", "--products", &products.to_string(), "--seed", "1", "--out", &path("shop")]);
-    let (catalogue, rejects) = (path("shop/catalogue.toml"), path("rejects.jsonl"));
-    let (built, rows) = (path("built"), path("shop/products.jsonl"));
-    run(indexer, &["build", "--catalogue", &catalogue, "--rejects", &rejects, "--out", &built, &rows]);
+    write_rows(indexer, folder, products);
+    build(indexer, folder, &folder.join("built"), &[]);
     publish(indexer, folder, "store")
+}
+
+/// The same, whose shoppers typed so many queries, or as many as its titles give.
+pub fn shop_with_queries(indexer: &Path, folder: &Path, products: u64, queries: usize) -> String {
+    write_rows(indexer, folder, products);
+    let file = folder.join("queries.tsv");
+    std::fs::write(&file, recorded(&rows_of(folder), queries)).expect("queries");
+    build(indexer, folder, &folder.join("built"), &["--recorded-queries", &file.display().to_string()]);
+    publish(indexer, folder, "store")
+}
+
+fn write_rows(indexer: &Path, folder: &Path, products: u64) {
+    let out = folder.join("shop").display().to_string();
+    run(indexer, &["demo-catalogue", "--products", &products.to_string(), "--seed", "1", "--out", &out]);
+}
+
+/// The rows of the shop in a folder, as JSON Lines.
+pub fn rows_of(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("shop/products.jsonl")).expect("the products")
+}
+
+/// Builds the rows of the shop in a folder.
+pub fn build(indexer: &Path, folder: &Path, out: &Path, flags: &[&str]) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (catalogue, rejects, rows) = (path("shop/catalogue.toml"), path("rejects.jsonl"), path("shop/products.jsonl"));
+    let out = out.display().to_string();
+    let args: &[&str] = &["build", "--catalogue", &catalogue, "--rejects", &rejects, "--out", &out, &rows];
+    run(indexer, &[args, flags].concat());
+}
+
+/// Brings what is live in a store to a cache folder.
+pub fn install(store: &str, cache: &Path) -> Manifest {
+    let store = Store::open(store, &[]).expect("a store");
+    wait_for(async {
+        let read = store.pointer(&ChannelName::live()).await.expect("a pointer").expect("an announcement");
+        let manifest = store.get_manifest(&read.pointer.snapshot).await.expect("a manifest");
+        let cache = Cache::open(cache).expect("a cache");
+        snapshots::install(&store, &cache, &manifest).await.expect("the objects in the cache");
+        manifest
+    })
 }
 
 /// A demo shop that was updated three times, and the same products as one segment.
 pub struct UpdatedShop {
+    indexer: PathBuf,
+    folder: PathBuf,
+    rows: String,
+    /// The place among each thousand products that the next update changes.
+    next: usize,
     pub store: String,
     pub merged_store: String,
 }
@@ -30,30 +75,51 @@ pub struct UpdatedShop {
 impl UpdatedShop {
     pub fn make(indexer: &Path, folder: &Path, products: u64) -> Self {
         let store = shop(indexer, folder, products);
-        let path = |name: &str| folder.join(name).display().to_string();
-        let (built, changes, rejects) = (path("built"), path("changes.jsonl"), path("rejects.jsonl"));
-        let rows = std::fs::read_to_string(path("shop/products.jsonl")).expect("the products");
+        let (rows, next) = (rows_of(folder), UPDATES.iter().map(|places| places.end).max().unwrap_or(0));
+        let (indexer, folder) = (indexer.to_owned(), folder.to_owned());
+        let mut shop = Self { indexer, folder, rows, next, store, merged_store: String::new() };
         for places in UPDATES {
-            std::fs::write(&changes, changed(&rows, &places)).expect("rows");
-            run(indexer, &["update", "--out", &built, "--rejects", &rejects, &changes]);
-            publish(indexer, folder, "store");
+            shop.update(&places);
+            publish(&shop.indexer, &shop.folder, "store");
         }
-        run(indexer, &["merge", "--out", &built]);
-        Self { store, merged_store: publish(indexer, folder, "merged") }
+        shop.merge();
+        shop.merged_store = publish(&shop.indexer, &shop.folder, "merged");
+        shop
     }
 
-    /// Announces the snapshot that was live before the one that is; gives the sequence. Done again and again, two snapshots
-    /// take turns.
-    pub fn swap(&self) -> u64 {
+    /// Makes snapshots that the store has not seen yet, and brings them there without announcing them: updates, each on top
+    /// of the one before, and their merge, which is a new segment as a whole.
+    pub fn stage(&mut self) -> Vec<SnapshotId> {
+        for _ in 0..STAGED {
+            self.update(&(self.next..self.next + 1));
+            self.next += 1;
+        }
+        self.merge();
+        bring(&self.folder.join("built"), &self.folder.join("store"))
+    }
+
+    /// Announces a snapshot of the store; gives the sequence.
+    pub fn announce(&self, snapshot: SnapshotId) -> u64 {
         let live = ChannelName::live();
         wait_for(async {
             let store = Store::open(&self.store, &[]).expect("a store");
             let read = store.pointer(&live).await.expect("a pointer").expect("an announcement");
-            let before = read.pointer.previous.clone().expect("a snapshot before");
-            let pointer = Pointer::after(Some(&read.pointer), before);
+            let pointer = Pointer::after(Some(&read.pointer), snapshot);
             store.move_pointer(&live, Some(&read), &pointer).await.expect("an announcement");
             pointer.sequence
         })
+    }
+
+    /// Updates what was built last.
+    fn update(&self, places: &Range<usize>) {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let (built, changes, rejects) = (path("built"), path("changes.jsonl"), path("rejects.jsonl"));
+        std::fs::write(&changes, changed(&self.rows, places)).expect("rows");
+        run(&self.indexer, &["update", "--out", &built, "--rejects", &rejects, &changes]);
+    }
+
+    fn merge(&self) {
+        run(&self.indexer, &["merge", "--out", &self.folder.join("built").display().to_string()]);
     }
 }
 
@@ -70,6 +136,56 @@ fn changed(rows: &str, places: &Range<usize>) -> String {
         format!("{row}\n")
     });
     changed.collect()
+}
+
+/// Queries as shoppers may have typed them: words of titles in their order, each query once, and how often it was typed.
+fn recorded(rows: &str, most: usize) -> String {
+    let mut queries = BTreeSet::new();
+    for line in rows.lines() {
+        let row: Value = serde_json::from_str(line).expect("a row");
+        queries.extend(word_sets(row["title"].as_str().unwrap_or_default()));
+        if queries.len() >= most {
+            break;
+        }
+    }
+    let lines = queries.iter().take(most).enumerate();
+    lines.map(|(number, query)| format!("{query}\t{}\n", 1 + number % 1_000)).collect()
+}
+
+/// Every two, three and four words of a title's first ones.
+fn word_sets(title: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in title.split_whitespace().map(|word| word.trim_end_matches(',').to_lowercase()) {
+        let is_plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_plain && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words.truncate(10);
+    let sets = (0_u32..1 << words.len()).filter(|set| (2..=4).contains(&set.count_ones()));
+    let words_of = |set: u32| {
+        let some = words.iter().enumerate().filter(|(place, _)| (set >> *place) & 1 == 1);
+        some.map(|(_, word)| word.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    sets.map(words_of).collect()
+}
+
+/// Copies what a store in a folder lacks of what was built; gives the snapshots that are new there, by age.
+fn bring(built: &Path, store: &Path) -> Vec<SnapshotId> {
+    let mut new: Vec<SnapshotId> = Vec::new();
+    for kind in ["objects", "snapshots"] {
+        for entry in std::fs::read_dir(built.join(kind)).expect("what was built") {
+            let source = entry.expect("a file").path();
+            let name = source.file_name().and_then(|name| name.to_str()).expect("a plain name");
+            let target = store.join(kind).join(name);
+            if !target.exists() {
+                std::fs::copy(&source, &target).expect("room in the store");
+                new.extend(name.strip_suffix(".json").and_then(|id| id.parse::<SnapshotId>().ok()));
+            }
+        }
+    }
+    new.sort_unstable();
+    new
 }
 
 /// Publishes what was built last to a store of this name.

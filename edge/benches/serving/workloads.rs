@@ -29,6 +29,11 @@ pub enum By {
     Tls,
 }
 
+/// The one of that name.
+pub fn named(name: &str, workloads: Vec<Workload>) -> Workload {
+    workloads.into_iter().find(|workload| workload.name == name).expect("a workload")
+}
+
 /// Words and ids of the shop that is served, so that every request finds something.
 pub fn workloads(address: SocketAddr) -> Vec<Workload> {
     let mut connection = Connection::open(address);

@@ -1,6 +1,10 @@
 //! Tests of the edge as a process, over real sockets.
 
 mod api;
+// The benches', for its own tests.
+#[allow(dead_code)]
+#[path = "../../benches/serving/arrivals.rs"]
+mod arrivals;
 mod bench_peer;
 mod client;
 mod faults;
