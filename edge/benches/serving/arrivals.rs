@@ -131,10 +131,10 @@ fn measure(answer: &[u8]) -> Option<(u16, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn answers_that_fail_are_counted_apart_from_requests_that_were_never_begun() {
+        // A bench has no tests, and nothing to import for them.
+        use super::*;
         let outcome = |ms: u64, status: Option<u16>| Outcome { took: Duration::from_millis(ms), status };
         let outcomes = [outcome(1, Some(200)), outcome(2, Some(503)), outcome(300, None), outcome(2_000, Some(200))];
         let observed = Observed::of(&outcomes, Duration::from_secs(2));

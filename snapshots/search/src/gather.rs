@@ -233,7 +233,9 @@ impl<'a> Gathered<'a> {
             return Ok(());
         }
         let index = self.index;
-        let asked = index.texts.iter().zip(&found.found).map(|(text, slots)| Asked::new(text, found.plan, slots));
+        let is_first = index.analyzer.head().is_first;
+        let asked =
+            index.texts.iter().zip(&found.found).map(|(text, slots)| Asked::new(text, found.plan, slots, is_first));
         self.asked = asked.collect::<Result<_, _>>()?;
         let mut candidates = std::mem::take(&mut self.candidates);
         if candidates.len() > HEAD {

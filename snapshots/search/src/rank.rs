@@ -4,7 +4,7 @@
 //! mentions it, takes the order of its words: in "camera bag" the bag is meant, in "bag for cameras" too, and in
 //! "camera, 24 megapixels" the camera. One word of a query is taken for the name of a product type ([`Plan::head`]), and a
 //! product is of that type where the word ends a group of words of its title, of the start of its description, or of its
-//! type.
+//! type (or starts it, in languages that describe behind the noun).
 
 use snapshots::Availability;
 
@@ -101,6 +101,8 @@ pub(crate) struct Asked<'a> {
     exact: Vec<Option<u32>>,
     /// The word that names a type.
     head: Option<usize>,
+    /// A type is named at the start of a group of words, not at its end.
+    is_first: bool,
     words: u32,
 }
 
@@ -115,8 +117,9 @@ pub(crate) struct LeadMatch {
 }
 
 impl<'a> Asked<'a> {
-    /// `found` are the words of the plan as the segment knows them.
-    pub(crate) fn new(text: &'a TextReader, plan: &Plan, found: &[FoundSlot]) -> Result<Self, Error> {
+    /// `found` are the words of the plan as the segment knows them; `is_first` where its language names types before what
+    /// describes them.
+    pub(crate) fn new(text: &'a TextReader, plan: &Plan, found: &[FoundSlot], is_first: bool) -> Result<Self, Error> {
         let of_slot = |(place, slot): (usize, &FoundSlot)| {
             slot.exact.iter().map(move |one| (one.stem, place)).collect::<Vec<_>>()
         };
@@ -133,6 +136,7 @@ impl<'a> Asked<'a> {
             filter,
             exact,
             head: plan.head,
+            is_first,
             words: plan.slots.len() as u32,
         })
     }
@@ -163,7 +167,8 @@ impl<'a> Asked<'a> {
             }
             // A brand is no type.
             if self.head == Some(slot) && !word.is_mentioned() && word.part() != LeadPart::Brand {
-                found.is_of_type |= word.ends_group() || self.names_type(lead, at);
+                let is_name = if self.is_first { starts_group(lead, at) } else { word.ends_group() };
+                found.is_of_type |= is_name || self.names_type(lead, at);
             }
         }
         found
@@ -176,6 +181,12 @@ impl Asked<'_> {
         let next = lead.get(at + 1).filter(|_| lead[at].part() == LeadPart::Title);
         next.is_some_and(|next| self.pairs.contains(&pair(lead[at].stem(), next.stem())))
     }
+}
+
+/// Whether a word is the first of a group of words: no noun that it could describe stands before it.
+fn starts_group(lead: &[LeadWord], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| lead[before]);
+    before.is_none_or(|before| before.ends_group() || before.part() != lead[at].part())
 }
 
 impl LeadMatch {

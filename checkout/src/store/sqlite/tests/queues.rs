@@ -51,7 +51,7 @@ async fn events_of_a_subject_are_delivered_in_their_order() {
     assert_eq!((backlog.dead_letters, backlog.outbox, backlog.oldest_outbox_ms), (1, 1, 9));
 
     let id = event.id.to_string();
-    assert_eq!(store.replay_dead(&[id.clone()], "anna", NOW).await.expect("one"), [id]);
+    assert_eq!(store.replay_dead(std::slice::from_ref(&id), "anna", NOW).await.expect("one"), [id]);
     assert_eq!(store.replay_dead(&[], "anna", NOW).await.expect("none"), [""; 0]);
     assert_eq!(only(due(&bench, NOW).await).tries, 1);
     store.delivered(&[event.id], NOW).await.expect("delivered");
