@@ -112,7 +112,7 @@ enum DeadLettersCommand {
 enum BreaksCommand {
     /// Show those that nobody dealt with, the newest first.
     List(Told),
-    /// Say that one is dealt with. One that comes again opens again. Exits with 1 where it is not open.
+    /// Say that one is dealt with. It opens again only where it says something else. Exits with 1 where it is not open.
     Resolve {
         #[command(flatten)]
         actor: Actor,

@@ -216,7 +216,8 @@ pub trait Store: Send + Sync {
         after: Option<PaymentId>,
         limit: u32,
     ) -> Result<Vec<PaymentRow>, StoreError>;
-    /// Notes a break once: the same kind and reference is the same break. One that was dealt with opens again.
+    /// Notes a break once: the same kind and reference is the same break. One that was dealt with opens again where its detail
+    /// is another: that it is found once more says nothing new.
     async fn record_break(&self, found: &FoundBreak, now_ms: i64) -> Result<(), StoreError>;
     /// Those that nobody dealt with, newest first.
     async fn breaks(&self, limit: u32) -> Result<Vec<OpenBreak>, StoreError>;

@@ -7,12 +7,12 @@ use super::failure::Failure;
 use crate::store::text::{from_text, to_text};
 use crate::store::{FoundBreak, OpenBreak, Resolution};
 
-/// One that was dealt with opens again; one that is open stays as it was found first.
+/// One that was dealt with opens again where it says something else; one that is open stays as it was found first.
 const RECORD: &str = "
 INSERT INTO reconciliation_breaks (kind, reference, detail, created_ms) VALUES ($1, $2, $3, $4)
 ON CONFLICT (kind, reference) DO UPDATE SET detail = excluded.detail, created_ms = excluded.created_ms,
     resolved_ms = NULL, resolved_by = NULL, resolved_why = NULL
-WHERE reconciliation_breaks.resolved_ms IS NOT NULL";
+WHERE reconciliation_breaks.resolved_ms IS NOT NULL AND reconciliation_breaks.detail <> excluded.detail";
 
 const OPEN: &str = "
 SELECT kind, reference, detail, created_ms FROM reconciliation_breaks WHERE resolved_ms IS NULL

@@ -95,7 +95,7 @@ WITH locked AS MATERIALIZED (
     FROM ordered, json_populate_recordset(NULL::reconciliation_breaks, $8::text::json) b
     ON CONFLICT (kind, reference) DO UPDATE SET detail = excluded.detail, created_ms = excluded.created_ms,
         resolved_ms = NULL, resolved_by = NULL, resolved_why = NULL
-    WHERE reconciliation_breaks.resolved_ms IS NOT NULL
+    WHERE reconciliation_breaks.resolved_ms IS NOT NULL AND reconciliation_breaks.detail <> excluded.detail
 ), gone AS (
     DELETE FROM stock_holds h USING ordered WHERE $10::boolean AND h.checkout_id = $1::text
     RETURNING h.product, h.quantity, ordered.id AS order_id

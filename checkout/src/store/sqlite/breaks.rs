@@ -8,7 +8,8 @@ use super::rows::{get, state};
 use crate::domain::BreakKind;
 use crate::store::{OpenBreak, Resolution, text};
 
-/// Notes a break. One that was dealt with opens again; one that is open stays as it was found first.
+/// Notes a break. One that was dealt with opens again where it says something else; one that is open stays as it was found
+/// first.
 pub(super) async fn record(
     conn: &mut SqliteConnection,
     kind: BreakKind,
@@ -20,7 +21,7 @@ pub(super) async fn record(
         "INSERT INTO reconciliation_breaks (kind, reference, detail, found_ms) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (kind, reference) DO UPDATE SET detail = excluded.detail, found_ms = excluded.found_ms,
              resolved_ms = NULL, resolved_by = NULL, resolved_why = NULL
-         WHERE reconciliation_breaks.resolved_ms IS NOT NULL",
+         WHERE reconciliation_breaks.resolved_ms IS NOT NULL AND reconciliation_breaks.detail <> excluded.detail",
     )
     .bind(text::to_text(&kind))
     .bind(reference)

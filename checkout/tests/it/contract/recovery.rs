@@ -24,7 +24,7 @@ pub const CASES: &[Case] = &[
     ("payments are compared page by page", |bench| Box::pin(compared(bench))),
     ("a note is in the audit", |bench| Box::pin(audited(bench))),
     ("a break is noted once", |bench| Box::pin(breaks_once(bench))),
-    ("a break that was dealt with opens when it comes again", |bench| Box::pin(break_resolved(bench))),
+    ("a break that was dealt with opens when it says something else", |bench| Box::pin(break_resolved(bench))),
     ("stock is set, adjusted and bounded", |bench| Box::pin(stock_changes(bench))),
     ("the backlog counts what waits", |bench| Box::pin(backlog(bench))),
 ];
@@ -287,8 +287,11 @@ async fn break_resolved(bench: Bench) {
     assert!(store.breaks(ALL).await.expect("breaks").is_empty());
     assert_eq!(store.backlog(NOW).await.expect("a backlog").open_breaks, 0);
     assert_eq!(bench.count("SELECT count(*) FROM audit WHERE action = 'break.resolve' AND actor = 'anna'").await, 1);
-    let again = FoundBreak { detail: "13.00 EUR".to_owned(), ..found };
-    store.record_break(&again, NOW + 3).await.expect("it is noted");
+    // The comparison of the next night finds it once more.
+    store.record_break(&found, NOW + 2).await.expect("it is noted");
+    assert!(store.breaks(ALL).await.expect("breaks").is_empty());
+    let other = FoundBreak { detail: "13.00 EUR".to_owned(), ..found };
+    store.record_break(&other, NOW + 3).await.expect("it is noted");
     let breaks = store.breaks(ALL).await.expect("breaks");
     assert_eq!(
         breaks.iter().map(|one| (one.detail.as_str(), one.found_ms)).collect::<Vec<_>>(),
