@@ -35,8 +35,19 @@ pub struct Dispute {
 }
 
 impl Order {
+    /// Whether what is told would overturn a decision that is known, which what comes late must not.
+    pub fn is_overturned_by(&self, told: &Dispute) -> bool {
+        let known = self.disputes.iter().find(|one| one.id == told.id).map(|one| one.state);
+        known.is_some_and(|known| known != DisputeState::Open && known.may_become(told.state))
+    }
+
     pub(super) fn take_dispute(&mut self, told: &Dispute, effects: &mut Effects) {
         if !self.payments.iter().any(|one| one.id == told.payment) {
+            return;
+        }
+        // Told before each had a state of its own.
+        if self.disputes.is_empty() && self.dispute == told.state {
+            self.disputes.push(told.clone());
             return;
         }
         match self.disputes.iter().position(|one| one.id == told.id) {
