@@ -1,7 +1,8 @@
 //! What an event of Stripe's means for an order.
 //!
 //! Events come late, twice and in any order. Final states of intents are taken from the event, which Stripe signed; for all
-//! others the object is fetched as it is now. Refunds only move forward, so that their events can be taken as they are.
+//! others the object is fetched as it is now. Refunds only move forward, so that their events can be taken as they are; so do
+//! disputes until they are decided.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use super::asking::Found;
 use super::news::{of_dispute, of_intent, of_refund};
 use super::payments::load;
 use super::{Work, now_ms};
-use crate::domain::{BreakKind, IntentStatus, Order, Payment, PaymentState};
+use crate::domain::{BreakKind, IntentStatus, News, Order, Payment, PaymentState};
 use crate::ids::{OrderId, PaymentId};
 use crate::store::{ClaimUse, Claimed, FoundBreak, InboxEvent, PaymentRef, StoreError};
 use crate::stripe::{ChargeView, DisputeView, IntentView, RefundView, SessionView, StripeError};
@@ -205,9 +206,13 @@ impl Work {
         let Some((order, payment)) = self.owner_of_intent(intent).await? else {
             return self.settle(event).await;
         };
-        // A decision may be overturned, so that the event of the first one may come last.
-        let news = of_dispute(payment, &self.stripe.dispute(&view.id).await?);
-        self.apply(&*self.store, order, &[news], &ClaimUse::None, Some(&event.id)).await?;
+        let mut told = of_dispute(payment, view);
+        // A decision may be overturned, so that the event of the first one may come last. Only then is Stripe asked: a key
+        // may lack the permission.
+        if load(&*self.store, order).await?.is_overturned_by(&told) {
+            told = of_dispute(payment, &self.stripe.dispute(&view.id).await?);
+        }
+        self.apply(&*self.store, order, &[News::Dispute(told)], &ClaimUse::None, Some(&event.id)).await?;
         Ok(())
     }
 

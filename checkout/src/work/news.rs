@@ -71,8 +71,8 @@ pub(super) fn of_refund(payment: PaymentId, view: &RefundView) -> News {
     }
 }
 
-pub(super) fn of_dispute(payment: PaymentId, view: &DisputeView) -> News {
-    News::Dispute(Dispute { id: view.id.clone(), payment, state: view.state() })
+pub(super) fn of_dispute(payment: PaymentId, view: &DisputeView) -> Dispute {
+    Dispute { id: view.id.clone(), payment, state: view.state() }
 }
 
 /// What it means for a payment that Stripe was asked to make it and did not answer well.

@@ -15,10 +15,10 @@ use super::events::{EventError, unknown_charge};
 use super::news::of_dispute;
 use super::payments::load;
 use super::{Work, now_ms};
-use crate::domain::{BreakKind, IntentStatus, Order, PaymentState, RefundState};
-use crate::ids::PaymentId;
+use crate::domain::{BreakKind, IntentStatus, News, Order, PaymentState, RefundState};
+use crate::ids::{OrderId, PaymentId};
 use crate::store::{ClaimUse, Claimed, FoundBreak, PaymentRef, PaymentRow, StoreError};
-use crate::stripe::{Client, IntentView, RefundView, StripeError, Window};
+use crate::stripe::{Client, DisputeView, IntentView, RefundView, StripeError, Window};
 
 /// Intents, refunds or disputes of one comparison, whose ids are kept meanwhile.
 const MAX_OBJECTS: usize = 500_000;
@@ -58,6 +58,10 @@ impl ReconcileError {
     /// Whether another try may go further.
     fn is_transient(&self) -> bool {
         match self {
+            // Asked the same again, Stripe would answer the same.
+            Self::Stripe(StripeError::Refused { .. } | StripeError::Settings(_) | StripeError::KeyMisused { .. }) => {
+                false
+            }
             Self::Stripe(_) => true,
             Self::Store(error) => error.is_transient(),
             Self::TooMany | Self::Unreadable(_) => false,
@@ -235,6 +239,11 @@ impl Comparison<'_> {
         if matches!(&done, Claimed::Done(after, _) if has_refund(after, &view)) {
             return Ok(());
         }
+        // Or between the two.
+        let view = self.stripe.refund(&view.id).await?;
+        if has_refund(&load(&*self.work.store, owner.0).await?, &view) {
+            return Ok(());
+        }
         let detail = format!("{} of payment {} is {:?} at Stripe and not here", view.amount(), owner.1, view.status.0);
         self.note(FoundBreak { kind: BreakKind::RefundDiffers, reference: view.id.clone(), detail }).await
     }
@@ -253,14 +262,28 @@ impl Comparison<'_> {
                 }
                 let Some(intent) = view.payment_intent.as_deref() else { continue };
                 if let Some((order, payment)) = self.work.owner_of_intent(intent).await? {
-                    let news = [of_dispute(payment, view)];
-                    self.work.apply(&*self.work.store, order, &news, &ClaimUse::None, None).await?;
+                    self.compare_dispute(order, payment, view).await?;
                 }
             }
             if !page.has_more || after.is_none() {
                 return Ok(());
             }
         }
+    }
+
+    /// Since it was listed it may have been decided, or the decision overturned, and the books told: it is asked for anew.
+    async fn compare_dispute(
+        &self,
+        order: OrderId,
+        payment: PaymentId,
+        view: &DisputeView,
+    ) -> Result<(), ReconcileError> {
+        if load(&*self.work.store, order).await?.disputes.contains(&of_dispute(payment, view)) {
+            return Ok(());
+        }
+        let now = of_dispute(payment, &self.stripe.dispute(&view.id).await?);
+        self.work.apply(&*self.work.store, order, &[News::Dispute(now)], &ClaimUse::None, None).await?;
+        Ok(())
     }
 
     async fn compare_payments(&mut self) -> Result<(), ReconcileError> {
@@ -385,8 +408,16 @@ mod tests {
         let away = ReconcileError::Stripe(StripeError::RateLimited);
         assert_eq!(pause_after_ms(Some(&away), three, now), HOUR_MS.unsigned_abs());
         assert_eq!(pause_after_ms(Some(&away), three, now + 23 * HOUR_MS - 5), 5);
-        let in_vain = ReconcileError::TooMany;
-        for fault in [None, Some(&in_vain)] {
+        let misused = ReconcileError::Stripe(StripeError::KeyMisused { message: String::new() });
+        let settings = ReconcileError::Stripe(StripeError::Settings(String::new()));
+        let refused = ReconcileError::Stripe(StripeError::Refused {
+            status: 400,
+            code: "parameter_invalid".to_owned(),
+            decline_code: None,
+            message: String::new(),
+            param: None,
+        });
+        for fault in [None, Some(&ReconcileError::TooMany), Some(&misused), Some(&settings), Some(&refused)] {
             assert_eq!(pause_after_ms(fault, three, now), (23 * HOUR_MS).unsigned_abs(), "{fault:?}");
         }
     }

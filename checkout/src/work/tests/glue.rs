@@ -164,16 +164,14 @@ async fn events_of_an_intent_that_is_not_known_yet_are_ours_by_its_name() {
     for (kind, object) in [
         ("charge.refunded", json!({"id": "ch_1", "payment_intent": "pi_1"})),
         ("refund.created", refund.clone()),
-        ("charge.dispute.created", dispute.clone()),
+        ("charge.dispute.created", dispute),
     ] {
         let mut order = order(PaymentMethod::HostedPage, 0);
         order.payments[0].session = Some("cs_1".into());
         order.payments[0].state = PaymentState::RequiresAction;
         let (paid, listed) = (intent(&order.payments[0], "succeeded"), list(vec![refund.clone()]));
-        let disputed = dispute.clone();
         let fake = Fake::start(move |seen| match line_of(seen).as_str() {
             "GET /v1/refunds" => ok(&listed),
-            "GET /v1/disputes/du_1" => ok(&disputed),
             _ => ok(&paid),
         })
         .await;
@@ -194,12 +192,7 @@ async fn disputes_are_found_by_their_intent_and_others_mean_nothing() {
     let mut of_others = intent(&order.payments[0], "succeeded");
     of_others["metadata"] = json!({"payment_id": PaymentId::new()});
     let dispute = json!({"id": "du_1", "payment_intent": "pi_1", "status": "needs_response"});
-    let kept = dispute.clone();
-    let fake = Fake::start(move |seen| match line_of(seen).as_str() {
-        "GET /v1/disputes/du_1" => ok(&kept),
-        _ => ok(&of_others),
-    })
-    .await;
+    let fake = Fake::start(move |_| ok(&of_others)).await;
     let (work, store) = work(&order, fake.url(), None);
     work.deal_with(&event("charge.dispute.created", &dispute)).await;
     assert_eq!(store.only().dispute, DisputeState::Open);
@@ -209,6 +202,30 @@ async fn disputes_are_found_by_their_intent_and_others_mean_nothing() {
     work.deal_with(&event("customer.created", &json!({}))).await;
     assert_eq!(store.only(), before);
     assert_eq!(store.books().applied.len(), 3, "all are marked");
+}
+
+/// Each event of a dispute was asked after, which a key may not be allowed to: it was tried again for ever.
+#[tokio::test]
+async fn stripe_is_asked_for_a_dispute_only_where_a_decision_would_be_overturned() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    order.payments[0].intent = Some("pi_1".into());
+    let dispute = |status: &str| json!({"id": "du_1", "payment_intent": "pi_1", "status": status});
+    let won = dispute("won");
+    let fake = Fake::start(move |_| ok(&won)).await;
+    let (work, store) = work(&order, fake.url(), None);
+    for (status, state, asked) in [
+        ("needs_response", DisputeState::Open, 0),
+        ("lost", DisputeState::Lost, 0),
+        ("under_review", DisputeState::Lost, 0),
+        ("lost", DisputeState::Lost, 0),
+        ("won", DisputeState::Won, 1),
+        // The first decision, told late.
+        ("lost", DisputeState::Won, 2),
+    ] {
+        work.deal_with(&event("charge.dispute.updated", &dispute(status))).await;
+        assert_eq!((store.only().dispute, fake.seen().len()), (state, asked), "{status}");
+    }
+    assert_eq!(lines_of(&fake), ["GET /v1/disputes/du_1", "GET /v1/disputes/du_1"]);
 }
 
 /// A copy of a hosted page that expired ended the payment, whose own page was open.
