@@ -42,7 +42,7 @@ impl Asker {
     /// Stripe does not know what it told of before: it may be found by our name on it.
     async fn look_missing(&self, order: &Order, payment: &Payment, now_ms: i64) -> Result<Vec<News>, StripeError> {
         error!(order.id = %order.id, payment.id = %payment.id, "Stripe does not know a payment that it told of");
-        match self.look_up(payment).await? {
+        match self.look_up_near(payment).await? {
             Some(found) => self.follow(order, payment, found, now_ms).await,
             None => Ok(vec![News::PaymentMissing { payment: payment.id }]),
         }

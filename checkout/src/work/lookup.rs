@@ -24,16 +24,25 @@ impl Asker {
     /// # Errors
     /// Also when there is more to read than a step may: then it is not known.
     pub(super) async fn look_up(&self, payment: &Payment) -> Result<Option<Found>, StripeError> {
-        for window in windows(payment.created_ms) {
-            let found = match payment.method {
-                PaymentMethod::PaymentIntent => self.look_up_intent(payment.id, window).await?,
-                PaymentMethod::HostedPage => self.look_up_session(payment.id, window).await?,
-            };
-            if found.is_some() {
-                return Ok(found);
-            }
+        match self.look_up_near(payment).await? {
+            None => self.look_up_in(payment, rest(payment.created_ms)).await,
+            found => Ok(found),
         }
-        Ok(None)
+    }
+
+    /// The same among what was made at once, as most is: a look that is repeated must not read all that was made in a day.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) async fn look_up_near(&self, payment: &Payment) -> Result<Option<Found>, StripeError> {
+        self.look_up_in(payment, near(payment.created_ms)).await
+    }
+
+    async fn look_up_in(&self, payment: &Payment, window: Window) -> Result<Option<Found>, StripeError> {
+        match payment.method {
+            PaymentMethod::PaymentIntent => self.look_up_intent(payment.id, window).await,
+            PaymentMethod::HostedPage => self.look_up_session(payment.id, window).await,
+        }
     }
 
     async fn look_up_intent(&self, payment: PaymentId, window: Window) -> Result<Option<Found>, StripeError> {
@@ -79,11 +88,14 @@ pub(super) fn is_refund_silent(refund: &Refund, now_ms: i64) -> bool {
     is_old || (refund.state == RefundState::Unknown && refund.checks >= QUIET_CHECKS)
 }
 
-/// Most are made at once, so that the minutes around are read first; the rest is as long as the request may be repeated.
-fn windows(created_ms: i64) -> [Window; 2] {
-    let near = Window { from_ms: created_ms - MARGIN_MS, to_ms: created_ms + MARGIN_MS };
-    let rest = Window { from_ms: created_ms + MARGIN_MS, to_ms: created_ms + SAME_KEY_MS + MARGIN_MS };
-    [near, rest]
+/// The minutes around, which are read first.
+fn near(created_ms: i64) -> Window {
+    Window { from_ms: created_ms - MARGIN_MS, to_ms: created_ms + MARGIN_MS }
+}
+
+/// As long as the request may be repeated after that.
+fn rest(created_ms: i64) -> Window {
+    Window { from_ms: created_ms + MARGIN_MS, to_ms: created_ms + SAME_KEY_MS + MARGIN_MS }
 }
 
 fn too_many() -> StripeError {
