@@ -16,8 +16,9 @@ const PROCESSING_CHECK_MS: i64 = 30_000;
 const LAST_PROCESSING_CHECK_MS: i64 = 6 * 3_600_000;
 /// The failure of a payment that Stripe does not know any more.
 pub(super) const MISSING: &str = "missing_at_stripe";
-/// Looks in vain after which such a payment is dead.
-pub(super) const MISSING_CHECKS: u32 = 4;
+/// Looks in vain after which such a payment is dead: about an hour, in which a person may see that the key is of another
+/// account.
+pub(super) const MISSING_CHECKS: u32 = 64;
 
 /// How the shopper pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +137,9 @@ impl Payment {
     /// end of the hold at the latest.
     pub fn schedule(&mut self, held_until_ms: i64, now_ms: i64) {
         self.next_check_ms = match self.state {
+            PaymentState::Succeeded | PaymentState::Failed => None,
+            // Whatever it would wait for otherwise, Stripe tells nothing of it.
+            _ if self.is_missing() => Some(now_ms + later(FIRST_CHECK_MS, LAST_CHECK_MS, self.checks)),
             PaymentState::Prepared | PaymentState::Requesting | PaymentState::Unknown => {
                 Some(now_ms + later(FIRST_CHECK_MS, LAST_CHECK_MS, self.checks))
             }
@@ -147,7 +151,6 @@ impl Payment {
             PaymentState::Processing => {
                 Some(now_ms + later(PROCESSING_CHECK_MS, LAST_PROCESSING_CHECK_MS, self.checks))
             }
-            PaymentState::Succeeded | PaymentState::Failed => None,
         };
     }
 }

@@ -1,6 +1,7 @@
 //! What news does to payments.
 
 use super::*;
+use crate::domain::payment::MISSING_CHECKS;
 
 /// It was marked as one that Stripe was not asked for, although an earlier request may have been done.
 #[test]
@@ -41,30 +42,42 @@ fn an_intent_decides_about_its_own_payment_alone() {
     is_in(&play, OrderState::Paid);
 }
 
-/// It was asked for again for ever, and its stock was never released.
+/// It was asked for again for ever, and its stock was never released; then it was dead after a minute, with all others where
+/// the key was of another account.
 #[test]
-fn a_payment_that_stripe_does_not_know_any_more_is_dead_after_several_looks() {
-    let (mut play, payment) = Play::with_payment();
-    play.tell(&intent(payment, IntentStatus::RequiresAction));
-    play.tell(&News::CancelRequested);
-    // So often it was looked at before.
-    play.order.payments[0].checks = 9;
-    let look = |play: &mut Play| {
+fn a_payment_that_stripe_does_not_know_any_more_is_dead_after_an_hour_of_looks() {
+    for status in [IntentStatus::RequiresAction, IntentStatus::Processing] {
+        let (mut play, payment) = Play::with_payment();
+        play.tell(&intent(payment, status));
+        play.tell(&News::CancelRequested);
+        let state = play.payment(payment).state;
+        // So often it was looked at before.
+        play.order.payments[0].checks = 9;
+        for _ in 0..3 {
+            look_in_vain(&mut play, payment);
+        }
+        // Stripe knew it after all, so that the looks count anew.
+        play.tell(&intent(payment, status));
+        assert_eq!(play.payment(payment).failure, None);
+        let since_ms = play.now_ms;
+        for _ in 0..MISSING_CHECKS {
+            look_in_vain(&mut play, payment);
+            assert_eq!(play.payment(payment).state, state);
+        }
+        assert!(play.breaks.is_empty());
+        let minutes = (play.now_ms - since_ms) / 60_000;
+        assert!((55..=65).contains(&minutes), "{minutes} minutes of {status:?}");
         play.tell(&News::PaymentMissing { payment });
-        play.order.payments[0].checks += 1;
-    };
-    for _ in 0..3 {
-        look(&mut play);
+        assert_eq!(play.breaks, [BreakKind::MissingCharge]);
+        is_in(&play, OrderState::Cancelled);
     }
-    // Stripe knew it after all, so that the looks count anew.
-    play.tell(&intent(payment, IntentStatus::RequiresAction));
-    assert_eq!(play.payment(payment).failure, None);
-    for _ in 0..4 {
-        look(&mut play);
-        assert_eq!(play.payment(payment).state, PaymentState::RequiresAction);
-    }
-    assert!(play.breaks.is_empty());
+}
+
+/// As recovery looks, up to the moment that it looks next.
+fn look_in_vain(play: &mut Play, payment: PaymentId) {
     play.tell(&News::PaymentMissing { payment });
-    assert_eq!(play.breaks, [BreakKind::MissingCharge]);
-    is_in(&play, OrderState::Cancelled);
+    let one = &mut play.order.payments[0];
+    one.checks += 1;
+    one.schedule(play.order.held_until_ms, play.now_ms);
+    play.now_ms = one.next_check_ms.expect("a next look");
 }
