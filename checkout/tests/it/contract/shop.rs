@@ -66,8 +66,12 @@ pub fn audit() -> Audit {
 }
 
 pub async fn set_stock(store: &dyn Store, product: &str, available: i64) -> StockLevel {
+    set_stock_at(store, product, available, NOW).await
+}
+
+pub async fn set_stock_at(store: &dyn Store, product: &str, available: i64, now_ms: i64) -> StockLevel {
     let set = StockChange::Set { product: product.to_owned(), available, reason: "counted".to_owned() };
-    let levels = done(store.change_stock(&[set], &ClaimUse::None, &audit(), NOW).await);
+    let levels = done(store.change_stock(&[set], &ClaimUse::None, &audit(), now_ms).await);
     levels.into_iter().next().expect("a level")
 }
 
