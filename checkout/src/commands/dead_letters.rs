@@ -17,7 +17,14 @@ const MAX_LISTED: u32 = 1_000;
 pub(super) async fn run(opened: &Opened, task: DeadLetters, is_json: bool) -> anyhow::Result<ExitCode> {
     match task {
         DeadLetters::List => list(opened, is_json).await,
-        DeadLetters::Replay { actor, ids } => replay(opened, &actor, &ids, is_json).await,
+        DeadLetters::Replay { actor, ids } => {
+            let replayed = opened.store().replay_dead(&ids, &actor, now_ms()).await?;
+            Ok(tell(&ids, &replayed, "replayed", "are tried again", is_json))
+        }
+        DeadLetters::Discard { actor, reason, ids } => {
+            let discarded = opened.store().discard_dead(&ids, &reason, &actor, now_ms()).await?;
+            Ok(tell(&ids, &discarded, "discarded", "are put away", is_json))
+        }
     }
 }
 
@@ -40,17 +47,16 @@ async fn list(opened: &Opened, is_json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// Exits with 1 where one that is named is not dead.
-async fn replay(opened: &Opened, actor: &str, ids: &[String], is_json: bool) -> anyhow::Result<ExitCode> {
-    let replayed = opened.store().replay_dead(ids, actor, now_ms()).await?;
-    let not_dead: Vec<&String> = ids.iter().filter(|id| !replayed.contains(id)).collect();
+fn tell(named: &[String], done: &[String], count: &str, what: &str, is_json: bool) -> ExitCode {
+    let not_dead: Vec<&String> = named.iter().filter(|id| !done.contains(id)).collect();
     match is_json {
-        true => say(json!({ "replayed": replayed.len(), "not_dead": not_dead })),
+        true => say(json!({ count: done.len(), "not_dead": not_dead })),
         false => {
-            say(format_args!("{} events are tried again", replayed.len()));
+            say(format_args!("{} events {what}", done.len()));
             not_dead.iter().for_each(|id| say(format_args!("{id} is not dead")));
         }
     }
-    Ok(if not_dead.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if not_dead.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn letter(letter: &DeadLetter) -> Value {

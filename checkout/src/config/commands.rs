@@ -106,6 +106,19 @@ enum DeadLettersCommand {
         by: By,
         ids: Vec<String>,
     },
+    /// Put webhooks away that nobody needs any more: they are swept as others are. Exits with 1 where one of them is not dead.
+    Discard {
+        #[command(flatten)]
+        told: Told,
+        #[command(flatten)]
+        by: By,
+        /// Why, for the audit.
+        #[arg(long)]
+        reason: String,
+        /// As `dead-letters list` shows them, such as evt_1. Events that nobody took cannot be put away.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -232,6 +245,11 @@ pub enum DeadLetters {
         actor: String,
         ids: Vec<String>,
     },
+    Discard {
+        actor: String,
+        reason: String,
+        ids: Vec<String>,
+    },
 }
 
 #[derive(Debug)]
@@ -311,6 +329,13 @@ impl DeadLettersCommand {
                     }
                 }
                 told.task(Action::DeadLetters(DeadLetters::Replay { actor: by.name(), ids }), faults)
+            }
+            Self::Discard { told, by, reason, ids } => {
+                check_reason(&reason, faults);
+                for id in ids.iter().filter(|id| !id.starts_with(WEBHOOK_PREFIX)) {
+                    faults.add("IDS", format!("'{id}' is no webhook's, which begin with {WEBHOOK_PREFIX}"));
+                }
+                told.task(Action::DeadLetters(DeadLetters::Discard { actor: by.name(), reason, ids }), faults)
             }
         }
     }

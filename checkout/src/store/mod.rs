@@ -187,7 +187,7 @@ pub trait Store: Send + Sync {
     async fn settle_event(&self, id: &str, now_ms: i64) -> Result<(), StoreError>;
     /// Notes why an event was not applied; the lease decides when it is tried again.
     async fn fail_event(&self, id: &str, why: &str) -> Result<(), StoreError>;
-    /// Marks an event as dead, with the reason: it is not tried again, and not swept, until it is replayed.
+    /// Marks an event as dead, with the reason: it is not tried again, and not swept, until it is replayed or discarded.
     async fn give_up_event(&self, id: &str, why: &str, now_ms: i64) -> Result<(), StoreError>;
     /// Oldest first.
     async fn dead_webhooks(&self, limit: u32) -> Result<Vec<DeadWebhook>, StoreError>;
@@ -205,6 +205,15 @@ pub trait Store: Send + Sync {
     /// Makes dead events of both queues due again, those that are named or all where none are, with a row in the audit.
     /// Returns their ids: whoever was named and is not among them was not dead.
     async fn replay_dead(&self, ids: &[String], actor: &str, now_ms: i64) -> Result<Vec<String>, StoreError>;
+    /// Counts dead webhooks as dealt with, so that they are swept, with a row in the audit. Returns the ids of those that were
+    /// dead. Events of the outbox are none: subscribers would miss a version.
+    async fn discard_dead(
+        &self,
+        ids: &[String],
+        reason: &str,
+        actor: &str,
+        now_ms: i64,
+    ) -> Result<Vec<String>, StoreError>;
 
     // Comparing with Stripe.
 

@@ -78,6 +78,16 @@ pub struct Backlog {
     pub checkouts_held: u64,
 }
 
+/// What the audit is told of webhooks that are put away.
+pub(crate) fn discard_audit(actor: &str, reason: &str, ids: &[String]) -> Audit {
+    Audit {
+        actor: actor.to_owned(),
+        action: "dead_letters.discard".to_owned(),
+        subject: "dead_letters".to_owned(),
+        detail: json!({ "ids": ids, "reason": reason }),
+    }
+}
+
 /// What the audit is told of a replay.
 pub(crate) fn replay_audit(actor: &str, ids: &[String]) -> Audit {
     Audit {

@@ -157,10 +157,14 @@ fn commands_are_read() {
         &["checkout", "stock", "set", "p1", "5", "--reason", ""],
         &["checkout", "stock", "adjust", "p1", "5", "--reason", "x", "--key", "a b"],
         &["checkout", "dead-letters", "replay", "evn_1"],
+        &["checkout", "dead-letters", "discard", "evn_1", "--reason", "x"],
+        &["checkout", "dead-letters", "discard", "evt_1", "--reason", ""],
         &["checkout", "breaks", "resolve", "no_such_kind", "pi_1", "--reason", "x"],
         &["checkout", "token", "new", "an na"],
     ] {
         assert_eq!(resolve(fault).expect_err("a fault").len(), 1, "{fault:?}");
     }
     assert!(Cli::try_parse_from(["checkout"]).is_err(), "what to do is said");
+    let all = ["checkout", "dead-letters", "discard", "--reason", "x"];
+    assert!(Cli::try_parse_from(all).is_err(), "what is put away is named");
 }

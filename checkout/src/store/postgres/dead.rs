@@ -1,4 +1,5 @@
-//! What was given up and is to be tried again: webhooks that could not be applied, and events that nobody took.
+//! What was given up: webhooks that could not be applied, and events that nobody took. They are tried again, or webhooks are
+//! put away.
 
 use serde::Deserialize;
 use sqlx::PgConnection;
@@ -6,10 +7,10 @@ use sqlx::PgConnection;
 use super::failure::Failure;
 use super::records::from_json;
 use super::{audit, inbox, outbox};
-use crate::store::queues::replay_audit;
+use crate::store::queues::{discard_audit, replay_audit};
 
 #[derive(Deserialize)]
-struct Replayed {
+struct Noted {
     ids: Vec<String>,
 }
 
@@ -23,7 +24,7 @@ pub(super) async fn replay(
     is_rerun: bool,
 ) -> Result<Vec<String>, Failure> {
     if is_rerun && let Some(detail) = audit::detail(connection, transaction).await? {
-        return Ok(from_json::<Replayed>(&detail)?.ids);
+        return Ok(from_json::<Noted>(&detail)?.ids);
     }
     let mut replayed = inbox::replay(connection, ids, now_ms).await?;
     replayed.extend(outbox::replay(connection, ids, now_ms).await?);
@@ -31,4 +32,24 @@ pub(super) async fn replay(
         audit::note(connection, transaction, &replay_audit(actor, &replayed), now_ms).await?;
     }
     Ok(replayed)
+}
+
+/// The same of webhooks that are put away.
+pub(super) async fn discard(
+    connection: &mut PgConnection,
+    transaction: &str,
+    ids: &[String],
+    reason: &str,
+    actor: &str,
+    now_ms: i64,
+    is_rerun: bool,
+) -> Result<Vec<String>, Failure> {
+    if is_rerun && let Some(detail) = audit::detail(connection, transaction).await? {
+        return Ok(from_json::<Noted>(&detail)?.ids);
+    }
+    let discarded = inbox::discard(connection, ids, now_ms).await?;
+    if !discarded.is_empty() {
+        audit::note(connection, transaction, &discard_audit(actor, reason, &discarded), now_ms).await?;
+    }
+    Ok(discarded)
 }

@@ -37,6 +37,11 @@ const REPLAY: &str = "
 UPDATE webhook_inbox SET applied_ms = NULL, dead_ms = NULL, why = NULL, tries = 0, next_ms = $2
 WHERE dead_ms IS NOT NULL AND (cardinality($1::text[]) = 0 OR id = ANY ($1::text[])) RETURNING id";
 
+/// Dealt with from now on, so that it is swept as others are.
+const DISCARD: &str = "
+UPDATE webhook_inbox SET applied_ms = $2, dead_ms = NULL
+WHERE dead_ms IS NOT NULL AND id = ANY ($1::text[]) RETURNING id";
+
 pub(super) async fn receive(connection: &mut PgConnection, event: &NewInboxEvent<'_>) -> Result<bool, Failure> {
     let received = sqlx::query(RECEIVE)
         .bind(event.id)
@@ -125,6 +130,14 @@ pub(super) async fn dead(connection: &mut PgConnection, limit: u32) -> Result<Ve
 
 pub(super) async fn replay(connection: &mut PgConnection, ids: &[String], now_ms: i64) -> Result<Vec<String>, Failure> {
     Ok(sqlx::query_scalar(REPLAY).bind(ids).bind(now_ms).fetch_all(&mut *connection).await?)
+}
+
+pub(super) async fn discard(
+    connection: &mut PgConnection,
+    ids: &[String],
+    now_ms: i64,
+) -> Result<Vec<String>, Failure> {
+    Ok(sqlx::query_scalar(DISCARD).bind(ids).bind(now_ms).fetch_all(&mut *connection).await?)
 }
 
 /// Counts are small; one that is not is as good as the largest.

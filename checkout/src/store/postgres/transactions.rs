@@ -399,6 +399,24 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn discard_dead(
+        &self,
+        ids: &[String],
+        reason: &str,
+        actor: &str,
+        now_ms: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        let transaction = audit::transaction_id();
+        let transaction = transaction.as_str();
+        self.primary
+            .run(move |mut lease, is_rerun| async move {
+                lease.begin().await?;
+                let outcome = dead::discard(&mut lease, transaction, ids, reason, actor, now_ms, is_rerun).await;
+                lease.end(outcome).await
+            })
+            .await
+    }
+
     async fn payments_between(
         &self,
         from_ms: i64,

@@ -1,10 +1,11 @@
-//! What was given up and is to be tried again: webhooks that could not be applied, and events that nobody took.
+//! What was given up: webhooks that could not be applied, and events that nobody took. They are tried again, or webhooks are
+//! put away.
 
 use sqlx::SqliteConnection;
 
 use super::fault::Fault;
 use super::{audit, inbox, outbox};
-use crate::store::queues::replay_audit;
+use crate::store::queues::{discard_audit, replay_audit};
 
 pub(super) async fn replay(
     conn: &mut SqliteConnection,
@@ -24,4 +25,21 @@ pub(super) async fn replay(
         audit::write(conn, &replay_audit(actor, &replayed), now_ms).await?;
     }
     Ok(replayed)
+}
+
+pub(super) async fn discard(
+    conn: &mut SqliteConnection,
+    ids: &[String],
+    reason: &str,
+    actor: &str,
+    now_ms: i64,
+) -> Result<Vec<String>, Fault> {
+    let mut discarded = Vec::new();
+    for id in ids {
+        discarded.extend(inbox::discard(conn, id, now_ms).await?);
+    }
+    if !discarded.is_empty() {
+        audit::write(conn, &discard_audit(actor, reason, &discarded), now_ms).await?;
+    }
+    Ok(discarded)
 }

@@ -105,6 +105,18 @@ pub(super) async fn replay(conn: &mut SqliteConnection, id: Option<&str>, now_ms
     Ok(replayed)
 }
 
+/// Counts one as dealt with from now on, so that it is swept as others are.
+pub(super) async fn discard(conn: &mut SqliteConnection, id: &str, now_ms: i64) -> Result<Option<String>, Fault> {
+    let discarded = sqlx::query_scalar::<_, String>(
+        "UPDATE webhook_inbox SET settled_ms = ?2, dead_ms = NULL WHERE dead_ms IS NOT NULL AND id = ?1 RETURNING id",
+    )
+    .bind(id)
+    .bind(now_ms)
+    .fetch_optional(&mut *conn)
+    .await?;
+    Ok(discarded)
+}
+
 fn dead_webhook(row: &SqliteRow) -> Result<DeadWebhook, Fault> {
     Ok(DeadWebhook {
         id: get(row, "id")?,

@@ -305,6 +305,18 @@ impl Store for SqliteStore {
         transaction.end(outcome).await
     }
 
+    async fn discard_dead(
+        &self,
+        ids: &[String],
+        reason: &str,
+        actor: &str,
+        now_ms: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut transaction = self.pools.write().await?;
+        let outcome = dead::discard(&mut transaction, ids, reason, actor, now_ms).await;
+        transaction.end(outcome).await
+    }
+
     async fn payments_between(
         &self,
         from_ms: i64,

@@ -307,6 +307,16 @@ impl Store for Memory {
         never_asked()
     }
 
+    async fn discard_dead(
+        &self,
+        _ids: &[String],
+        _reason: &str,
+        _actor: &str,
+        _now_ms: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        never_asked()
+    }
+
     async fn payments_between(
         &self,
         _from_ms: i64,

@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("two workers never have the same event", |bench| Box::pin(two_workers(bench))),
     ("events that were applied are swept", |bench| Box::pin(swept(bench))),
     ("an event that was given up is kept until it is replayed", |bench| Box::pin(given_up(bench))),
+    ("an event that was given up can be put away", |bench| Box::pin(discarded(bench))),
 ];
 
 async fn receive(store: &dyn Store, id: &str, received_ms: i64) -> bool {
@@ -152,4 +153,32 @@ async fn given_up(bench: Bench) {
     assert!(store.dead_webhooks(ALL).await.expect("none").is_empty());
     let again = due(store, ALL, later).await;
     assert_eq!((ids(&again), again[0].tries), (vec!["evt_1"], 1));
+}
+
+/// It could be replayed alone, and the alert on one that never passes had no end.
+async fn discarded(bench: Bench) {
+    let store = bench.store.as_ref();
+    for id in ["evt_1", "evt_2", "evt_3"] {
+        receive(store, id, NOW).await;
+    }
+    due(store, ALL, NOW).await;
+    for id in ["evt_1", "evt_2"] {
+        store.give_up_event(id, "it cannot be read", NOW + 1).await.expect("it is given up");
+    }
+    let named = ["evt_1".to_owned(), "evt_3".to_owned()];
+    let discarded = store.discard_dead(&named, "of a test", "anna", NOW + 10).await.expect("it is put away");
+    assert_eq!(discarded, ["evt_1"], "the other one waits");
+    assert!(store.discard_dead(&named, "of a test", "anna", NOW + 20).await.expect("none is dead").is_empty());
+    let audited = "SELECT count(*) FROM audit WHERE action = 'dead_letters.discard' AND actor = 'anna'
+        AND detail LIKE '%evt_1%of a test%'";
+    assert_eq!(bench.count(audited).await, 1);
+    let dead = store.dead_webhooks(ALL).await.expect("dead ones");
+    assert_eq!(dead.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["evt_2"]);
+    let backlog = store.backlog(NOW + 10).await.expect("a backlog");
+    assert_eq!((backlog.inbox, backlog.dead_webhooks), (1, 1));
+    let later = NOW + 10 * LEASE_MS;
+    assert_eq!(ids(&due(store, ALL, later).await), ["evt_3"]);
+    assert!(!receive(store, "evt_1", later).await, "it is known");
+    assert_eq!(store.sweep(NOW + 10, ALL, later).await.expect("it sweeps"), 0, "it is as old as it was put away");
+    assert_eq!(store.sweep(NOW + 11, ALL, later).await.expect("it sweeps"), 1);
 }

@@ -71,6 +71,8 @@ fn a_new_database_is_migrated_and_told() {
     // Nothing was replayed, and nobody was told.
     let unknown = checkout(folder.path(), &["dead-letters", "replay", "evt_of_nobody"]);
     assert!(unknown.status.code() == Some(1) && told(&unknown).contains("evt_of_nobody is not dead"), "{unknown:?}");
+    let unknown = checkout(folder.path(), &["dead-letters", "discard", "evt_of_nobody", "--reason", "old", "--json"]);
+    assert_eq!((unknown.status.code(), json(&unknown)["discarded"].as_u64()), (Some(1), Some(0)), "{unknown:?}");
 }
 
 /// Behind `head`, which goes away once it has seen enough, a command ended in a panic.
