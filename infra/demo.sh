@@ -8,10 +8,10 @@ checkout_admin_listen=${CHECKOUT_ADMIN_LISTEN:-127.0.0.1:8091}
 stripe_listen=${STRIPE_SIM_LISTEN:-127.0.0.1:12111}
 export CHECKOUT_DATA_DIR="$demo/checkout"
 # What other uses of these programs left in the shell: another database, another Stripe, a topic that is in use, a log that
-# does not say when they listen.
+# does not say when they listen, a point of the tests at which they die.
 unset PRIMARY_SQL_URL PRIMARY_SQL_URL_FILE READ_SQL_URL READ_SQL_URL_FILE REDIS_URL REDIS_URL_FILE \
-	STRIPE_SECRET_KEY_FILE STRIPE_WEBHOOK_SECRET_FILE EVENT_GRID_URL EVENT_GRID_KEY EVENT_GRID_KEY_FILE \
-	CHECKOUT_LOG STRIPE_SIM_LOG
+	STRIPE_API_URL STRIPE_SECRET_KEY_FILE STRIPE_WEBHOOK_SECRET_FILE EVENT_GRID_URL EVENT_GRID_KEY EVENT_GRID_KEY_FILE \
+	CHECKOUT_LOG CHECKOUT_FAIL_POINT STRIPE_SIM_LOG
 
 started=
 end() {
