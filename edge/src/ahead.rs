@@ -9,7 +9,7 @@ use search::RawRequest;
 
 use crate::coding::Coding;
 use crate::live::Generation;
-use crate::result_cache::Asked;
+use crate::result_cache::{Answered, Asked};
 use crate::routes::{answer_to, hashed};
 
 /// So many requests are answered again before a newer snapshot is served.
@@ -54,12 +54,12 @@ fn answer(generation: &Generation, asked: Asked, coding: Coding) {
     let (now, results) = (Timestamp::now(), &generation.results);
     let (rules, hash) = (generation.index.rules().version_at(now), hashed(generation, now, &asked));
     let plain = results.get(hash, &asked, rules, Coding::Identity).or_else(|| {
-        let body = answer_to(generation, &asked, now).ok()?.body;
-        results.put(hash, asked.clone(), rules, Coding::Identity, body.clone());
-        Some(body)
+        let answered = answer_to(generation, &asked, now).ok()?;
+        results.put(hash, asked.clone(), rules, Coding::Identity, answered.clone());
+        Some(answered)
     });
-    if let Some(smaller) = plain.and_then(|plain| coding.encode(&plain)) {
-        results.put(hash, asked, rules, coding, smaller);
+    if let Some((body, found)) = plain.and_then(|plain| Some((coding.encode(&plain.body)?, plain.found))) {
+        results.put(hash, asked, rules, coding, Answered { body, found });
     }
 }
 

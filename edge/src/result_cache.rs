@@ -6,7 +6,7 @@
 //! made under. When there is no room, a hand goes round: what was asked for since it last came by is spared once, the rest goes (the "clock" of
 //! F. Corbató's page replacement).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,6 +50,13 @@ impl Asked {
     }
 }
 
+/// A body, in a buffer that is no larger, and for a search how many it found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    pub body: Bytes,
+    pub found: Option<u64>,
+}
+
 /// The answers of one generation.
 pub struct ResultCache {
     parts: Vec<Mutex<Part>>,
@@ -70,9 +77,26 @@ struct Entry {
     asked: Asked,
     rules: usize,
     coding: Coding,
-    body: Bytes,
+    answered: Answered,
     size_bytes: usize,
     is_used: bool,
+}
+
+/// An answer is being made smaller until this is dropped, however that ends.
+struct Encoding(Arc<ResultCache>);
+
+impl Encoding {
+    /// None while another one is.
+    fn begin(cache: &Arc<ResultCache>) -> Option<Self> {
+        let is_free = !cache.is_encoding.swap(true, Ordering::Acquire);
+        is_free.then(|| Self(cache.clone()))
+    }
+}
+
+impl Drop for Encoding {
+    fn drop(&mut self) {
+        self.0.is_encoding.store(false, Ordering::Release);
+    }
 }
 
 impl ResultCache {
@@ -83,7 +107,7 @@ impl ResultCache {
     }
 
     /// The answer to what has this hash, if it was given under this set of rules, in this coding.
-    pub fn get(&self, hash: u64, asked: &Asked, rules: usize, coding: Coding) -> Option<Bytes> {
+    pub fn get(&self, hash: u64, asked: &Asked, rules: usize, coding: Coding) -> Option<Answered> {
         let hash = in_coding(hash, coding);
         let mut part = self.part(hash)?.lock().unwrap_or_else(PoisonError::into_inner);
         let place = *part.places.get(&hash)?;
@@ -91,18 +115,18 @@ impl ResultCache {
         // A hash is no proof.
         let is_it = entry.rules == rules && entry.coding == coding && entry.asked == *asked;
         entry.is_used |= is_it;
-        is_it.then(|| entry.body.clone())
+        is_it.then(|| entry.answered.clone())
     }
 
-    /// Keeps an answer. The body is kept as it is: its buffer is to be no larger than it.
-    pub fn put(&self, hash: u64, asked: Asked, rules: usize, coding: Coding, body: Bytes) {
+    /// Keeps an answer, as it is.
+    pub fn put(&self, hash: u64, asked: Asked, rules: usize, coding: Coding, answered: Answered) {
         let hash = in_coding(hash, coding);
         let Some(part) = self.part(hash) else { return };
-        let size_bytes = body.len() + ENTRY_BYTES + asked.size_bytes();
+        let size_bytes = answered.body.len() + ENTRY_BYTES + asked.size_bytes();
         if size_bytes > self.part_bytes / MAX_SHARE {
             return;
         }
-        let entry = Entry { hash, asked, rules, coding, body, size_bytes, is_used: false };
+        let entry = Entry { hash, asked, rules, coding, answered, size_bytes, is_used: false };
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = part.places.get(&hash).copied() {
             part.bytes -= part.entries[place].size_bytes;
@@ -119,35 +143,44 @@ impl ResultCache {
 
     /// Makes an answer smaller for those that ask next, on a thread that does not serve: one at a time, and until then all
     /// go out as they are.
-    pub fn encode_later(self: &Arc<Self>, hash: u64, asked: &Asked, rules: usize, coding: Coding, body: Bytes) {
-        if self.is_encoding.swap(true, Ordering::Acquire) {
-            return;
-        }
-        let (cache, asked) = (self.clone(), asked.clone());
+    pub fn encode_later(self: &Arc<Self>, hash: u64, asked: &Asked, rules: usize, coding: Coding, answered: Answered) {
+        let Some(encoding) = Encoding::begin(self) else { return };
+        let asked = asked.clone();
         tokio::task::spawn_blocking(move || {
-            if let Some(smaller) = coding.encode(&body) {
-                cache.put(hash, asked, rules, coding, smaller);
+            if let Some(body) = coding.encode(&answered.body) {
+                encoding.0.put(hash, asked, rules, coding, Answered { body, ..answered });
             }
-            cache.is_encoding.store(false, Ordering::Release);
         });
     }
 
-    /// What was asked for and in which codings, first what was asked for again; so much at the most.
+    /// What was asked for and in which codings, first what was asked for again; so many requests at the most.
     pub fn asked(&self, most: usize) -> Vec<(Asked, Coding)> {
         let mut asked: Vec<(bool, (Asked, Coding))> = Vec::new();
         for part in &self.parts {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
             let (used, unused): (Vec<_>, Vec<_>) = part.entries.iter().partition(|entry| entry.is_used);
-            let first = used.into_iter().chain(unused).take(most);
-            asked.extend(first.map(|entry| (!entry.is_used, (entry.asked.clone(), entry.coding))));
+            let all = [used, unused].concat();
+            let first = &all[..count_of_first(most, all.iter().map(|entry| &entry.asked))];
+            asked.extend(first.iter().map(|entry| (!entry.is_used, (entry.asked.clone(), entry.coding))));
         }
         asked.sort_by_key(|(is_unused, _)| *is_unused);
-        asked.into_iter().take(most).map(|(_, asked)| asked).collect()
+        asked.truncate(count_of_first(most, asked.iter().map(|(_, (asked, _))| asked)));
+        asked.into_iter().map(|(_, asked)| asked).collect()
     }
 
     fn part(&self, hash: u64) -> Option<&Mutex<Part>> {
         (self.part_bytes > 0).then(|| &self.parts[(hash >> 32) as usize % PARTS])
     }
+}
+
+/// How many come before one more request than these begins, each in whatever codings.
+fn count_of_first<'a>(requests: usize, asked: impl Iterator<Item = &'a Asked>) -> usize {
+    let mut seen = HashSet::new();
+    let is_one = |asked: &&'a Asked| {
+        seen.insert(*asked);
+        seen.len() <= requests
+    };
+    asked.take_while(is_one).count()
 }
 
 /// Each coding of an answer is an entry of its own.
@@ -187,8 +220,12 @@ mod tests {
         Asked::Similar(format!("p{number}"), 8, FieldSet::ALL)
     }
 
-    fn body(number: usize) -> Bytes {
-        Bytes::from(format!("{number:0>500}"))
+    fn answer(number: usize) -> Answered {
+        Answered { body: Bytes::from(format!("{number:0>500}")), found: Some(number as u64) }
+    }
+
+    fn short(text: &'static str) -> Answered {
+        Answered { body: Bytes::from_static(text.as_bytes()), found: None }
     }
 
     /// All in one part.
@@ -199,23 +236,24 @@ mod tests {
     #[test]
     fn what_was_put_in_is_found_under_the_same_rules_alone() {
         let cache = ResultCache::new(1 << 20);
-        cache.put(hash(1), asked(1), 0, PLAIN, body(1));
-        assert_eq!(cache.get(hash(1), &asked(1), 0, PLAIN), Some(body(1)));
+        cache.put(hash(1), asked(1), 0, PLAIN, answer(1));
+        assert_eq!(cache.get(hash(1), &asked(1), 0, PLAIN), Some(answer(1)));
         assert_eq!(cache.get(hash(1), &asked(1), 1, PLAIN), None);
         assert_eq!(cache.get(hash(1), &asked(2), 0, PLAIN), None, "another request with the same hash");
-        cache.put(hash(1), asked(2), 1, PLAIN, body(2));
-        assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)), "the newer one has the place");
+        cache.put(hash(1), asked(2), 1, PLAIN, answer(2));
+        assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(answer(2)), "the newer one has the place");
         assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), None);
-        cache.put(hash(1), asked(2), 1, Coding::Zstd, Bytes::from_static(b"smaller"));
-        assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), Some(Bytes::from_static(b"smaller")));
-        assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(body(2)));
-        cache.put(hash(3), asked(3), 1, PLAIN, body(3));
+        cache.put(hash(1), asked(2), 1, Coding::Zstd, short("smaller"));
+        assert_eq!(cache.get(hash(1), &asked(2), 1, Coding::Zstd), Some(short("smaller")));
+        assert_eq!(cache.get(hash(1), &asked(2), 1, PLAIN), Some(answer(2)));
+        cache.put(hash(3), asked(3), 1, PLAIN, answer(3));
         let all = [(asked(2), PLAIN), (asked(2), Coding::Zstd), (asked(3), PLAIN)];
-        assert_eq!((cache.asked(9), cache.asked(1)), (all.to_vec(), all[..1].to_vec()));
-        cache.put(hash(4), asked(4), 1, PLAIN, body(4));
-        assert_eq!(cache.get(hash(4), &asked(4), 1, PLAIN), Some(body(4)));
+        assert_eq!((cache.asked(9), cache.asked(2)), (all.to_vec(), all.to_vec()));
+        assert_eq!(cache.asked(1), all[..2], "its codings count as one request");
+        cache.put(hash(4), asked(4), 1, PLAIN, answer(4));
+        assert_eq!(cache.get(hash(4), &asked(4), 1, PLAIN), Some(answer(4)));
         assert_eq!(
-            cache.asked(3).pop(),
+            cache.asked(2).pop(),
             Some((asked(4), PLAIN)),
             "what was asked for again goes first, wherever it lies"
         );
@@ -226,10 +264,10 @@ mod tests {
         let size_bytes = PARTS * 20 * 1_200;
         let cache = ResultCache::new(size_bytes);
         for number in 0..1_000 {
-            cache.put(hash(number), asked(number), 0, PLAIN, body(number));
+            cache.put(hash(number), asked(number), 0, PLAIN, answer(number));
             assert_eq!(
                 cache.get(hash(0), &asked(0), 0, PLAIN),
-                Some(body(0)),
+                Some(answer(0)),
                 "it was asked for all the time, at {number}"
             );
             let part = cache.parts[0].lock().expect("no panic");
@@ -245,21 +283,35 @@ mod tests {
     fn a_long_request_takes_room_too() {
         let cache = ResultCache::new(PARTS * 10_000);
         let long = Asked::Similar("x".repeat(5_000), 8, FieldSet::ALL);
-        cache.put(hash(1), long.clone(), 0, PLAIN, Bytes::from_static(b"{}"));
+        cache.put(hash(1), long.clone(), 0, PLAIN, short("{}"));
         assert_eq!(cache.get(hash(1), &long, 0, PLAIN), None);
         let facets = vec![String::new(); 100];
         let many = Asked::Search(RawRequest { facets, ..RawRequest::default() });
-        cache.put(hash(2), many.clone(), 0, PLAIN, Bytes::from_static(b"{}"));
+        cache.put(hash(2), many.clone(), 0, PLAIN, short("{}"));
         assert_eq!(cache.get(hash(2), &many, 0, PLAIN), None, "short texts take room as well");
+    }
+
+    /// All answers went out as they were from then on.
+    #[test]
+    fn a_panic_while_an_answer_is_made_smaller_holds_up_no_other() {
+        let cache = Arc::new(ResultCache::new(1 << 20));
+        let encoding = Encoding::begin(&cache).expect("nothing else is made smaller");
+        assert!(Encoding::begin(&cache).is_none(), "one at a time");
+        let broken = move || {
+            let _held = encoding;
+            panic!("broken");
+        };
+        let done: std::thread::Result<()> = std::panic::catch_unwind(std::panic::AssertUnwindSafe(broken));
+        assert!(done.is_err() && Encoding::begin(&cache).is_some());
     }
 
     #[test]
     fn what_is_too_large_and_what_has_no_room_is_left_out() {
         let cache = ResultCache::new(PARTS * 10_000);
-        cache.put(hash(1), asked(1), 0, PLAIN, Bytes::from(vec![b'x'; 5_000]));
+        cache.put(hash(1), asked(1), 0, PLAIN, Answered { body: Bytes::from(vec![b'x'; 5_000]), found: None });
         assert_eq!(cache.get(hash(1), &asked(1), 0, PLAIN), None);
         let none = ResultCache::new(0);
-        none.put(hash(1), asked(1), 0, PLAIN, body(1));
+        none.put(hash(1), asked(1), 0, PLAIN, answer(1));
         assert_eq!(none.get(hash(1), &asked(1), 0, PLAIN), None);
     }
 }

@@ -22,7 +22,7 @@ use crate::live::{Generation, Serving};
 use crate::params::{ProductParams, SearchParams, SuggestParams, Target, searches_from_json};
 use crate::paths::Route;
 use crate::reply::{self, HttpResponse};
-use crate::result_cache::Asked;
+use crate::result_cache::{Answered, Asked};
 use crate::server::{Shared, panic_text};
 
 /// A multi-search whose answers grow beyond this is refused.
@@ -140,9 +140,8 @@ async fn similar(shared: &Shared, request: &Request<'_>, id: &str) -> Result<Htt
         return Err(ApiError::bad_parameter("limit", format!("is above {MAX_SIMILAR}")));
     }
     let fields = fields(Some(params.fields.as_deref().unwrap_or(&generation.index.catalogue().hit_fields)))?;
-    if generation.index.product_at(id, request.now).is_none() {
-        return Err(ApiError::not_found(format!("there is no product '{id}'")));
-    }
+    let look_up = || generation.index.product_at(id, request.now).ok_or_else(|| no_product(id));
+    generation.traffic.attempt(look_up)?;
     remembered(shared, request, &generation, Asked::Similar(id.to_owned(), limit, fields)).await
 }
 
@@ -193,20 +192,24 @@ async fn known_or_new(
     let rules = generation.index.rules().version_at(request.now);
     let known = kept(generation, hash, &asked, rules, wanted);
     shared.metrics.looked_up_result(known.is_some());
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    in_turn().await;
-    let answered = generation.traffic.attempt(|| answer_to(generation, &asked, request.now))?;
+    let (answered, coding) = match known {
+        Some(known) => known,
+        None => {
+            in_turn().await;
+            let answered = generation.traffic.attempt(|| answer_to(generation, &asked, request.now))?;
+            generation.results.put(hash, asked, rules, Coding::Identity, answered.clone());
+            (answered, Coding::Identity)
+        }
+    };
+    // What is asked most is mostly known, and was answered before anybody asked.
     if let Some(found) = answered.found {
         generation.traffic.searched(found);
     }
-    generation.results.put(hash, asked, rules, Coding::Identity, answered.body.clone());
-    Ok((answered.body, Coding::Identity))
+    Ok((answered.body, coding))
 }
 
 /// An answer that was given before, in the coding that the client wants. Only what is asked for again is compressed.
-fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted: Coding) -> Option<(Bytes, Coding)> {
+fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted: Coding) -> Option<(Answered, Coding)> {
     let get = |coding| Some((generation.results.get(hash, asked, rules, coding)?, coding));
     if wanted != Coding::Identity
         && let Some(known) = get(wanted)
@@ -214,19 +217,14 @@ fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted:
         return Some(known);
     }
     let (plain, _) = get(Coding::Identity)?;
-    if wanted != Coding::Identity && plain.len() > MAX_AT_ONCE_BYTES {
+    if wanted != Coding::Identity && plain.body.len() > MAX_AT_ONCE_BYTES {
         generation.results.encode_later(hash, asked, rules, wanted, plain.clone());
         return Some((plain, Coding::Identity));
     }
-    let Some(smaller) = wanted.encode(&plain) else { return Some((plain, Coding::Identity)) };
+    let Some(body) = wanted.encode(&plain.body) else { return Some((plain, Coding::Identity)) };
+    let smaller = Answered { body, ..plain };
     generation.results.put(hash, asked.clone(), rules, wanted, smaller.clone());
     Some((smaller, wanted))
-}
-
-/// A body that is new, in a buffer that is no larger, and for a search how many it found.
-pub struct Answered {
-    pub body: Bytes,
-    pub found: Option<u64>,
 }
 
 /// Whether a request can be understood, which only its answer tells otherwise.
@@ -301,8 +299,9 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
         }
         let (generation, started) = (&generations[number].2, Instant::now());
         let answer = known_or_new(shared, request, generation, hash, asked, Coding::Identity).await;
+        let (answer, _) = answer.map_err(|error| error.within("searches", place))?;
         generation.traffic.answered(started.elapsed());
-        body.extend_from_slice(&answer.map_err(|error| error.within("searches", place))?.0);
+        body.extend_from_slice(&answer);
         if body.len() > MAX_ANSWER_BYTES {
             let reason =
                 format!("their answers are larger than {MAX_ANSWER_BYTES} bytes: ask for fewer hits or fields");
@@ -324,13 +323,17 @@ async fn product(shared: &Shared, request: &Request<'_>, id: &str) -> Result<Htt
     let generation = shared.asked(&params.target, request.headers).await?;
     let fields = fields(params.fields.as_deref())?;
     let etag = etag(&generation, request.now, ("product", id, fields));
-    let found = generation.index.product_at(id, request.now);
-    let (segment, record) = found.ok_or_else(|| ApiError::not_found(format!("there is no product '{id}'")))?;
-    if is_known(request, &generation, &etag) {
-        return Ok(reply::from_snapshot(&generation, request.now, etag, None));
-    }
-    let body = answers::product_body(&generation.index, segment, record, fields);
-    Ok(reply::from_snapshot(&generation, request.now, etag, Some(body.into())))
+    let body = generation.traffic.attempt(|| {
+        let found = generation.index.product_at(id, request.now);
+        let (segment, record) = found.ok_or_else(|| no_product(id))?;
+        let is_new = !is_known(request, &generation, &etag);
+        Ok(is_new.then(|| answers::product_body(&generation.index, segment, record, fields)))
+    })?;
+    Ok(reply::from_snapshot(&generation, request.now, etag, body.map(Bytes::from)))
+}
+
+fn no_product(id: &str) -> ApiError {
+    ApiError::not_found(format!("there is no product '{id}'"))
 }
 
 async fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
@@ -344,26 +347,32 @@ async fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse
     if is_known(request, &generation, &etag) {
         return Ok(reply::from_snapshot(&generation, request.now, etag, None));
     }
-    let mut out = JsonOut::new();
-    answers::products(&mut out, &generation, &params.ids, fields, request.now);
-    Ok(reply::from_snapshot(&generation, request.now, etag, Some(out.0.into())))
+    let body = generation.traffic.attempt(|| {
+        let mut out = JsonOut::new();
+        answers::products(&mut out, &generation, &params.ids, fields, request.now);
+        Ok(out.0)
+    })?;
+    Ok(reply::from_snapshot(&generation, request.now, etag, Some(body.into())))
 }
 
 async fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
     in_turn().await;
     let generation = shared.asked(&Target::from_query(request.query)?, request.headers).await?;
     let etag = etag(&generation, request.now, ("categories", below));
-    let tree = generation.index.categories_at(below, request.now);
-    let tree = tree.ok_or_else(|| match below {
-        Some(path) => ApiError::not_found(format!("there is no category '{path}'")),
-        None => ApiError::not_found("the catalogue has no category facet"),
+    let body = generation.traffic.attempt(|| {
+        let tree = generation.index.categories_at(below, request.now);
+        let tree = tree.ok_or_else(|| match below {
+            Some(path) => ApiError::not_found(format!("there is no category '{path}'")),
+            None => ApiError::not_found("the catalogue has no category facet"),
+        })?;
+        if is_known(request, &generation, &etag) {
+            return Ok(None);
+        }
+        let mut out = JsonOut::new();
+        answers::categories(&mut out, &generation, &tree);
+        Ok(Some(Bytes::from(out.0)))
     })?;
-    if is_known(request, &generation, &etag) {
-        return Ok(reply::from_snapshot(&generation, request.now, etag, None));
-    }
-    let mut out = JsonOut::new();
-    answers::categories(&mut out, &generation, &tree);
-    Ok(reply::from_snapshot(&generation, request.now, etag, Some(out.0.into())))
+    Ok(reply::from_snapshot(&generation, request.now, etag, body))
 }
 
 fn fields(names: Option<&[String]>) -> Result<FieldSet, ApiError> {

@@ -13,7 +13,7 @@ const PARTS: u64 = 8;
 /// Up to 2^32 microseconds, more than an hour.
 const BUCKETS: usize = (32 * PARTS) as usize;
 
-/// Counts searches of every kind, from the moment that a generation serves.
+/// Counts searches of every kind, and whatever fails, from the moment that a generation serves.
 #[derive(Debug)]
 pub struct TrafficCounters {
     requests: AtomicU64,
@@ -40,9 +40,9 @@ impl TrafficCounters {
         self.times[bucket_of(micros)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Searches, and takes note where that fails or panics. What is wrong with a request is no error.
-    pub fn attempt<T>(&self, search: impl FnOnce() -> Result<T, ApiError>) -> Result<T, ApiError> {
-        let done = catch_unwind(AssertUnwindSafe(search));
+    /// Works an answer out, and takes note where that fails or panics. What is wrong with a request is no error.
+    pub fn attempt<T>(&self, work: impl FnOnce() -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let done = catch_unwind(AssertUnwindSafe(work));
         let has_failed = match &done {
             Ok(result) => result.as_ref().is_err_and(|error| error.status.is_server_error()),
             Err(_) => true,
@@ -54,7 +54,7 @@ impl TrafficCounters {
         }
     }
 
-    /// Takes note of a search that was worked out, rather than answered as before.
+    /// Takes note of a search, whether it was worked out or answered as before.
     pub fn searched(&self, found: u64) {
         self.searches.fetch_add(1, Ordering::Relaxed);
         self.empty.fetch_add(u64::from(found == 0), Ordering::Relaxed);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_those_of_its_own_searches() {
+    fn errors_are_those_of_its_own_answers() {
         let counters = TrafficCounters::default();
         let errors = |result: Result<(), ApiError>| {
             let _ = counters.attempt(|| result);
@@ -133,6 +133,7 @@ mod tests {
         };
         assert_eq!(errors(Ok(())), 0);
         assert_eq!(errors(Err(ApiError::bad_parameter("q", "is too long"))), 0);
+        assert_eq!(errors(Err(ApiError::not_found("there is no product 'p1'"))), 0);
         assert_eq!(errors(Err(ApiError::internal("damage"))), 1);
         let panics = || counters.attempt(|| -> Result<(), ApiError> { panic!("out of bounds") });
         assert!(catch_unwind(AssertUnwindSafe(panics)).is_err(), "whoever asked deals with it");

@@ -63,11 +63,12 @@ pub struct ServedStatus {
     pub times_us: Times,
 }
 
-/// What was searched in a snapshot since it is served.
+/// What was asked of a snapshot since it is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Traffic {
+    /// Searches, suggestions and what is similar.
     pub requests: u64,
-    /// Those that failed, and were answered with a status from 500 on; they are no requests.
+    /// Answers of any kind that failed, with a status from 500 on; they are no requests.
     pub errors: u64,
     pub searches: u64,
     /// Searches that found nothing.

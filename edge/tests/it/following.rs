@@ -1,6 +1,8 @@
 //! What a node follows: rollbacks, pins and canaries; whom it trusts; and what it tells of itself.
 
-use snapshots::{ChannelName, Followed, NodeStatus, Pointer, RegionName, SigningKey, SnapshotId, StatusBoard, Store};
+use snapshots::{
+    ChannelName, Followed, NodeStatus, Pointer, RegionName, SigningKey, SnapshotId, StatusBoard, Store, Traffic,
+};
 
 use crate::process::{EdgeProcess, wait_until};
 use crate::shop::{SETTINGS, Shop, wait_for};
@@ -127,13 +129,17 @@ fn only_what_is_signed_is_served() {
     assert_eq!(edge.get("/v1/search?q=lamp").status, 503);
 }
 
+/// Where nodes of a shop tell what they serve, and its URL.
+fn status_board(shop: &Shop) -> (StatusBoard, String) {
+    let folder = shop.folder.path().join("status");
+    (StatusBoard::new(Store::directory(&folder).expect("a store")), format!("file://{}", folder.display()))
+}
+
 #[test]
 fn a_node_tells_what_it_serves() {
     let shop = Shop::new();
     let alpha = shop.publish("alpha", 40);
-    let folder = shop.folder.path().join("status");
-    let board = StatusBoard::new(Store::directory(&folder).expect("a store"));
-    let url = format!("file://{}", folder.display());
+    let (board, url) = status_board(&shop);
     let flags = ["--status-store", &url, "--region", "westeurope", "--node", "n1"];
     let mut edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &flags);
     let status = || -> Option<NodeStatus> { wait_for(board.read_all()).expect("statuses").pop() };
@@ -155,4 +161,35 @@ fn a_node_tells_what_it_serves() {
     edge.signal("TERM");
     edge.wait();
     assert!(status().is_none(), "a node that ends takes its status back");
+}
+
+/// Only what was worked out when it was asked for was counted: of what is asked most, nothing.
+#[test]
+fn what_was_answered_before_counts_for_a_canary_and_what_is_at_fault_does_not() {
+    let shop = Shop::new();
+    shop.publish("alpha", 40);
+    let (board, url) = status_board(&shop);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--status-store", &url, "--node", "n1"]);
+    edge.wait_for_sequence(1);
+    let without_a_result = "/v1/search?q=nothinglikeit";
+    edge.get(without_a_result);
+    let beta = shop.publish("beta", 50);
+    wait_until_served(&edge, &beta.id);
+    let told = || {
+        let status = wait_for(board.read_all()).expect("statuses").pop()?;
+        status.markets[0].served.clone().filter(|served| served.snapshot == beta.id).map(|served| served.traffic)
+    };
+    wait_until("the node tells of the swap", || told().is_some());
+    let misses = || edge.metric("vitrine_edge_result_cache_lookups_total{result=\"miss\"}");
+    let before = misses();
+    assert_eq!(edge.get(without_a_result).json()["found"], 0);
+    assert_eq!(misses(), before, "it was answered ahead");
+    let refused = edge.connect().post("/v1/multi-search", r#"{"searches": [{"facets": "nothing"}]}"#);
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 50);
+    // Both searches, and not what was refused between them.
+    let is_counted = |traffic: Traffic| traffic.searches == 2;
+    wait_until("the node tells of the searches", || told().is_some_and(is_counted));
+    let traffic = told().expect("what was counted");
+    assert_eq!((traffic.requests, traffic.errors, traffic.searches, traffic.empty), (2, 0, 2, 1));
 }
