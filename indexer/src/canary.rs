@@ -76,7 +76,7 @@ impl Canary<'_> {
         progress.begin("canary", "s", Some(self.plan.window.as_secs()));
         let pointer = self.pointer(last.as_ref(), &chosen);
         let judged = match self.point(last.as_ref(), &pointer, progress).await {
-            Ok(()) => self.watch(&chosen, &before, progress).await,
+            Ok(()) => self.watch(&chosen, before, progress).await,
             Err(error) => Err(error),
         };
         progress.end();
@@ -141,20 +141,20 @@ impl Canary<'_> {
         Ok(())
     }
 
-    async fn watch(&self, chosen: &[String], before: &[NodeView], progress: &mut Progress) -> Result<Verdict> {
-        self.wait_until_tried(chosen).await?;
+    async fn watch(&self, chosen: &[String], mut before: Vec<NodeView>, progress: &mut Progress) -> Result<Verdict> {
+        before.extend(self.wait_until_tried(chosen).await?);
         let started = Instant::now();
         while started.elapsed() < self.plan.window {
             tokio::time::sleep(POLL.min(self.plan.window)).await;
             progress.at(started.elapsed().as_secs());
-            let verdict = self.judge(chosen, before).await?;
+            let verdict = self.judge(chosen, &before).await?;
             // Errors speak early.
             if verdict.canary.requests >= self.plan.min_requests && has_more_errors(&verdict) {
                 return Ok(verdict);
             }
         }
         self.wait_for_reports().await?;
-        self.judge(chosen, before).await
+        self.judge(chosen, &before).await
     }
 
     /// Nodes tell how they fare every few seconds: what they told before the window ended is not all of it.
@@ -174,18 +174,16 @@ impl Canary<'_> {
         Ok(())
     }
 
-    async fn wait_until_tried(&self, chosen: &[String]) -> Result<()> {
+    /// Those that try it, as they were first heard of when all did.
+    async fn wait_until_tried(&self, chosen: &[String]) -> Result<Vec<NodeView>> {
         let started = Instant::now();
         loop {
-            let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
-            let late: Vec<&NodeView> =
-                nodes.iter().filter(|node| chosen.contains(&node.node) && !self.is_tried_by(node)).collect();
-            if late.is_empty() {
-                return Ok(());
-            }
+            let mut nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
+            nodes.retain(|node| chosen.contains(&node.node));
+            let Some(late) = nodes.iter().find(|node| !self.is_tried_by(node)) else { return Ok(nodes) };
             if started.elapsed() > OPEN_TIMEOUT {
-                let why = late[0].market.fault.as_deref().unwrap_or("it has not told why");
-                bail!("node {} does not serve the canary: {why}", late[0].node);
+                let why = late.market.fault.as_deref().unwrap_or("it has not told why");
+                bail!("node {} does not serve the canary: {why}", late.node);
             }
             tokio::time::sleep(POLL).await;
         }
@@ -202,11 +200,8 @@ impl Canary<'_> {
             nodes.iter().partition(|node| chosen.contains(&node.node));
         let lost = chosen.iter().filter(|name| !tried.iter().any(|node| node.node == **name));
         let lost: Vec<String> = lost.map(|name| format!("node {name} is no longer heard of")).collect();
-        let canary = sum(tried.iter().filter(|node| self.is_tried_by(node)).map(|node| counted(node)));
-        let others = sum(rest.iter().filter(|node| is_free(node)).map(|node| {
-            let earlier = before.iter().find(|earlier| earlier.node == node.node);
-            since(counted(node), earlier.filter(|earlier| is_same(earlier, node)).map(counted))
-        }));
+        let canary = sum(tried.iter().filter(|node| self.is_tried_by(node)).map(|node| tried_since(node, before)));
+        let others = sum(rest.iter().filter(|node| is_free(node)).map(|node| counted_since(node, before)));
         let mut verdict = Verdict { nodes: chosen.to_vec(), canary, others, faults: lost };
         verdict.faults.extend(faults(&verdict, self.plan.min_requests));
         Ok(verdict)
@@ -250,10 +245,26 @@ fn is_free(node: &NodeView) -> bool {
     node.market.served.as_ref().is_some_and(|served| served.followed == Followed::Channel)
 }
 
-/// Whether a node's counters went on, rather than began anew with another snapshot.
+/// Whether these are the same counters, which begin anew with another snapshot. A node may have several markets of one
+/// catalogue, and its name may be taken in another region, too.
 fn is_same(earlier: &NodeView, now: &NodeView) -> bool {
     let since = |node: &NodeView| node.market.served.as_ref().map(|served| served.since);
-    since(earlier) == since(now)
+    let is_of_market = earlier.node == now.node && earlier.market.market == now.market.market;
+    is_of_market && earlier.region == now.region && since(earlier) == since(now)
+}
+
+/// What was counted of a node's market since it was heard of before; all where its counters began after that. Where it was
+/// heard of more than once, the last time counts.
+fn counted_since(node: &NodeView, before: &[NodeView]) -> (Traffic, Times) {
+    let earlier = before.iter().rfind(|earlier| is_same(earlier, node));
+    since(counted(node), earlier.map(counted))
+}
+
+/// What was counted of a node that tries a canary: all, but its times without those of its first answers, when nothing had
+/// been read yet.
+fn tried_since(node: &NodeView, before: &[NodeView]) -> (Traffic, Times) {
+    let ((traffic, all), (_, times)) = (counted(node), counted_since(node, before));
+    (traffic, if times.is_empty() { all } else { times })
 }
 
 fn counted(node: &NodeView) -> (Traffic, Times) {
@@ -278,10 +289,10 @@ fn since((now, times): (Traffic, Times), earlier: Option<(Traffic, Times)>) -> (
 fn sum(nodes: impl Iterator<Item = (Traffic, Times)>) -> Traffic {
     let (mut sum, mut all_times, mut all_tell) = (Traffic::default(), Times::default(), true);
     for (one, times) in nodes {
-        sum.requests += one.requests;
-        sum.errors += one.errors;
-        sum.searches += one.searches;
-        sum.empty += one.empty;
+        sum.requests = sum.requests.saturating_add(one.requests);
+        sum.errors = sum.errors.saturating_add(one.errors);
+        sum.searches = sum.searches.saturating_add(one.searches);
+        sum.empty = sum.empty.saturating_add(one.empty);
         sum.p99_us = sum.p99_us.max(one.p99_us);
         all_tell &= one.requests == 0 || !times.is_empty();
         all_times.merge(&times);
@@ -292,6 +303,11 @@ fn sum(nodes: impl Iterator<Item = (Traffic, Times)>) -> Traffic {
     sum
 }
 
+/// Requests, and what failed, which is none of them.
+fn answers(traffic: &Traffic) -> u64 {
+    traffic.requests.saturating_add(traffic.errors)
+}
+
 /// Parts of ten thousand.
 fn share(part: u64, all: u64) -> u64 {
     part.saturating_mul(10_000) / all.max(1)
@@ -299,8 +315,8 @@ fn share(part: u64, all: u64) -> u64 {
 
 fn has_more_errors(verdict: &Verdict) -> bool {
     let (canary, others) = (&verdict.canary, &verdict.others);
-    let rate = |traffic: &Traffic| share(traffic.errors, traffic.requests + traffic.errors);
-    rate(canary) > rate(others) + MAX_MORE_ERRORS
+    let rate = |traffic: &Traffic| share(traffic.errors, answers(traffic));
+    rate(canary) > rate(others).saturating_add(MAX_MORE_ERRORS)
 }
 
 /// Everything by which the canary is worse than the others.
@@ -308,8 +324,8 @@ fn faults(verdict: &Verdict, min_requests: u64) -> Vec<String> {
     let (canary, others) = (&verdict.canary, &verdict.others);
     let mut faults = Vec::new();
     for (name, traffic) in [("canary", canary), ("other", others)] {
-        if traffic.requests + traffic.errors < min_requests {
-            let count = traffic.requests + traffic.errors;
+        let count = answers(traffic);
+        if count < min_requests {
             faults.push(format!("{name} nodes had {count} requests, and {min_requests} are needed to judge by"));
         }
     }
@@ -317,13 +333,14 @@ fn faults(verdict: &Verdict, min_requests: u64) -> Vec<String> {
         faults.push(format!("{} errors of the canary, {} of the others", canary.errors, others.errors));
     }
     let empty = |traffic: &Traffic| share(traffic.empty, traffic.searches);
-    if empty(canary) > empty(others) + MAX_MORE_EMPTY {
+    if empty(canary) > empty(others).saturating_add(MAX_MORE_EMPTY) {
         faults.push(format!(
             "{} of {} searches find nothing on the canary, {} of {} on the others",
             canary.empty, canary.searches, others.empty, others.searches
         ));
     }
-    if canary.p99_us > others.p99_us * MAX_P99_PERCENT / 100 + P99_NOISE_US {
+    let most_us = (others.p99_us / 100).saturating_mul(MAX_P99_PERCENT).saturating_add(P99_NOISE_US);
+    if canary.p99_us > most_us {
         faults.push(format!(
             "99 of 100 answers take {} us on the canary, {} us on the others",
             canary.p99_us, others.p99_us
@@ -334,7 +351,72 @@ fn faults(verdict: &Verdict, min_requests: u64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use snapshots::{MarketStatus, ServedStatus};
+
     use super::*;
+
+    /// A market of a node that serves the same all the time.
+    fn node((region, name, market): (&str, &str, &str), requests: u64, times: &[(u64, u64)]) -> NodeView {
+        let served = ServedStatus {
+            catalogue: "shop".into(),
+            snapshot: "a".parse().expect("an id"),
+            sequence: 1,
+            followed: Followed::Channel,
+            since: Timestamp::UNIX_EPOCH,
+            traffic: Traffic { requests, ..Traffic::default() },
+            times_us: times.iter().copied().collect(),
+        };
+        let (market, channel) = (market.into(), "live".into());
+        NodeView {
+            region: region.into(),
+            node: name.into(),
+            version: String::new(),
+            silent_s: 0,
+            told_at: Timestamp::UNIX_EPOCH,
+            market: MarketStatus { market, channel, served: Some(served), fault: None, contact_age_s: None },
+        }
+    }
+
+    /// What the first market of a node had counted before was taken off from all of its markets.
+    #[test]
+    fn each_market_of_each_node_is_compared_with_itself() {
+        let markets = [("east", "n1", "us"), ("east", "n1", "eu"), ("west", "n1", "us"), ("east", "n2", "us")];
+        let counts = [900, 10, 20, 30];
+        let before: Vec<NodeView> = markets.into_iter().zip(counts).map(|(of, count)| node(of, count, &[])).collect();
+        for (of, count) in markets.into_iter().zip(counts) {
+            let (traffic, _) = counted_since(&node(of, count + 7, &[]), &before);
+            assert_eq!(traffic.requests, 7, "{of:?}");
+        }
+        let (new, _) = counted_since(&node(("west", "n2", "us"), 5, &[]), &before);
+        assert_eq!(new.requests, 5);
+    }
+
+    /// A node that has only just opened a snapshot is slower than those that it is compared with.
+    #[test]
+    fn a_canarys_first_answers_are_no_part_of_its_time() {
+        let of = ("east", "n1", "us");
+        let before = [node(of, 100, &[(70_000, 100)])];
+        let sum_of = |now: NodeView| {
+            let sum = sum([tried_since(&now, &before)].into_iter());
+            (sum.requests, sum.p99_us)
+        };
+        assert_eq!(sum_of(node(of, 300, &[(900, 200), (70_000, 100)])), (300, 900));
+        assert_eq!(sum_of(node(of, 300, &[(900, 100), (70_000, 200)])), (300, 70_000), "it is still slow");
+        assert_eq!(sum_of(node(of, 100, &[(70_000, 100)])), (100, 70_000), "there were no others");
+    }
+
+    /// Numbers come from a store that others write to.
+    #[test]
+    fn no_number_is_too_large_to_be_judged() {
+        const ALL: u64 = u64::MAX;
+        let most = Traffic { requests: ALL, errors: ALL, searches: 1, empty: ALL, p99_us: ALL };
+        let counted = || (most, Times::default());
+        let both = sum([counted(), counted()].into_iter());
+        assert_eq!((both.requests, both.errors, both.empty), (ALL, ALL, ALL));
+        let (canary, others) = (both, Traffic { requests: 0, errors: ALL, ..most });
+        let verdict = Verdict { nodes: Vec::new(), canary, others, faults: Vec::new() };
+        assert_eq!(faults(&verdict, 100), [""; 0]);
+    }
 
     #[test]
     fn a_canary_is_judged_by_errors_empty_answers_and_time() {
