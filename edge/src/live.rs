@@ -134,10 +134,12 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::Barrier;
 
     use super::*;
 
-    const READS: usize = 20_000;
+    const READERS: usize = 4;
+    const SWAPS: u64 = 20_000;
     /// More than arc-swap has quick places for in a thread.
     const HELD: usize = 12;
 
@@ -147,9 +149,11 @@ mod tests {
         assert!(live.read().is_none());
         let pair = |number: u64| Some(Arc::new([number, number]));
         live.current.store(pair(0));
+        let begin = Barrier::new(READERS + 1);
         let read = || {
             let (mut held, mut newest) = (VecDeque::new(), 0);
-            for _ in 0..READS {
+            begin.wait();
+            while newest < SWAPS {
                 let now = live.read().expect("a value");
                 assert!(now[0] == now[1] && now[0] >= newest, "{:?} after {newest}", *now);
                 newest = now[0];
@@ -161,11 +165,13 @@ mod tests {
             }
         };
         let swapped_out: Vec<Arc<[u64; 2]>> = std::thread::scope(|scope| {
-            let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
-            let next = (1..).take_while(|_| readers.iter().any(|reader| !reader.is_finished()));
-            next.filter_map(|number| live.current.swap(pair(number))).collect()
+            for _ in 0..READERS {
+                scope.spawn(read);
+            }
+            begin.wait();
+            (1..=SWAPS).filter_map(|number| live.current.swap(pair(number))).collect()
         });
-        assert!(!swapped_out.is_empty());
+        assert_eq!(swapped_out.len() as u64, SWAPS);
         assert!(swapped_out.iter().all(|old| Arc::strong_count(old) == 1), "somebody is still counted");
     }
 
