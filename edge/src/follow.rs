@@ -27,8 +27,11 @@ const MAX_RETRY_DOUBLINGS: u32 = 6;
 const HINT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a channel may take to say that a snapshot is still wanted.
 const LAST_LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many titles of each segment are searched for before a snapshot is served, so that its first shopper does not wait.
+/// How many titles are searched for before a snapshot is served, so that its first shopper does not wait: as many of each
+/// segment, since each search goes through all of them.
 const WARMING_QUERIES: usize = 64;
+/// Nor does a snapshot wait for longer than this, least of all one that takes a bad one's place.
+const WARMING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A market with its live generation and how following it goes.
 pub struct MarketState {
@@ -421,12 +424,13 @@ impl Follower {
 
 /// Searches for the titles of the first products, word by word: this reads the pages that shoppers read first.
 fn warm(index: &Index) {
-    let parts = index.snapshot().segments.iter().enumerate();
-    let first = parts.flat_map(move |(number, part)| {
-        let count = part.segment.product_count().min(WARMING_QUERIES);
+    let (segments, ends) = (&index.snapshot().segments, Instant::now() + WARMING_TIMEOUT);
+    let most = WARMING_QUERIES.div_ceil(segments.len().max(1));
+    let first = segments.iter().enumerate().flat_map(move |(number, part)| {
+        let count = part.segment.product_count().min(most);
         (0..count as u32).map(move |doc| index.record(number, doc))
     });
-    for record in first {
+    for record in first.take_while(|_| Instant::now() < ends) {
         let title = record.field(2).map(String::from_utf8_lossy).unwrap_or_default();
         let words: Vec<&str> = title.split_whitespace().take(4).collect();
         let raw = RawRequest { q: words.join(" "), facets: vec!["*".into()], ..Default::default() };
