@@ -28,7 +28,8 @@ use crate::tls::HTTP_2;
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a client may take to agree on keys.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may leave an answer unread before its connection is cut.
+/// How long a client may leave an answer unread before its connection is cut. Over HTTP/1.1 it must have read all of it
+/// within [`IDLE_TIMEOUT`], however steadily it reads: also where `Connection: close` says that it asks no more.
 pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
