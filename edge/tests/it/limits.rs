@@ -8,25 +8,36 @@ use crate::shop::Shop;
 /// The head of a request whose body is still to come.
 const UNFINISHED: &[u8] = b"POST /v1/search HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{";
 
-/// Work for some milliseconds.
-fn heavy() -> String {
-    let search = r#"{"q": "l", "facets": "*", "per_page": 100, "fields": "*"}"#;
-    format!("{{\"searches\": [{}]}}", [search; 50].join(","))
+/// Work for some milliseconds, which no other number's spares.
+fn heavy(number: usize) -> String {
+    let search = |place: usize| {
+        let (limit, per_page) = (number + 1, 51 + place);
+        format!(r#"{{"q": "l", "facets": "*", "facet_limit": {limit}, "per_page": {per_page}, "fields": "*"}}"#)
+    };
+    let searches: Vec<String> = (0..50).map(search).collect();
+    format!("{{\"searches\": [{}]}}", searches.join(","))
 }
 
 #[test]
 fn more_requests_than_allowed_are_turned_away_at_once() {
     let shop = Shop::new();
     shop.publish("alpha", 2_000);
-    // Every answer is work: none is kept.
-    let flags = ["--max-in-flight", "3", "--result-cache-mib", "0"];
-    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &flags);
-    edge.wait_for_sequence(1);
+    // Whether answers are kept or not.
+    for cache_mib in ["0", "64"] {
+        let flags = ["--max-in-flight", "3", "--result-cache-mib", cache_mib];
+        let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &flags);
+        edge.wait_for_sequence(1);
+        turns_away_what_is_too_much(&edge);
+    }
+}
+
+fn turns_away_what_is_too_much(edge: &EdgeProcess) {
     let clients: Vec<_> = (0..32)
-        .map(|_| {
+        .map(|client| {
             let mut connection = edge.connect();
             std::thread::spawn(move || {
-                (0..4).map(|_| connection.post("/v1/multi-search", &heavy())).collect::<Vec<_>>()
+                let numbers = 4 * client..4 * client + 4;
+                numbers.map(|number| connection.post("/v1/multi-search", &heavy(number))).collect::<Vec<_>>()
             })
         })
         .collect();
