@@ -13,6 +13,7 @@ use snapshots::{Product, SectionWriter, Segment, id_hash};
 
 use crate::analysis::{Analyzer, Tokens};
 use crate::error::Error;
+use crate::peaks::{self, BLOCK};
 use crate::vocabulary::rises;
 use crate::wordings::{self, Wording, Wordings, WordingsBuilder};
 
@@ -26,7 +27,6 @@ const MIN_PHRASE_PRODUCTS: u32 = 2;
 /// Weights are logarithms in thousandths; what shoppers did type stands before what they may type.
 const RECORDED_WEIGHT: u32 = 20_000;
 const NAME_WEIGHT: u32 = 3_000;
-const BLOCK: usize = 64;
 /// Weights are summed as so many parts of one, so that the order of products does not matter.
 const PARTS: f64 = (1 << 20) as f64;
 /// In place of the first document of a completion that shoppers typed: its text is theirs.
@@ -199,8 +199,7 @@ impl CompletionsBuilder {
             typed.map(|(place, (_, one))| (place as u32, one.tally.typed)).unzip();
         out.section("completions/typed_places", bytemuck::cast_slice(&places))?;
         out.section("completions/typed", bytemuck::cast_slice(&typed))?;
-        let maxima: Vec<u32> = weights.chunks(BLOCK).map(|block| block.iter().copied().max().unwrap_or(0)).collect();
-        out.section("completions/maxima", bytemuck::cast_slice(&maxima))?;
+        out.section("completions/maxima", bytemuck::cast_slice(&peaks::maxima(&weights)))?;
         out.section("completions/weights", bytemuck::cast_slice(&weights))
     }
 }
@@ -260,6 +259,8 @@ pub(crate) struct Completions {
     texts: Texts,
     weights: Range<usize>,
     maxima: Range<usize>,
+    /// The maxima of the maxima: one letter may begin most of the completions.
+    peaks: Vec<u32>,
     meanings: Range<usize>,
     products: Range<usize>,
     names: Range<usize>,
@@ -328,12 +329,13 @@ impl Completions {
     pub(crate) fn open(segment: &Segment) -> Result<Self, Error> {
         let find = |name: &str| segment.section(&format!("completions/{name}")).ok_or_else(corrupt);
         let weights = find("weights")?;
-        let completions = Self {
+        let mut completions = Self {
             keys: Texts::open(segment, "keys")?,
             texts: Texts::open(segment, "texts")?,
             wordings: Wordings::open(segment, weights.len() / 4)?,
             weights,
             maxima: find("maxima")?,
+            peaks: Vec::new(),
             meanings: find("meanings")?,
             products: find("products")?,
             names: find("names")?,
@@ -346,6 +348,7 @@ impl Completions {
             segment: segment.clone(),
         };
         let count = completions.len();
+        completions.peaks = peaks::maxima(completions.numbers(&completions.maxima));
         let maxima = completions.numbers(&completions.maxima).len();
         let columns = [&completions.products, &completions.names, &completions.firsts];
         let docs = segment.product_count();
@@ -471,22 +474,7 @@ impl Completions {
     /// The weightiest of a range, the first one among equals, with the range.
     fn heaviest(&self, range: &Range<usize>) -> Option<(u32, Reverse<usize>, usize, usize)> {
         let (weights, maxima) = (self.numbers(&self.weights), self.numbers(&self.maxima));
-        let mut best: Option<(u32, usize)> = None;
-        let mut at = range.start;
-        while at < range.end {
-            let block_end = (at / BLOCK + 1) * BLOCK;
-            let end = block_end.min(range.end);
-            // A whole block that holds nothing better is passed over.
-            let is_whole = at.is_multiple_of(BLOCK) && end == block_end;
-            if !is_whole || best.is_none_or(|(weight, _)| maxima[at / BLOCK] > weight) {
-                for (place, weight) in weights[at..end].iter().enumerate() {
-                    if best.is_none_or(|(most, _)| *weight > most) {
-                        best = Some((*weight, at + place));
-                    }
-                }
-            }
-            at = end;
-        }
+        let best = peaks::greatest(weights, maxima, &self.peaks, range.clone());
         best.map(|(weight, place)| (weight, Reverse(place), range.start, range.end))
     }
 }

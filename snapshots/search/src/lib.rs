@@ -25,6 +25,7 @@ mod joining;
 mod kinds;
 mod lead;
 mod matching;
+mod peaks;
 mod phrases;
 mod plan;
 mod postings;
