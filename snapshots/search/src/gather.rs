@@ -172,6 +172,9 @@ impl<'a> Gathered<'a> {
                     if !part.is_live(hit.doc) || curation.is_hidden(place, hit.doc) {
                         return;
                     }
+                    if !found.admits(text, place, hit.doc, hit.weak) {
+                        return;
+                    }
                     if seen.as_mut().is_some_and(|seen| !seen[place].insert(hit.doc)) {
                         return;
                     }

@@ -51,6 +51,9 @@ pub(crate) struct Plan {
     pub(crate) corrected: Option<String>,
     /// What the query may also mean, where synonyms of several words stand for some of it.
     pub(crate) readings: Vec<Reading>,
+    /// The query with the letter that it ends in, though that is a stop word: what has it so comes first, and no product
+    /// needs it.
+    pub(crate) ending: Option<Box<Reading>>,
     /// It is such a reading of another plan.
     pub(crate) is_reading: bool,
     /// Stems by which a reading names a word of the query, and the word's place.
@@ -78,19 +81,11 @@ impl Plan {
 
     /// What is looked for by these words, the last of which may be unfinished.
     pub(crate) fn of_words(index: &Index, words: &[QueryWord], is_unfinished: bool) -> Result<Self, Error> {
-        let mut kept = index.looked_for(words);
+        let kept = index.looked_for(words);
         let head = head(&index.analyzer, words, &kept);
         let mut slots: Vec<Slot> = words.iter().map(|word| Slot::of(&index.analyzer, word)).collect();
-        if let (Some(slot), Some(word), Some(is_kept)) = (slots.last_mut(), words.last(), kept.last_mut()) {
-            slot.prefix = is_unfinished.then(|| word.text.clone());
-            if !*is_kept {
-                let is_letter = word.text.chars().nth(1).is_none();
-                *is_kept = index.may_tell(word) && (is_letter || is_unfinished);
-                // As it stands it says nothing; only what it may become does.
-                if !is_letter {
-                    slot.alternatives.clear();
-                }
-            }
+        if let (Some(slot), Some(word), true) = (slots.last_mut(), words.last(), is_unfinished) {
+            slot.prefix = Some(word.text.clone());
         }
         for (slot, word) in slots.iter_mut().zip(words) {
             // Where no product has the quantity, the number is all there is.
@@ -107,6 +102,7 @@ impl Plan {
         let of_several_words = plan.add_synonyms(index, &stems);
         add_compounds(index, words, &mut plan.slots);
         plan.drop_idle_words(words, &kept);
+        plan.ending = plan.with_last_letter(index, words, &kept);
         let place = |at: usize| place_of(&kept, at);
         for (at, length, to) in of_several_words {
             plan.add_reading(index, place(at)..place(at + length), to, SYNONYM_WEIGHT);
@@ -159,6 +155,23 @@ impl Plan {
         self.also.extend(phrase.last().map(|stem| (stem.clone(), replaced.start)));
         let plan = Self { slots, is_reading: true, ..Self::default() };
         self.readings.push(Reading { plan, replaced, others, weight, phrase });
+    }
+
+    /// The words that are looked for and the letter behind them, where that is a stop word: side by side it says which one is
+    /// meant, as in "vitamin a".
+    fn with_last_letter(&self, index: &Index, words: &[QueryWord], kept: &[bool]) -> Option<Box<Reading>> {
+        let ([.., before, last], [.., true, false]) = (words, kept) else { return None };
+        let is_letter = last.text.chars().nth(1).is_none();
+        if !is_letter || last.is_unit || index.rules.is_stop_word(&last.stem) {
+            return None;
+        }
+        let mut slots = self.slots.clone();
+        slots.push(Slot::of(&index.analyzer, last));
+        let at = slots.len() - 2;
+        let phrase = vec![before.stem.clone(), last.stem.clone()];
+        let plan = Self { slots, is_reading: true, ..Self::default() };
+        // Nothing is read as something else.
+        Some(Box::new(Reading { plan, replaced: at..at, others: at..at, weight: 1.0, phrase }))
     }
 
     /// Takes out the words that are not looked for.
@@ -236,12 +249,6 @@ impl Index {
     fn looked_for(&self, words: &[QueryWord]) -> Vec<bool> {
         let kept: Vec<bool> = words.iter().map(|word| !self.is_idle(word)).collect();
         if kept.contains(&true) { kept } else { vec![true; words.len()] }
-    }
-
-    /// Whether a word that says nothing elsewhere may say something at the end of a query: which one ("vitamin a"), or the
-    /// beginning of what is being typed ("printer in").
-    fn may_tell(&self, word: &QueryWord) -> bool {
-        !word.is_unit && !self.rules.is_stop_word(&word.stem)
     }
 
     /// Whether products need not have a word.

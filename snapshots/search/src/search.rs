@@ -92,6 +92,8 @@ pub(crate) struct FoundPlan<'a> {
     pub(crate) found: Vec<Vec<FoundSlot>>,
     pub(crate) weights: Vec<WordWeight>,
     phrase: Option<Phrase>,
+    /// What has the phrase apart, or its last word only where that counts little, is not found.
+    is_strict: bool,
 }
 
 /// Words of a reading that should stand side by side.
@@ -103,6 +105,15 @@ struct Phrase {
 }
 
 impl FoundPlan<'_> {
+    /// Whether a document that has the words, these of them only where they count little, is what is asked for.
+    pub(crate) fn admits(&self, text: &TextReader, segment: usize, doc: u32, weak: u32) -> bool {
+        if !self.is_strict {
+            return true;
+        }
+        let is_last_weak = weak >> (self.plan.slots.len() - 1) & 1 == 1;
+        !is_last_weak && self.apart(text, segment, doc) == 0
+    }
+
     /// The place of a reading's words, as a bit, where what says what a product is has them apart: they may mean something
     /// else there.
     pub(crate) fn apart(&self, text: &TextReader, segment: usize, doc: u32) -> u32 {
@@ -153,10 +164,7 @@ impl Index {
         let mut typed = Plan::as_typed(self, curation.words())?;
         let found = self.look_up(&typed, false)?;
         let enough = self.catalogue().min_results as u64;
-        let mut matched = gathered.run(&found, &filter, Tier::Typed)?;
-        for reading in &typed.readings {
-            matched = gathered.run(&self.look_up_reading(reading, &found)?, &filter, Tier::Typed)?;
-        }
+        let mut matched = self.run_whole(&mut gathered, &found, &filter, Tier::Typed)?;
         if counted_hits == Counted::Typed {
             gathered.settle_facets();
         }
@@ -187,18 +195,36 @@ impl Index {
             Tier::AnyWord => loosest.slots.len() > 2,
         };
         for tier in tiers.filter(opens) {
-            matched = gathered.run(&found, &filter, tier)?;
-            if tier == Tier::Corrected {
-                for reading in &loosest.readings {
-                    matched = gathered.run(&self.look_up_reading(reading, &found)?, &filter, tier)?;
-                }
-            }
+            matched = match tier {
+                Tier::Typed | Tier::Corrected => self.run_whole(&mut gathered, &found, &filter, tier)?,
+                Tier::AllButOne | Tier::AnyWord => gathered.run(&found, &filter, tier)?,
+            };
             if matched >= enough {
                 break;
             }
         }
         gathered.rank(&found)?;
         Ok(gathered.into_answer(corrected.unwrap_or(typed)))
+    }
+
+    /// Gathers what has all words of a query, in each of its readings; returns how many products match by now.
+    fn run_whole(
+        &self,
+        gathered: &mut Gathered<'_>,
+        found: &FoundPlan<'_>,
+        filter: &SplitFilter,
+        tier: Tier,
+    ) -> Result<u64, Error> {
+        if let Some(ending) = &found.plan.ending {
+            // All that it finds is found without the letter, too: it only stands before the rest.
+            let ending = FoundPlan { is_strict: true, ..self.look_up_reading(ending, found)? };
+            gathered.run(&ending, filter, tier)?;
+        }
+        let mut matched = gathered.run(found, filter, tier)?;
+        for reading in &found.plan.readings {
+            matched = gathered.run(&self.look_up_reading(reading, found)?, filter, tier)?;
+        }
+        Ok(matched)
     }
 
     pub(crate) fn look_up<'a>(&self, plan: &'a Plan, is_corrected: bool) -> Result<FoundPlan<'a>, Error> {
@@ -218,7 +244,8 @@ impl Index {
             }
             WordWeight::new(self.scale, self.product_count(), exact, prefix)
         };
-        Ok(FoundPlan { plan, is_corrected, weights: (0..plan.slots.len()).map(weight).collect(), found, phrase: None })
+        let weights = (0..plan.slots.len()).map(weight).collect();
+        Ok(FoundPlan { plan, is_corrected, weights, found, phrase: None, is_strict: false })
     }
 
     /// Looks a reading up. Its other words together count no more than the words of the query that they stand for.

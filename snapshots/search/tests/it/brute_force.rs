@@ -189,18 +189,19 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// `all` are the products that the index knows, outdated ones among them.
     fn new(query: &[&'a str], all: &[&Product]) -> Self {
-        // "a" says nothing, unless it is the last word.
-        let says = |(place, word): &(usize, &str)| *word != "a" || place + 1 == query.len();
-        let words: Vec<&str> = query.iter().copied().enumerate().filter(says).map(|(_, word)| word).collect();
+        let has_prefix = query.last() != Some(&"a") || query.len() == 1;
+        // "a" says nothing, unless it is all there is.
+        let words: Vec<&str> = query.iter().copied().filter(|word| *word != "a" || query.len() == 1).collect();
         let any =
             |test: &dyn Fn(&str) -> bool| all.iter().any(|product| text_words(product).iter().any(|word| test(word)));
         let last = words.last().copied().unwrap_or_default();
         let is_known = |word: &str| any(&|one| stem(one) == stem(word));
         let last_is_known = is_known(last);
-        let is_found = |word: &&str| is_known(word) || (*word == last && any(&|one| one.starts_with(last)));
+        let is_found =
+            |word: &&str| is_known(word) || (has_prefix && *word == last && any(&|one| one.starts_with(last)));
         let found: Vec<&str> = words.iter().copied().filter(is_found).collect();
         // No product has any of the words: nothing is found, whatever is dropped.
-        let has_prefix = found.last() == words.last();
+        let has_prefix = has_prefix && found.last() == words.last();
         let words = if found.is_empty() { words } else { found };
         Self { words, has_prefix, last_is_known }
     }
