@@ -244,6 +244,13 @@ pub(crate) fn code_key(text: &str) -> String {
     key
 }
 
+/// The second letter of a word that is a pair of a script without spaces.
+pub(crate) fn last_of_pair(word: &str) -> Option<&str> {
+    let mut letters = word.char_indices();
+    let ((_, first), (at, last), None) = (letters.next()?, letters.next()?, letters.next()) else { return None };
+    (fold::is_unspaced(first) && fold::is_unspaced(last)).then(|| &word[at..])
+}
+
 /// The first one, two and three letters of a word, those that it has.
 pub(crate) fn short_prefixes(word: &str) -> impl Iterator<Item = &str> {
     let ends = word.char_indices().map(|(at, c)| at + c.len_utf8());
@@ -358,6 +365,12 @@ mod tests {
         let mut tokens = Tokens::default();
         Analyzer::new("ja").read_query("運動靴セット 白", &mut tokens);
         assert_eq!(told(&tokens), "運動 動靴 靴セ セッ ット 白");
+    }
+
+    #[test]
+    fn pairs_have_a_last_letter() {
+        let words = ["運動", "장화", "靴", "靴下型", "2足", "ab", "é", ""];
+        assert_eq!(words.map(last_of_pair), [Some("動"), Some("화"), None, None, None, None, None, None]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Rule;
 use super::file::WhenTable;
-use crate::analysis::Analyzer;
+use crate::analysis::{Analyzer, last_of_pair};
 use crate::query::{QueryWord, read_query};
 
 /// Words that a query must be, begin with, or hold side by side.
@@ -130,6 +130,13 @@ impl ByQuery {
                 places.extend(same.iter().filter(holds));
                 joined.truncate(before);
                 join(&mut joined, &word.text);
+            }
+            // Of a run without spaces a query has the last letter in a pair only, but may hold it as a word: "運動靴" are "靴".
+            let goes_on = |letter: &&str| query.get(at + 1).is_some_and(|next| next.text.starts_with(*letter));
+            if let Some(letter) = last_of_pair(&first.text).filter(|letter| !goes_on(letter)) {
+                let same = self.joined.get(letter).map_or(&[][..], Vec::as_slice);
+                let contains = |rule: &&usize| condition(**rule).is_some_and(|one| one.kind == Kind::Contains);
+                places.extend(same.iter().filter(contains));
             }
         }
     }

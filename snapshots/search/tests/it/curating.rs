@@ -196,6 +196,35 @@ fn rules_know_words_however_they_are_written() {
 }
 
 #[test]
+fn a_rule_on_one_letter_knows_it_at_the_end_of_a_run() {
+    let rules = r#"
+        [[rules]]
+        name = "shoes"
+        when = { query_contains = "靴" }
+        then = { user_data = 1 }
+        [[rules]]
+        name = "only shoes"
+        when = { query_is = "靴" }
+        then = { user_data = 2 }
+    "#;
+    let settings = "name = \"ja\"\ncurrency = \"JPY\"\nlocale = \"ja\"\n";
+    let shoes = Product::new(ProductId::new("a").expect("an id"), "運動靴");
+    let shop = open_shop_with_rules(settings, rules, vec![(vec![shoes], Vec::new())]);
+    let check = |text: &str, names: &[&str]| {
+        let asked = ask(&shop.index, RawRequest { q: text.into(), ..Default::default() });
+        assert_eq!(asked.answer.rules, names, "{text}");
+    };
+    check("靴", &["shoes", "only shoes"]);
+    for text in ["運動靴", "運動靴 白", "白 運動靴", "長靴"] {
+        check(text, &["shoes"]);
+    }
+    // Socks are something else.
+    for text in ["靴下", "白靴下", "運動"] {
+        check(text, &[]);
+    }
+}
+
+#[test]
 fn a_rule_for_a_category_holds_for_what_lies_below() {
     let settings = "name = \"t\"\ncurrency = \"USD\"\n[[facets]]\nname = \"category\"\n[[facets]]\nname = \"brand\"\n";
     let rules = r#"
