@@ -16,7 +16,7 @@ const MAX_COMPOUNDS: usize = 64;
 const MAX_FORMS: usize = 6;
 /// So many words with an ending, or a beginning, are looked at.
 const MAX_ENDINGS: usize = 2_000;
-/// The shortest word that compounds end in. One shorter than what a compound's parts usually have ends too many others by
+/// The shortest word that compounds end in, where products have it on its own. One shorter than what a compound's parts usually have ends too many others by
 /// chance: what stands before it must be a word.
 const MIN_HEAD_LETTERS: usize = 3;
 const MIN_PART_LETTERS: usize = 4;
@@ -34,7 +34,10 @@ pub(crate) fn add_compounds(index: &Index, words: &[QueryWord], slots: &mut [Slo
         return;
     }
     for (slot, word) in slots.iter_mut().zip(words).filter(|(_, word)| !word.is_number) {
-        if word.text.chars().count() >= MIN_HEAD_LETTERS && !index.analyzer.is_stop_word(&word.text) {
+        let letters = word.text.chars().count();
+        // Most that is this short is only the beginning of a word, and going through its endings would be for nothing.
+        let is_head = letters >= MIN_PART_LETTERS || (letters >= MIN_HEAD_LETTERS && index.word_count(&word.text) > 0);
+        if is_head && !index.analyzer.is_stop_word(&word.text) {
             for compound in index.compounds_of(&word.stem, &index.forms_of(word)) {
                 slot.also(&index.analyzer.stem(&compound), COMPOUND_WEIGHT);
             }

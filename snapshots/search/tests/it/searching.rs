@@ -486,6 +486,7 @@ fn short_words_and_beginnings_that_are_no_words_make_compounds() {
     let watches = ["Armbanduhr, blau", "Uhr, blau", "Armband, blau", "Kultuhr, blau"];
     finds("de", &watches, "Uhr", &["1", "0"]);
     finds("de", &watches, "Uhren", &["1", "0"]);
+    finds("de", &["Armbanduhr, blau", "Armband, blau"], "Uhr", &[]);
     finds("da", &["Herresko, sort", "Sko, sort", "Jakke til herre"], "sko", &["1", "0"]);
     let rubber = ["Gummistiefel, grau", "Gummiboot, grau", "Gummiball, grau", "Boot, grau", "Ball, grau"];
     finds("de", &rubber, "Stiefel", &["0"]);
