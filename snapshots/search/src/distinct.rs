@@ -23,6 +23,8 @@ pub(crate) struct GroupMember {
 /// The products with variants that one request finds.
 #[derive(Default)]
 pub(crate) struct Groups {
+    /// Neither words nor a sort order say which variant matches better.
+    is_browsed: bool,
     members: Vec<GroupMember>,
     /// Of each member the place of the group's one before it, plus one; 0 for its first.
     before: Vec<u32>,
@@ -50,6 +52,10 @@ impl Hasher for GroupHasher {
 }
 
 impl Groups {
+    pub(crate) fn new(is_browsed: bool) -> Self {
+        Self { is_browsed, ..Self::default() }
+    }
+
     pub(crate) fn add(&mut self, member: GroupMember) {
         let last = self.last.entry(member.group).or_default();
         if *last == 0 {
@@ -72,10 +78,16 @@ impl Groups {
             |one: &GroupMember| index.segments()[one.segment].segment.static_ranks()[one.candidate.doc() as usize];
         let id = |one: &GroupMember| index.record(one.segment, one.candidate.doc()).id();
         let share = |one: &GroupMember| index.availability_share(one.segment, one.candidate.doc());
+        // What is browsed may have its rank as its score: only rules say that one is better than another.
+        let key = |one: &GroupMember| match self.is_browsed {
+            true => (one.only_fails.is_some(), u128::from(one.candidate.level())),
+            false => (one.only_fails.is_some(), one.candidate.level_and_key()),
+        };
+        let boost = |one: &GroupMember| if self.is_browsed { one.candidate.boost } else { 0.0 };
         members.sort_unstable_by(|a, b| {
-            let key = |one: &GroupMember| (one.only_fails.is_some(), one.candidate.level_and_key());
+            let order = key(a).cmp(&key(b)).then_with(|| boost(b).total_cmp(&boost(a)));
             // Where variants match alike, one that can be had stands for those that cannot.
-            let order = key(a).cmp(&key(b)).then_with(|| share(b).total_cmp(&share(a)));
+            let order = order.then_with(|| share(b).total_cmp(&share(a)));
             order.then_with(|| rank(b).cmp(&rank(a))).then_with(|| id(a).cmp(id(b)))
         });
         members

@@ -78,7 +78,7 @@ impl<'a> Gathered<'a> {
             left_out: 0,
             is_alone: false,
             seen: None,
-            groups: request.distinct.then(Groups::default),
+            groups: request.distinct.then(|| Groups::new(curation.words().is_empty() && request.sort.is_none())),
             found: 0,
             asked: Vec::new(),
             head: 0,

@@ -146,6 +146,7 @@ fn a_variant_that_can_be_had_stands_for_its_group() {
         shirt.variant_group = Some(group.to_owned());
         shirt.popularity_thousandths = Some(popularity);
         shirt.availability = availability;
+        shirt.attributes.insert("color".into(), snapshots::AttributeValue::One(id.into()));
         shirt
     };
     let products = vec![
@@ -154,13 +155,29 @@ fn a_variant_that_can_be_had_stands_for_its_group() {
         shirt("s", "a", 7_000, Availability::Backorder),
         shirt("other", "b", 1_000, Availability::InStock),
     ];
-    let shop = open_shop_with_rules(SETTINGS, "", vec![(products, Vec::new())]);
+    // A rule that moves others makes scores of ranks.
+    let rules = r#"
+        [[rules]]
+        name = "home"
+        when = { contexts = ["home"] }
+        then = { boost = [{ filter = "brand:Acme", by = 0.5 }] }
+        [[rules]]
+        name = "small sizes"
+        when = { contexts = ["small"] }
+        then = { boost = [{ filter = "color:s", by = 0.5 }] }
+    "#;
+    let shop = open_shop_with_rules(SETTINGS, rules, vec![(products, Vec::new())]);
+    let check = |text: &str, context: &str, expected: [&str; 2], others: [&str; 2]| {
+        let contexts = vec![context.to_owned()];
+        let found = search(&shop.index, RawRequest { q: text.into(), distinct: true, contexts, ..Default::default() });
+        assert_eq!(found.ids, expected, "'{text}' {context}");
+        assert_eq!(found.variants[0], others, "'{text}' {context}");
+    };
     for text in ["shirt", ""] {
-        let raw = RawRequest { q: text.into(), distinct: true, ..Default::default() };
-        let found = search(&shop.index, raw);
-        assert_eq!(found.ids, ["m", "other"], "'{text}'");
-        assert_eq!(found.variants[0], ["s", "l"], "'{text}'");
+        check(text, "", ["m", "other"], ["s", "l"]);
+        check(text, "home", ["m", "other"], ["s", "l"]);
     }
+    check("", "small", ["s", "other"], ["m", "l"]);
 }
 
 #[test]
