@@ -42,7 +42,7 @@ impl<'a> Curation<'a> {
             words.truncate(crate::request::limits::QUERY_WORDS);
             words
         };
-        let mut replaced = index.rules.synonyms.replaced(&request.words);
+        let mut replaced = index.rules.synonyms.replaced(&index.analyzer, &request.words);
         let mut replaced_words = read(&replaced);
         let queries = [request.words.as_slice(), &replaced_words];
         let rules = index.rules.applying(queries, request.filter.as_ref(), &request.contexts, now);

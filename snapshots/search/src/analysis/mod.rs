@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use language::{Head, Language};
+use numbers::DecimalSign;
 use pieces::{Glue, Kind, Piece, Pieces};
 
 /// A longer word is cut to this many bytes, in the index and in queries alike.
@@ -152,6 +153,15 @@ impl Analyzer {
 
     pub(crate) fn has_compounds(&self) -> bool {
         self.language.has_compounds
+    }
+
+    /// Folded words with decimals as a text of the locale writes them, so that they are read as the same again.
+    pub(crate) fn written<'w>(&self, words: &'w str) -> Cow<'w, str> {
+        // No dot stands in a word but before decimals.
+        match self.language.decimal_sign {
+            DecimalSign::Comma if words.contains('.') => Cow::Owned(words.replace('.', ",")),
+            _ => Cow::Borrowed(words),
+        }
     }
 
     /// Reads a text into `tokens`, which it empties first.

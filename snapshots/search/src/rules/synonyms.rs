@@ -1,5 +1,6 @@
 //! Words that stand for others, and queries that are rewritten.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::file::{RulesError, RulesFile, limits};
@@ -86,7 +87,7 @@ impl Synonyms {
     }
 
     /// The query with its words replaced, or None where none is.
-    pub(crate) fn replaced(&self, typed: &[QueryWord]) -> Option<String> {
+    pub(crate) fn replaced(&self, analyzer: &Analyzer, typed: &[QueryWord]) -> Option<String> {
         if self.replacements.is_empty() {
             return None;
         }
@@ -96,12 +97,12 @@ impl Synonyms {
             let list = self.replacements.get(query[at]).map_or(&[][..], Vec::as_slice);
             match list.iter().find(|one| begins_with(&query[at..], &one.from)) {
                 Some(one) => {
-                    words.push(one.to.as_str());
+                    words.push(Cow::Borrowed(one.to.as_str()));
                     at += one.from.len();
                     changed = true;
                 }
                 None => {
-                    words.push(typed[at].text.as_str());
+                    words.push(analyzer.written(&typed[at].text));
                     at += 1;
                 }
             }
@@ -127,5 +128,28 @@ impl Synonyms {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.by_first_stem.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1,125 was once read again as 1125: what was written back had a dot, which divides thousands.
+    #[test]
+    fn numbers_stay_what_they_are_beside_what_is_replaced() {
+        let check = |locale: &str, typed: &str, expected: &str| {
+            let analyzer = Analyzer::new(locale);
+            let file = toml::from_str("[[replacements]]\nfrom = \"brett\"\nto = \"platte\"\n").expect("rules");
+            let synonyms = Synonyms::read(&file, &analyzer).expect("synonyms");
+            let words = read_query(&analyzer, typed);
+            let replaced = synonyms.replaced(&analyzer, &words).expect("a replacement");
+            assert_eq!(replaced, expected, "{typed}");
+            let texts = |words: Vec<QueryWord>| words.into_iter().skip(1).map(|word| word.text).collect::<Vec<_>>();
+            assert_eq!(texts(read_query(&analyzer, &replaced)), texts(words), "{typed}");
+        };
+        check("de", "Brett 1,125 0,5 m", "platte 1,125 0,5 meter");
+        check("de", "Brett 1.000 1/2 2.5", "platte 1000 1/2 2,5");
+        check("en", "Brett 1.125 1,000", "platte 1.125 1000");
     }
 }
