@@ -1,5 +1,6 @@
 //! Suggestions while a shopper types: completions that find something, and the products that they find.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use snapshots::FacetKind;
 
-use crate::analysis::Tokens;
+use crate::analysis::{Analyzer, Tokens};
 use crate::completions::{key_of, meaning_of};
 use crate::curation::Curation;
 use crate::error::{Error, RequestError};
@@ -98,6 +99,38 @@ pub struct Suggestion {
     pub scopes: Vec<(String, u64)>,
     /// The list and the place of the completion that it is, whole.
     completion: Option<(usize, usize)>,
+}
+
+/// What is being typed.
+struct Typed<'q> {
+    /// Its folded words, as completions begin.
+    key: String,
+    /// The text as it is shown, and where each of its words but the first begins there.
+    text: Cow<'q, str>,
+    starts: Vec<usize>,
+}
+
+impl<'q> Typed<'q> {
+    fn read(analyzer: &Analyzer, query: &'q str) -> Self {
+        let mut tokens = Tokens::default();
+        let key = key_of(analyzer, query, &mut tokens);
+        let words = tokens.iter().filter(|token| !token.kind.is_extra());
+        Self { key, text: Cow::Borrowed(query), starts: words.skip(1).map(|word| word.range.0).collect() }
+    }
+
+    /// Folded words in place of what was typed.
+    fn corrected(analyzer: &Analyzer, key: String) -> Self {
+        let text = Cow::Owned(analyzer.written(&key).into_owned());
+        let starts = key.match_indices(' ').map(|(at, _)| at + 1).collect();
+        Self { key, text, starts }
+    }
+}
+
+/// What stands before the part of a text that is completed: its folded words, and as it is shown.
+#[derive(Clone, Copy, Default)]
+struct Before<'t> {
+    key: &'t str,
+    text: &'t str,
 }
 
 /// Whether a completion finds something, once it was asked for.
@@ -193,23 +226,25 @@ impl Index {
     /// # Errors
     /// As [`Index::suggest`].
     pub fn suggest_at(&self, request: &SuggestRequest, now: Timestamp) -> Result<Suggestions, Error> {
-        let typed = key_of(&self.analyzer, &request.query, &mut Tokens::default());
+        let typed = Typed::read(&self.analyzer, &request.query);
+        let is_empty = typed.key.is_empty();
         let mut suggestions = Vec::new();
         let mut seen = HashSet::new();
         self.complete_in_parts(&typed, request, now, &mut seen, &mut suggestions)?;
         let mut corrected = None;
         if suggestions.is_empty()
-            && !typed.is_empty()
-            && let Some(better) = self.corrected_beginning(&typed)
+            && !is_empty
+            && let Some(better) = self.corrected_beginning(&typed.key)
         {
+            let better = Typed::corrected(&self.analyzer, better);
             self.complete_in_parts(&better, request, now, &mut seen, &mut suggestions)?;
-            corrected = (!suggestions.is_empty()).then_some(better);
+            corrected = (!suggestions.is_empty()).then(|| better.text.into_owned());
         }
-        let searched = match (suggestions.first(), typed.is_empty()) {
+        let searched = match (suggestions.first(), is_empty) {
             (Some(first), false) => first.text.clone(),
             _ => request.query.clone(),
         };
-        let completion = suggestions.first().and_then(|first| first.completion).filter(|_| !typed.is_empty());
+        let completion = suggestions.first().and_then(|first| first.completion).filter(|_| !is_empty);
         let products = match completion.filter(|_| request.contexts.is_empty()) {
             Some(completion) => {
                 let first = (self.rules.version_at(now), completion, request.products);
@@ -217,7 +252,7 @@ impl Index {
             }
             None => Arc::new(self.products(&searched, request, now)?),
         };
-        if let (Some(first), false) = (suggestions.first_mut(), typed.is_empty()) {
+        if let (Some(first), false) = (suggestions.first_mut(), is_empty) {
             first.scopes.clone_from(&products.scopes);
         }
         Ok(Suggestions { suggestions, corrected, products, searched })
@@ -270,17 +305,19 @@ impl Index {
     /// are of leather.
     fn complete_in_parts(
         &self,
-        typed: &str,
+        typed: &Typed<'_>,
         request: &SuggestRequest,
         now: Timestamp,
         seen: &mut HashSet<u64>,
         suggestions: &mut Vec<Suggestion>,
     ) -> Result<(), Error> {
-        self.complete("", typed, request, now, seen, suggestions)?;
-        for (at, _) in typed.match_indices(' ') {
+        self.complete(Before::default(), &typed.key, request, now, seen, suggestions)?;
+        for ((at, _), start) in typed.key.match_indices(' ').zip(&typed.starts) {
             if suggestions.is_empty() {
-                let (before, beginning) = typed.split_at(at + 1);
-                self.complete(before, beginning, request, now, seen, suggestions)?;
+                let (key, beginning) = typed.key.split_at(at + 1);
+                // Completions are in small letters, too.
+                let text = typed.text[..*start].trim_start().to_lowercase();
+                self.complete(Before { key, text: &text }, beginning, request, now, seen, suggestions)?;
             }
         }
         Ok(())
@@ -289,7 +326,7 @@ impl Index {
     /// Adds completions of a beginning that, with what stands before it, find something and say something new.
     fn complete(
         &self,
-        before: &str,
+        before: Before<'_>,
         beginning: &str,
         request: &SuggestRequest,
         now: Timestamp,
@@ -303,15 +340,15 @@ impl Index {
             if suggestions.len() == request.limit {
                 break;
             }
-            let is_whole = before.is_empty();
+            let is_whole = before.key.is_empty();
             let meaning = match is_whole {
                 true => Some(self.phrases.meaning(self, list, place)),
-                false => meaning_of(&self.analyzer, &format!("{before}{key}")),
+                false => meaning_of(&self.analyzer, &format!("{}{key}", before.key)),
             };
             if !meaning.is_some_and(|meaning| seen.insert(meaning)) {
                 continue;
             }
-            let text = format!("{before}{}", self.phrases.text(self, list, place));
+            let text = format!("{}{}", before.text, self.phrases.text(self, list, place));
             let finds = || self.finds_something(&text, request, now);
             let finds = match is_whole && request.contexts.is_empty() {
                 true => self.known_finds(now, list, place).get_or(finds)?,

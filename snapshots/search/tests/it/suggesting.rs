@@ -95,6 +95,19 @@ fn suggestions_are_written_as_titles_write_them() {
 }
 
 #[test]
+fn what_stands_before_a_completed_part_stays_as_it_was_typed() {
+    let check = |locale: &str, titles: &[&str], typed: &str, expected: &str| {
+        assert_eq!(texts(&shop_of_titles(locale, titles).index, typed), [expected], "{typed}");
+    };
+    let bags = ["Schöne rote Taschen, groß", "Schöne rote Taschen, klein"];
+    check("de", &bags, "Schöne ta", "schöne taschen");
+    check("de", &bags, " schone, ta", "schone, taschen");
+    let boards = ["Brett 1,125 m, roh, lackierte Kante", "Brett 1,125 m, glatt, lackierte Kante"];
+    check("de", &boards, "1,125 m lack", "1,125 m lackierte kante");
+    check("ja", &["赤い 白 運動靴, 大", "赤い 白 運動靴, 小"], "赤い 運動", "赤い 運動靴");
+}
+
+#[test]
 fn of_several_ways_to_write_a_completion_the_commonest_is_shown() {
     let check = |titles: &[&str], expected: &str| {
         assert_eq!(texts(&shop_of_titles("en", titles).index, "t s"), [expected], "{titles:?}");
