@@ -1,9 +1,9 @@
 //! Gathering the products that match: tier by tier, segment by segment, filtered, counted, folded, and the best kept.
 
 mod browse;
+mod second_look;
 
 use std::cmp::Ordering;
-use std::hint::black_box;
 
 use snapshots::SortOrder;
 
@@ -17,9 +17,9 @@ use crate::index::Index;
 use crate::matching::Matcher;
 use crate::plan::Plan;
 use crate::predicate::{Predicate, Refinements, SplitFilter, Verdict};
-use crate::rank::{Asked, HEAD, ScoreParts};
+use crate::rank::{Asked, HEAD};
 use crate::request::SearchRequest;
-use crate::search::{Answer, FoundPlan, Hit, Level, Tier};
+use crate::search::{Answer, FoundPlan, Hit, Tier};
 use crate::top::{Candidate, Top, key_score, score_key, sort_key};
 
 /// What rules pin, what a query names to the letter, and what it names but for separators.
@@ -229,43 +229,6 @@ impl<'a> Gathered<'a> {
         Ok(())
     }
 
-    /// Looks again at the best candidates, where relevance decides.
-    pub(crate) fn rank(&mut self, found: &FoundPlan<'_>) -> Result<(), Error> {
-        self.fold();
-        if self.request.sort.is_some() {
-            return Ok(());
-        }
-        let index = self.index;
-        let is_first = index.analyzer.head().is_first;
-        let asked =
-            index.texts.iter().zip(&found.found).map(|(text, slots)| Asked::new(text, found.plan, slots, is_first));
-        self.asked = asked.collect::<Result<_, _>>()?;
-        let mut candidates = std::mem::take(&mut self.candidates);
-        if candidates.len() > HEAD {
-            candidates.select_nth_unstable_by(HEAD, |a, b| self.order(a, b));
-        }
-        let mut rest = candidates.split_off(candidates.len().min(HEAD));
-        // What is looked at lies all over memory; asked for in a short loop, much of it comes at once.
-        black_box(candidates.iter().fold(0, |all, (segment, one)| all ^ index.fetch_ranked(*segment, one.doc())));
-        for (segment, candidate) in candidates.iter_mut().filter(|(_, one)| one.level() >= TYPED_LEVEL) {
-            *candidate = candidate.with_key(score_key(self.parts(*segment, candidate).total()));
-        }
-        self.head = candidates.len();
-        self.sort(&mut candidates);
-        if self.reach() > self.head {
-            self.sort(&mut rest);
-        }
-        candidates.extend(rest);
-        self.candidates = candidates;
-        Ok(())
-    }
-
-    /// What the score of a candidate that was looked at again is made of.
-    fn parts(&self, segment: usize, candidate: &Candidate) -> ScoreParts {
-        let lead = self.asked[segment].read(candidate.doc());
-        self.index.with_priors(lead.parts(candidate.text, self.asked[segment].words()), candidate, segment)
-    }
-
     /// Makes one candidate of each group of variants.
     fn fold(&mut self) {
         let Some(groups) = &self.groups else { return };
@@ -389,31 +352,6 @@ impl<'a> Gathered<'a> {
             rules: self.curation.rule_names(),
             redirect: self.curation.redirect(),
             user_data: self.curation.user_data(),
-        }
-    }
-
-    /// What comes before the score of a candidate that lacks these words; None where a rule, its name or a sort places
-    /// it.
-    fn level(&self, candidate: &Candidate, missing: u32) -> Option<Level> {
-        let is_corrected = candidate.level() >= CORRECTED_LEVEL;
-        let halves = candidate.level().checked_sub(if is_corrected { CORRECTED_LEVEL } else { TYPED_LEVEL })?;
-        let missing = missing.count_ones();
-        let is_placed_so = self.request.sort.is_none() && !self.curation.words().is_empty();
-        let weak = u32::from(halves).saturating_sub(2 * missing);
-        is_placed_so.then_some(Level { missing, weak, is_corrected })
-    }
-
-    /// What the score of the candidate at a place is made of.
-    fn explain(&self, place: usize, segment: usize, candidate: &Candidate) -> ScoreParts {
-        match place < self.head && candidate.level() >= TYPED_LEVEL {
-            true => self.parts(segment, candidate),
-            false => {
-                let (base, rules) = (candidate.text, candidate.text * candidate.boost);
-                match self.curation.words().is_empty() {
-                    true => ScoreParts { popularity: base, rules, ..ScoreParts::default() },
-                    false => ScoreParts { text: base, rules, ..ScoreParts::default() },
-                }
-            }
         }
     }
 
