@@ -309,8 +309,8 @@ async fn inputs(request: &WatchRequest, live: &Manifest, scratch: &Path) -> Resu
             Ok(vec![Input::Sql(query.since(column, after, *overlap_s))])
         }
         WatchedSource::Files(inbox) => {
-            // A build of a query says how far it has read that, also where an inbox is followed on top of it.
-            let mark = mark.filter(|mark| live.parent.is_some() || !mark.starts_with(SQL_MARK));
+            // How far a query was read says nothing about an inbox. A build of one leaves that, and updates carry it on.
+            let mark = mark.filter(|mark| !mark.starts_with(SQL_MARK));
             let after = after(mark, FILES_MARK)?.or(request.from.as_deref());
             let names = inbox.names_after(after, MAX_FILES).await.with_context(|| inbox.url().to_owned())?;
             let mut files = Vec::with_capacity(names.len());

@@ -295,17 +295,20 @@ fn a_query_is_followed_by_the_times_of_its_rows() {
     assert!(live(path, &store).contains_key("late"));
 
     // The same query builds: what is gone is no product with an attribute 'delete'.
-    let built =
-        // A build of a query with such a column says how far it has read, whether it is named or not.
-    run(&["build", "--catalogue", "catalogue.toml", "--out", "shop", "--sql", query]);
+    let built = run(&["build", "--catalogue", "catalogue.toml", "--out", "shop", "--sql", query]);
     let count = |name: &str| built[name].as_u64().expect(name);
     assert_eq!((count("product_count"), count("rows_deleted"), count("rows_rejected")), (2_002, 1, 0), "{built}");
 
-    // An inbox may be followed on top of it.
+    // An inbox may be followed on top of it, and on top of other rules for it. A query may not be on top of an inbox.
+    run(&["publish", "--store", &store, "shop"]);
+    fs::write(path.join("rules.toml"), "[[synonyms]]\nwords = [\"lamp\", \"light\"]\n").expect("rules");
+    run(&["update", "--out", "shop", "--rules", "rules.toml"]);
     run(&["publish", "--store", &store, "shop"]);
     fs::create_dir(path.join("inbox")).expect("a folder");
     leave(path, "0001.jsonl", &row(7, "sofa"));
     assert_eq!(run(&watch(&store, &["--once"]))["watermark"], "files:0001.jsonl");
+    let refused = fails(path, &[&once[..], &["--read-sql-url", &url]].concat());
+    assert!(refused.contains("another kind of source"), "{refused}");
 }
 
 /// Ctrl-C was heard by nobody while a query was asked, and never with --once.
