@@ -31,14 +31,21 @@ pub(super) fn has_passed(time: &str, now: Timestamp) -> Result<bool, String> {
 
 fn instant(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    let with_offset = text.parse::<Timestamp>().ok();
-    with_offset.or_else(|| Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok())
+    if let Ok(with_offset) = text.parse::<Timestamp>() {
+        return Some(with_offset);
+    }
+    let civil: DateTime = match text.strip_suffix('Z') {
+        Some(text) => format!("{text}+00:00").parse().ok()?,
+        None => text.parse().ok()?,
+    };
+    // The end of the year 9999, which says that something never ends, is beyond the last time that can be told.
+    Some(Offset::UTC.to_timestamp(civil).unwrap_or(Timestamp::MAX))
 }
 
 fn end_of(text: &str) -> Option<Timestamp> {
     let end = instant(text)?;
     match text.trim().len() == "2026-03-01".len() {
-        true => end.checked_add(SignedDuration::from_hours(24)).ok(),
+        true => Some(end.checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX)),
         false => Some(end),
     }
 }
@@ -71,6 +78,9 @@ mod tests {
         check("2026-03-01T12:01/2026-03-01T12:02", false);
         check("2026-02-28/2026-03-01", true);
         check("2026-02-27/2026-02-28", false);
+        check("2026-02-28/9999-12-31", true);
+        check("2026-02-28T00:00Z/9999-12-31T23:59:59Z", true);
+        check("2026-03-02/9999-12-31", false);
     }
 
     #[test]
@@ -81,9 +91,11 @@ mod tests {
         };
         check("soon", "'soon' is no interval");
         check("2026-02-24T11:07+0100", "is no interval");
+        check("2026-02-24Z/2026-03-02Z", "is no interval");
         check("2026-02-24T11:07+0100/2026-02-29T23:07+0100", "is no interval");
         check("2026-03-02/2026-03-01T00:00", "ends before it begins");
     }
+
     #[test]
     fn a_day_has_passed_at_its_end() {
         let check = |time: &str, expected: Result<bool, String>| {
@@ -94,6 +106,9 @@ mod tests {
         check("2026-02-28", Ok(true));
         check("2026-03-01T13:00+0100", Ok(false));
         check("2026-03-01T12:59+0100", Ok(true));
+        for never in ["9999-12-30", "9999-12-31", "9999-12-31T23:59", "9999-12-31T23:59:59Z", "9999-12-31T23:59-0800"] {
+            check(never, Ok(false));
+        }
         check("soon", Err("'soon' is no time such as 2026-03-01T23:07+0100".to_owned()));
     }
 }
