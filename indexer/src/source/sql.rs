@@ -46,8 +46,9 @@ pub struct SqlQuery {
 #[derive(Clone, Debug)]
 struct Since {
     column: String,
-    /// Where the query has no such column, it is asked as it is.
-    may_be_missing: bool,
+    /// The query is asked as it is, and its latest time is noted where it has such a column: to sort all rows may take longer
+    /// than a statement may.
+    only_noted: bool,
     /// As the database writes times in JSON; None takes all rows.
     after: Option<String>,
     /// So far back rows are read once more: a transaction that took long shows its rows late.
@@ -55,11 +56,11 @@ struct Since {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// The times of the rows that were read, in their order.
+/// The times of the rows that were read.
 #[derive(Debug, Default)]
 struct Seen {
     latest: Option<String>,
-    /// The one before it that is another.
+    /// The one before it that is another; of rows in their order.
     before: Option<String>,
 }
 
@@ -80,7 +81,7 @@ impl SqlQuery {
     pub fn since(&self, column: &str, after: Option<&str>, overlap_s: u32) -> Self {
         let since = Since {
             column: column.to_owned(),
-            may_be_missing: false,
+            only_noted: false,
             after: after.map(str::to_owned),
             overlap_s: f64::from(overlap_s),
             seen: Arc::default(),
@@ -88,11 +89,11 @@ impl SqlQuery {
         Self { since: Some(since), ..self.clone() }
     }
 
-    /// The same query in the order of `column`, a time, where it has that column, so that its latest time is known.
+    /// The same query, which notes the latest time of `column` where it has that column.
     #[must_use]
     pub fn noting(&self, column: &str) -> Self {
         let mut query = self.since(column, None, 0);
-        query.since.iter_mut().for_each(|since| since.may_be_missing = true);
+        query.since.iter_mut().for_each(|since| since.only_noted = true);
         query
     }
 
@@ -115,7 +116,7 @@ impl SqlQuery {
 fn declaration(text: &str, since: Option<&Since>) -> String {
     let mut declaration =
         format!("DECLARE vitrine_rows NO SCROLL CURSOR FOR SELECT row_to_json(t)::text FROM (\n{text}\n) t");
-    if let Some(since) = since {
+    if let Some(since) = since.filter(|since| !since.only_noted) {
         let column = since.column.replace('"', "\"\"");
         if since.after.is_some() {
             declaration +=
@@ -191,14 +192,18 @@ impl Iterator for SqlRows {
 }
 
 impl Since {
-    /// Rows come in the order of their times. A time of the future is passed over: whoever went on from there would miss all
-    /// that changes before it.
+    /// A time of the future is passed over: whoever went on from there would miss all that changes before it.
     fn take_note(&self, row: &Row, now: Timestamp) {
         if let Some(Value::String(time)) = row.get(&self.column)
             && has_come(time, now)
         {
             let mut seen = self.seen();
-            if seen.latest.as_ref() != Some(time) {
+            let is_later = match &seen.latest {
+                Some(latest) if self.only_noted => instant(time) > instant(latest),
+                // Rows come in the order of their times, which the database knows better.
+                latest => latest.as_ref() != Some(time),
+            };
+            if is_later {
                 seen.before = seen.latest.replace(time.clone());
             }
         }
@@ -211,11 +216,15 @@ impl Since {
 
 /// Whether a time, as the database writes it in JSON, has come. One without a zone may be that of any zone.
 fn has_come(time: &str, now: Timestamp) -> bool {
-    if let Ok(time) = time.parse::<Timestamp>() {
-        return time <= now;
-    }
-    let in_utc = time.parse::<DateTime>().ok().and_then(|time| Offset::UTC.to_timestamp(time).ok());
-    in_utc.is_some_and(|time| time.duration_since(now) <= MAX_ZONE_OFFSET)
+    let has_zone = time.parse::<Timestamp>().is_ok();
+    let most_ahead = if has_zone { SignedDuration::ZERO } else { MAX_ZONE_OFFSET };
+    instant(time).is_some_and(|time| time.duration_since(now) <= most_ahead)
+}
+
+/// A time as the database writes it in JSON; one without a zone as if it were in UTC.
+fn instant(time: &str) -> Option<Timestamp> {
+    let with_zone = time.parse::<Timestamp>().ok();
+    with_zone.or_else(|| Offset::UTC.to_timestamp(time.parse::<DateTime>().ok()?).ok())
 }
 
 fn options_of(url: &SecretString) -> Result<PgConnectOptions, SourceError> {
@@ -240,8 +249,8 @@ async fn read(options: &PgConnectOptions, query: &SqlQuery, sender: &SyncSender<
     let mut connection = connect(options).await?;
     let begun = sqlx::raw_sql(BEGIN).execute(&mut connection).await;
     begun.map_err(|error| refusal("the database lets no one read", &error))?;
-    let columns = columns_of(&mut connection, &query.text).await?;
-    let since = query.since.as_ref().filter(|since| !since.may_be_missing || columns.contains(&since.column));
+    check_columns(&mut connection, &query.text).await?;
+    let since = query.since.as_ref();
     let mut declare = sqlx::query(AssertSqlSafe(declaration(&query.text, since)));
     if let Some(since) = since.filter(|since| since.after.is_some()) {
         declare = declare.bind(since.after.clone()).bind(since.overlap_s);
@@ -260,8 +269,8 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, SourceError
     }
 }
 
-/// The columns of a query that is sound, and each of whose columns has a name of its own.
-async fn columns_of(connection: &mut PgConnection, text: &str) -> Result<HashSet<String>, SourceError> {
+/// That the query is sound, and each of its columns has a name of its own.
+async fn check_columns(connection: &mut PgConnection, text: &str) -> Result<(), SourceError> {
     let statement = connection.prepare(AssertSqlSafe(text).into_sql_str()).await;
     let statement = statement.map_err(|error| refusal("the query is refused", &error))?;
     if statement.columns().is_empty() {
@@ -269,12 +278,12 @@ async fn columns_of(connection: &mut PgConnection, text: &str) -> Result<HashSet
     }
     let mut names = HashSet::new();
     for column in statement.columns() {
-        if !names.insert(column.name().to_owned()) {
+        if !names.insert(column.name()) {
             let reason = format!("the query gives two columns '{}': tell them apart with AS", column.name());
             return Err(SourceError::Sql(reason));
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Sends what the query of `declare` selects. Who wants only what has changed binds that to `declare`.
@@ -394,6 +403,30 @@ mod tests {
         check("2026-01-02T00:00:00+00:00", "2026-01-01T00:00:00+00:00");
         check("2099-01-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00");
         check("2026-01-03T00:00:00+00:00", "2026-01-02T00:00:00+00:00");
+    }
+
+    /// A build had all rows sorted, which a large table takes longer for than a statement may.
+    #[test]
+    fn what_is_only_noted_comes_in_any_order() {
+        let query = query("SELECT 1", "postgres://db/x").expect("a query");
+        let declared = |query: &SqlQuery| declaration(&query.text, query.since.as_ref());
+        let ordered = query.since("at", None, 0);
+        let noting = query.noting("at");
+        assert!(declared(&ordered).contains("ORDER BY t.\"at\""), "{}", declared(&ordered));
+        assert_eq!(declared(&noting), declared(&query));
+        let check = |noting: &SqlQuery, time: &str, expected: &str| {
+            let row = Row::from_iter([("at".to_owned(), time.into())]);
+            let since = noting.since.as_ref().expect("a column of times");
+            since.take_note(&row, "2026-03-01T12:00:00Z".parse().expect("a time"));
+            assert_eq!(noting.latest().as_deref(), Some(expected), "{time}");
+        };
+        check(&noting, "2026-01-02T00:00:00.5+00:00", "2026-01-02T00:00:00.5+00:00");
+        check(&noting, "2026-01-02T00:00:00+00:00", "2026-01-02T00:00:00.5+00:00");
+        check(&noting, "2026-01-02T00:00:01+00:00", "2026-01-02T00:00:01+00:00");
+        check(&noting, "2099-01-01T00:00:00+00:00", "2026-01-02T00:00:01+00:00");
+        let without_zone = query.noting("at");
+        check(&without_zone, "2026-01-02T00:00:01", "2026-01-02T00:00:01");
+        check(&without_zone, "2026-01-02T00:00:00", "2026-01-02T00:00:01");
     }
 
     #[test]

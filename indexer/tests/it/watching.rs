@@ -251,7 +251,7 @@ fn a_query_is_followed_by_the_times_of_its_rows() {
     postgres.execute(
         &url,
         "CREATE TABLE products (id text PRIMARY KEY, title text, gone boolean DEFAULT false, updated_at timestamptz);
-         INSERT INTO products SELECT 'p' || n, 'lamp', false, '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 ms'
+         INSERT INTO products SELECT 'p' || n, 'lamp', false, '2026-01-01T00:00:03Z'::timestamptz - n * interval '1 ms'
          FROM generate_series(1, 2000) n",
     );
     let query = "SELECT id, title, updated_at, CASE WHEN gone THEN id END AS delete FROM products";
