@@ -49,6 +49,8 @@ pub struct Built {
     pub rejected: u64,
     /// Rows of a query that say that their product is deleted.
     pub deleted: u64,
+    /// Items of a feed that are to be sold no longer.
+    pub expired: u64,
     pub rejects_file: Option<PathBuf>,
     pub products_per_second: f64,
 }
@@ -77,6 +79,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         private_seen: BTreeSet::new(),
         rows: 0,
         deleted: 0,
+        expired: 0,
     };
     for input in &request.rows.inputs {
         let source = Source::of(input, request.rows.format, request.rows.mapping.clone())?;
@@ -130,6 +133,7 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
         manifest,
         rejected: rejected.all,
         deleted: reader.deleted,
+        expired: reader.expired,
         rejects_file: reader.rejects.file().map(Path::to_owned),
         products_per_second: f64::from(product_count) / started.elapsed().as_secs_f64(),
     })
@@ -156,6 +160,7 @@ struct RowSink<'a> {
     private_seen: BTreeSet<String>,
     rows: u64,
     deleted: u64,
+    expired: u64,
 }
 
 impl RowSink<'_> {
@@ -165,6 +170,11 @@ impl RowSink<'_> {
         while let Some(row) = source.next() {
             let row = row.with_context(|| name.display().to_string())?;
             self.rows += 1;
+            progress.at(source.position());
+            if row.is_expired {
+                self.expired += 1;
+                continue;
+            }
             match self.product(&row, is_of_query) {
                 Ok(Some(product)) => spool.push(&product)?,
                 Ok(None) => self.deleted += 1,
@@ -172,7 +182,6 @@ impl RowSink<'_> {
                     self.rejects.add(name, &row, &fault).with_context(|| name.display().to_string())?;
                 }
             }
-            progress.at(source.position());
         }
         progress.end();
         Ok(())

@@ -39,8 +39,10 @@ pub(crate) struct Changes {
     pub(crate) rows: u64,
     /// Rows that say what is so already.
     pub(crate) unchanged: u64,
-    /// Deletions of products that are not there.
+    /// Deletions of products that are not there, other than by items that have expired.
     pub(crate) unknown: u64,
+    /// Items of a feed that are to be sold no longer, whether they are there or not.
+    pub(crate) expired: u64,
     pub(crate) rejected: RejectCounts,
     pub(crate) rejects_file: Option<PathBuf>,
     /// Where the source stands once these are in, where it says so.
@@ -114,9 +116,10 @@ impl ChangesReader<'_> {
                 Ok(fields) => change_of(fields, is_of_query, self.catalogue),
                 Err(reason) => Err(ProductError::new("row", reason.clone())),
             };
+            part.changes.expired += u64::from(row.is_expired && change.is_ok());
             match change {
                 Ok((id, product)) => {
-                    if !self.take(&mut part, earlier, id, product)? {
+                    if !self.take(&mut part, earlier, id, product, row.is_expired)? {
                         // Only a query can be asked for its rest.
                         ensure!(is_of_query && self.taking == Taking::WhatFits, self.too_many());
                         part.is_cut = true;
@@ -135,14 +138,21 @@ impl ChangesReader<'_> {
     }
 
     /// Takes one change; false where there is no room for it.
-    fn take(&self, part: &mut Part, earlier: &Changes, id: String, product: Option<Product>) -> Result<bool> {
+    fn take(
+        &self,
+        part: &mut Part,
+        earlier: &Changes,
+        id: String,
+        product: Option<Product>,
+        is_expired: bool,
+    ) -> Result<bool> {
         let changes = &mut part.changes;
         let before = (self.before)(&id)?;
         if before == product {
             changes.by_id.remove(&id);
             match product {
                 Some(_) => changes.unchanged += 1,
-                None => changes.unknown += 1,
+                None => changes.unknown += u64::from(!is_expired),
             }
             if earlier.by_id.contains_key(&id) {
                 part.as_before.insert(id);
@@ -192,6 +202,7 @@ impl Changes {
         self.rows += part.changes.rows;
         self.unchanged += part.changes.unchanged;
         self.unknown += part.changes.unknown;
+        self.expired += part.changes.expired;
         self.watermark = watermark.or(self.watermark.take());
     }
 }

@@ -303,7 +303,8 @@ fn tell_built(built: &build::Built, request: &BuildRequest, output: Output) {
         "event": "built", "snapshot": manifest.id, "catalogue": manifest.catalogue,
         "product_count": manifest.statistics.product_count, "size_bytes": manifest.size_bytes(),
         "rows_read": manifest.validation.rows_read, "rows_rejected": built.rejected,
-        "rows_deleted": built.deleted, "rejected_by_field": manifest.validation.rejected_by_field, "rejects_file": built.rejects_file,
+        "rows_deleted": built.deleted, "rows_expired": built.expired,
+        "rejected_by_field": manifest.validation.rejected_by_field, "rejects_file": built.rejects_file,
         "products_per_second": built.products_per_second.round(),
         "objects": manifest.objects.iter().map(|object| object.blake3.to_string()).collect::<Vec<_>>(),
     });
@@ -318,6 +319,9 @@ fn tell_built(built: &build::Built, request: &BuildRequest, output: Output) {
         );
         if built.deleted > 0 {
             text += &format!("rows of products that are deleted: {}\n", built.deleted);
+        }
+        if built.expired > 0 {
+            text += &format!("items that have expired: {}\n", built.expired);
         }
         if let Some(file) = &built.rejects_file {
             let fields = manifest.validation.rejected_by_field.iter();

@@ -187,7 +187,7 @@ mod tests {
         let mut rejects = Rejects::new(policy, BTreeSet::new());
         for (input, line, id) in rows {
             let fields = [("id".to_owned(), Value::from(*id))].into_iter().collect();
-            let row = SourceRow { line: *line, text: String::new(), row: Ok(fields) };
+            let row = SourceRow { line: *line, text: String::new(), row: Ok(fields), is_expired: false };
             rejects.add(Path::new(input), &row, &ProductError::new("title", "is missing")).expect("it is written");
         }
         assert_eq!(rejects.finish().expect("few rows").all, rows.len() as u64, "all are counted");

@@ -23,7 +23,7 @@ pub fn updated_json(updated: &Updated) -> Value {
         "parent": manifest.parent, "product_count": manifest.statistics.product_count,
         "segments": manifest.segments.len(), "size_bytes": manifest.size_bytes(), "changed": updated.changed,
         "deleted": updated.deleted, "unchanged_rows": updated.unchanged, "unknown_deletions": updated.unknown,
-        "rows_rejected": updated.rejected, "rejects_file": updated.rejects_file,
+        "rows_expired": updated.expired, "rows_rejected": updated.rejected, "rejects_file": updated.rejects_file,
     })
 }
 
@@ -45,6 +45,9 @@ pub fn updated_text(updated: &Updated, out: &Path) -> String {
     }
     if updated.unknown > 0 {
         text += &format!("{} deletions name products that are not there\n", updated.unknown);
+    }
+    if updated.expired > 0 {
+        text += &format!("{} items have expired, and are deleted where they were there\n", updated.expired);
     }
     if let Some(file) = &updated.rejects_file {
         text += &format!("rows set aside in {}: {}\n", file.display(), updated.rejected);

@@ -79,8 +79,10 @@ pub struct Updated {
     pub deleted: u64,
     /// Rows that say what is so already.
     pub unchanged: u64,
-    /// Deletions of products that are not there.
+    /// Deletions of products that are not there, other than by items that have expired.
     pub unknown: u64,
+    /// Items of a feed that are to be sold no longer: those that were there are among what is deleted.
+    pub expired: u64,
     pub rejected: u64,
     pub rejects_file: Option<PathBuf>,
     /// Nothing has changed: the snapshot is the one that was to be updated.
@@ -407,6 +409,7 @@ impl<'a> Plan<'a> {
             deleted: self.deleted,
             unchanged: self.changes.unchanged,
             unknown: self.changes.unknown,
+            expired: self.changes.expired,
             rejected: self.changes.rejected.all,
             rejects_file: self.changes.rejects_file,
             is_same,

@@ -419,7 +419,8 @@ fn tell(looked: &Looked, output: Output) {
             let told = json!({
                 "event": "published", "snapshot": updated.manifest.id, "sequence": published.pointer.sequence,
                 "changed": updated.changed, "deleted": updated.deleted, "unchanged_rows": updated.unchanged,
-                "rows_rejected": updated.rejected, "uploaded_bytes": published.uploaded_bytes,
+                "rows_expired": updated.expired, "rows_rejected": updated.rejected,
+                "uploaded_bytes": published.uploaded_bytes,
                 "watermark": updated.manifest.source_watermark, "regions": telling::regions_json(&published.regions),
             });
             say(&format!("{told}\n"));

@@ -63,11 +63,11 @@ impl FeedXml {
             true => WITHHELD.to_owned(),
             false => String::from_utf8_lossy(self.xml.raw()).into_owned(),
         };
-        let row = match reader.fault {
+        let item = match reader.fault {
             Some(reason) => Err(reason),
             None => self.merchant.row(reader.item),
         };
-        Ok(SourceRow { line, text, row })
+        Ok(SourceRow::of_item(line, text, item))
     }
 }
 

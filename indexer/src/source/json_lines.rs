@@ -48,7 +48,7 @@ impl Iterator for JsonLines {
             }
             let row = serde_json::from_slice(bytes).map_err(|error| format!("is no JSON object: {error}"));
             let text = String::from_utf8_lossy(bytes).into_owned();
-            return Some(Ok(SourceRow { line: self.line, text, row: row.map(|row| self.mapping.apply(row)) }));
+            return Some(Ok(SourceRow::new(self.line, text, row.map(|row| self.mapping.apply(row)))));
         }
     }
 }

@@ -38,6 +38,19 @@ pub struct SourceRow {
     /// The row as it was written, to be set aside if it is no product.
     pub text: String,
     pub row: Result<Row, String>,
+    /// An item of a feed that is to be sold no longer: the row deletes it, and is no fault of the feed's.
+    pub is_expired: bool,
+}
+
+impl SourceRow {
+    fn new(line: u64, text: String, row: Result<Row, String>) -> Self {
+        Self { line, text, row, is_expired: false }
+    }
+
+    fn of_item(line: u64, text: String, item: Result<merchant::ItemRow, String>) -> Self {
+        let is_expired = item.as_ref().is_ok_and(|item| item.is_expired);
+        Self { is_expired, ..Self::new(line, text, item.map(|item| item.row)) }
+    }
 }
 
 /// The input as a whole cannot be read on.

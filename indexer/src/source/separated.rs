@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::merchant::{FeedItem, WITHHELD, add_cell, attribute_name, is_secret};
-use super::{MAX_LINE_BYTES, Mapping, Merchant, Row, SourceError, SourceRow};
+use super::merchant::{FeedItem, ItemRow, WITHHELD, add_cell, attribute_name, is_secret};
+use super::{MAX_LINE_BYTES, Mapping, Merchant, SourceError, SourceRow};
 
 pub struct Separated {
     reader: csv::Reader<BoundedRead>,
@@ -130,7 +130,7 @@ impl Separated {
         self.read.has_ended.get() && self.record.len() < self.columns.len()
     }
 
-    fn row(&self) -> Result<Row, String> {
+    fn row(&self) -> Result<ItemRow, String> {
         if self.record.len() != self.columns.len() {
             return Err(format!("has {} columns, the first row has {}", self.record.len(), self.columns.len()));
         }
@@ -144,7 +144,7 @@ impl Separated {
         match &self.naming {
             Naming::Columns(mapping) => {
                 let row = cells.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())));
-                Ok(mapping.apply(row.collect()))
+                Ok(ItemRow { row: mapping.apply(row.collect()), is_expired: false })
             }
             Naming::Merchant(merchant) => {
                 let mut item = FeedItem::default();
@@ -186,7 +186,7 @@ impl Iterator for Separated {
                     let reason = format!("the last row has {has} of {wanted} columns and no end: is the file cut off?");
                     return Some(Err(SourceError::Read { line, reason }));
                 }
-                Some(Ok(SourceRow { line, text: self.text(), row: self.row() }))
+                Some(Ok(SourceRow::of_item(line, self.text(), self.row())))
             }
             Err(error) => {
                 let line = error.position().map_or(started, csv::Position::line);

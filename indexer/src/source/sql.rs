@@ -182,7 +182,7 @@ impl Iterator for SqlRows {
                     since.take_note(row, Timestamp::now());
                 }
                 let row = row.map(|row| self.mapping.apply(row));
-                Some(Ok(SourceRow { line: self.row, text, row }))
+                Some(Ok(SourceRow::new(self.row, text, row)))
             }
             Ok(Event::End) => None,
             Ok(Event::Fault(error)) => Some(Err(error)),

@@ -71,6 +71,13 @@ const IGNORED: [&str; 36] = [
 /// Custom labels are for campaigns, and often hold margins.
 const IGNORED_BEGINNINGS: [&str; 5] = ["custom_label_", "display_ads_", "pickup_", "return_policy", "shipping"];
 
+/// An item of a feed as a row.
+pub(crate) struct ItemRow {
+    pub row: Row,
+    /// Google shows it no longer, and this shop sells it no longer: the row deletes it, by its id.
+    pub is_expired: bool,
+}
+
 /// Reads what a feed says about a product as a row.
 pub struct Merchant {
     /// The user's word on an attribute stands above what is known of it here.
@@ -89,11 +96,13 @@ impl Merchant {
     }
 
     /// # Errors
-    /// When the item has expired, or an attribute that decides about others cannot be read; it is named.
-    pub(crate) fn row(&self, mut item: FeedItem) -> Result<Row, String> {
+    /// When an attribute that decides about others cannot be read; it is named.
+    pub(crate) fn row(&self, mut item: FeedItem) -> Result<ItemRow, String> {
         SECRETS.iter().for_each(|name| drop(item.take(name)));
         let columns = item.take_columns(&self.mapping);
-        self.check_expiration(&mut item)?;
+        if self.has_expired(&mut item)? {
+            return Ok(ItemRow { row: self.deletion(&mut item, columns), is_expired: true });
+        }
         let mut row = Row::new();
         let mut attributes = Row::new();
         for (name, field) in [
@@ -111,17 +120,20 @@ impl Merchant {
         put_category(&mut item, &mut row, &mut attributes);
         put_attributes(item, &mut attributes);
         row.insert("attributes".to_owned(), Value::Object(attributes));
-        Ok(self.mapping.apply_over(columns, row))
+        Ok(ItemRow { row: self.mapping.apply_over(columns, row), is_expired: false })
     }
 
-    /// An item that Google shows no longer is none that this shop sells.
-    fn check_expiration(&self, item: &mut FeedItem) -> Result<(), String> {
-        let Some(time) = item.text("expiration_date") else { return Ok(()) };
-        let fault = |reason: String| format!("expiration_date: {reason}");
-        match times::has_passed(&time, self.now).map_err(fault)? {
-            true => Err(fault(format!("'{time}' has passed"))),
-            false => Ok(()),
-        }
+    fn has_expired(&self, item: &mut FeedItem) -> Result<bool, String> {
+        let Some(time) = item.text("expiration_date") else { return Ok(false) };
+        times::has_passed(&time, self.now).map_err(|reason| format!("expiration_date: {reason}"))
+    }
+
+    /// A row that deletes the product of an item. What else the item says may be as old as its date.
+    fn deletion(&self, item: &mut FeedItem, columns: Row) -> Row {
+        let mut row = Row::new();
+        put(&mut row, "id", item.text("id"));
+        let id = self.mapping.apply_over(columns, row).remove("id");
+        id.map(|id| ("delete".to_owned(), id)).into_iter().collect()
     }
 
     /// To Google a `price` is the regular one, and `sale_price` what is to be paid while its interval lasts.
@@ -272,7 +284,7 @@ mod tests {
     fn row_with(mapping: Mapping, cells: &[(&str, &str)]) -> Result<Row, String> {
         let mut item = FeedItem::default();
         cells.iter().for_each(|(name, cell)| add_cell(&mut item, name, cell));
-        Merchant::new(mapping, "2026-03-01T12:00:00Z".parse().expect("a time")).row(item)
+        Merchant::new(mapping, "2026-03-01T12:00:00Z".parse().expect("a time")).row(item).map(|item| item.row)
     }
 
     fn check(cells: &[(&str, &str)], expected: &str) {
@@ -388,15 +400,23 @@ mod tests {
     }
 
     #[test]
-    fn what_has_expired_is_no_row() {
-        let at = |time| [("id", "7"), ("expiration_date", time)];
-        check(&at("2026-03-01T12:01Z"), r#"{"id": "7"}"#);
-        let fault = |time| row_with(Mapping::default(), &at(time)).expect_err("no row");
-        assert_eq!(fault("2026-03-01T11:59Z"), "expiration_date: '2026-03-01T11:59Z' has passed");
-        assert!(fault("soon").starts_with("expiration_date: 'soon' is no time"));
-        let mut mapping = Mapping::default();
-        mapping.add("expiration_date=ignore").expect("a mapping");
-        assert!(row_with(mapping, &at("2026-03-01T11:59Z")).is_ok());
+    fn what_has_expired_is_deleted() {
+        let at = |time| [("id", "7"), ("title", "Lamp"), ("mpn", "M-1"), ("expiration_date", time)];
+        check(&at("2026-03-01T12:01Z"), r#"{"id": "7", "title": "Lamp", "sku": "M-1", "attributes": {"mpn": "M-1"}}"#);
+        check(&at("2026-03-01T11:59Z"), r#"{"delete": "7"}"#);
+        let fault = row_with(Mapping::default(), &at("soon")).expect_err("no row");
+        assert!(fault.starts_with("expiration_date: 'soon' is no time"), "{fault}");
+        let mapped = |text: &str| {
+            let mut mapping = Mapping::default();
+            mapping.add(text).expect("a mapping");
+            row_with(mapping, &at("2026-03-01T11:59Z")).expect("a row")
+        };
+        assert!(mapped("expiration_date=ignore").contains_key("title"));
+        assert_eq!(
+            mapped("mpn=id"),
+            Row::from_iter([("delete".to_owned(), "M-1".into())]),
+            "the id that it is known by"
+        );
     }
 
     #[test]
