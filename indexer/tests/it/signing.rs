@@ -61,6 +61,30 @@ fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
     opens(&one);
 }
 
+/// A canary that was over before a key was changed had the status fail for good.
+#[test]
+fn a_canary_of_an_old_key_is_told_and_is_no_damage() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    let one = build_products(path, "one", 3);
+    ["old", "new"].iter().for_each(|name| drop(json(path, &["keygen", name])));
+    json(path, &["publish", "--store", &store, "--sign-key", "old", "one"]);
+    let opened = Store::directory(&path.join("store")).expect("a store");
+    let pointer = Pointer { nodes: vec!["n1".into()], ..Pointer::new(one.parse().expect("an id"), 1) };
+    block(opened.move_pointer(&ChannelName::canary(), None, &pointer)).expect("a canary");
+    json(path, &["withdraw", "--store", &store, "--sign-key", "old"]);
+    json(path, &["sign", "--store", &store, "--trust", "old.pub", "--sign-key", "new"]);
+    let status = ["status", "--store", &store, "--trust", "new.pub"];
+    let told = json(path, &status);
+    let channels = told["channels"].as_array().expect("channels").iter();
+    let faults = channels.map(|channel| (channel["channel"].as_str(), channel["fault"].is_string()));
+    let faults: BTreeMap<_, _> = faults.collect();
+    assert_eq!(faults, [(Some("canary"), true), (Some("live"), false)].into(), "{told}");
+    fs::write(path.join("store/channels/live.json"), "{").expect("damage");
+    fails(path, &status);
+}
+
 /// What was announced without a key need not say which catalogue it is of. Whoever came with a key could neither hold nor take
 /// back any of that.
 #[test]
