@@ -93,7 +93,8 @@ impl Looked {
     }
 }
 
-/// Follows a source until `stop`. Reading is given up for that: what was not published is read again. A publish is not.
+/// Follows a source until `stop`. Reading is given up for that, what was not published is read again; and so is bringing up a
+/// region, which the next run goes on with. A publish is not.
 ///
 /// # Errors
 /// When nothing is live to begin from, or, for a single look, when anything fails, or it is stopped.
@@ -143,7 +144,18 @@ pub async fn watch(
             {
                 // No publish may do it for a long time.
                 let follow = request.to.follow_again(&request.channel, &live.1, &quiet);
-                is_behind = !background.beside(follow, &quiet).await;
+                let followed = {
+                    let following = background.beside(follow, &quiet);
+                    tokio::select! {
+                        all = following => Some(all),
+                        () = &mut stop => None,
+                    }
+                };
+                let Some(all) = followed else {
+                    background.let_go(progress).await;
+                    return Ok(());
+                };
+                is_behind = !all;
             }
             is_new = matches!(looked, Ok(Looked::Published(_)));
             live = looked.ok().and_then(Looked::live);
@@ -171,20 +183,23 @@ pub async fn watch(
 async fn look_once(
     request: &WatchRequest,
     settings: &[(String, String)],
-    stop: Pin<&mut impl Future<Output = ()>>,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
     output: Output,
     progress: &mut Progress,
 ) -> Result<()> {
     let found = tokio::select! {
         found = find(request, settings, InPassing::Small, progress) => found?,
-        () = stop => bail!("it was stopped before anything was published: nothing is lost, run it again"),
+        () = &mut stop => bail!("it was stopped before anything was published: nothing is lost, run it again"),
     };
     let looked = finish(request, found, progress).await?;
     if matches!(looked, Looked::Published(_)) {
         tidy(request, progress).await;
     }
     if let Looked::Nothing(live) = &looked {
-        follow(request, &live.1, progress).await;
+        tokio::select! {
+            () = follow(request, &live.1, progress) => {}
+            () = &mut stop => bail!("it was stopped before all regions were brought up: run it again, or 'indexer sync'"),
+        }
     }
     tell(&looked, output);
     tell_idle(&looked, output);

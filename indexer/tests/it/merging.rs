@@ -206,7 +206,7 @@ impl Watching {
     }
 
     /// Ends it as whoever runs it would.
-    fn terminate(&mut self) -> ExitStatus {
+    pub fn terminate(&mut self) -> ExitStatus {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(killed.expect("kill runs").success());
         let started = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -81,6 +82,8 @@ struct Shop {
     azurite: Azurite,
     endpoint: String,
     standing_still: Arc<Mutex<Option<&'static str>>>,
+    /// How many requests have stood still.
+    stood: Arc<AtomicUsize>,
     home: String,
     near: String,
 }
@@ -89,13 +92,17 @@ impl Shop {
     fn new() -> Self {
         let (azurite, folder) = (Azurite::start(), tempfile::tempdir().expect("a temporary folder"));
         let standing_still: Arc<Mutex<Option<&'static str>>> = Arc::default();
+        let stood: Arc<AtomicUsize> = Arc::default();
         let hook = {
-            let standing_still = standing_still.clone();
+            let (standing_still, stood) = (standing_still.clone(), stood.clone());
             move |passing: &Passing| {
                 let stands_still = || {
                     let text = *standing_still.lock().expect("a text");
                     text.is_some_and(|text| passing.line.contains(text))
                 };
+                if passing.moment == Moment::Before && stands_still() {
+                    stood.fetch_add(1, Ordering::Relaxed);
+                }
                 while passing.moment == Moment::Before && stands_still() {
                     std::thread::sleep(PAUSE);
                 }
@@ -105,7 +112,7 @@ impl Shop {
         let proxy = Proxy::start(azurite.address(), hook);
         let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
         let (home, near) = (url(folder.path(), "home"), url(folder.path(), "near"));
-        Self { folder, azurite, endpoint, standing_still, home, near }
+        Self { folder, azurite, endpoint, standing_still, stood, home, near }
     }
 
     fn stand_still(&self, text: Option<&'static str>) {
@@ -265,6 +272,29 @@ fn following_a_source_leaves_a_slow_region_out_for_some_time() {
     let told = published();
     assert!(fault(&told).is_some_and(|fault| fault.contains("is left out for 5 minutes")), "{told}");
     assert_eq!(live(&shop.near), live(&shop.home));
+    shop.stand_still(None);
+}
+
+/// Whoever ended a watch waited for a region that was brought up, up to ten minutes.
+#[test]
+fn a_watch_ends_while_a_region_does_not_answer() {
+    let shop = Shop::new();
+    let path = shop.folder.path();
+    build_products(path, "one", 3);
+    shop.told(&["publish", "one"]);
+    fs::create_dir(path.join("inbox")).expect("a folder");
+    shop.stand_still(Some(""));
+    let watch = ["watch", "--out", "updates", "--inbox", "inbox"];
+    for (more, expected) in [(&["--once"][..], 1), (&[][..], 0)] {
+        let before = shop.stood.load(Ordering::Relaxed);
+        let mut watching = Watching::start(&mut shop.command(&[&watch[..], more].concat()));
+        let started = Instant::now();
+        while shop.stood.load(Ordering::Relaxed) == before {
+            assert!(started.elapsed() < PATIENCE, "{more:?}: the region is asked for nothing");
+            std::thread::sleep(PAUSE);
+        }
+        assert_eq!(watching.terminate().code(), Some(expected), "{more:?}");
+    }
     shop.stand_still(None);
 }
 
