@@ -32,6 +32,8 @@ use crate::workshop::{Workshop, cache_of};
 
 /// So many files become one update at the most.
 const MAX_FILES: usize = 1_000;
+/// What stops an inbox is the first file of the next look: no more are fetched until it can be read.
+const FILES_AFTER_A_FAULT: usize = 1;
 /// How long to wait after failures in a row: the interval, doubled up to this.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// What keeps a source from being followed is told so often, as long as it does.
@@ -113,6 +115,7 @@ pub async fn watch(
     // A look shows how far it has come, and nothing beside it does.
     let quiet = progress.quiet();
     let (mut failures, mut told, mut live) = (0_u32, Told::default(), None);
+    let mut files = MAX_FILES;
     // Whether a region may be behind: a watch before this one may have left it there.
     let mut is_behind = true;
     let mut look_at = Instant::now();
@@ -121,7 +124,7 @@ pub async fn watch(
         if began >= look_at {
             let in_passing = InPassing::OneTooMany { merging: background.parts().to_vec() };
             let found = {
-                let finding = background.beside(find(request, settings, in_passing, progress), &quiet);
+                let finding = background.beside(find(request, settings, files, in_passing, progress), &quiet);
                 tokio::select! {
                     found = finding => Some(found),
                     () = &mut stop => None,
@@ -131,6 +134,8 @@ pub async fn watch(
                 background.let_go(progress).await;
                 return Ok(());
             };
+            // What a policy stops is tried again as it is: it may let parts of it pass that it stops together.
+            files = if found.is_ok() { MAX_FILES } else { FILES_AFTER_A_FAULT };
             let looked = match found {
                 Ok(found) => background.beside(finish(request, found, progress), &quiet).await,
                 Err(error) => Err(error),
@@ -188,7 +193,7 @@ async fn look_once(
     progress: &mut Progress,
 ) -> Result<()> {
     let found = tokio::select! {
-        found = find(request, settings, InPassing::Small, progress) => found?,
+        found = find(request, settings, MAX_FILES, InPassing::Small, progress) => found?,
         () = &mut stop => bail!("it was stopped before anything was published: nothing is lost, run it again"),
     };
     let looked = finish(request, found, progress).await?;
@@ -262,10 +267,12 @@ fn tell_hindrance(hindrance: Option<Hindrance>, told: &mut Told, progress: &Prog
     }
 }
 
-/// Looks at the source, and makes an update of what is new there. Nothing is half done where this is given up.
+/// Looks at the source, and makes an update of what is new there: so many files at the most. Nothing is half done where this
+/// is given up.
 async fn find(
     request: &WatchRequest,
     settings: &[(String, String)],
+    files: usize,
     in_passing: InPassing,
     progress: &mut Progress,
 ) -> Result<Found> {
@@ -284,7 +291,7 @@ async fn find(
     let manifest = home.get_manifest(&live.pointer.snapshot).await?;
     // Where files are read from: it goes with this look.
     let scratch = tempfile::tempdir().context("making a folder for files")?;
-    let inputs = inputs(request, &manifest, scratch.path()).await?;
+    let inputs = inputs(request, &manifest, files, scratch.path()).await?;
     if inputs.is_empty() {
         return Ok(Found::Nothing(Box::new((manifest, live.written()))));
     }
@@ -315,8 +322,8 @@ async fn finish(request: &WatchRequest, found: Found, progress: &mut Progress) -
     }
 }
 
-/// What may be new.
-async fn inputs(request: &WatchRequest, live: &Manifest, scratch: &Path) -> Result<Vec<Input>> {
+/// What may be new, so many files at the most.
+async fn inputs(request: &WatchRequest, live: &Manifest, files: usize, scratch: &Path) -> Result<Vec<Input>> {
     let mark = live.source_watermark.as_deref();
     match &request.source {
         WatchedSource::Sql { query, column, overlap_s } => {
@@ -327,16 +334,24 @@ async fn inputs(request: &WatchRequest, live: &Manifest, scratch: &Path) -> Resu
             // How far a query was read says nothing about an inbox. A build of one leaves that, and updates carry it on.
             let mark = mark.filter(|mark| !mark.starts_with(SQL_MARK));
             let after = after(mark, FILES_MARK)?.or(request.from.as_deref());
-            let names = inbox.names_after(after, MAX_FILES).await.with_context(|| inbox.url().to_owned())?;
-            let mut files = Vec::with_capacity(names.len());
-            for name in &names {
-                let file = scratch.join(name);
-                inbox.fetch(name, &file).await.with_context(|| format!("{name} of {}", inbox.url()))?;
-                files.push(Input::File(file));
-            }
-            Ok(files)
+            let names = inbox.names_after(after, files).await.with_context(|| inbox.url().to_owned())?;
+            fetch(inbox, &names, scratch).await
         }
     }
+}
+
+/// Brings files to disk, up to the first that cannot be: it may have been moved away, and what lies before it does not wait.
+async fn fetch(inbox: &Inbox, names: &[String], scratch: &Path) -> Result<Vec<Input>> {
+    let mut files = Vec::with_capacity(names.len());
+    for name in names {
+        let file = scratch.join(name);
+        match inbox.fetch(name, &file).await {
+            Ok(()) => files.push(Input::File(file)),
+            Err(_) if !files.is_empty() => break,
+            Err(error) => return Err(error).with_context(|| format!("{name} of {}", inbox.url())),
+        }
+    }
+    Ok(files)
 }
 
 /// Where what is live left off.
@@ -460,6 +475,19 @@ fn tell(looked: &Looked, output: Output) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file that was moved away between the list and its turn failed the look, and with it all files before.
+    #[tokio::test]
+    async fn a_file_that_is_gone_keeps_none_before_it() {
+        let (left, scratch) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let inbox = Inbox::new(Store::directory(left.path()).expect("a store"));
+        ["1.jsonl", "3.jsonl"].iter().for_each(|name| std::fs::write(left.path().join(name), "").expect("a file"));
+        let names = ["1.jsonl", "2.jsonl", "3.jsonl"].map(str::to_owned);
+        let files = fetch(&inbox, &names, scratch.path()).await.expect("the first");
+        assert_eq!(files.iter().map(Input::name).collect::<Vec<_>>(), [scratch.path().join("1.jsonl")]);
+        let error = fetch(&inbox, &names[1..], scratch.path()).await.expect_err("nothing lies before it");
+        assert!(error.to_string().starts_with("2.jsonl of "), "{error:#}");
+    }
 
     /// A watch that stood still for a day had said so once.
     #[test]
