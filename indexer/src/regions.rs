@@ -43,6 +43,14 @@ pub struct Regions {
     pub(crate) given_up: Arc<Mutex<HashMap<RegionName, Instant>>>,
 }
 
+/// What became of a region that was to be brought up.
+struct CaughtUp {
+    /// How many sequences it was behind.
+    behind: u64,
+    /// Why its edges were not told.
+    untold: Option<HintError>,
+}
+
 /// How a region fared. What is down or slow is caught up later, and keeps nobody waiting.
 #[derive(Debug)]
 pub struct RegionOutcome {
@@ -103,7 +111,7 @@ impl Regions {
     /// Tells the edges that a channel, or a pin of its region, has moved. That they are not told is no failure.
     pub async fn tell(&self, channel: &ChannelName, sequence: Option<u64>, progress: &Progress) {
         if let Err(error) = self.hint(channel, sequence).await {
-            progress.note(&format!("the edges were not told, and will see it at their next poll: {error}"));
+            note_untold(&error, progress);
         }
     }
 
@@ -159,12 +167,20 @@ impl Regions {
     /// # Errors
     /// When the home store fails. Regions that fail are in what is returned.
     pub async fn sync(&self, dry_run: bool, progress: &mut Progress) -> Result<Vec<SyncedChannel>> {
-        let mut synced = Vec::new();
+        let (mut synced, mut is_noted) = (Vec::new(), false);
         for channel in self.home.list_channels().await? {
             let Some(read) = channels::read(&self.home, &channel).await? else { continue };
             let announced = read.written();
             for (region, store) in &self.others {
-                let result = self.catch_up(store, &channel, &announced, dry_run, progress).await;
+                let caught_up = self.catch_up(store, &channel, &announced, dry_run, progress).await;
+                // Nothing was announced at home, which would have said so.
+                if let Ok(CaughtUp { untold: Some(error), .. }) = &caught_up
+                    && !is_noted
+                {
+                    note_untold(error, progress);
+                    is_noted = true;
+                }
+                let result = caught_up.map(|caught_up| caught_up.behind);
                 synced.push(SyncedChannel { region: region.clone(), channel: channel.clone(), result });
             }
         }
@@ -178,12 +194,13 @@ impl Regions {
         announced: &WrittenPointer,
         dry_run: bool,
         progress: &mut Progress,
-    ) -> Result<u64> {
+    ) -> Result<CaughtUp> {
         // What is copied is signed as it is at home, whoever has a key here: nobody may have verified it.
         let store = &store.clone().signing(None);
         let (there, _) = self.in_time(copy_there(store, channel)).await?;
         let pointer = announced.pointer();
         let behind = pointer.sequence.saturating_sub(there.as_ref().map_or(0, |there| there.sequence));
+        let mut untold = None;
         if behind > 0 && !dry_run {
             let manifest = self.home.get_manifest(&pointer.snapshot).await?;
             let live = there.as_ref().map(|there| &there.snapshot);
@@ -193,12 +210,12 @@ impl Regions {
                 Err(error) => Err(error),
             };
             if copied.is_ok() {
-                self.tell_followed(channel, announced).await;
+                untold = self.hint(channel, Some(pointer.sequence)).await.err();
             }
             brought.let_go(progress).await;
             copied?;
         }
-        Ok(behind)
+        Ok(CaughtUp { behind, untold })
     }
 }
 
@@ -208,6 +225,10 @@ pub struct SyncedChannel {
     pub channel: ChannelName,
     /// How many sequences it was behind, 0 where there was nothing to do.
     pub result: Result<u64>,
+}
+
+fn note_untold(error: &HintError, progress: &Progress) {
+    progress.note(&format!("the edges were not told, and will see it at their next poll: {error}"));
 }
 
 /// Does something that ends after some time, whatever comes of it. What was begun may be left half done, as by a run that was

@@ -212,6 +212,27 @@ fn a_region_that_does_not_answer_keeps_no_edge_from_being_told() {
     }
 }
 
+/// Whoever brought regions up was not told that no edge had heard of it.
+#[test]
+fn a_sync_says_once_that_edges_were_not_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let home = url(path, "home");
+    let regions = format!("east={},west={}", url(path, "east"), url(path, "west"));
+    build_products(path, "one", 3);
+    json(path, &["publish", "--store", &home, "one"]);
+    ["east", "west"].iter().for_each(|name| fs::create_dir(path.join(name)).expect("a folder"));
+    let sync = ["--json", "sync", "--store", &home, "--region", &regions, "--redis-url", "redis://127.0.0.1:1/"];
+    let notes = || {
+        let output = run(path, &sync);
+        let told = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{told}");
+        told.matches("the edges were not told").count()
+    };
+    assert_eq!((notes(), live(&url(path, "east")), live(&url(path, "west"))), (1, live(&home), live(&home)));
+    assert_eq!(notes(), 0, "nothing has moved");
+}
+
 /// Each request to a slow region ends at some time, and there are many: a publish had no end that anybody could name.
 #[test]
 fn a_region_that_is_slow_is_given_up_on_and_brought_up_later() {
