@@ -19,6 +19,7 @@ pub mod evaluate;
 pub mod evaluation_page;
 pub mod gc;
 pub mod golden;
+mod hindrance;
 pub mod keys;
 pub mod lease;
 mod lineage;

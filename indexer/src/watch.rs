@@ -19,6 +19,7 @@ use crate::build::RowsRequest;
 use crate::changes::{FILES_MARK, SQL_MARK};
 use crate::channels;
 use crate::ending::Ending;
+use crate::hindrance::{HELD, Hindrance, Told, tell_hindrance};
 use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::{Output, Progress};
@@ -36,10 +37,6 @@ const MAX_FILES: usize = 1_000;
 const FILES_AFTER_A_FAULT: usize = 1;
 /// How long to wait after failures in a row: the interval, doubled up to this.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(300);
-/// What keeps a source from being followed is told so often, as long as it does.
-const TELL_EVERY: Duration = Duration::from_secs(180);
-
-const HELD: &str = "the channel is held: nothing is read until it is resumed";
 
 /// What is followed.
 #[derive(Clone, Debug)]
@@ -220,50 +217,11 @@ async fn follow(request: &WatchRequest, live: &WrittenPointer, progress: &Progre
     }
 }
 
-/// What keeps a source from being followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Hindrance {
-    Held,
-    Fault(String),
-}
-
 fn hindrance(looked: &Result<Looked>) -> Option<Hindrance> {
     match looked {
         Ok(Looked::Held) => Some(Hindrance::Held),
         Ok(_) => None,
         Err(error) => Some(Hindrance::Fault(format!("{error:#}"))),
-    }
-}
-
-/// What was told last, and when.
-#[derive(Default)]
-struct Told {
-    hindrance: Option<Hindrance>,
-    at: Option<Instant>,
-}
-
-impl Told {
-    /// Whether it is to be told: the same state every few seconds is one event, and one again after a while, as nobody may
-    /// have read the first.
-    fn is_due(&mut self, hindrance: Option<&Hindrance>, now: Instant) -> bool {
-        let is_new = self.hindrance.as_ref() != hindrance;
-        let is_old = self.at.is_none_or(|at| now.duration_since(at) >= TELL_EVERY);
-        if !is_new && (hindrance.is_none() || !is_old) {
-            return false;
-        }
-        *self = Self { hindrance: hindrance.cloned(), at: Some(now) };
-        true
-    }
-}
-
-fn tell_hindrance(hindrance: Option<Hindrance>, told: &mut Told, progress: &Progress) {
-    if !told.is_due(hindrance.as_ref(), Instant::now()) {
-        return;
-    }
-    match hindrance {
-        None => progress.note("following again"),
-        Some(Hindrance::Held) => progress.note(HELD),
-        Some(Hindrance::Fault(text)) => progress.fault(&text),
     }
 }
 
@@ -487,26 +445,5 @@ mod tests {
         assert_eq!(files.iter().map(Input::name).collect::<Vec<_>>(), [scratch.path().join("1.jsonl")]);
         let error = fetch(&inbox, &names[1..], scratch.path()).await.expect_err("nothing lies before it");
         assert!(error.to_string().starts_with("2.jsonl of "), "{error:#}");
-    }
-
-    /// A watch that stood still for a day had said so once.
-    #[test]
-    fn a_fault_is_told_again_as_long_as_it_lasts() {
-        let (mut told, began) = (Told::default(), Instant::now());
-        let fault = |text: &str| Some(Hindrance::Fault(text.to_owned()));
-        let mut check = |hindrance: Option<Hindrance>, seconds: u64, expected: bool| {
-            let is_due = told.is_due(hindrance.as_ref(), began + Duration::from_secs(seconds));
-            assert_eq!(is_due, expected, "{hindrance:?} after {seconds} s");
-        };
-        check(None, 0, false);
-        check(fault("down"), 10, true);
-        check(fault("down"), 20, false);
-        check(fault("still down"), 30, true);
-        check(fault("still down"), 209, false);
-        check(fault("still down"), 210, true);
-        check(fault("still down"), 220, false);
-        check(Some(Hindrance::Held), 230, true);
-        check(None, 240, true);
-        check(None, 1_000, false);
     }
 }
