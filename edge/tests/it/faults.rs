@@ -82,7 +82,9 @@ fn a_manifest_is_corrupt() {
 #[test]
 fn a_manifest_has_a_newer_format() {
     check_damage("a newer build is needed", manifest_path, |whole| {
-        String::from_utf8_lossy(whole).replace("\"format_version\": 4", "\"format_version\": 5").into_bytes()
+        let version = |number: u32| format!("\"format_version\": {number}");
+        let (ours, newer) = (version(snapshots::FORMAT_VERSION), version(snapshots::FORMAT_VERSION + 1));
+        String::from_utf8_lossy(whole).replace(&ours, &newer).into_bytes()
     });
 }
 

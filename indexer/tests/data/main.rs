@@ -15,6 +15,7 @@ use search::{Index, RawRequest};
 use serde_json::Value;
 use snapshots::{Cache, ChannelName, PointerState, Snapshot, Store};
 use tempfile::TempDir;
+use unicode_normalization::UnicodeNormalization;
 
 /// The folder with the catalogues.
 fn data() -> PathBuf {
@@ -109,7 +110,8 @@ impl Served {
     /// Whether a product has this SKU or GTIN, or is called so, whatever separates letters and digits.
     fn has_code(&self, id: &str, code: &str) -> bool {
         let key = |text: &str| -> String {
-            let letters = text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
+            // Without accents, which nobody has to type.
+            let letters = text.nfd().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
             letters.collect::<String>().trim_start_matches('0').to_owned()
         };
         let row = &self.rows[self.places[id]];
