@@ -35,12 +35,16 @@ pub(crate) fn add_compounds(index: &Index, words: &[QueryWord], slots: &mut [Slo
     }
     for (slot, word) in slots.iter_mut().zip(words).filter(|(_, word)| !word.is_number) {
         let letters = word.text.chars().count();
+        if letters < MIN_HEAD_LETTERS || index.analyzer.is_stop_word(&word.text) {
+            continue;
+        }
+        let forms = index.forms_of(word);
         // Most that is this short is only the beginning of a word, and going through its endings would be for nothing.
-        let is_head = letters >= MIN_PART_LETTERS || (letters >= MIN_HEAD_LETTERS && index.word_count(&word.text) > 0);
-        if is_head && !index.analyzer.is_stop_word(&word.text) {
-            for compound in index.compounds_of(&word.stem, &index.forms_of(word)) {
-                slot.also(&index.analyzer.stem(&compound), COMPOUND_WEIGHT);
-            }
+        if letters < MIN_PART_LETTERS && !forms.iter().any(|form| index.word_count(form) > 0) {
+            continue;
+        }
+        for compound in index.compounds_of(&word.stem, &forms) {
+            slot.also(&index.analyzer.stem(&compound), COMPOUND_WEIGHT);
         }
     }
 }

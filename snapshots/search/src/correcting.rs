@@ -83,6 +83,10 @@ impl Plan {
         }
         words.truncate(QUERY_WORDS);
         let mut plan = Self::of_words(index, &words, is_unfinished)?;
+        // What is left out did not stand before the letter that ends the query, and what did is not its neighbour.
+        if !dropped.is_empty() {
+            plan.ending = None;
+        }
         for (text, other) in also {
             let slot = plan.slots.iter_mut().find(|slot| slot.text == text);
             slot.into_iter().for_each(|slot| slot.also(&other.stem, other.weight));

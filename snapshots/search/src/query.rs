@@ -13,13 +13,15 @@ pub(crate) struct QueryWord {
     pub(crate) is_unit: bool,
     /// Longer words that this one is a part of: "wifi" of "wi-fi", "13inch" of "13 inch".
     pub(crate) wholes: Vec<String>,
+    /// Whether the next word does not begin within it: scripts without spaces are read in pairs of letters.
+    pub(crate) ends_run: bool,
 }
 
 impl QueryWord {
     /// A word of the vocabulary.
     pub(crate) fn new(analyzer: &Analyzer, text: String) -> Self {
         let stem = analyzer.stem(&text).into_owned();
-        Self { text, stem, is_number: false, is_unit: false, wholes: Vec::new() }
+        Self { text, stem, is_number: false, is_unit: false, wholes: Vec::new(), ends_run: false }
     }
 }
 
@@ -31,6 +33,7 @@ pub(crate) fn read_query(analyzer: &Analyzer, text: &str) -> Vec<QueryWord> {
     let mut words: Vec<QueryWord> = Vec::new();
     // Wholes stand behind their first part, and reach over the words that follow it.
     let mut open: Vec<(usize, String)> = Vec::new();
+    let mut starts = tokens.iter().filter(|token| !token.kind.is_extra()).map(|token| token.range.0).skip(1);
     for token in tokens.iter() {
         if token.kind.is_extra() {
             open.push((token.parts - 1, token.text.to_owned()));
@@ -45,12 +48,14 @@ pub(crate) fn read_query(analyzer: &Analyzer, text: &str) -> Vec<QueryWord> {
             is_number: token.kind == TokenKind::Number,
             is_unit: token.kind == TokenKind::Unit,
             wholes: Vec::new(),
+            ends_run: starts.next().is_none_or(|start| start >= token.range.1),
         };
         for (left, whole) in &mut open {
             word.wholes.push(whole.clone());
             *left -= 1;
         }
         open.retain(|(left, _)| *left > 0);
+        word.ends_run |= words.iter().any(|earlier| earlier.ends_run && earlier.text == word.text);
         words.retain(|earlier| earlier.text != word.text);
         words.push(word);
     }

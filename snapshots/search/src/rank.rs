@@ -4,7 +4,7 @@
 //! mentions it, takes the order of its words: in "camera bag" the bag is meant, in "bag for cameras" too, and in
 //! "camera, 24 megapixels" the camera. One word of a query is taken for the name of a product type ([`Plan::head`]), and a
 //! product is of that type where the word ends a group of words of its title, of the start of its description, or of its
-//! type (or starts it, in languages that describe behind the noun).
+//! type; or starts one, too, in languages that describe behind the noun.
 
 use snapshots::Availability;
 
@@ -101,7 +101,7 @@ pub(crate) struct Asked<'a> {
     exact: Vec<Option<u32>>,
     /// The word that names a type.
     head: Option<usize>,
-    /// A type is named at the start of a group of words, not at its end.
+    /// A type may be named at the start of a group of words, too: in "chaussures cuir" shoes are meant.
     is_first: bool,
     words: u32,
 }
@@ -167,7 +167,7 @@ impl<'a> Asked<'a> {
             }
             // A brand is no type.
             if self.head == Some(slot) && !word.is_mentioned() && word.part() != LeadPart::Brand {
-                let is_name = if self.is_first { starts_group(lead, at) } else { word.ends_group() };
+                let is_name = word.ends_group() || self.is_first && starts_group(lead, at);
                 found.is_of_type |= is_name || self.names_type(lead, at);
             }
         }

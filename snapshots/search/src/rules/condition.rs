@@ -132,8 +132,7 @@ impl ByQuery {
                 join(&mut joined, &word.text);
             }
             // Of a run without spaces a query has the last letter in a pair only, but may hold it as a word: "運動靴" are "靴".
-            let goes_on = |letter: &&str| query.get(at + 1).is_some_and(|next| next.text.starts_with(*letter));
-            if let Some(letter) = last_of_pair(&first.text).filter(|letter| !goes_on(letter)) {
+            if let Some(letter) = last_of_pair(&first.text).filter(|_| first.ends_run) {
                 let same = self.joined.get(letter).map_or(&[][..], Vec::as_slice);
                 let contains = |rule: &&usize| condition(**rule).is_some_and(|one| one.kind == Kind::Contains);
                 places.extend(same.iter().filter(contains));

@@ -215,11 +215,11 @@ fn a_rule_on_one_letter_knows_it_at_the_end_of_a_run() {
         assert_eq!(asked.answer.rules, names, "{text}");
     };
     check("靴", &["shoes", "only shoes"]);
-    for text in ["運動靴", "運動靴 白", "白 運動靴", "長靴"] {
+    for text in ["運動靴", "運動靴 白", "白 運動靴", "長靴", "運動靴 靴下"] {
         check(text, &["shoes"]);
     }
     // Socks are something else.
-    for text in ["靴下", "白靴下", "運動"] {
+    for text in ["靴下", "白靴下", "運動", "白靴下 赤靴下"] {
         check(text, &[]);
     }
 }

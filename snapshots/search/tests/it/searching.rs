@@ -425,8 +425,9 @@ fn what_a_query_only_mentions_is_not_its_type() {
     assert_eq!(ids(&shop.index, "hdmi to vga adapter"), ["3", "2"], "what stands behind other prepositions is meant");
     let german = strict("de", &["Laptop mit Tasche, neu", "Tasche für Laptop, neu"]);
     assert_eq!(ids(&german.index, "Tasche für Laptop"), ["1", "0"]);
-    let french = strict("fr", &["Noir cuir, pour sac", "Sac en cuir noir"]);
+    let french = strict("fr", &["Noir cuir, pour sac", "Sac en cuir noir", "Chaussures housse", "Housse chaussures"]);
     assert_eq!(ids(&french.index, "sac cuir"), ["1", "0"], "the noun comes first");
+    assert_eq!(ids(&french.index, "housse chaussures"), ["3", "2"]);
 }
 
 #[test]
@@ -487,6 +488,7 @@ fn short_words_and_beginnings_that_are_no_words_make_compounds() {
     finds("de", &watches, "Uhr", &["1", "0"]);
     finds("de", &watches, "Uhren", &["1", "0"]);
     finds("de", &["Armbanduhr, blau", "Armband, blau"], "Uhr", &[]);
+    finds("de", &["Armbanduhr, blau", "Armband, blau", "Uhren, blau"], "Uhr", &["2", "0"]);
     finds("da", &["Herresko, sort", "Sko, sort", "Jakke til herre"], "sko", &["1", "0"]);
     let rubber = ["Gummistiefel, grau", "Gummiboot, grau", "Gummiball, grau", "Boot, grau", "Ball, grau"];
     finds("de", &rubber, "Stiefel", &["0"]);
