@@ -47,7 +47,7 @@ pub struct Settings {
 pub struct Counters {
     pub requests: AtomicU64,
     pub rate_limited: AtomicU64,
-    /// Not sent, failed, or without an answer that can be used.
+    /// Not sent, forbidden, failed, or without an answer that can be used.
     pub failures: AtomicU64,
 }
 
@@ -128,9 +128,12 @@ impl Client {
         let counters = &self.shared.counters;
         match &outcome {
             Err(StripeError::RateLimited) => counters.rate_limited.fetch_add(1, Ordering::Relaxed),
-            Err(StripeError::NotSent(_) | StripeError::Failed5xx { .. } | StripeError::Unknown(_)) => {
-                counters.failures.fetch_add(1, Ordering::Relaxed)
-            }
+            Err(
+                StripeError::NotSent(_)
+                | StripeError::Forbidden(_)
+                | StripeError::Failed5xx { .. }
+                | StripeError::Unknown(_),
+            ) => counters.failures.fetch_add(1, Ordering::Relaxed),
             _ => 0,
         };
         outcome
@@ -221,7 +224,7 @@ impl Shared {
         let status = response.status().as_u16();
         let replayed = is_replayed(response.headers());
         let body = read_body(response).await;
-        judge(status, replayed, body)
+        judge(&request.path, status, replayed, body)
     }
 
     fn url(&self, request: &RequestBuilder) -> Result<String, StripeError> {
@@ -263,10 +266,11 @@ async fn read_body(mut response: Response) -> Result<Bytes, StripeError> {
 }
 
 /// What an answer says about what was done. Where the status says it all, a body that was cut off does no harm.
-fn judge(status: u16, replayed: bool, body: Result<Bytes, StripeError>) -> Result<Bytes, StripeError> {
+fn judge(path: &str, status: u16, replayed: bool, body: Result<Bytes, StripeError>) -> Result<Bytes, StripeError> {
     match status {
         200..=299 => body,
-        401 | 403 => Err(StripeError::NotSent(format!("{status}: our key is not taken"))),
+        401 => Err(StripeError::NotSent(format!("{status}: our key is not taken"))),
+        403 => Err(StripeError::Forbidden(path.to_owned())),
         429 => Err(StripeError::RateLimited),
         // 424: something that Stripe itself relies on failed.
         424 | 500..=599 => Err(StripeError::Failed5xx { status, replayed }),

@@ -15,6 +15,9 @@ pub enum StripeError {
     /// Certainly nothing was done: no connection, no allowance of our own, or a key that Stripe does not take.
     #[error("Stripe was not asked: {0}")]
     NotSent(String),
+    /// 403: our key may not do that, and nothing was done. Only a person can mend it.
+    #[error("Stripe does not let our key ask for {0}")]
+    Forbidden(String),
     /// 429: nothing was done.
     #[error("Stripe allows no more requests at the moment")]
     RateLimited,
@@ -38,7 +41,7 @@ pub enum StripeError {
 impl StripeError {
     /// Whether Stripe has certainly done nothing, and may be asked again.
     pub fn is_undone(&self) -> bool {
-        matches!(self, Self::Settings(_) | Self::NotSent(_) | Self::RateLimited)
+        matches!(self, Self::Settings(_) | Self::NotSent(_) | Self::Forbidden(_) | Self::RateLimited)
     }
 
     /// Whether the object that was asked for does not exist.

@@ -78,7 +78,7 @@ pub(super) fn of_dispute(payment: PaymentId, view: &DisputeView) -> Dispute {
 /// What it means for a payment that Stripe was asked to make it and did not answer well.
 pub(super) fn of_failure(payment: PaymentId, error: &StripeError) -> News {
     match error {
-        StripeError::Settings(_) | StripeError::NotSent(_) | StripeError::RateLimited => {
+        StripeError::Settings(_) | StripeError::NotSent(_) | StripeError::Forbidden(_) | StripeError::RateLimited => {
             News::PaymentDeferred { payment }
         }
         StripeError::Refused { code, .. } => News::PaymentDead { payment, failure: code.clone() },

@@ -59,9 +59,12 @@ impl ReconcileError {
     fn is_transient(&self) -> bool {
         match self {
             // Asked the same again, Stripe would answer the same.
-            Self::Stripe(StripeError::Refused { .. } | StripeError::Settings(_) | StripeError::KeyMisused { .. }) => {
-                false
-            }
+            Self::Stripe(
+                StripeError::Refused { .. }
+                | StripeError::Settings(_)
+                | StripeError::KeyMisused { .. }
+                | StripeError::Forbidden(_),
+            ) => false,
             Self::Stripe(_) => true,
             Self::Store(error) => error.is_transient(),
             Self::TooMany | Self::Unreadable(_) => false,
@@ -410,6 +413,7 @@ mod tests {
         assert_eq!(pause_after_ms(Some(&away), three, now + 23 * HOUR_MS - 5), 5);
         let misused = ReconcileError::Stripe(StripeError::KeyMisused { message: String::new() });
         let settings = ReconcileError::Stripe(StripeError::Settings(String::new()));
+        let forbidden = ReconcileError::Stripe(StripeError::Forbidden("/disputes".to_owned()));
         let refused = ReconcileError::Stripe(StripeError::Refused {
             status: 400,
             code: "parameter_invalid".to_owned(),
@@ -417,7 +421,8 @@ mod tests {
             message: String::new(),
             param: None,
         });
-        for fault in [None, Some(&ReconcileError::TooMany), Some(&misused), Some(&settings), Some(&refused)] {
+        let faults = [&ReconcileError::TooMany, &misused, &settings, &forbidden, &refused];
+        for fault in faults.into_iter().map(Some).chain([None]) {
             assert_eq!(pause_after_ms(fault, three, now), (23 * HOUR_MS).unsigned_abs(), "{fault:?}");
         }
     }

@@ -91,6 +91,19 @@ async fn a_key_that_is_not_taken_did_nothing() {
     assert!(outcome.expect_err("an error").is_undone());
 }
 
+/// One permission that the key lacked stopped all requests for a while, those of payments too.
+#[tokio::test]
+async fn what_our_key_may_not_do_did_nothing_and_leaves_the_breaker_closed() {
+    let fake = Fake::start(|_| Act::answer(403, "{}")).await;
+    let client = client(&fake);
+    for _ in 0..20 {
+        let fault = client.intent("pi_1").await.expect_err("it is forbidden");
+        assert!(fault.is_undone());
+        assert!(matches!(&fault, StripeError::Forbidden(path) if path == "/payment_intents/pi_1"), "{fault:?}");
+    }
+    assert_eq!((client.breaker_state(), fake.seen().len()), (BreakerState::Closed, 20));
+}
+
 #[tokio::test]
 async fn failures_say_whether_they_are_replayed() {
     let outcome = ask(Act::answer(500, &error("x", "api_error"))).await;

@@ -100,6 +100,7 @@ async fn each_fault_becomes_the_news_that_it_is() {
         (Act::answer(409, r#"{"error":{"type":"idempotency_error"}}"#), News::PaymentUnanswered { payment }),
         (Act::answer(429, "{}"), News::PaymentDeferred { payment }),
         (Act::answer(401, "{}"), News::PaymentDeferred { payment }),
+        (Act::answer(403, "{}"), News::PaymentDeferred { payment }),
         (refused("amount_too_small"), dead),
     ] {
         let told = format!("{act:?}");
@@ -336,9 +337,11 @@ async fn a_refund_s_faults_become_the_news_that_they_are() {
         let news = asker(fake.url()).look_at_refund(&order, &refund, now_ms()).await.expect("news");
         assert_eq!(news, [expected], "{told}");
     }
-    let fake = Fake::start(|_| Act::answer(429, "{}")).await;
-    let outcome = asker(fake.url()).look_at_refund(&order, &refund, now_ms()).await;
-    assert!(outcome.expect_err("nothing new").is_undone());
+    for status in [429, 403] {
+        let fake = Fake::start(move |_| Act::answer(status, "{}")).await;
+        let outcome = asker(fake.url()).look_at_refund(&order, &refund, now_ms()).await;
+        assert!(outcome.expect_err("nothing new").is_undone(), "{status}");
+    }
 }
 
 #[tokio::test]
