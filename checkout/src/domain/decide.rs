@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use snapshots::Money;
 
+use super::breaks;
 use super::checkout::CheckoutState;
 use super::dispute::Dispute;
 use super::order::{Order, OrderEvent, OrderState, Refusal};
@@ -234,7 +235,7 @@ impl Order {
         payment.failure = None;
         payment.captured_minor = received.amount_minor().clamp(0, payment.amount.amount_minor());
         if received != payment.amount {
-            let detail = format!("{} was asked for, {received} was received", payment.amount);
+            let detail = breaks::amount_differs(payment.amount, received);
             effects.breaks.push(RecordedBreak { kind: BreakKind::AmountDiffers, reference: id.to_string(), detail });
         }
         if is_wanted {
@@ -327,10 +328,9 @@ impl Order {
         };
         let left = payment.captured_minor - payment.refunded_minor;
         if refund.amount.amount_minor() > left {
-            let detail = format!(
-                "{} was made after all, for {}, and {left} minor units of {} were left",
-                refund.id, refund.amount, payment.id
-            );
+            // What is left changes, and would make it another break each time.
+            let detail =
+                format!("{} was made after all, for {}, and less of {} was left", refund.id, refund.amount, payment.id);
             let reference = refund.stripe_refund.clone().unwrap_or_else(|| refund.id.to_string());
             effects.breaks.push(RecordedBreak { kind: BreakKind::RefundedTooMuch, reference, detail });
             return false;
@@ -350,7 +350,7 @@ impl Order {
         let counts = state.counts();
         if amount.currency() != self.currency || amount.amount_minor() <= 0 || (counts && amount.amount_minor() > left)
         {
-            let detail = format!("it gives {amount} back, and {left} minor units of {} were left", payment.id);
+            let detail = format!("it gives {amount} back, which {} does not have left", payment.id);
             let reference = stripe_refund.clone();
             effects.breaks.push(RecordedBreak { kind: BreakKind::RefundedTooMuch, reference, detail });
             return None;
@@ -432,7 +432,7 @@ fn is_of_other_intent(payment: &Payment, news: &News, effects: &mut Effects) -> 
         return false;
     }
     if *status == IntentStatus::Succeeded {
-        let detail = format!("it received {received} in the name of {}, whose own is {own}", payment.id);
+        let detail = breaks::unknown_charge(*received, payment.order);
         effects.breaks.push(RecordedBreak { kind: BreakKind::UnknownCharge, reference: intent.clone(), detail });
     }
     true

@@ -1,5 +1,6 @@
 //! What an order is and how it changes. No I/O, no clock, no randomness: both stores and all tests share every decision.
 
+pub mod breaks;
 mod checkout;
 mod decide;
 mod dispute;

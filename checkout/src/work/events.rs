@@ -14,7 +14,7 @@ use super::asking::Found;
 use super::news::{of_dispute, of_intent, of_refund};
 use super::payments::load;
 use super::{Work, now_ms};
-use crate::domain::{BreakKind, IntentStatus, News, Order, Payment, PaymentState};
+use crate::domain::{BreakKind, IntentStatus, News, Order, Payment, PaymentState, breaks};
 use crate::ids::{OrderId, PaymentId};
 use crate::store::{ClaimUse, Claimed, FoundBreak, InboxEvent, PaymentRef, StoreError};
 use crate::stripe::{ChargeView, DisputeView, IntentView, RefundView, SessionView, StripeError};
@@ -227,7 +227,7 @@ fn is_other_page(payment: &Payment, found: &Found) -> bool {
 }
 
 pub(super) fn unknown_charge(view: &IntentView, order: OrderId) -> FoundBreak {
-    let detail = format!("{} was received for {order}, of which no payment is known", view.received());
+    let detail = breaks::unknown_charge(view.received(), order);
     FoundBreak { kind: BreakKind::UnknownCharge, reference: view.id.clone(), detail }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use snapshots::Money;
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::{error, info};
@@ -15,7 +16,7 @@ use super::events::{EventError, unknown_charge};
 use super::news::of_dispute;
 use super::payments::load;
 use super::{Work, now_ms};
-use crate::domain::{BreakKind, IntentStatus, News, Order, PaymentState, RefundState};
+use crate::domain::{BreakKind, IntentStatus, News, Order, PaymentState, RefundState, breaks};
 use crate::ids::{OrderId, PaymentId};
 use crate::store::{ClaimUse, Claimed, FoundBreak, PaymentRef, PaymentRow, StoreError};
 use crate::stripe::{Client, DisputeView, IntentView, RefundView, StripeError, Window};
@@ -194,7 +195,7 @@ impl Comparison<'_> {
                     && view.received().amount_minor() == payment.captured_minor;
                 match is_same {
                     true => Ok(()),
-                    false => self.note(differs(payment.id, payment.captured_minor, view)).await,
+                    false => self.note(differs(payment.id, payment.amount, view)).await,
                 }
             }
             _ => self.note(unknown_charge(view, order.id)).await,
@@ -321,7 +322,7 @@ impl Comparison<'_> {
                 self.note(missing(row, "its intent did not succeed at Stripe")).await
             }
             Ok(view) if view.received().amount_minor() != row.captured_minor => {
-                self.note(differs(row.id, row.captured_minor, &view)).await
+                self.note(differs(row.id, row.amount, &view)).await
             }
             Ok(_) => Ok(()),
             Err(error) if error.is_missing() => self.note(missing(row, "Stripe does not know its intent")).await,
@@ -367,8 +368,8 @@ fn has_refund(order: &Order, view: &RefundView) -> bool {
     order.refunds.iter().any(|one| is_it(one) && one.state == view.status.0 && one.amount == view.amount())
 }
 
-fn differs(payment: PaymentId, captured_minor: i64, view: &IntentView) -> FoundBreak {
-    let detail = format!("{captured_minor} minor units are in the books, {} was received", view.received());
+fn differs(payment: PaymentId, asked: Money, view: &IntentView) -> FoundBreak {
+    let detail = breaks::amount_differs(asked, view.received());
     FoundBreak { kind: BreakKind::AmountDiffers, reference: payment.to_string(), detail }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::glue::work;
 use super::*;
-use crate::domain::{Dispute, DisputeState, IntentStatus, News, OrderState, RefundState};
+use crate::domain::{BreakKind, Dispute, DisputeState, IntentStatus, News, OrderState, RefundState};
 
 /// A paid order, of which a part was given back.
 fn refunded() -> Order {
@@ -74,6 +74,46 @@ async fn compare(order: Order, refunds: Kept, disputes: Kept) -> (usize, Order) 
     let (work, store) = work(&order, fake.url(), None);
     let result = work.reconcile(now_ms() - HOUR_MS, now_ms()).await.expect("a comparison");
     (result.breaks.len(), store.only())
+}
+
+/// One that a person had dealt with opened again in the night, since the comparison had other words for it.
+#[tokio::test]
+async fn a_break_is_told_in_the_words_in_which_it_was_recorded() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    let payment = order.payments[0].id;
+    let mut recorded = Vec::new();
+    for id in ["pi_1", "pi_2"] {
+        let paid = News::Intent {
+            payment,
+            intent: id.into(),
+            status: IntentStatus::Succeeded,
+            received: money(1_300),
+            client_secret: None,
+            failure: None,
+        };
+        let effects = order.apply(&paid, now_ms()).expect("news is never refused");
+        recorded.extend(effects.breaks.into_iter().map(|one| (one.kind, one.reference, one.detail)));
+    }
+    let kinds: Vec<_> = recorded.iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(kinds, [BreakKind::AmountDiffers, BreakKind::UnknownCharge]);
+    let mut own = intent(&order.payments[0], "succeeded");
+    own["amount_received"] = json!(1_300);
+    let mut second = own.clone();
+    second["id"] = json!("pi_2");
+    // The first is asked for alone where the list does not show it.
+    for (listed, expected) in [(vec![own.clone(), second], &recorded[..]), (Vec::new(), &recorded[..1])] {
+        let (listed, own) = (list(listed), own.clone());
+        let fake = Fake::start(move |seen| match line_of(seen).as_str() {
+            "GET /v1/payment_intents" => ok(&listed),
+            "GET /v1/payment_intents/pi_1" => ok(&own),
+            _ => ok(&list(Vec::new())),
+        })
+        .await;
+        let (work, _store) = work(&order, fake.url(), None);
+        let result = work.reconcile(now_ms() - HOUR_MS, now_ms()).await.expect("a comparison");
+        let found: Vec<_> = result.breaks.into_iter().map(|one| (one.kind, one.reference, one.detail)).collect();
+        assert_eq!(found, expected);
+    }
 }
 
 /// Stripe listed it as pending, and told of its success before the books were read: that was a break for ever.

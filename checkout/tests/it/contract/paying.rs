@@ -2,10 +2,10 @@
 
 use checkout::domain::{
     BreakKind, CheckoutState, Dispute, DisputeState, Effects, IntentStatus, News, Order, OrderState, PaymentState,
-    RefundState, Refusal,
+    RefundState, Refusal, breaks,
 };
 use checkout::ids::{OrderId, PaymentId, RefundId};
-use checkout::store::{ClaimUse, NewInboxEvent, Resolution, Store};
+use checkout::store::{ClaimUse, FoundBreak, NewInboxEvent, Resolution, Store};
 use futures::future::join_all;
 use snapshots::Money;
 
@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     ("refunds never exceed what was captured", |bench| Box::pin(refund_race(bench))),
     ("refunds move the order, and back when they fail", |bench| Box::pin(refunds_move_the_order(bench))),
     ("a refund of the dashboard is taken in once", |bench| Box::pin(foreign_refund(bench))),
+    ("a break stays closed that a comparison finds again", |bench| Box::pin(found_again(bench))),
     ("a dispute is noted", |bench| Box::pin(disputed(bench))),
 ];
 
@@ -196,6 +197,8 @@ async fn foreign_refund(bench: Bench) {
         Resolution { kind: BreakKind::RefundedTooMuch, reference: "re_10", reason: "as agreed", actor: "anna" };
     assert!(store.resolve_break(&resolution, NOW).await.expect("an answer"));
     assert_eq!(noted(store).await, both[1..]);
+    // The state of the payment changed meanwhile, and the break did not.
+    tell(store, order.id, refund_news(None, payment, "re_13", RefundState::Succeeded, eur(100))).await;
     tell(store, order.id, too_much).await;
     assert_eq!(noted(store).await, both[1..], "it came again, and says the same");
     tell(store, order.id, refund_news(None, payment, "re_10", RefundState::Succeeded, eur(950))).await;
@@ -209,6 +212,31 @@ async fn foreign_refund(bench: Bench) {
     };
     done(store.change_order(order.id, &twice, &ClaimUse::None, None, None, NOW).await);
     assert_eq!(noted(store).await.len(), 3);
+}
+
+/// An order was told one thing, and the comparison of the next night said the same in other words.
+async fn found_again(bench: Bench) {
+    let store = bench.store.as_ref();
+    set_stock(store, "boots", 5).await;
+    let placed = place(store, &checkout(&[("boots", 1, 100)])).await;
+    let (order, payment) = open_order(store, placed.id).await;
+    tell(store, order.id, intent(payment, IntentStatus::Succeeded, eur(120))).await;
+    let mut second = intent(payment, IntentStatus::Succeeded, eur(100));
+    if let News::Intent { intent, .. } = &mut second {
+        *intent = "pi_second".to_owned();
+    }
+    tell(store, order.id, second).await;
+    let compared = [
+        (BreakKind::AmountDiffers, payment.to_string(), breaks::amount_differs(eur(100), eur(120))),
+        (BreakKind::UnknownCharge, "pi_second".to_owned(), breaks::unknown_charge(eur(100), order.id)),
+    ];
+    assert_eq!(noted(store).await.len(), compared.len());
+    for (kind, reference, detail) in compared {
+        let resolution = Resolution { kind, reference: &reference, reason: "sent back", actor: "anna" };
+        assert!(store.resolve_break(&resolution, NOW + 1).await.expect("an answer"), "{kind:?}");
+        store.record_break(&FoundBreak { kind, reference, detail }, NOW + 2).await.expect("it is noted");
+    }
+    assert!(noted(store).await.is_empty());
 }
 
 async fn disputed(bench: Bench) {
