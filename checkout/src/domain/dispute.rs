@@ -21,7 +21,11 @@ pub enum DisputeState {
 impl DisputeState {
     /// One that was decided is not open again, whatever a late event says. A decision may be overturned.
     fn may_become(self, next: Self) -> bool {
-        self != next && !matches!(next, Self::None | Self::Open)
+        self != next && next.is_decided()
+    }
+
+    pub fn is_decided(self) -> bool {
+        matches!(self, Self::Won | Self::Lost)
     }
 }
 
@@ -37,8 +41,11 @@ pub struct Dispute {
 impl Order {
     /// Whether what is told would overturn a decision that is known, which what comes late must not.
     pub fn is_overturned_by(&self, told: &Dispute) -> bool {
-        let known = self.disputes.iter().find(|one| one.id == told.id).map(|one| one.state);
-        known.is_some_and(|known| known != DisputeState::Open && known.may_become(told.state))
+        match self.disputes.iter().find(|one| one.id == told.id) {
+            Some(one) => one.state.is_decided() && one.state.may_become(told.state),
+            // Decided before each had a state of its own.
+            None => self.disputes.is_empty() && self.dispute.is_decided() && self.dispute != told.state,
+        }
     }
 
     pub(super) fn take_dispute(&mut self, told: &Dispute, effects: &mut Effects) {

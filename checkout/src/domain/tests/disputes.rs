@@ -58,4 +58,11 @@ fn only_another_decision_overturns_one() {
     ] {
         assert_eq!(play.order.is_overturned_by(&told(id, state)), overturns, "{id} {state:?}");
     }
+    // Decided before each had a state of its own: whichever is told of may be the one.
+    play.order.disputes.clear();
+    for (state, overturns) in [(DisputeState::Open, true), (DisputeState::Lost, false), (DisputeState::Won, true)] {
+        assert_eq!(play.order.is_overturned_by(&told("dp_1", state)), overturns, "{state:?}");
+    }
+    play.order.dispute = DisputeState::Open;
+    assert!(!play.order.is_overturned_by(&told("dp_1", DisputeState::Won)), "it was open");
 }
