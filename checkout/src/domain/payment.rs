@@ -122,7 +122,7 @@ impl Payment {
         }
     }
 
-    pub(super) fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         self.failure.as_deref() == Some(MISSING)
     }
 

@@ -42,6 +42,8 @@ struct Kept {
 struct Step {
     news: Vec<News>,
     payments: Vec<(PaymentId, PaymentState)>,
+    /// Those of the payments of which Stripe said anything.
+    heard: Vec<PaymentId>,
     refunds: Vec<(RefundId, RefundState)>,
 }
 
@@ -118,11 +120,14 @@ impl Work {
     async fn look_at_order(&self, order: &Order) -> Step {
         let now = now_ms();
         let is_due = |next_check_ms: Option<i64>| next_check_ms.is_some_and(|next| next <= now + LEASE_MS);
-        let mut step = Step { news: Vec::new(), payments: Vec::new(), refunds: Vec::new() };
+        let mut step = Step { news: Vec::new(), payments: Vec::new(), heard: Vec::new(), refunds: Vec::new() };
         for payment in order.payments.iter().filter(|one| one.state.is_live() && is_due(one.next_check_ms)) {
             step.payments.push((payment.id, payment.state));
             match self.asker.look(order, payment, now).await {
-                Ok(news) => step.news.extend(news),
+                Ok(news) => {
+                    step.heard.push(payment.id);
+                    step.news.extend(news);
+                }
                 Err(error) => warn_of(order, payment, &error),
             }
         }
@@ -191,7 +196,10 @@ fn take_step(order: &mut Order, step: &Step, now_ms: i64) -> Result<Effects, Ref
     for (payment, old) in order.payments.iter_mut().zip(&before.payments) {
         let was_looked_at = step.payments.iter().any(|(id, _)| *id == payment.id);
         if was_looked_at && payment.state == old.state {
-            payment.checks = payment.checks.saturating_add(1);
+            // One that is missing is dead after so many looks in vain; where Stripe did not answer, it was none.
+            if !payment.is_missing() || step.heard.contains(&payment.id) {
+                payment.checks = payment.checks.saturating_add(1);
+            }
             payment.schedule(held_until_ms, now_ms);
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::memory::Memory;
 use super::*;
-use crate::domain::{BreakKind, DisputeState, OrderState, PaymentState, RefundState};
+use crate::domain::{BreakKind, DisputeState, News, OrderState, PaymentState, RefundState};
 use crate::ids::OutboxId;
 use crate::store::{ClaimUse, Claimed, InboxEvent, OutboxEvent};
 use crate::work::{self, EventGrid, Receipt, WebhookError, Work};
@@ -282,6 +282,30 @@ async fn recovery_looks_later_each_time_that_it_hears_nothing_new() {
         let next = payment.next_check_ms.expect("a next check");
         assert!(next > last, "{next} after {last}");
         last = next;
+    }
+}
+
+/// An outage of Stripe's ended a payment that it had not known for a moment.
+#[tokio::test]
+async fn only_what_stripe_answers_is_a_look_in_vain() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    let payment = order.payments[0].id;
+    order.payments[0].intent = Some("pi_1".into());
+    order.payments[0].state = PaymentState::RequiresAction;
+    order.apply(&News::PaymentMissing { payment }, now_ms()).expect("news is never refused");
+    let unknown = r#"{"error":{"type":"invalid_request_error","code":"resource_missing"}}"#;
+    for (status, body, checks) in [(500, "{}", 0), (403, "{}", 0), (404, unknown, 1)] {
+        order.payments[0].next_check_ms = Some(now_ms());
+        let fake = Fake::start(move |seen| match line_of(seen).ends_with("/pi_1") {
+            true => Act::answer(status, body),
+            false => ok(&list(Vec::new())),
+        })
+        .await;
+        let (work, store) = work(&order, fake.url(), None);
+        work.resolve(order.id).await.expect("a step");
+        let after = store.only().payments[0].clone();
+        assert_eq!((after.state, after.checks), (PaymentState::RequiresAction, checks), "{status}");
+        assert!(after.next_check_ms > order.payments[0].next_check_ms, "{status}");
     }
 }
 
