@@ -2,13 +2,13 @@
 //!
 //! Events come late, twice and in any order. Final states of intents are taken from the event, which Stripe signed; for all
 //! others the object is fetched as it is now. Refunds only move forward, so that their events can be taken as they are; so do
-//! disputes until they are decided.
+//! disputes until they are decided. A decision may be overturned, and is fetched.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::asking::Found;
 use super::news::{of_dispute, of_intent, of_refund};
@@ -207,10 +207,16 @@ impl Work {
             return self.settle(event).await;
         };
         let mut told = of_dispute(payment, view);
-        // A decision may be overturned, so that the event of the first one may come last. Only then is Stripe asked: a key
-        // may lack the permission.
-        if load(&*self.store, order).await?.is_overturned_by(&told) {
-            told = of_dispute(payment, &self.stripe.dispute(&view.id).await?);
+        // Of two decisions the first may be told last, or with the other at once, when neither is in the books yet.
+        if told.state.is_decided() || load(&*self.store, order).await?.is_overturned_by(&told) {
+            match self.stripe.dispute(&view.id).await {
+                Ok(now) => told = of_dispute(payment, &now),
+                // Then the event is all that can be known; asked for again and again, it would never be taken.
+                Err(fault @ StripeError::Forbidden(_)) => {
+                    warn!(order.id = %order, dispute.id = view.id, error = %fault, "a dispute is taken as it was told");
+                }
+                Err(fault) => return Err(fault.into()),
+            }
         }
         self.apply(&*self.store, order, &[News::Dispute(told)], &ClaimUse::None, Some(&event.id)).await?;
         Ok(())

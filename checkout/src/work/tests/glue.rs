@@ -204,28 +204,48 @@ async fn disputes_are_found_by_their_intent_and_others_mean_nothing() {
     assert_eq!(store.books().applied.len(), 3, "all are marked");
 }
 
-/// Each event of a dispute was asked after, which a key may not be allowed to: it was tried again for ever.
+fn dispute(status: &str) -> Value {
+    json!({"id": "du_1", "payment_intent": "pi_1", "status": status})
+}
+
+/// Two decisions that were due at once both found an open dispute in the books: the one that was overturned came last, and
+/// stayed.
 #[tokio::test]
-async fn stripe_is_asked_for_a_dispute_only_where_a_decision_would_be_overturned() {
+async fn a_decision_is_asked_after() {
     let mut order = order(PaymentMethod::PaymentIntent, 0);
     order.payments[0].intent = Some("pi_1".into());
-    let dispute = |status: &str| json!({"id": "du_1", "payment_intent": "pi_1", "status": status});
     let won = dispute("won");
     let fake = Fake::start(move |_| ok(&won)).await;
     let (work, store) = work(&order, fake.url(), None);
     for (status, state, asked) in [
         ("needs_response", DisputeState::Open, 0),
-        ("lost", DisputeState::Lost, 0),
-        ("under_review", DisputeState::Lost, 0),
-        ("lost", DisputeState::Lost, 0),
-        ("won", DisputeState::Won, 1),
-        // The first decision, told late.
-        ("lost", DisputeState::Won, 2),
+        // The first decision, which Stripe has overturned.
+        ("lost", DisputeState::Won, 1),
+        ("under_review", DisputeState::Won, 1),
+        ("won", DisputeState::Won, 2),
     ] {
         work.deal_with(&event("charge.dispute.updated", &dispute(status))).await;
         assert_eq!((store.only().dispute, fake.seen().len()), (state, asked), "{status}");
     }
     assert_eq!(lines_of(&fake), ["GET /v1/disputes/du_1", "GET /v1/disputes/du_1"]);
+}
+
+/// The event of a decision that overturned another was tried again for ever.
+#[tokio::test]
+async fn a_decision_that_our_key_may_not_ask_after_is_taken_as_it_was_told() {
+    let mut order = order(PaymentMethod::PaymentIntent, 0);
+    order.payments[0].intent = Some("pi_1".into());
+    let fake = Fake::start(|_| Act::answer(403, "{}")).await;
+    let (work, store) = work(&order, fake.url(), None);
+    for (status, state) in [("lost", DisputeState::Lost), ("won", DisputeState::Won)] {
+        work.deal_with(&event("charge.dispute.closed", &dispute(status))).await;
+        assert_eq!(store.only().dispute, state);
+    }
+    assert_eq!((store.books().applied.len(), fake.seen().len()), (2, 2));
+    // Where Stripe does not answer, it waits.
+    let (work, store) = self::work(&order, Fake::url_of_nobody().await, None);
+    work.deal_with(&event("charge.dispute.closed", &dispute("lost"))).await;
+    assert_eq!((store.only().dispute, failed_and_given_up(&store)), (DisputeState::None, (1, 0)));
 }
 
 /// A copy of a hosted page that expired ended the payment, whose own page was open.
