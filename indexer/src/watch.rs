@@ -289,8 +289,15 @@ async fn inputs(request: &WatchRequest, live: &Manifest, files: usize, scratch: 
             Ok(vec![Input::Sql(query.since(column, after, *overlap_s))])
         }
         WatchedSource::Files(inbox) => {
-            // How far a query was read says nothing about an inbox. A build of one leaves that, and updates carry it on.
-            let mark = mark.filter(|mark| !mark.starts_with(SQL_MARK));
+            // How far a query was read says nothing about an inbox. A build of one leaves that, and updates carry it on; but so
+            // does a watch of the query, which an inbox that was meant for another channel would end.
+            let is_of_query = mark.is_some_and(|mark| mark.starts_with(SQL_MARK));
+            ensure!(
+                !is_of_query || live.parent.is_none() || request.from.is_some(),
+                "what is live follows a query ('{}'), which an inbox ends: say with --from after which file it takes its place",
+                mark.unwrap_or_default()
+            );
+            let mark = mark.filter(|_| !is_of_query);
             let after = after(mark, FILES_MARK)?.or(request.from.as_deref());
             let names = inbox.names_after(after, files).await.with_context(|| inbox.url().to_owned())?;
             fetch(inbox, &names, scratch).await

@@ -147,7 +147,8 @@ pub struct Watch {
     /// Where files of changed rows arrive: a folder, or az://container/prefix. They are taken in the order of their names.
     #[arg(long, value_name = "FOLDER|URL", conflicts_with_all = ["sql", "sql_file"])]
     pub inbox: Option<String>,
-    /// Where to begin when what is live does not say: after this file, or from this time on.
+    /// Where to begin when what is live does not say: after this file, or from this time on. An inbox that takes the place of a
+    /// query needs it.
     #[arg(long, value_name = "NAME|TIME")]
     pub from: Option<String>,
     /// How far back a query's rows are read once more, in seconds. PostgreSQL's now() is the beginning of a transaction, whose

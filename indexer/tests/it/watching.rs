@@ -303,14 +303,22 @@ fn a_query_is_followed_by_the_times_of_its_rows() {
     let count = |name: &str| built[name].as_u64().expect(name);
     assert_eq!((count("product_count"), count("rows_deleted"), count("rows_rejected")), (2_002, 1, 0), "{built}");
 
-    // An inbox may be followed on top of it, and on top of other rules for it. A query may not be on top of an inbox.
+    // An inbox may be followed on top of it.
     run(&["publish", "--store", &store, "shop"]);
+    fs::create_dir(path.join("inbox")).expect("a folder");
+    let inbox = watch(&store, &["--once"]);
+    assert_eq!(run(&inbox)["event"], "unchanged");
+    // On top of an update, all its files were taken, and the query was followed no longer.
     fs::write(path.join("rules.toml"), "[[synonyms]]\nwords = [\"lamp\", \"light\"]\n").expect("rules");
     run(&["update", "--out", "shop", "--rules", "rules.toml"]);
     run(&["publish", "--store", &store, "shop"]);
-    fs::create_dir(path.join("inbox")).expect("a folder");
     leave(path, "0001.jsonl", &row(7, "sofa"));
-    assert_eq!(run(&watch(&store, &["--once"]))["watermark"], "files:0001.jsonl");
+    leave(path, "0002.jsonl", &row(8, "sofa"));
+    let refused = fails(path, &inbox);
+    assert!(refused.contains("follows a query") && refused.contains("--from"), "{refused}");
+    let published = run(&watch(&store, &["--once", "--from", "0001.jsonl"]));
+    assert_eq!((published["watermark"].as_str(), published["changed"].as_u64()), (Some("files:0002.jsonl"), Some(1)));
+    // A query may not be on top of an inbox.
     let refused = fails(path, &[&once[..], &["--read-sql-url", &url]].concat());
     assert!(refused.contains("another kind of source"), "{refused}");
 }
