@@ -1,11 +1,11 @@
 //! Rows that change some products: the newest version of each, or that it is deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
-use snapshots::{Catalogue, Product, ProductError, ProductId};
+use snapshots::{Catalogue, Product, ProductError, ProductId, id_hash};
 
 use crate::build::RowsRequest;
 use crate::product_row::product_of;
@@ -55,13 +55,16 @@ struct Part {
     changes: Changes,
     /// What earlier inputs say of these is no longer so: they are as they were.
     as_before: BTreeSet<String>,
+    /// The products that its rows are, by the hash of their ids.
+    sold: HashSet<u64>,
     /// The rest of the input is left to the next look.
     is_cut: bool,
 }
 
 impl ChangesReader<'_> {
-    /// Reads all inputs in their order; of several rows of one product the last counts. Of a source that is followed, what
-    /// lies before an input that cannot be taken does not wait for it.
+    /// Reads all inputs in their order; of several rows of one product the last counts, but for an item of a feed that has
+    /// expired where the same feed sells it as well. Of a source that is followed, what lies before an input that cannot be
+    /// taken does not wait for it.
     pub(crate) fn read(&self, progress: &mut Progress) -> Result<Changes> {
         let mut changes = Changes::default();
         let mut rejects = Rejects::new(self.request.rejects.clone(), self.catalogue.private_attributes.clone());
@@ -146,6 +149,13 @@ impl ChangesReader<'_> {
         product: Option<Product>,
         is_expired: bool,
     ) -> Result<bool> {
+        // As in a build, what has expired is left out, and takes the place of nothing in its input.
+        if is_expired && part.sold.contains(&id_hash(&id)) {
+            return Ok(true);
+        }
+        if product.is_some() {
+            part.sold.insert(id_hash(&id));
+        }
         let changes = &mut part.changes;
         let before = (self.before)(&id)?;
         if before == product {
@@ -298,6 +308,26 @@ mod tests {
         let (told, changes) =
             read(Taking::All, &[("1.jsonl", first.as_str()), ("2.jsonl", back.as_str())]).expect("changes");
         assert_eq!((told.len(), changes.unknown), (0, 2));
+    }
+
+    /// An item that stood in a feed twice, expired in its last row, was a product to a build, and deleted by an update.
+    #[test]
+    fn what_has_expired_takes_no_place_of_what_the_same_feed_sells() {
+        let item =
+            |id: &str, title: &str, more: &str| format!("<item><g:id>{id}</g:id><title>{title}</title>{more}</item>");
+        let feed =
+            |items: &str| format!("<rss xmlns:g=\"http://base.google.com/ns/1.0\"><channel>{items}</channel></rss>");
+        let expired = "<g:expiration_date>2001-03-01T23:07+0100</g:expiration_date>";
+        let sold = item("old", "lamp", "") + &item("new", "chair", "");
+        let ended = item("old", "lamp", expired) + &item("new", "chair", expired);
+        for items in [format!("{sold}{ended}"), format!("{ended}{sold}")] {
+            let (told, changes) = read(Taking::All, &[("1.xml", feed(&items).as_str())]).expect("changes");
+            assert_eq!((told, changes.expired), (vec!["new chair".to_owned()], 2), "{items}");
+        }
+        // What a later feed says is news.
+        let (first, second) = (feed(&sold), feed(&ended));
+        let (told, _) = read(Taking::All, &[("1.xml", first.as_str()), ("2.xml", second.as_str())]).expect("changes");
+        assert_eq!(told, ["old -"]);
     }
 
     /// A backlog of more changes than one update may have failed each time, and grew.

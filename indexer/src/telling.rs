@@ -47,7 +47,10 @@ pub fn updated_text(updated: &Updated, out: &Path) -> String {
         text += &format!("{} deletions name products that are not there\n", updated.unknown);
     }
     if updated.expired > 0 {
-        text += &format!("{} items have expired, and are deleted where they were there\n", updated.expired);
+        text += &format!(
+            "{} items have expired, and are deleted where their file does not sell them as well\n",
+            updated.expired
+        );
     }
     if let Some(file) = &updated.rejects_file {
         text += &format!("rows set aside in {}: {}\n", file.display(), updated.rejected);

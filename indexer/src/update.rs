@@ -81,7 +81,8 @@ pub struct Updated {
     pub unchanged: u64,
     /// Deletions of products that are not there, other than by items that have expired.
     pub unknown: u64,
-    /// Items of a feed that are to be sold no longer: those that were there are among what is deleted.
+    /// Items of a feed that are to be sold no longer: those that were there are among what is deleted, but for those that
+    /// their file sells as well.
     pub expired: u64,
     pub rejected: u64,
     pub rejects_file: Option<PathBuf>,
