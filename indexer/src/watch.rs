@@ -93,7 +93,8 @@ impl Looked {
 }
 
 /// Follows a source until `stop`. Reading is given up for that, what was not published is read again; and so is bringing up a
-/// region, which the next run goes on with. A publish is not.
+/// region, which the next run goes on with. A publish is not. What was being brought to a region just then, or of a merge to
+/// any store, stays leased there, as by a run that was killed: retention keeps it until the lease expires.
 ///
 /// # Errors
 /// When nothing is live to begin from, or, for a single look, when anything fails, or it is stopped.
