@@ -9,6 +9,7 @@ use snapshots::{Product, SectionWriter, Segment, id_hash};
 use crate::analysis::code_key;
 use crate::error::Error;
 use crate::index::Index;
+use crate::sections::numbers;
 
 /// So many products are found by one code at the most.
 const MAX_FOUND: usize = 100;
@@ -67,7 +68,7 @@ impl Codes {
 
     fn columns<'a>(&self, segment: &'a Segment) -> (&'a [u64], &'a [u32]) {
         let bytes = segment.bytes();
-        (bytemuck::cast_slice(&bytes[self.hashes.clone()]), bytemuck::cast_slice(&bytes[self.docs.clone()]))
+        (numbers(&bytes[self.hashes.clone()]), numbers(&bytes[self.docs.clone()]))
     }
 
     fn find<'a>(&self, segment: &'a Segment, hash: u64) -> &'a [u32] {

@@ -14,6 +14,7 @@ use snapshots::{Product, SectionWriter, Segment, id_hash};
 use crate::analysis::{Analyzer, Tokens};
 use crate::error::Error;
 use crate::peaks::{self, BLOCK};
+use crate::sections::numbers;
 use crate::vocabulary::rises;
 use crate::wordings::{self, Wording, Wordings, WordingsBuilder};
 
@@ -290,7 +291,7 @@ impl Texts {
     }
 
     fn offsets<'s>(&self, segment: &'s Segment) -> &'s [u32] {
-        bytemuck::cast_slice(&segment.bytes()[self.offsets.clone()])
+        numbers(&segment.bytes()[self.offsets.clone()])
     }
 
     /// Whether they are so many texts.
@@ -369,7 +370,7 @@ impl Completions {
     }
 
     fn numbers(&self, range: &Range<usize>) -> &[u32] {
-        bytemuck::cast_slice(&self.segment.bytes()[range.clone()])
+        numbers(&self.segment.bytes()[range.clone()])
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -395,12 +396,12 @@ impl Completions {
 
     /// A hash that completions share which say the same.
     pub(crate) fn meaning(&self, place: usize) -> u64 {
-        let meanings: &[u64] = bytemuck::cast_slice(&self.segment.bytes()[self.meanings.clone()]);
+        let meanings: &[u64] = numbers(&self.segment.bytes()[self.meanings.clone()]);
         meanings[place]
     }
 
     fn long_numbers(&self, range: &Range<usize>) -> &[u64] {
-        bytemuck::cast_slice(&self.segment.bytes()[range.clone()])
+        numbers(&self.segment.bytes()[range.clone()])
     }
 
     /// The place of a key.

@@ -22,6 +22,7 @@ use crate::postings::Postings;
 use crate::rank::{ScoreParts, availability_share, popularity_share};
 use crate::rules::Rules;
 use crate::score::{Lengths, Scale};
+use crate::sections::numbers;
 use crate::suggest::{Firsts, Known};
 use crate::text::{AVAILABILITY, Fields, LENGTHS};
 use crate::top::Candidate;
@@ -139,7 +140,7 @@ impl Index {
 
     pub(crate) fn lengths(&self, segment: usize) -> Lengths<'_> {
         let part = &self.snapshot.segments[segment].segment;
-        Lengths::new(bytemuck::cast_slice(&part.bytes()[self.texts[segment].lengths.clone()]), self.scale)
+        Lengths::new(numbers(&part.bytes()[self.texts[segment].lengths.clone()]), self.scale)
     }
 
     /// The record of a hit.

@@ -36,6 +36,7 @@ mod request;
 mod rules;
 mod score;
 mod search;
+mod sections;
 mod similar;
 mod spelling;
 mod suggest;

@@ -13,6 +13,7 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, InvertedIndexReader, TERMINATED};
 
 use crate::error::Error;
+use crate::sections::numbers;
 use crate::vocabulary::rises;
 
 /// Writes the postings of every stem, in the order of tantivy's dictionary.
@@ -67,7 +68,7 @@ impl Postings {
     }
 
     fn numbers(&self, range: &Range<usize>) -> &[u32] {
-        bytemuck::cast_slice(&self.segment.bytes()[range.clone()])
+        numbers(&self.segment.bytes()[range.clone()])
     }
 
     pub(crate) fn stem_count(&self) -> usize {

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use snapshots::{SectionWriter, Segment};
 
 use crate::completions::{Texts, corrupt, write_texts};
+use crate::sections::numbers;
 
 /// One way of writing a completion.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Wordings {
     }
 
     fn columns<'s>(&self, segment: &'s Segment) -> (&'s [u32], &'s [u32], &'s [u32]) {
-        let numbers = |range: &Range<usize>| bytemuck::cast_slice(&segment.bytes()[range.clone()]);
+        let numbers = |range: &Range<usize>| numbers(&segment.bytes()[range.clone()]);
         (numbers(&self.places), numbers(&self.products), numbers(&self.firsts))
     }
 
