@@ -67,8 +67,7 @@ impl Codes {
     }
 
     fn columns<'a>(&self, segment: &'a Segment) -> (&'a [u64], &'a [u32]) {
-        let bytes = segment.bytes();
-        (numbers(&bytes[self.hashes.clone()]), numbers(&bytes[self.docs.clone()]))
+        (numbers(segment, &self.hashes), numbers(segment, &self.docs))
     }
 
     fn find<'a>(&self, segment: &'a Segment, hash: u64) -> &'a [u32] {

@@ -291,7 +291,7 @@ impl Texts {
     }
 
     fn offsets<'s>(&self, segment: &'s Segment) -> &'s [u32] {
-        numbers(&segment.bytes()[self.offsets.clone()])
+        numbers(segment, &self.offsets)
     }
 
     /// Whether they are so many texts.
@@ -370,7 +370,7 @@ impl Completions {
     }
 
     fn numbers(&self, range: &Range<usize>) -> &[u32] {
-        numbers(&self.segment.bytes()[range.clone()])
+        numbers(&self.segment, range)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -396,12 +396,12 @@ impl Completions {
 
     /// A hash that completions share which say the same.
     pub(crate) fn meaning(&self, place: usize) -> u64 {
-        let meanings: &[u64] = numbers(&self.segment.bytes()[self.meanings.clone()]);
+        let meanings: &[u64] = numbers(&self.segment, &self.meanings);
         meanings[place]
     }
 
     fn long_numbers(&self, range: &Range<usize>) -> &[u64] {
-        numbers(&self.segment.bytes()[range.clone()])
+        numbers(&self.segment, range)
     }
 
     /// The place of a key.

@@ -140,7 +140,7 @@ impl Index {
 
     pub(crate) fn lengths(&self, segment: usize) -> Lengths<'_> {
         let part = &self.snapshot.segments[segment].segment;
-        Lengths::new(numbers(&part.bytes()[self.texts[segment].lengths.clone()]), self.scale)
+        Lengths::new(numbers(part, &self.texts[segment].lengths), self.scale)
     }
 
     /// The record of a hit.

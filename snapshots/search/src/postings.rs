@@ -68,7 +68,7 @@ impl Postings {
     }
 
     fn numbers(&self, range: &Range<usize>) -> &[u32] {
-        numbers(&self.segment.bytes()[range.clone()])
+        numbers(&self.segment, range)
     }
 
     pub(crate) fn stem_count(&self) -> usize {

@@ -348,7 +348,7 @@ impl Vocabulary {
     }
 
     fn numbers(&self, range: &Range<usize>) -> &[u32] {
-        numbers(&self.segment.bytes()[range.clone()])
+        numbers(&self.segment, range)
     }
 
     #[inline]
@@ -414,7 +414,7 @@ impl Vocabulary {
 
     /// What the segment's titles and types teach when it is alone; see [`kinds`].
     pub(crate) fn type_pairs(&self) -> &[u64] {
-        numbers(&self.segment.bytes()[self.sections.type_pairs.clone()])
+        numbers(&self.segment, &self.sections.type_pairs)
     }
 
     /// The number of what a word is indexed by.
@@ -428,7 +428,7 @@ impl Vocabulary {
         let buckets = self.numbers(&self.sections.buckets);
         let bucket = bucket_of(variant, buckets.len() - 1);
         let range = buckets[bucket] as usize..buckets[bucket + 1] as usize;
-        let rest: &[u16] = numbers(&self.segment.bytes()[self.sections.variants.clone()]);
+        let rest: &[u16] = numbers(&self.segment, &self.sections.variants);
         let words = &self.numbers(&self.sections.variant_words)[range.clone()];
         let wanted = variant as u16;
         let first = rest[range.clone()].partition_point(|rest| *rest < wanted);
@@ -445,7 +445,7 @@ impl Vocabulary {
     pub(crate) fn lead(&self, doc: u32) -> (&[LeadWord], &[u32]) {
         let offsets = self.numbers(&self.sections.lead_offsets);
         let range = offsets[doc as usize] as usize..offsets[doc as usize + 1] as usize;
-        let leads: &[LeadWord] = numbers(&self.segment.bytes()[self.sections.leads.clone()]);
+        let leads: &[LeadWord] = numbers(&self.segment, &self.sections.leads);
         (&leads[range.clone()], &self.numbers(&self.sections.lead_words)[range])
     }
 }

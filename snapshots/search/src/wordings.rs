@@ -98,8 +98,7 @@ impl Wordings {
     }
 
     fn columns<'s>(&self, segment: &'s Segment) -> (&'s [u32], &'s [u32], &'s [u32]) {
-        let numbers = |range: &Range<usize>| numbers(&segment.bytes()[range.clone()]);
-        (numbers(&self.places), numbers(&self.products), numbers(&self.firsts))
+        (numbers(segment, &self.places), numbers(segment, &self.products), numbers(segment, &self.firsts))
     }
 
     /// The ways of writing the completion at a place, in the order of their first documents; none where it has only one.
