@@ -24,7 +24,7 @@ SCENARIO ?= smoke
 LOAD_OUT ?= $(abspath $(BUILT))/load
 LOAD_FOLDERS = --binaries $(abspath $(RELEASE)) --demo $(abspath $(DEMO)) --out $(LOAD_OUT)
 
-.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-limits bench-compare bench-peer bench-publish bench-checkout fuzz torture instructions load test-load capacity regions-up regions-down drill test-drills wrk clean
+.PHONY: help run demo test test-data relevance check fmt deny advisories bench bench-growth bench-limits bench-compare bench-peer bench-publish bench-checkout fuzz torture instructions load test-load capacity regions-up regions-down drill test-drills wrk h2load clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,7 +69,7 @@ deny: ## licences, sources and bans of all dependencies
 advisories: deny ## known vulnerabilities of dependencies; needs the network
 	$(CARGO) deny --locked check advisories
 
-bench: demo wrk ## measure: in-process stages and steps, then the edge under wrk beside a fixed-body server
+bench: demo wrk h2load ## measure: in-process stages and steps, then the edge under wrk and h2load beside a fixed-body server
 	$(CARGO) bench --workspace --locked --bench stages -- $(BENCH_ARGS)
 	$(CARGO) bench --workspace --locked --bench requests -- --store $(DEMO_STORE)
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT)
@@ -82,7 +82,7 @@ bench-limits: demo wrk ## tell what is wanted beside what is reached: serving, o
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--indexer $(abspath $(RELEASE))/indexer --limits $(DEMO_PRODUCTS) --opened $(OPENED)
 
-bench-compare: demo wrk ## drive this edge and another revision's in turn: make bench-compare BASE=revision
+bench-compare: demo wrk h2load ## drive this edge and another revision's in turn: make bench-compare BASE=revision
 	@test -n "$(BASE)" || { echo "make bench-compare: which revision? BASE=main~1, say"; exit 1; }
 	@test ! -d $(BASE_TREE) || git worktree remove --force $(BASE_TREE)
 	@git worktree prune # what make clean has deleted is still registered
@@ -177,8 +177,8 @@ capacity: demo wrk ## find what one edge can do, who is the bottleneck, and what
 	loadtests/capacity $(LOAD_FOLDERS)
 	@echo; loadtests/capacity-model.py --measured $(LOAD_OUT)/capacity.json
 
-wrk:
-	@command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk; }
+wrk h2load:
+	@command -v $@ >/dev/null || { apt-get update -qq && apt-get install -y -qq $(subst h2load,nghttp2-client,$@); }
 
 clean: ## remove what was built
 	$(CARGO) clean

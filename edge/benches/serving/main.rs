@@ -1,6 +1,6 @@
-//! A running edge under wrk, beside a hyper server of the same build that answers a fixed body of the same size, or
-//! beside another edge. The two are driven in turn within one run, so that their ratio holds when the machine's speed
-//! drifts.
+//! A running edge under wrk (h2load where HTTP/2 is spoken), beside a hyper server of the same build that answers a
+//! fixed body of the same size over the same version of HTTP, or beside another edge. The two are driven in turn within
+//! one run, so that their ratio holds when the machine's speed drifts.
 //!
 //! `cargo bench --bench serving -- --store URL [--seconds 4] [--rounds 3] [--connections 16] [--only NAME] [--out FOLDER]`
 //! `... --base-edge PROGRAM --base-store URL` drives that edge in the fixed body's place.
@@ -11,6 +11,7 @@
 mod arrivals;
 mod beside;
 mod building;
+mod drivers;
 mod large;
 mod limits;
 mod peer;
@@ -134,7 +135,7 @@ fn run(settings: &Settings) {
     let mut rows = Vec::new();
     let beside_name = if bases.is_some() { "base" } else { "fixed" };
     println!(
-        "{:<22} {:>9} {:>9} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
+        "{:<25} {:>9} {:>9} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
         "",
         "edge r/s",
         format!("{beside_name} r/s"),
@@ -170,7 +171,7 @@ fn run(settings: &Settings) {
         ];
         let [edge_rps, fixed_rps, edge_us, fixed_us, p50_ms, p99_ms] = figures;
         println!(
-            "{:<22} {edge_rps:>9.0} {fixed_rps:>9.0} {speed:>7.2} {edge_us:>8.1} {fixed_us:>8.1} {cost:>7.1} {p50_ms:>8.2} {p99_ms:>8.2}",
+            "{:<25} {edge_rps:>9.0} {fixed_rps:>9.0} {speed:>7.2} {edge_us:>8.1} {fixed_us:>8.1} {cost:>7.1} {p50_ms:>8.2} {p99_ms:>8.2}",
             workload.name,
         );
         rows.push(json!({
@@ -187,7 +188,7 @@ fn run(settings: &Settings) {
     let target = settings.out.join(if settings.base.is_some() { "compare.json" } else { "serving.json" });
     std::fs::write(&target, format!("{result:#}")).expect("the result is kept");
     println!(
-        "medians of {} rounds; us: CPU microseconds a request, wrk not counted; kept in {}",
+        "medians of {} rounds; us: CPU microseconds a request, the client not counted; kept in {}",
         settings.rounds,
         target.display()
     );

@@ -1,6 +1,5 @@
-//! What is driven: edges and a fixed body, each a process of its own, under wrk.
+//! What is driven: edges and a fixed body, each a process of its own, under wrk or h2load.
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,15 +7,16 @@ use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use test_servers::processes;
 
 use crate::client::Connection;
-use crate::workloads::Workload;
+use crate::drivers::{h2load, wrk};
+use crate::workloads::{Protocol, Workload};
 
 /// What the edge keeps of its answers where nothing else is said.
 pub const DEFAULT_CACHE_MIB: u32 = 64;
@@ -34,6 +34,7 @@ pub struct Load {
 pub struct Measured {
     pub requests_per_s: f64,
     pub cpu_us: f64,
+    /// Latencies are no numbers over HTTP/2, whose client does not tell them.
     pub p50_ms: f64,
     pub p99_ms: f64,
 }
@@ -77,7 +78,7 @@ impl Server {
         server
     }
 
-    /// The same over TLS, by a certificate that nobody vouches for and wrk does not ask about.
+    /// The same over TLS, by a certificate that nobody vouches for and no client asks about.
     pub fn edge_over_tls(program: &Path, store: &str, cache: &Path, folder: &Path) -> Self {
         let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
         let [certificate, key] =
@@ -119,36 +120,16 @@ impl Server {
 
     /// Asks for all paths of a workload in turn, over and over.
     pub fn drive(&mut self, workload: &Workload, load: Load) -> Measured {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let script = folder.path().join("paths.lua");
-        let mut lua = String::from("local paths = {\n");
-        workload.paths.iter().for_each(|path| writeln!(lua, "  {path:?},").expect("a string takes all"));
-        lua += "}\nlocal n = 0\nrequest = function() n = n % #paths + 1; return wrk.format('GET', paths[n]) end\n";
-        std::fs::write(&script, lua).expect("a script");
+        let url = format!("{}://{}", self.scheme, self.address);
+        let mut flags = vec!["-t1".to_owned(), format!("-c{}", load.connections)];
+        flags.extend(workload.coding.iter().flat_map(|coding| ["-H".to_owned(), format!("Accept-Encoding: {coding}")]));
         let before = self.cpu_us();
-        let output = Command::new("wrk")
-            .args(["-t1", "--latency", &format!("-c{}", load.connections), &format!("-d{}s", load.seconds), "-s"])
-            .arg(&script)
-            .args(workload.coding.iter().flat_map(|coding| ["-H".to_owned(), format!("Accept-Encoding: {coding}")]))
-            .arg(format!("{}://{}", self.scheme, self.address))
-            .output()
-            .expect("wrk runs");
-        let cpu_us = self.cpu_us() - before;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{text}");
-        let after = |mark: &str| {
-            text.split_once(mark).map(|(_, rest)| rest.split_whitespace().next().unwrap_or("")).expect(mark)
+        let told = match workload.protocol {
+            Protocol::Http1 => wrk(&url, &workload.paths, load.seconds, &flags),
+            Protocol::Http2 => h2load(&url, &workload.paths, load.seconds, &flags),
         };
-        let requests: f64 = text
-            .split_once(" requests in")
-            .and_then(|(head, _)| head.split_whitespace().last()?.parse().ok())
-            .expect("a count");
-        Measured {
-            requests_per_s: after("Requests/sec:").parse().expect("a rate"),
-            cpu_us: cpu_us / requests,
-            p50_ms: milliseconds(after("\n     50%")),
-            p99_ms: milliseconds(after("\n     99%")),
-        }
+        let cpu_us = (self.cpu_us() - before) / told.requests;
+        Measured { requests_per_s: told.requests_per_s, cpu_us, p50_ms: told.p50_ms, p99_ms: told.p99_ms }
     }
 }
 
@@ -159,17 +140,7 @@ impl Drop for Server {
     }
 }
 
-/// "1.23ms" and its kind, as wrk writes them.
-fn milliseconds(text: &str) -> f64 {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let factor = match &text[split..] {
-        "us" => 1e-3,
-        "s" => 1e3,
-        _ => 1.0,
-    };
-    text[..split].parse::<f64>().map_or(f64::NAN, |value| value * factor)
-}
-
+/// Speaks what the client begins with, without TLS.
 #[tokio::main]
 pub async fn serve_fixed_body(bytes: usize) {
     let body = Bytes::from(vec![b'x'; bytes]);
@@ -180,11 +151,18 @@ pub async fn serve_fixed_body(bytes: usize) {
         let _ = stream.set_nodelay(true);
         let body = body.clone();
         tokio::spawn(async move {
-            let answer = |_: Request<hyper::body::Incoming>| {
+            // HTTP/2 begins so, and GET does not.
+            let mut first = [0];
+            let is_http_2 = stream.peek(&mut first).await.is_ok() && first == *b"P";
+            let answer = move |_: Request<hyper::body::Incoming>| {
                 let body = body.clone();
                 async move { Ok::<_, std::convert::Infallible>(Response::new(Full::new(body))) }
             };
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+            let (stream, answer) = (TokioIo::new(stream), service_fn(answer));
+            let _ = match is_http_2 {
+                true => http2::Builder::new(TokioExecutor::new()).serve_connection(stream, answer).await,
+                false => http1::Builder::new().serve_connection(stream, answer).await,
+            };
         });
     }
 }

@@ -15,6 +15,7 @@ pub struct Workload {
     pub paths: Vec<String>,
     pub mean_body_bytes: usize,
     pub by: By,
+    pub protocol: Protocol,
     /// What the client takes besides plain bodies.
     pub coding: Option<&'static str>,
 }
@@ -27,6 +28,13 @@ pub enum By {
     /// One that gives again what it has answered before.
     Caching,
     Tls,
+}
+
+/// What is spoken, with or without TLS.
+#[derive(Clone, Copy)]
+pub enum Protocol {
+    Http1,
+    Http2,
 }
 
 /// The one of that name.
@@ -76,12 +84,12 @@ pub fn workloads(address: SocketAddr) -> Vec<Workload> {
     let sized = kinds.map(|(name, paths)| {
         let mean_body_bytes = mean(paths.iter().take(SIZED).map(|path| connection.get(path).body.len()));
         let by = if name.ends_with("cached") { By::Caching } else { By::Searching };
-        Workload { name, mean_body_bytes, paths, by, coding: None }
+        Workload { name, mean_body_bytes, paths, by, protocol: Protocol::Http1, coding: None }
     });
     sized.into()
 }
 
-/// The same cached searches for clients that read smaller bodies, and products over TLS.
+/// The same cached searches for clients that read smaller bodies, and some over TLS and HTTP/2.
 pub fn on_the_wire(workloads: &[Workload], caching: SocketAddr) -> Vec<Workload> {
     let paths = |name: &str| {
         let found = workloads.iter().find(|workload| workload.name == name).expect("a workload");
@@ -98,11 +106,19 @@ pub fn on_the_wire(workloads: &[Workload], caching: SocketAddr) -> Vec<Workload>
         let mut size = || mean(paths.iter().take(SIZED).map(|path| ask(path)));
         size();
         let mean_body_bytes = size();
-        Workload { name, mean_body_bytes, paths, by: By::Caching, coding: Some(coding) }
+        Workload { name, mean_body_bytes, paths, by: By::Caching, protocol: Protocol::Http1, coding: Some(coding) }
     };
     let mut all = vec![coded("search, cached, gzip", "gzip"), coded("search, cached, zstd", "zstd")];
-    let (paths, mean_body_bytes) = paths("product by id");
-    all.push(Workload { name: "product by id, TLS", mean_body_bytes, paths, by: By::Tls, coding: None });
+    let rest = [
+        ("product by id, TLS", "product by id", By::Tls, Protocol::Http1),
+        ("product by id, HTTP/2", "product by id", By::Searching, Protocol::Http2),
+        ("product by id, HTTP/2 TLS", "product by id", By::Tls, Protocol::Http2),
+        ("search, cached, HTTP/2", "search, cached", By::Caching, Protocol::Http2),
+    ];
+    all.extend(rest.map(|(name, of, by, protocol)| {
+        let (paths, mean_body_bytes) = paths(of);
+        Workload { name, mean_body_bytes, paths, by, protocol, coding: None }
+    }));
     all
 }
 

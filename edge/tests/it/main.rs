@@ -7,6 +7,10 @@ mod api;
 mod arrivals;
 mod bench_peer;
 mod client;
+// The benches', for its own tests.
+#[allow(dead_code)]
+#[path = "../../benches/serving/drivers.rs"]
+mod drivers;
 mod faults;
 mod following;
 mod hints;
