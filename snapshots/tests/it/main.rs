@@ -4,3 +4,4 @@ mod cache;
 mod credentials;
 mod files;
 mod store;
+mod trusting;

@@ -1,0 +1,165 @@
+//! Words, numbers and codes however they are written, and misspelled.
+
+use std::iter::repeat_n;
+
+use search::RawRequest;
+
+use super::{PLAIN, SETTINGS, check_finds, check_finds_whole, ids, product, strict, titles};
+use crate::support::{open_shop, search};
+
+#[test]
+fn forms_of_words_numbers_and_codes_are_one() {
+    let shop = titles(
+        PLAIN,
+        &[
+            "HP Pavilion dv7-1211ea Notebook",
+            "Monitor 13.3 in. wide",
+            "Garden hose 100 ft",
+            "Plywood 2 in. x 4 in.",
+            "Men's T-Shirts, black & white",
+            "Wi-Fi Router",
+            "Bluetooth Speakers",
+            "Rain Suit",
+            "Water bottle 1.5 l",
+            "Kitchen scale",
+        ],
+    );
+    check_finds(&shop, &["dv7-1211ea", "dv7 1211ea", "dv71211ea", "DV7/1211EA"], "0");
+    check_finds(&shop, &["13.3 inch monitor", "13.3\" monitor", "monitor 13.3in", "13.3-inch monitors"], "1");
+    check_finds(&shop, &["100 ft hose", "100ft hoses", "100' hose", "hose 100 feet"], "2");
+    check_finds(&shop, &["2x4", "2 x 4", "2\"x4\" plywood", "2 in x 4 in"], "3");
+    check_finds(&shop, &["man t shirt", "t-shirt", "tshirt", "black and white shirt", "mens shirts"], "4");
+    check_finds(&shop, &["wifi", "wi fi router", "WI-FI"], "5");
+    check_finds(&shop, &["blue tooth speaker", "bluetooth speaker", "bluetoth speaker"], "6");
+    check_finds(&shop, &["rainsuit", "rain suits"], "7");
+    check_finds(&shop, &["1.5l bottle", "1.5 litre bottle"], "8");
+}
+
+#[test]
+fn numbers_are_found_in_any_spelling() {
+    let strict = format!("{PLAIN}[search]\nmin_results = 1\n");
+    let shop = titles(
+        &strict,
+        &[
+            "Plywood 2 in. x 4 in.",
+            "Siding 4 ft. x 8 ft.",
+            ".5 in. copper elbow",
+            "Bolt 3½ in. long",
+            "Kettle 1.50 l",
+            "Knives for women",
+        ],
+    );
+    check_finds_whole(&shop, &["2\"x4\" plywood", "2 x 4 plywood"], "0");
+    check_finds_whole(&shop, &["4'x8' siding", "4ft x 8ft siding", "siding 4x8"], "1");
+    check_finds_whole(&shop, &["elbow 0.5 in", "elbow .50\"", "copper elbow .5in"], "2");
+    check_finds_whole(&shop, &["bolt 3 1/2 in", "bolt 3-1/2\"", "bolt 3½"], "3");
+    check_finds_whole(&shop, &["kettle 1.5 l", "1.5l kettle"], "4");
+    check_finds_whole(&shop, &["knife woman", "womens knives", "women's knife"], "5");
+    let german = titles(
+        "name = \"de\"\ncurrency = \"EUR\"\nlocale = \"de\"\n[search]\nmin_results = 1\n",
+        &["Kanne 1,5 Liter", "Monitor 27 Zoll", "Lampe 1.000 W"],
+    );
+    check_finds_whole(&german, &["Kanne 1,5 l", "Kanne 1.5l"], "0");
+    check_finds_whole(&german, &["Monitor 27\"", "27zoll Monitor"], "1");
+    check_finds_whole(&german, &["Lampe 1000W"], "2");
+}
+
+#[test]
+fn words_that_are_written_as_one_or_as_two_find_both() {
+    let mut all = vec!["Mini hacksaw", "Folding hacksaw", "Stone firepit", "Saw blade", "Hack for a garden"];
+    all.extend([
+        "Steel fire pit",
+        "Round fire pit",
+        "Gas fire pit",
+        "Fire blanket",
+        "Barbecue pit cover",
+        "Long shoelace",
+        "Red ribbon",
+    ]);
+    let shop = titles(PLAIN, &all);
+    let check = |q: &str, expected: &[&str]| {
+        let mut best = ids(&shop.index, q);
+        best.truncate(expected.len());
+        best.sort_unstable();
+        assert_eq!(best, expected, "{q}");
+    };
+    check("hack saws", &["0", "1"]);
+    check("firepit", &["2", "5", "6", "7"]);
+    check("firepits", &["2", "5", "6", "7"]);
+    // "Shoelacered" only looks like a form of "shoelace", which is not red.
+    let found = search(&shop.index, RawRequest { q: "red shoelace red".into(), ..Default::default() });
+    let shoelace = found.ids.iter().position(|id| id == "10").expect("the shoelace");
+    assert_eq!(found.missing[shoelace], ["red"]);
+    // Nothing says that a hacksaw is two words.
+    check("hacksaw", &["0", "1"]);
+}
+
+#[test]
+fn another_reading_may_be_of_common_words() {
+    // What the words of a reading are worth was once looked up for words that it does not have.
+    let pits: Vec<String> = (0..90).map(|number| format!("Fire pit {number}")).collect();
+    let mut all: Vec<&str> = pits.iter().map(String::as_str).collect();
+    all.push("Stone firepit");
+    let shop = titles(PLAIN, &all);
+    let found = search(&shop.index, RawRequest { q: "firepit".into(), per_page: Some(100), ..Default::default() });
+    assert_eq!((found.ids.len(), &*found.ids[0]), (91, "90"));
+}
+
+#[test]
+fn misspelled_words_are_corrected_and_told() {
+    let shop = titles(PLAIN, &["Lawn sprinkler", "Lawn mower", "Steel shelf", "Window blinds", "Model 5501 lamp"]);
+    let check = |q: &str, first: &str, corrected: Option<&str>| {
+        let found = search(&shop.index, RawRequest { q: q.into(), ..Default::default() });
+        assert_eq!(found.ids.first().map(String::as_str), Some(first), "{q}");
+        assert_eq!(found.corrected.as_deref(), corrected, "{q}");
+    };
+    check("lawn sprkinler", "0", Some("lawn sprinkler"));
+    check("widnow blinds", "3", Some("window blinds"));
+    check("lawnmower", "1", Some("lawn mower"));
+    check("steel shelf", "2", None);
+    // A number is never taken for another one; a word that no product has is dropped, and told.
+    let found = search(&shop.index, RawRequest { q: "lamp 5502 qqqq".into(), ..Default::default() });
+    assert_eq!((found.ids, found.corrected), (vec!["4".to_owned()], None));
+    assert_eq!(found.dropped, ["5502", "qqqq"]);
+}
+
+#[test]
+fn a_correction_leaves_the_rest_of_the_query_as_it_was_typed() {
+    let check = |locale: &str, titles: &[&str], q: &str, expected: &str| {
+        let found = search(&strict(locale, titles).index, RawRequest { q: q.into(), ..Default::default() });
+        assert_eq!(found.corrected.as_deref(), Some(expected), "{q}");
+        assert_eq!(found.ids, ["0"], "{q}");
+    };
+    check("en", &["Laptop 13\" sleeve"], "13\" labtop", "13\" laptop");
+    check("en", &["Case for iPhone"], "Case for iphne", "Case for iphone");
+    check("en", &["Laptop bag"], "labtop bag, labtop", "laptop bag, laptop");
+    check("en", &["Lawn mower, 3-blade"], "Lawnmower 3-blade", "lawn mower 3-blade");
+    check("de", &["Schöne Taschen"], "Schöne Tashcen", "Schöne taschen");
+    check("ja", &["運動靴 sneaker"], "運動靴 sneakr", "運動靴 sneaker");
+}
+
+#[test]
+fn a_misspelling_that_several_titles_have_finds_what_far_more_have() {
+    let shop = |misspelled: usize, right: usize| {
+        let all = repeat_n("Smasung phone", misspelled).chain(repeat_n("Samsung phone", right));
+        titles(PLAIN, &all.collect::<Vec<_>>())
+    };
+    let found = |misspelled, right| {
+        let found = search(&shop(misspelled, right).index, RawRequest { q: "smasung".into(), ..Default::default() });
+        assert!(found.ids[..misspelled].iter().all(|id| id.parse::<usize>().expect("a number") < misspelled));
+        assert_eq!(found.corrected, None, "what products have stays as it was typed");
+        found.found as usize
+    };
+    assert_eq!(found(4, 160), 164);
+    // So many titles are hardly mistaken, unless very many say something else.
+    assert_eq!(found(4, 159), 4);
+    assert_eq!(found(10, 400), 10);
+}
+
+#[test]
+fn words_of_products_that_nobody_sees_correct_nothing() {
+    let outdated = vec![product("old", "Walnut table", 5)];
+    let shop = open_shop(SETTINGS, vec![(vec![product("a", "Oak chair", 1)], outdated)]);
+    let found = search(&shop.index, RawRequest { q: "walmut".into(), ..Default::default() });
+    assert_eq!((found.corrected, found.found), (None, 0));
+}
