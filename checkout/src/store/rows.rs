@@ -3,7 +3,7 @@
 use serde_json::json;
 use snapshots::Money;
 
-use crate::domain::{BreakKind, OrderState, PaymentState, RefundState};
+use crate::domain::{BreakKind, Checkout, CheckoutState, OrderState, PaymentState, RefundState, Refusal};
 use crate::ids::{CartId, OrderId, PaymentId, RefundId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,28 @@ pub struct CartLine {
 pub struct CheckoutChange {
     pub email: Option<String>,
     pub shipping_address: Option<serde_json::Value>,
+}
+
+impl CheckoutChange {
+    /// Changes an open checkout whose version is the given one, and adds one to that.
+    ///
+    /// # Errors
+    /// `Refusal::{CheckoutClosed, HoldOver, VersionConflict}`. Nothing is changed then.
+    pub(super) fn apply(&self, checkout: &mut Checkout, version: u32, now_ms: i64) -> Result<(), Refusal> {
+        if checkout.state != CheckoutState::Open {
+            return Err(Refusal::CheckoutClosed(checkout.state));
+        }
+        if now_ms >= checkout.held_until_ms {
+            return Err(Refusal::HoldOver);
+        }
+        if checkout.version != version {
+            return Err(Refusal::VersionConflict { current: checkout.version });
+        }
+        checkout.version += 1;
+        checkout.email = self.email.clone().or(checkout.email.take());
+        checkout.shipping_address = self.shipping_address.clone().or(checkout.shipping_address.take());
+        Ok(())
+    }
 }
 
 /// What a payment is known by.

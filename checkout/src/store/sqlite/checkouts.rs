@@ -57,18 +57,7 @@ pub(super) async fn change(
     now_ms: i64,
 ) -> Result<Checkout, Fault> {
     let mut checkout = load(conn, id).await?.ok_or(Refusal::NotFound("checkout"))?;
-    if checkout.state != CheckoutState::Open {
-        return Err(Refusal::CheckoutClosed(checkout.state).into());
-    }
-    if now_ms >= checkout.held_until_ms {
-        return Err(Refusal::HoldOver.into());
-    }
-    if checkout.version != version {
-        return Err(Refusal::VersionConflict { current: checkout.version }.into());
-    }
-    checkout.version += 1;
-    checkout.email = change.email.clone().or(checkout.email);
-    checkout.shipping_address = change.shipping_address.clone().or(checkout.shipping_address);
+    change.apply(&mut checkout, version, now_ms)?;
     sqlx::query("UPDATE checkouts SET version = ?2, email = ?3, shipping_address = ?4 WHERE id = ?1")
         .bind(id.to_string())
         .bind(checkout.version)
