@@ -15,6 +15,7 @@ mod token_server;
 
 pub use azurite::{ACCOUNT, Azurite, SECOND_ACCOUNT};
 pub use postgres::Postgres;
+pub use process::free_port;
 pub use proxy::{Moment, Outcome, Passing, Proxy};
 pub use python::python_with;
 pub use redis::Redis;

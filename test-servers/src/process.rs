@@ -12,8 +12,11 @@ pub(crate) const START_TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
+/// A port of the loopback that was free a moment ago.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address").port()
 }

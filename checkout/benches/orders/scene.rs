@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use test_servers::Postgres;
+use test_servers::{Postgres, free_port};
 
 use crate::cost::{self, Cost};
 use crate::servers::{Environment, Server, WEBHOOK_SECRET, run_checkout};
@@ -52,6 +52,7 @@ impl Scene {
         let staff = folder.path().join("staff");
         let digits: String = Sha256::digest(STAFF).iter().map(|byte| format!("{byte:02x}")).collect();
         std::fs::write(&staff, format!("bench {digits}\n")).expect("the staff's tokens");
+        // Stripe has to know where checkout will listen, and checkout where Stripe does.
         let listen = format!("127.0.0.1:{}", free_port());
         let stripe = Server::stripe(&format!("http://{listen}/checkout/webhooks/stripe"));
         let edge = Server::edge();
@@ -157,10 +158,4 @@ fn environment(database: &str, stripe: &str, edge: &str, subscriber: &str) -> En
         ("EVENT_GRID_KEY", "key-of-the-bench"),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
-}
-
-/// A port that was free a moment ago: Stripe has to know where checkout will listen, and checkout where Stripe does.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
 }

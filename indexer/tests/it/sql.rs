@@ -1,13 +1,12 @@
 //! `indexer build --sql`: rows of a real PostgreSQL.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use test_servers::Postgres;
+use test_servers::{Postgres, free_port};
 
 use crate::command::{SETTINGS, fails, indexer, json};
 
@@ -119,7 +118,7 @@ fn faults_of_queries_are_told_in_the_databases_words() {
 
 #[test]
 fn a_database_that_is_not_there_is_named_without_the_password() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
+    let free = free_port();
     let url = format!("postgres://shop:s3cret-word@127.0.0.1:{free}/catalogue");
     let folder = folder();
     let path = folder.path();
