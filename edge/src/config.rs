@@ -1,20 +1,17 @@
 //! Flags and environment. Nothing else in the edge reads either; every fault is reported at once.
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
 use secrecy::{ExposeSecret, SecretString};
-use snapshots::{ChannelName, Hints, Place, RegionName, StatusBoard, Store, Trust, azure_settings};
+use snapshots::{ChannelName, Hints, Place, RegionName, StatusBoard, Store, Trust, azure_settings, secret_of};
 
 use crate::preview_key::PreviewKey;
 use crate::status::StatusSettings;
 use crate::tls::TlsFiles;
 
-/// A longer file holds no secret of ours.
-const MAX_SECRET_BYTES: u64 = 16 * 1024;
 /// A shorter key could be guessed.
 const MIN_EVENT_KEY_BYTES: usize = 16;
 
@@ -308,21 +305,8 @@ fn market(text: &str, azure: &[(String, String)], trust: Option<&Trust>) -> Resu
     Ok(Market { name: name.to_owned(), store: store.of_catalogue(catalogue.map(str::to_owned)) })
 }
 
-/// A secret as it is given, or what its file holds. One that is empty is none: so templates leave out what is not set.
 fn secret(flag: &str, given: Option<SecretString>, file: Option<&Path>) -> Result<Option<SecretString>, String> {
-    let given = given.filter(|secret| !secret.expose_secret().is_empty());
-    let Some(path) = file else { return Ok(given) };
-    if given.is_some() {
-        return Err(format!("{flag}: stands beside {flag}-file; give one of them"));
-    }
-    let mut text = String::new();
-    let opened = std::fs::File::open(path);
-    let read = opened.and_then(|file| file.take(MAX_SECRET_BYTES).read_to_string(&mut text));
-    read.map_err(|error| format!("{flag}-file: {}: {error}", path.display()))?;
-    match text.trim() {
-        "" => Err(format!("{flag}-file: {} is empty", path.display())),
-        secret => Ok(Some(secret.into())),
-    }
+    secret_of(flag, given, file).map_err(|error| error.to_string())
 }
 
 fn open_redis(url: Option<SecretString>) -> Result<Option<Hints>, String> {
@@ -357,11 +341,12 @@ mod tests {
     #[test]
     fn secrets_come_from_files_and_are_not_shown() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (url, key, none) = (folder.path().join("url"), folder.path().join("key"), folder.path().join("none"));
+        let [url, key, none, long] = ["url", "key", "none", "long"].map(|name| folder.path().join(name));
         std::fs::write(&url, "rediss://:hunter2@cache.example:6380\n").expect("a file");
         std::fs::write(&key, "0123456789abcdef\n").expect("a file");
         std::fs::write(&none, "\n").expect("a file");
-        let [url, key, none] = [&url, &key, &none].map(|path| path.to_str().expect("a plain path"));
+        std::fs::write(&long, "0123456789abcdef".repeat(1_025)).expect("a file");
+        let [url, key, none, long] = [&url, &key, &none, &long].map(|path| path.to_str().expect("a plain path"));
         let config = resolve(&["--redis-url-file", url, "--event-key-file", key]).expect("a config");
         assert_eq!(config.event_key.as_ref().map(|key| key.expose_secret()), Some("0123456789abcdef"));
         let shown = format!("{config:?}");
@@ -376,6 +361,8 @@ mod tests {
         check(&["--redis-url", "redis://a", "--redis-url-file", url], "give one of them");
         check(&["--redis-url", "http://a"], "--redis-url: this is no URL of a Redis");
         check(&["--event-key-file", none], "is empty");
+        // What did not fit was once cut off without a word.
+        check(&["--event-key-file", long], "is larger than 16384 bytes");
         check(&["--event-key-file", "/nowhere"], "--event-key-file: /nowhere");
         check(&["--event-key", "short"], "shorter than 16 bytes");
     }

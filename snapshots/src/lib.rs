@@ -17,6 +17,7 @@ mod manifest;
 mod mapping;
 mod money;
 mod product;
+mod secrets;
 mod segment;
 mod signing;
 mod snapshot;
@@ -46,6 +47,7 @@ pub use money::{Currency, Decimal, Money, MoneyError, write_scaled};
 pub use product::{
     AttributeValue, Availability, CATEGORY_SEPARATOR, Product, ProductError, ProductId, limits as product_limits,
 };
+pub use secrets::{SecretError, secret_of};
 pub use segment::{
     ABSENT, ColumnReport, FacetInfo, FacetRows, FragmentKey, NumberInfo, RecordView, SectionWriter, Segment,
     SegmentWriter, id_hash,

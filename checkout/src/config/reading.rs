@@ -1,15 +1,11 @@
 //! Reads settings, and gathers what is wrong with them.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+use snapshots::secret_of;
 use url::Url;
-
-/// A longer file holds no secret of ours.
-const MAX_SECRET_BYTES: u64 = 16 * 1024;
 
 /// Every fault that was found, in the order of the settings.
 #[derive(Debug, Default)]
@@ -53,27 +49,7 @@ impl Faults {
 
     /// A secret as it is given, or what its file holds.
     pub fn secret(&mut self, flag: &str, given: Option<SecretString>, file: Option<&Path>) -> Option<SecretString> {
-        self.noted(secret(flag, given, file)).flatten()
-    }
-}
-
-/// A secret that is empty is none: so templates leave out what is not set.
-fn secret(flag: &str, given: Option<SecretString>, file: Option<&Path>) -> Result<Option<SecretString>, String> {
-    let given = given.filter(|secret| !secret.expose_secret().is_empty());
-    let Some(path) = file.filter(|path| !path.as_os_str().is_empty()) else { return Ok(given) };
-    if given.is_some() {
-        return Err(format!("{flag}: stands beside {flag}-file; give one of them"));
-    }
-    let mut text = String::new();
-    let opened = File::open(path);
-    let read = opened.and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
-    read.map_err(|error| format!("{flag}-file: {}: {error}", path.display()))?;
-    if text.len() as u64 > MAX_SECRET_BYTES {
-        return Err(format!("{flag}-file: {} is larger than {MAX_SECRET_BYTES} bytes", path.display()));
-    }
-    match text.trim() {
-        "" => Err(format!("{flag}-file: {} is empty", path.display())),
-        secret => Ok(Some(secret.into())),
+        self.noted(secret_of(flag, given, file).map_err(|error| error.to_string())).flatten()
     }
 }
 
