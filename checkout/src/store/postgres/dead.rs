@@ -23,8 +23,8 @@ pub(super) async fn replay(
     now_ms: i64,
     is_rerun: bool,
 ) -> Result<Vec<String>, Failure> {
-    if is_rerun && let Some(detail) = audit::detail(connection, transaction).await? {
-        return Ok(from_json::<Noted>(&detail)?.ids);
+    if is_rerun && let Some(done) = done_before(connection, transaction).await? {
+        return Ok(done);
     }
     let mut replayed = inbox::replay(connection, ids, now_ms).await?;
     replayed.extend(outbox::replay(connection, ids, now_ms).await?);
@@ -44,12 +44,18 @@ pub(super) async fn discard(
     now_ms: i64,
     is_rerun: bool,
 ) -> Result<Vec<String>, Failure> {
-    if is_rerun && let Some(detail) = audit::detail(connection, transaction).await? {
-        return Ok(from_json::<Noted>(&detail)?.ids);
+    if is_rerun && let Some(done) = done_before(connection, transaction).await? {
+        return Ok(done);
     }
     let discarded = inbox::discard(connection, ids, now_ms).await?;
     if !discarded.is_empty() {
         audit::note(connection, transaction, &discard_audit(actor, reason, &discarded), now_ms).await?;
     }
     Ok(discarded)
+}
+
+/// What the run before this one did, where it was committed all the same.
+async fn done_before(connection: &mut PgConnection, transaction: &str) -> Result<Option<Vec<String>>, Failure> {
+    let detail = audit::detail(connection, transaction).await?;
+    detail.map(|detail| from_json::<Noted>(&detail).map(|noted| noted.ids)).transpose()
 }
