@@ -11,6 +11,7 @@ mod dead;
 mod failure;
 mod holds;
 mod inbox;
+mod order_changes;
 mod order_writes;
 mod orders;
 mod outbox;

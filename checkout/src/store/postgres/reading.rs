@@ -141,6 +141,11 @@ pub(super) async fn backlog(connection: &mut PgConnection, now_ms: i64) -> Resul
     })
 }
 
+pub(super) async fn ping(connection: &mut PgConnection) -> Result<(), Failure> {
+    sqlx::raw_sql("SELECT 1").execute(&mut *connection).await?;
+    Ok(())
+}
+
 /// An id of ours, as it stands in the database.
 pub(super) fn id_of<K: Kind>(text: &str) -> Result<Id<K>, Failure> {
     text.parse().map_err(|error: IdError| Failure::broken(format!("the database: {error}")))

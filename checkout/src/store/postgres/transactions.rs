@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::PgConnection;
 
 use super::failure::Failure;
 use super::{
-    PostgresStore, at_once, audit, breaks, carts, checkouts, claims, dead, inbox, listed, orders, outbox, reading,
-    recovery, stock, violations,
+    PostgresStore, audit, breaks, carts, checkouts, claims, dead, inbox, listed, order_changes, orders, outbox,
+    reading, recovery, stock, violations,
 };
 use crate::domain::{Checkout, Order};
 use crate::ids::{CartId, CheckoutId, OrderId, OutboxId, PaymentId};
@@ -95,23 +94,7 @@ impl Store for PostgresStore {
         claim: &ClaimUse<'_, Order>,
         now_ms: i64,
     ) -> Result<Claimed<Order>, StoreError> {
-        let transaction = audit::transaction_id();
-        let transaction = transaction.as_str();
-        self.primary
-            .run(move |mut lease, is_rerun| async move {
-                // Whoever runs again has to find out first what was written before.
-                let at_once = match is_rerun {
-                    false => at_once::open(&mut lease, transaction, checkout, new_order, change, claim, now_ms).await,
-                    true => Ok(None),
-                };
-                if let Some(outcome) = at_once.transpose() {
-                    return lease.end(outcome).await;
-                }
-                lease.begin().await?;
-                let outcome = orders::open(&mut lease, transaction, checkout, new_order, change, claim, now_ms).await;
-                lease.end(outcome).await
-            })
-            .await
+        order_changes::open(&self.primary, checkout, new_order, change, claim, now_ms).await
     }
 
     async fn change_order(
@@ -123,22 +106,7 @@ impl Store for PostgresStore {
         inbox: Option<&str>,
         now_ms: i64,
     ) -> Result<Claimed<Order>, StoreError> {
-        let transaction = audit::transaction_id();
-        let notes = &orders::Notes { transaction: &transaction, audit, inbox };
-        self.primary
-            .run(move |mut lease, is_rerun| async move {
-                let at_once = match is_rerun {
-                    false => at_once::change(&mut lease, order, change, claim, notes, now_ms).await,
-                    true => Ok(None),
-                };
-                if let Some(outcome) = at_once.transpose() {
-                    return lease.end(outcome).await;
-                }
-                lease.begin().await?;
-                let outcome = orders::change(&mut lease, order, change, claim, notes, now_ms).await;
-                lease.end(outcome).await
-            })
-            .await
+        order_changes::change(&self.primary, order, change, claim, audit, inbox, now_ms).await
     }
 
     async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
@@ -230,8 +198,7 @@ impl Store for PostgresStore {
         audit: &Audit,
         now_ms: i64,
     ) -> Result<Claimed<Vec<StockLevel>>, StoreError> {
-        let transaction = audit::transaction_id();
-        let transaction = transaction.as_str();
+        let transaction = &audit::transaction_id();
         self.primary
             .run(move |mut lease, is_rerun| async move {
                 lease.begin().await?;
@@ -388,8 +355,7 @@ impl Store for PostgresStore {
     }
 
     async fn replay_dead(&self, ids: &[String], actor: &str, now_ms: i64) -> Result<Vec<String>, StoreError> {
-        let transaction = audit::transaction_id();
-        let transaction = transaction.as_str();
+        let transaction = &audit::transaction_id();
         self.primary
             .run(move |mut lease, is_rerun| async move {
                 lease.begin().await?;
@@ -406,8 +372,7 @@ impl Store for PostgresStore {
         actor: &str,
         now_ms: i64,
     ) -> Result<Vec<String>, StoreError> {
-        let transaction = audit::transaction_id();
-        let transaction = transaction.as_str();
+        let transaction = &audit::transaction_id();
         self.primary
             .run(move |mut lease, is_rerun| async move {
                 lease.begin().await?;
@@ -451,8 +416,7 @@ impl Store for PostgresStore {
     }
 
     async fn resolve_break(&self, resolution: &Resolution<'_>, now_ms: i64) -> Result<bool, StoreError> {
-        let transaction = audit::transaction_id();
-        let transaction = transaction.as_str();
+        let transaction = &audit::transaction_id();
         self.primary
             .run(move |mut lease, is_rerun| async move {
                 lease.begin().await?;
@@ -463,8 +427,7 @@ impl Store for PostgresStore {
     }
 
     async fn note(&self, audit: &Audit, now_ms: i64) -> Result<(), StoreError> {
-        let transaction = audit::transaction_id();
-        let transaction = transaction.as_str();
+        let transaction = &audit::transaction_id();
         self.primary
             .run(move |mut lease, _| async move {
                 let outcome = audit::note(&mut lease, transaction, audit, now_ms).await;
@@ -485,7 +448,7 @@ impl Store for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.primary
             .run(|mut lease, _| async move {
-                let outcome = pinged(&mut lease).await;
+                let outcome = reading::ping(&mut lease).await;
                 lease.end(outcome).await
             })
             .await
@@ -500,9 +463,4 @@ impl Store for PostgresStore {
         };
         search.await.map_err(Failure::into_error)
     }
-}
-
-async fn pinged(connection: &mut PgConnection) -> Result<(), Failure> {
-    sqlx::raw_sql("SELECT 1").execute(&mut *connection).await?;
-    Ok(())
 }
