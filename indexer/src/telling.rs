@@ -194,6 +194,9 @@ pub fn synced_json(synced: &[SyncedChannel], dry_run: bool) -> Value {
 }
 
 pub fn synced_text(synced: &[SyncedChannel], dry_run: bool) -> String {
+    if synced.is_empty() {
+        return "nothing to bring up: no region is named, or nothing has been announced yet\n".to_owned();
+    }
     let line = |one: &SyncedChannel| match &one.result {
         Ok(0) => format!("{} {}: up to date\n", one.region, one.channel),
         Ok(behind) if dry_run => format!("{} {}: {behind} behind\n", one.region, one.channel),

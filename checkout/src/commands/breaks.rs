@@ -28,6 +28,7 @@ async fn list(opened: &Opened, is_json: bool) -> anyhow::Result<ExitCode> {
     let breaks: Vec<Value> = opened.store().breaks(MAX_LISTED).await?.iter().map(told).collect();
     match is_json {
         true => say(json!({ "breaks": breaks })),
+        false if breaks.is_empty() => say("there are no open breaks"),
         false => breaks.iter().for_each(|found| {
             let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
             say(format_args!("{} {} {}: {}", text("found"), text("kind"), text("reference"), text("detail")));

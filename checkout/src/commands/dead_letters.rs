@@ -37,6 +37,9 @@ async fn list(opened: &Opened, is_json: bool) -> anyhow::Result<ExitCode> {
         say(json!({ "dead_letters": letters, "dead_webhooks": webhooks }));
         return Ok(ExitCode::SUCCESS);
     }
+    if letters.is_empty() && webhooks.is_empty() {
+        say("there are no dead letters or webhooks");
+    }
     for DeadLetter { event, why } in &letters {
         say(format_args!("{} {} {} after {} tries: {why}", event.id, event.kind, event.subject, event.tries));
     }

@@ -64,6 +64,23 @@ fn what_is_damaged_is_told_beside_the_rest() {
     assert!(told.contains("DAMAGED: ") && !told.contains("just now"), "{told}");
 }
 
+/// `sync` said nothing at all where a forgotten --region left it nothing to do.
+#[test]
+fn bringing_up_no_region_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    build_products(path, "one", 3);
+    json(path, &["publish", "--store", &store, "one"]);
+    let told = run(path, &["sync", "--store", &store]);
+    assert!(told.status.success(), "{told:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&told.stdout),
+        "nothing to bring up: no region is named, or nothing has been announced yet\n"
+    );
+    assert_eq!(json(path, &["sync", "--store", &store])["channels"].as_array().map(Vec::len), Some(0));
+}
+
 #[test]
 fn the_newest_snapshots_are_listed() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -66,6 +66,9 @@ fn a_new_database_is_migrated_and_told() {
     assert_eq!((verified.status.code(), json(&verified)["violations"].as_array().map(Vec::len)), (Some(0), Some(0)));
     let letters = checkout(folder.path(), &["dead-letters", "list", "--json"]);
     assert_eq!(json(&letters)["dead_letters"].as_array().map(Vec::len), Some(0), "{letters:?}");
+    // Whoever was told nothing did not know whether it had looked.
+    assert_eq!(told(&checkout(folder.path(), &["dead-letters", "list"])), "there are no dead letters or webhooks\n");
+    assert_eq!(told(&checkout(folder.path(), &["breaks", "list"])), "there are no open breaks\n");
     let replayed = checkout(folder.path(), &["dead-letters", "replay", "--json"]);
     assert_eq!(json(&replayed)["replayed"].as_u64(), Some(0), "{replayed:?}");
     // Nothing was replayed, and nobody was told.
