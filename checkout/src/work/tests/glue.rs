@@ -469,7 +469,7 @@ async fn old_rows_are_swept_until_none_are_left() {
     let keeping = tokio::spawn(Arc::clone(&work).run_keeping(shutdown));
     let swept = async {
         while store.books().old() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            store.swept.notified().await;
         }
     };
     let is_swept = tokio::time::timeout(Duration::from_secs(30), swept).await.is_ok();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 use super::{KEEP_ABANDONED_MS, now_ms};
 use crate::domain::{Checkout, Order, Payment, Refusal};
@@ -15,6 +16,8 @@ use crate::store::*;
 pub(super) struct Memory {
     orders: Arc<Mutex<BTreeMap<OrderId, Order>>>,
     books: Arc<Mutex<Books>>,
+    /// Told of each sweep.
+    pub(super) swept: Arc<Notify>,
     /// None where each transaction has its own time.
     left: Option<Duration>,
 }
@@ -241,6 +244,7 @@ impl Store for Memory {
         let mut books = self.books();
         let swept = books.old_rows.min(u64::from(limit));
         books.old_rows -= swept;
+        self.swept.notify_one();
         Ok(swept)
     }
 
@@ -249,6 +253,7 @@ impl Store for Memory {
         let mut books = self.books();
         let swept = books.old_checkouts.min(u64::from(limit));
         books.old_checkouts -= swept;
+        self.swept.notify_one();
         Ok(swept)
     }
 
