@@ -178,48 +178,60 @@ mod tests {
 
     use super::*;
     use crate::idle::IdleWatch;
+    use crate::idle::tests::settle;
 
-    /// A client of a connection that may wait for a twentieth of a second.
-    fn connect() -> DuplexStream {
-        let watch = IdleWatch::new(Duration::from_millis(10), 5);
-        tokio::spawn(watch.clone().run());
+    /// So many looks a connection may wait for, and is cut at the next.
+    const PATIENCE: u64 = 5;
+
+    /// A client of a connection that waits already, and who looks at it when told to.
+    async fn connect() -> (DuplexStream, Arc<IdleWatch>) {
+        let watch = IdleWatch::new(Duration::from_secs(1), PATIENCE);
         let (client, stream) = duplex(1_024);
         let answer = |_| async { Ok(Response::new(Full::new(Bytes::from_static(b"{}")))) };
         watch.spawn(move |waiting| async move {
             let connections = GracefulShutdown::new();
             let _ = serve_http1(stream, connections.watcher(), waiting, answer).await;
         });
-        client
+        settle().await;
+        (client, watch)
     }
 
-    /// Reads until the connection is cut.
-    async fn read_to_end(client: &mut (impl AsyncRead + Unpin)) -> String {
-        let mut text = String::new();
-        client.read_to_string(&mut text).await.expect("an end");
-        text
+    /// The connection is gone, and nothing was said before that.
+    async fn assert_cut(mut client: DuplexStream) {
+        settle().await;
+        client.write_all(b"y").await.expect_err("it is cut");
+        let mut told = String::new();
+        client.read_to_string(&mut told).await.expect("an end");
+        assert_eq!(told, "", "it is cut without a word");
     }
 
     #[tokio::test]
     async fn a_connection_is_cut_that_asks_for_nothing() {
-        let mut client = connect();
-        assert_eq!(read_to_end(&mut client).await, "");
-        let mut client = connect();
+        let (client, watch) = connect().await;
+        (0..=PATIENCE).for_each(|_| watch.look());
+        assert_cut(client).await;
+        let (mut client, watch) = connect().await;
+        (0..PATIENCE).for_each(|_| watch.look());
         client.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await.expect("a request");
-        let answered = read_to_end(&mut client).await;
-        assert!(answered.starts_with("HTTP/1.1 200 OK") && answered.ends_with("{}"), "{answered}");
+        let mut answered: Vec<u8> = Vec::new();
+        while !answered.ends_with(b"{}") {
+            assert_ne!(client.read_buf(&mut answered).await.expect("an answer"), 0, "it broke off");
+        }
+        assert!(answered.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answered));
+        (0..=PATIENCE).for_each(|_| watch.look());
+        assert_cut(client).await;
     }
 
     #[tokio::test]
     async fn a_head_that_comes_byte_by_byte_is_no_sign_of_life() {
-        let (mut reading, mut writing) = tokio::io::split(connect());
-        let dribbling = async {
-            writing.write_all(b"GET / HTTP/1.1\r\nx: ").await.expect("the start of a head");
-            // It would never end.
-            while writing.write_all(b"y").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let (told, ()) = tokio::join!(read_to_end(&mut reading), dribbling);
-        assert_eq!(told, "", "it is cut without a word");
+        let (mut client, watch) = connect().await;
+        client.write_all(b"GET / HTTP/1.1\r\nx: ").await.expect("the start of a head");
+        for _ in 0..=PATIENCE {
+            client.write_all(b"y").await.expect("it is not cut yet");
+            // The byte is read before anybody looks.
+            settle().await;
+            watch.look();
+        }
+        assert_cut(client).await;
     }
 }

@@ -58,7 +58,8 @@ impl IdleWatch {
         }
     }
 
-    fn look(&self) {
+    /// Cuts what has waited for longer than it may.
+    pub(crate) fn look(&self) {
         let now = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
         let is_overdue = |since: &AtomicU64| now.saturating_sub(since.load(Ordering::Relaxed)) > self.patience;
         let overdue: Vec<AbortHandle> = self.change(|watched| {
@@ -110,7 +111,7 @@ impl Drop for Busy {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn count(watch: &IdleWatch) -> usize {
@@ -149,7 +150,7 @@ mod tests {
     }
 
     /// Lets every task go on that can.
-    async fn settle() {
+    pub(crate) async fn settle() {
         for _ in 0..9 {
             tokio::task::yield_now().await;
         }
