@@ -1,11 +1,9 @@
 //! The fault script: each fault does what it says, and no more.
 
-use std::time::Instant;
-
 use serde_json::json;
 use stripe_sim::{Fault, FaultKind};
 
-use crate::api::{Answer, Rig};
+use crate::api::{Answer, Rig, wait_until};
 
 const PATH: &str = "/v1/payment_intents";
 const PAIRS: [(&str, &str); 2] = [("amount", "1000"), ("currency", "eur")];
@@ -79,12 +77,17 @@ async fn wrong_answers_look_as_they_should() {
 
 #[tokio::test]
 async fn a_hang_lasts_as_long_as_it_is_told_to() {
-    let rig = Rig::start().await;
-    let fault = Fault { delay_ms: 200, ..Fault::once("*", FaultKind::HangBefore) };
+    let mut rig = Rig::start().await;
+    let fault = Fault { delay_ms: 3_600_000, ..Fault::once("*", FaultKind::HangBefore) };
     rig.sim.set_fault(fault).expect("a fault");
-    let started = Instant::now();
-    rig.api.try_post(PATH, &PAIRS, None).await.expect_err("no answer");
-    assert!(started.elapsed().as_millis() >= 200);
+    let api = rig.api.clone();
+    let hanging = tokio::spawn(async move { api.try_post(PATH, &PAIRS, None).await });
+    wait_until("it strikes", async || rig.sim.faults()[0].struck == 1).await;
+    // Another call passes meanwhile, from its beginning to its end.
+    rig.api.post(PATH, &PAIRS).await.ok();
+    assert!(!hanging.is_finished(), "it hangs for an hour");
+    rig.sim.stop().await;
+    hanging.await.expect("it was asked").expect_err("no answer");
 }
 
 #[tokio::test]
