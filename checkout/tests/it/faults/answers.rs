@@ -164,7 +164,6 @@ async fn faulty_answers_to_questions() {
     }
     until("everything is asked for, and answered in the end", async || {
         world.make_due();
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         world.count("SELECT count(*) FROM orders WHERE state <> 'paid'") == 0
     })
     .await;

@@ -3,14 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::harness::World;
 use super::harness::stripe::{Charged, Ledger};
-use super::harness::until;
-
-/// How often the books are added up before a fault in them is believed: what came to pass a moment ago may still be
-/// under way.
-const TRIES: u32 = 200;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+use super::harness::{World, comes_true, until};
 
 /// Rules that the database alone can tell of: a name, and the rows that break it.
 const RULES: &[(&str, &str)] = &[
@@ -152,9 +146,6 @@ pub async fn settle(world: &World) {
         if passes.is_multiple_of(100) {
             eprintln!("still waiting: {left}");
         }
-        if !left.is_empty() {
-            tokio::time::sleep(PAUSE).await;
-        }
         left.is_empty()
     })
     .await;
@@ -169,16 +160,15 @@ pub fn waiting(world: &World) -> String {
     left.collect::<Vec<_>>().join(", ")
 }
 
-/// The rules that are broken, after a while in which things may come right.
+/// The rules that are broken, after a while in which things may come right: what came to pass a moment ago may still be
+/// under way.
 pub async fn broken_rules(world: &World) -> Vec<String> {
     let mut broken = Vec::new();
-    for _ in 0..TRIES {
+    comes_true(async || {
         broken = look(world).await;
-        if broken.is_empty() {
-            break;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+        broken.is_empty()
+    })
+    .await;
     broken
 }
 

@@ -235,12 +235,20 @@ impl World {
 ///
 /// # Panics
 /// When it does not come to be.
-pub async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, done: impl AsyncFnMut() -> bool) {
+    assert!(comes_true(done).await, "in vain: {what}");
+}
+
+/// Looks again and again whether it is so; false where it does not come to be in time.
+pub async fn comes_true(mut done: impl AsyncFnMut() -> bool) -> bool {
     let started = Instant::now();
     while !done().await {
-        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
+        if started.elapsed() >= PATIENCE {
+            return false;
+        }
         tokio::time::sleep(PAUSE).await;
     }
+    true
 }
 
 /// Work that waits without the runtime knowing: servers of the test go on meanwhile.
