@@ -10,6 +10,6 @@ mod edge;
 mod keys;
 mod paying;
 mod service;
-mod shop;
+pub mod shop;
 mod stock;
 mod tokens;

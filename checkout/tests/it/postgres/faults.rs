@@ -1,7 +1,7 @@
 //! Servers that die, connections that break, and acknowledgements that are lost.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use checkout::domain::News;
 use checkout::ids::{CheckoutId, OrderId, PaymentId};
@@ -12,12 +12,13 @@ use checkout::store::{
 use sqlx::{Connection, PgConnection};
 use test_servers::{Direction, Postgres, TcpProxy};
 
-use super::load::{DEADLINE, Load, PAUSE};
+use super::load::Load;
 use super::{WAITING, connect, migrated};
 use crate::contract::shop::{
     NOW, answer_with_checkout, answer_with_levels, answer_with_order, audit, begin_payment, checkout, claim, done,
     hear, open_order, place, set_stock, stock,
 };
+use crate::http::shop::wait_until;
 
 /// How many shoppers are served before and after a fault.
 const SERVED: usize = 100;
@@ -223,12 +224,8 @@ async fn a_webhook_is_stored_while_all_others_wait() {
         })
     });
     let readers: Vec<_> = readers.collect();
-    let started = Instant::now();
     // Of sixteen connections, two are kept.
-    while postgres.execute(&url, WAITING) != "14" {
-        assert!(started.elapsed() < DEADLINE, "nobody waits");
-        tokio::time::sleep(PAUSE).await;
-    }
+    wait_until("all others wait", async || postgres.execute(&url, WAITING) == "14").await;
     let webhooks = store.with_terms(Terms::each(Lane::Webhook));
     let event = NewInboxEvent { id: "evt_1", kind: "charge.updated", body: b"{}", received_ms: NOW };
     assert!(webhooks.receive(&event).await.expect("it is stored"));

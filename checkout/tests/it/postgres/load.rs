@@ -2,18 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use checkout::ids::CheckoutId;
 use checkout::store::{ClaimUse, Claimed, PostgresStore, Store};
 use tokio::task::JoinSet;
 
 use crate::contract::shop::{checkout, set_stock, stock};
+use crate::http::shop::wait_until;
 
 const SHOPPERS: usize = 8;
 const STOCK: i64 = 1_000_000;
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
-pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Load {
     store: Arc<PostgresStore>,
@@ -48,11 +46,8 @@ impl Load {
 
     /// Waits until so many more are acknowledged.
     pub(super) async fn wait_for(&self, more: usize) {
-        let (before, started) = (self.count(), Instant::now());
-        while self.count() < before + more {
-            assert!(started.elapsed() < DEADLINE, "nothing is placed any more");
-            tokio::time::sleep(PAUSE).await;
-        }
+        let before = self.count();
+        wait_until("more is placed", async || self.count() >= before + more).await;
     }
 
     /// Ends it, and compares what shoppers were told with what is there.

@@ -1,24 +1,19 @@
 //! Events that several processes look at.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use checkout::store::Store;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use test_servers::Postgres;
 use tokio::task::JoinHandle;
 
-use super::load::{DEADLINE, PAUSE};
 use super::{WAITING, migrated};
 use crate::contract::shop::{ALL, LEASE_MS, NOW, paid_order};
+use crate::http::shop::wait_until;
 
 /// Waits until some work waits for a lock, or has ended.
 async fn until_it_waits<T>(work: &JoinHandle<T>, postgres: &Postgres, url: &str) {
-    let started = Instant::now();
-    while !work.is_finished() && postgres.execute(url, WAITING) == "0" {
-        assert!(started.elapsed() < DEADLINE, "it neither waits nor ends");
-        tokio::time::sleep(PAUSE).await;
-    }
+    wait_until("it waits or ends", async || work.is_finished() || postgres.execute(url, WAITING) != "0").await;
 }
 
 /// One process put an event off, behind the one before it, while another delivered that: it waited for a lease in vain.

@@ -1,7 +1,6 @@
 //! Migrations.
 
 use std::process::Command;
-use std::time::Instant;
 
 use checkout::ids::CheckoutId;
 use checkout::store::{PostgresStore, Store, StoreError, migrations};
@@ -9,9 +8,9 @@ use futures::future::join_all;
 use sqlx::{Connection, PgConnection};
 use test_servers::Postgres;
 
-use super::load::{DEADLINE, PAUSE};
 use super::{WAITING, connect, migrated};
 use crate::contract::shop::{ALL, HOLD_MS, NOW, checkout, place, set_stock};
+use crate::http::shop::wait_until;
 
 /// As the database was before it was noted when checkouts ended.
 const FORGET_ENDS: &str = "
@@ -125,11 +124,7 @@ async fn a_migration_that_waits_for_a_table_gives_way() {
     sqlx::raw_sql("BEGIN; SELECT FROM checkouts").execute(&mut reader).await.expect("it reads");
     let migrator = connect(&url).await;
     let migrating = tokio::spawn(async move { migrator.migrate(false).await });
-    let started = Instant::now();
-    while postgres.execute(&url, WAITING) != "1" {
-        assert!(started.elapsed() < DEADLINE, "the migration does not wait");
-        tokio::time::sleep(PAUSE).await;
-    }
+    wait_until("the migration waits", async || postgres.execute(&url, WAITING) == "1").await;
     assert_eq!(store.checkout(CheckoutId::new()).await.expect("it is looked for"), None);
     assert!(!migrating.is_finished(), "it goes on as soon as it can");
     sqlx::raw_sql("ROLLBACK").execute(&mut reader).await.expect("it has read");
