@@ -55,9 +55,11 @@ relevance: ## score the real catalogues' judged queries, against floors: make re
 	@test -d "$(DATA)" || { echo "make relevance: DATA=$(DATA) is no folder; give the one with chorus, homedepot and livostyle"; exit 1; }
 	VITRINE_DATA=$(abspath $(DATA)) $(CARGO) test --workspace --locked --test data -- --nocapture --test-threads 1 relevance_of
 
+# --all-targets leaves out what is not tested by default: the tests that need the real catalogues.
 check: ## formatting and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	$(CARGO) clippy --workspace --test data --locked -- --deny warnings
 
 fmt: ## format the code
 	$(CARGO) fmt --all

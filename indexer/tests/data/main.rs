@@ -152,7 +152,9 @@ fn text(value: &Value) -> Vec<String> {
     match value {
         Value::Null => Vec::new(),
         Value::Array(values) => values.iter().flat_map(text).collect(),
-        Value::String(text) => vec![text.trim().to_owned()].into_iter().filter(|text| !text.is_empty()).collect(),
+        Value::String(text) => {
+            Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned).into_iter().collect()
+        }
         other => vec![other.to_string()],
     }
 }
