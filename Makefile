@@ -18,6 +18,7 @@ FUZZ_SECONDS ?= 60
 SECONDS ?= 60
 SIZES ?= 10000,30000,100000,300000,1000000
 OPENED ?= 1000000
+STAGES_PRODUCTS ?= 10000,100000
 PEER = $(BENCH_OUT)/peer
 PEER_STORE = $(if $(CATALOGUE),file://$(PEER)/store,$(DEMO_STORE))
 SCENARIO ?= smoke
@@ -71,9 +72,13 @@ deny: ## licences, sources and bans of all dependencies
 advisories: deny ## known vulnerabilities of dependencies; needs the network
 	$(CARGO) deny --locked check advisories
 
-bench: demo wrk h2load ## measure: in-process stages and steps, then the edge under wrk and h2load beside a fixed-body server
+bench: demo wrk h2load ## measure: in-process stages and steps of shops of STAGES_PRODUCTS=10000,100000, then the edge under wrk and h2load beside a fixed-body server
 	$(CARGO) bench --workspace --locked --bench stages -- $(BENCH_ARGS)
-	$(CARGO) bench --workspace --locked --bench requests -- --store $(DEMO_STORE)
+	@set -e; for products in $$(echo $(STAGES_PRODUCTS) | tr , ' '); do \
+		size=$$((products / 1000))k; \
+		$(MAKE) demo DEMO=$(DEMO)-$$size DEMO_PRODUCTS=$$products; \
+		$(CARGO) bench --workspace --locked --bench requests -- --store file://$(abspath $(DEMO))-$$size/store; \
+	done
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT)
 
 bench-growth: demo wrk ## plot cost and latency over catalogue size and connections: make bench-growth SIZES=10000,100000; up to 2000000 with room on the disk
@@ -184,4 +189,4 @@ wrk h2load:
 
 clean: ## remove what was built
 	$(CARGO) clean
-	rm -rf $(DEMO) $(DEMO)-10k $(DEMO)-fuzz .drills
+	rm -rf $(DEMO) $(DEMO)-[0-9]*k $(DEMO)-fuzz .drills

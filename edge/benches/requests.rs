@@ -1,6 +1,9 @@
 //! What each step from a request to its answer costs in-process: in time, or in instructions.
 //!
-//! `cargo bench --bench requests -- --store URL` times them with criterion.
+//! `cargo bench --bench requests -- --store URL` times them with criterion. What a stage takes alone that is done only
+//! within others is told by two steps: ranking by "match and rank" less "match, sorted by price", counting by "match and
+//! count 3 facets" less "match and rank", marking by "write 20 hits, titles marked" less "write 20 hits", and writing names
+//! and the frame by "write 20 hits" less "hydrate 20 hits".
 //! `cargo bench --bench requests -- --store URL --instructions FILE` counts instructions with callgrind and fails where
 //! a step takes a tenth more than FILE says; `--record` writes FILE anew. Counts are the same on a busy machine, and are
 //! compared only between builds of one compiler: those of another may differ by a quarter.
@@ -32,6 +35,10 @@ const REQUESTS: u32 = 200;
 const ALLOWED: f64 = 1.10;
 const ALLOWED_OF_ANOTHER: f64 = 1.25;
 const FACETS: &str = "&facets=category,brand,price";
+const SORTED: &str = "match, sorted by price";
+const HYDRATED: &str = "hydrate 20 hits";
+/// What other steps do as well is only timed: its instructions are counted with theirs.
+const ONLY_TIMED: [&str; 2] = [SORTED, HYDRATED];
 
 /// What was counted, and by what it was built.
 #[derive(Debug, Deserialize, Serialize)]
@@ -60,7 +67,8 @@ fn main() -> ExitCode {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let desk = runtime.block_on(stages.serve(folder.path())).expect("an edge");
     if let Some(file) = flag("--instructions") {
-        let names: Vec<&str> = steps(&stages, &desk).iter().map(|step| step.name).collect();
+        let names = steps(&stages, &desk).into_iter().map(|step| step.name);
+        let names: Vec<&str> = names.filter(|name| !ONLY_TIMED.contains(name)).collect();
         return instructions(&url, &names, Path::new(&file), args.iter().any(|arg| arg == "--record"));
     }
     match flag("--step") {
@@ -71,17 +79,20 @@ fn main() -> ExitCode {
             counted(&mut step);
         }
         None => {
-            let mut criterion =
-                Criterion::default().measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1));
+            let mut criterion = Criterion::default()
+                .measurement_time(Duration::from_millis(1_500))
+                .warm_up_time(Duration::from_millis(500));
+            let mut group = criterion.benchmark_group(format!("step/{}k", stages.product_count() / 1_000));
             for mut step in steps(&stages, &desk) {
                 let mut number = 0;
-                criterion.bench_function(step.name, |bencher| {
+                group.bench_function(step.name, |bencher| {
                     bencher.iter(|| {
                         number += 1;
                         (step.run)(number);
                     });
                 });
             }
+            group.finish();
         }
     }
     ExitCode::SUCCESS
@@ -108,9 +119,12 @@ fn steps<'a>(stages: &'a Stages, desk: &'a Desk) -> Vec<Step<'a>> {
         };
         Step { name, run: Box::new(run) }
     };
-    let write = |name: &'static str, strings: Vec<String>| {
+    let answered = |strings: Vec<String>| -> Vec<_> {
         let requests = strings.iter().map(|string| stages.understand(string).expect("a request"));
-        let answered: Vec<_> = requests.map(|request| (stages.search(&request).expect("an answer"), request)).collect();
+        requests.map(|request| (stages.search(&request).expect("an answer"), request)).collect()
+    };
+    let write = |name: &'static str, strings: Vec<String>| {
+        let answered = answered(strings);
         let run = move |number: usize| {
             let (answer, request) = &answered[number % answered.len()];
             black_box(stages.write(request, answer));
@@ -146,9 +160,15 @@ fn steps<'a>(stages: &'a Stages, desk: &'a Desk) -> Vec<Step<'a>> {
     let product = move |number: usize| {
         black_box(stages.product(&ids[number % ids.len()].0).expect("a product"));
     };
+    let hydrated = answered(plain());
+    let hydrate = move |number: usize| {
+        let (answer, request) = &hydrated[number % hydrated.len()];
+        black_box(stages.hydrate(request, answer));
+    };
     let unfinished = queries.iter().map(|query| unfinished(query).to_owned()).collect();
     vec![
         Step { name: "understand", run: Box::new(understand) },
+        search(SORTED, asked(queries.clone(), "&sort=price_asc")),
         search("match and rank", plain()),
         search("match, one typo", asked(queries.iter().map(|query| with_typo(query)).collect(), "")),
         search("match, unfinished word", asked(unfinished, "")),
@@ -156,6 +176,7 @@ fn steps<'a>(stages: &'a Stages, desk: &'a Desk) -> Vec<Step<'a>> {
         search("match, filter, count 3 facets", asked(queries.clone(), &format!("{FACETS}&filters=price%3C150"))),
         search("match and fold variants", asked(queries.clone(), "&distinct=true")),
         search("browse, 3 facets", vec![FACETS[1..].to_owned()]),
+        Step { name: HYDRATED, run: Box::new(hydrate) },
         write("write 20 hits", plain()),
         write("write 20 hits, titles marked", asked(queries.clone(), "&highlight=title")),
         Step { name: "suggest", run: Box::new(suggest) },

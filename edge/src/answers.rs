@@ -13,7 +13,7 @@ use snapshots::{FragmentKey, PRODUCT_FIELDS, Pointer, RecordView, write_scaled};
 use crate::live::Generation;
 
 /// The place of the attributes among the fields: the last, and the only one that is an object.
-const ATTRIBUTES: usize = PRODUCT_FIELDS.len() - 1;
+pub const ATTRIBUTES: usize = PRODUCT_FIELDS.len() - 1;
 const BEFORE_MARK: &str = "<mark>";
 const AFTER_MARK: &str = "</mark>";
 

@@ -10,9 +10,9 @@ use futures::FutureExt;
 use http_body_util::{Empty, Full};
 use hyper::{Request, Response};
 use search::{Answer, FieldSet, Index, SearchRequest};
-use snapshots::{Cache, Catalogue, ChannelName, Followed, PointerState, Snapshot, Store, Target};
+use snapshots::{Cache, Catalogue, ChannelName, Followed, FragmentKey, PointerState, Snapshot, Store, Target};
 
-use crate::answers::{self, JsonOut};
+use crate::answers::{self, ATTRIBUTES, JsonOut};
 use crate::config::Cli;
 use crate::live::Generation;
 use crate::metrics::Metrics;
@@ -74,6 +74,23 @@ impl Stages {
         Ok(self.0.index.search(request)?)
     }
 
+    /// Finds the records of hits and copies what is asked for of them as it is stored, without names and marks.
+    pub fn hydrate(&self, request: &SearchRequest, answer: &Answer) -> Vec<u8> {
+        let mut out = JsonOut::new();
+        for hit in &answer.hits {
+            for (key, json) in self.0.index.record(hit.segment, hit.doc).fragments() {
+                let place = match key {
+                    FragmentKey::Field(place) => place,
+                    FragmentKey::Attribute(_) => ATTRIBUTES,
+                };
+                if request.fields.contains(place) {
+                    out.0.extend_from_slice(json);
+                }
+            }
+        }
+        out.0
+    }
+
     /// Copies and marks hits, and writes the frame around them.
     pub fn write(&self, request: &SearchRequest, answer: &Answer) -> Vec<u8> {
         let mut out = JsonOut::new();
@@ -127,6 +144,11 @@ impl Stages {
     /// The settings of the catalogue.
     pub fn catalogue(&self) -> &Catalogue {
         self.0.index.catalogue()
+    }
+
+    /// How many products are served.
+    pub fn product_count(&self) -> u64 {
+        self.0.index.product_count()
     }
 
     /// Ids and titles of some products, spread over the catalogue.
