@@ -50,7 +50,7 @@ pub use product::{
 pub use secrets::{SecretError, secret_of};
 pub use segment::{
     ABSENT, ColumnReport, FacetInfo, FacetRows, FragmentKey, NumberInfo, RecordView, SectionWriter, Segment,
-    SegmentWriter, id_hash,
+    SegmentWriter, first_from_hash, id_hash,
 };
 pub use signing::{KeyId, SigningKey, Trust};
 pub use snapshot::{LiveSegment, Snapshot, install};

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::ops::Range;
 
-use snapshots::{Product, SectionWriter, Segment, id_hash};
+use snapshots::{Product, SectionWriter, Segment, first_from_hash, id_hash};
 
 use crate::analysis::code_key;
 use crate::error::Error;
@@ -72,7 +72,7 @@ impl Codes {
 
     fn find<'a>(&self, segment: &'a Segment, hash: u64) -> &'a [u32] {
         let (hashes, docs) = self.columns(segment);
-        let start = hashes.partition_point(|one| *one < hash);
+        let start = first_from_hash(hashes, hash);
         let count = hashes[start..].iter().take_while(|one| **one == hash).take(MAX_FOUND).count();
         &docs[start..start + count]
     }

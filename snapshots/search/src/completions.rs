@@ -9,7 +9,7 @@ use std::io::Write;
 use std::ops::Range;
 
 use rustc_hash::FxHashMap;
-use snapshots::{Product, SectionWriter, Segment, id_hash};
+use snapshots::{Product, SectionWriter, Segment, first_from_hash, id_hash};
 
 use crate::analysis::{Analyzer, Tokens};
 use crate::error::Error;
@@ -440,7 +440,7 @@ impl Completions {
     /// The only documents that may say a key which is not offered.
     pub(crate) fn single(&self, key: &str) -> impl Iterator<Item = u32> {
         let (hash, hashes) = (id_hash(key), self.long_numbers(&self.single_hashes));
-        let start = hashes.partition_point(|one| *one < hash);
+        let start = first_from_hash(hashes, hash);
         let count = hashes[start..].iter().take_while(|one| **one == hash).count();
         self.numbers(&self.single_docs)[start..start + count].iter().copied()
     }

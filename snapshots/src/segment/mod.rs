@@ -3,6 +3,7 @@
 //!
 //! A document's number is its place in every column, in the record table and in the text index.
 
+mod hashes;
 mod record;
 mod sections;
 mod unpack;
@@ -15,6 +16,7 @@ use bytemuck::AnyBitPattern;
 use rkyv::rancor;
 use serde::{Deserialize, Serialize};
 
+pub use hashes::first_from_hash;
 pub use record::{FragmentKey, RecordView};
 pub use sections::SectionWriter;
 pub use writer::{ColumnReport, SegmentWriter};
@@ -152,8 +154,11 @@ impl Segment {
 
     /// The document with this product id.
     pub fn find(&self, id: &str) -> Option<u32> {
-        let hash = id_hash(id);
-        let place = self.column::<u64>(&self.layout.id_hashes).binary_search(&hash).ok()?;
+        let (hash, hashes) = (id_hash(id), self.column::<u64>(&self.layout.id_hashes));
+        let place = first_from_hash(hashes, hash);
+        if hashes.get(place) != Some(&hash) {
+            return None;
+        }
         let doc = self.column::<u32>(&self.layout.id_docs)[place];
         (self.record(doc).id() == id).then_some(doc)
     }
