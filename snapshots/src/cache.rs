@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::liveness::Liveness;
 use crate::manifest::{Manifest, ObjectRef, Role};
 use crate::mapping::Mapping;
-use crate::segment::Segment;
+use crate::segment::{Segment, TextProof};
 use crate::signing::KeyId;
 use crate::store::{Store, replace_file};
 use crate::watch::Target;
@@ -26,8 +26,9 @@ const RANGES_AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
-    /// Objects whose bytes this process has hashed; a snapshot that comes back opens without hashing again.
-    verified: Mutex<HashSet<Digest>>,
+    /// Objects whose bytes this process has hashed; a snapshot that comes back opens without hashing again, and without its
+    /// text being checked again.
+    verified: Mutex<HashMap<Digest, TextProof>>,
     /// Objects that are being installed.
     installing: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     lock: File,
@@ -37,6 +38,7 @@ pub struct Cache {
 #[derive(Clone, Debug)]
 pub struct Installed {
     path: PathBuf,
+    text_proof: TextProof,
 }
 
 /// What was served last, for a start while the store is away.
@@ -61,6 +63,11 @@ impl Installed {
     /// When the file cannot be mapped.
     pub fn map(&self, populate: bool) -> Result<Mapping, Error> {
         Mapping::open(&self.path, populate)
+    }
+
+    /// Opens the object, which is a segment, and reads its pages in.
+    pub(crate) fn segment(&self) -> Result<Segment, Error> {
+        Segment::open(self.map(true)?, self.text_proof.clone())
     }
 }
 
@@ -111,8 +118,7 @@ impl Cache {
         let file = File::open(&partial).map_err(|error| Error::io(&partial, error))?;
         file.sync_all().map_err(|error| Error::io(&partial, error))?;
         std::fs::rename(&partial, &path).map_err(|error| Error::io(&path, error))?;
-        self.verified().insert(object.blake3);
-        Ok(Installed { path })
+        Ok(self.proved(object, path))
     }
 
     /// Takes a file for an object, in place of downloading it: it is checked as what is downloaded is, and moved here.
@@ -123,7 +129,7 @@ impl Cache {
         check_content(file, object)?;
         let path = self.path(object);
         std::fs::rename(file, &path).map_err(|error| Error::io(&path, error))?;
-        self.verified().insert(object.blake3);
+        self.proved(object, path);
         Ok(())
     }
 
@@ -134,13 +140,13 @@ impl Cache {
     pub fn installed(&self, object: &ObjectRef) -> Result<Option<Installed>, Error> {
         let path = self.path(object);
         let Ok(meta) = std::fs::metadata(&path) else { return Ok(None) };
-        if self.verified().contains(&object.blake3) {
-            return Ok(Some(Installed { path }));
+        let known = self.verified().get(&object.blake3).cloned();
+        if let Some(text_proof) = known {
+            return Ok(Some(Installed { path, text_proof }));
         }
         // What was renamed into place had passed the structural check; its digest proves that it is still the same.
         if meta.len() == object.size_bytes && Digest::of(&Mapping::open(&path, true)?) == object.blake3 {
-            self.verified().insert(object.blake3);
-            return Ok(Some(Installed { path }));
+            return Ok(Some(self.proved(object, path)));
         }
         std::fs::remove_file(&path).map_err(|error| Error::io(&path, error))?;
         Ok(None)
@@ -194,7 +200,13 @@ impl Cache {
         }
     }
 
-    fn verified(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {
+    /// An object whose bytes this process has hashed.
+    fn proved(&self, object: &ObjectRef, path: PathBuf) -> Installed {
+        let text_proof = self.verified().entry(object.blake3).or_default().clone();
+        Installed { path, text_proof }
+    }
+
+    fn verified(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, TextProof>> {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -227,7 +239,7 @@ fn check_content(file: &Path, object: &ObjectRef) -> Result<(), Error> {
         return Err(Error::DigestMismatch { expected: object.blake3, found });
     }
     match object.role {
-        Role::Segment => Segment::open(bytes)?.check(),
+        Role::Segment => Segment::open(bytes, TextProof::default())?.check(),
         Role::Liveness => Liveness::from_bytes(&bytes).map(|_| ()),
         Role::Catalogue => catalogue_of(&bytes).map(|_| ()),
         Role::Rules => match std::str::from_utf8(&bytes) {

@@ -58,12 +58,13 @@ impl Snapshot {
     /// # Errors
     /// When an object is missing, damaged, or does not fit the manifest.
     pub fn open(cache: &Cache, manifest: Manifest) -> Result<Self, Error> {
-        let map = |object: Option<&ObjectRef>| {
+        let find = |object: Option<&ObjectRef>| {
             let object =
                 object.ok_or_else(|| Error::corrupt("manifest", "it names an object that it does not list"))?;
             let installed = cache.installed(object)?;
-            installed.ok_or_else(|| Error::NotFound(format!("object {}", object.blake3)))?.map(true)
+            installed.ok_or_else(|| Error::NotFound(format!("object {}", object.blake3)))
         };
+        let map = |object: Option<&ObjectRef>| find(object)?.map(true);
         let settings = map(manifest.catalogue_object())?;
         let catalogue = Arc::new(catalogue_of(&settings)?);
         let settings = String::from_utf8(settings.to_vec()).map_err(|error| Error::corrupt("catalogue.toml", error))?;
@@ -74,7 +75,7 @@ impl Snapshot {
         let rules = rules.transpose()?;
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for part in &manifest.segments {
-            let segment = Segment::open(map(manifest.object(&part.segment))?)?;
+            let segment = find(manifest.object(&part.segment))?.segment()?;
             let liveness = match &part.liveness {
                 Some(digest) => Some(Liveness::from_bytes(&map(manifest.object(digest))?)?),
                 None => None,

@@ -31,8 +31,8 @@ pub fn large(settings: &Settings, indexer: &Path) -> [Limit; 3] {
     ]
 }
 
-/// How long a snapshot takes from opening to its first answer where its digests were proved before, beside where they are
-/// proved meanwhile.
+/// How long a snapshot takes from opening to its first answer where its digests were proved and its text was checked before,
+/// beside where that is done meanwhile.
 fn opening(settings: &Settings, cache: &Path, manifest: &Manifest) -> Limit {
     let (ratio, [proved_ms, proving_ms]) = in_turn(settings, || {
         // It hashes what it holds when that is opened first.

@@ -46,6 +46,10 @@ fn gtin_key(digits: &str) -> String {
     }
 }
 
+fn corrupt() -> snapshots::Error {
+    snapshots::Error::corrupt("segment", "its codes are missing or damaged")
+}
+
 /// The codes of an open segment.
 pub(crate) struct Codes {
     hashes: Range<usize>,
@@ -54,14 +58,20 @@ pub(crate) struct Codes {
 
 impl Codes {
     /// # Errors
-    /// When a section is missing or does not fit the others.
+    /// When a section is missing.
     pub(crate) fn open(segment: &Segment) -> Result<Self, Error> {
-        let corrupt = || snapshots::Error::corrupt("segment", "its codes are missing or damaged");
         let (hashes, docs) = (segment.section("codes/hashes"), segment.section("codes/docs"));
-        let codes = Self { hashes: hashes.ok_or_else(corrupt)?, docs: docs.ok_or_else(corrupt)? };
-        let (hashes, docs) = codes.columns(segment);
+        Ok(Self { hashes: hashes.ok_or_else(corrupt)?, docs: docs.ok_or_else(corrupt)? })
+    }
+
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// When they are not as many as their documents, or a document is not there.
+    pub(crate) fn check(&self, segment: &Segment) -> Result<(), Error> {
+        let (hashes, docs) = self.columns(segment);
         match hashes.len() == docs.len() && docs.iter().all(|doc| (*doc as usize) < segment.product_count()) {
-            true => Ok(codes),
+            true => Ok(()),
             false => Err(corrupt().into()),
         }
     }

@@ -306,7 +306,7 @@ impl Texts {
     pub(crate) fn get<'s>(&self, segment: &'s Segment, place: usize) -> &'s str {
         let offsets = self.offsets(segment);
         let bytes = &segment.bytes()[self.bytes.clone()][offsets[place] as usize..offsets[place + 1] as usize];
-        // They were read as UTF-8 when the segment was opened.
+        // The check has read them as UTF-8.
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
@@ -321,22 +321,23 @@ pub(crate) fn corrupt() -> snapshots::Error {
 /// When its completions are missing or damaged.
 pub fn recorded_queries(segment: &Segment) -> Result<Vec<(String, u64)>, Error> {
     let completions = Completions::open(segment)?;
+    completions.check()?;
     Ok(completions.recorded().map(|(query, count)| (query.to_owned(), count)).collect())
 }
 
 impl Completions {
     /// # Errors
-    /// When a section is missing or does not fit the others.
+    /// When a section is missing.
     pub(crate) fn open(segment: &Segment) -> Result<Self, Error> {
         let find = |name: &str| segment.section(&format!("completions/{name}")).ok_or_else(corrupt);
-        let weights = find("weights")?;
-        let mut completions = Self {
+        let maxima = find("maxima")?;
+        Ok(Self {
             keys: Texts::open(segment, "keys")?,
             texts: Texts::open(segment, "texts")?,
-            wordings: Wordings::open(segment, weights.len() / 4)?,
-            weights,
-            maxima: find("maxima")?,
-            peaks: Vec::new(),
+            wordings: Wordings::open(segment)?,
+            weights: find("weights")?,
+            peaks: peaks::maxima(numbers(segment, &maxima)),
+            maxima,
             meanings: find("meanings")?,
             products: find("products")?,
             names: find("names")?,
@@ -347,26 +348,31 @@ impl Completions {
             single_hashes: find("single_hashes")?,
             single_docs: find("single_docs")?,
             segment: segment.clone(),
-        };
-        let count = completions.len();
-        completions.peaks = peaks::maxima(completions.numbers(&completions.maxima));
-        let maxima = completions.numbers(&completions.maxima).len();
-        let columns = [&completions.products, &completions.names, &completions.firsts];
+        })
+    }
+
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// When a section does not fit the others.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let (segment, count) = (&self.segment, self.len());
+        let columns = [&self.products, &self.names, &self.firsts];
         let docs = segment.product_count();
         let is_doc = |doc: &u32| (*doc as usize) < docs;
-        let is_whole = maxima == count.div_ceil(BLOCK)
-            && completions.meanings.len() == 8 * count
-            && completions.sums.len() == 8 * count
+        let is_whole = self.numbers(&self.maxima).len() == count.div_ceil(BLOCK)
+            && self.meanings.len() == 8 * count
+            && self.sums.len() == 8 * count
             && columns.iter().all(|column| column.len() == 4 * count)
-            && completions.numbers(&completions.firsts).iter().all(|doc| *doc == RECORDED || is_doc(doc))
-            && completions.typed.len() == 2 * completions.typed_places.len()
-            && completions.numbers(&completions.typed_places).iter().all(|place| (*place as usize) < count)
-            && completions.single_hashes.len() == 2 * completions.single_docs.len()
-            && completions.numbers(&completions.single_docs).iter().all(is_doc);
-        match completions.keys.fits(segment, count) && completions.texts.fits(segment, count) && is_whole {
-            true => Ok(completions),
-            false => Err(corrupt().into()),
-        }
+            && self.numbers(&self.firsts).iter().all(|doc| *doc == RECORDED || is_doc(doc))
+            && self.typed.len() == 2 * self.typed_places.len()
+            && self.numbers(&self.typed_places).iter().all(|place| (*place as usize) < count)
+            && self.single_hashes.len() == 2 * self.single_docs.len()
+            && self.numbers(&self.single_docs).iter().all(is_doc)
+            && self.wordings.as_ref().is_none_or(|wordings| wordings.fits(segment, count))
+            && self.keys.fits(segment, count)
+            && self.texts.fits(segment, count);
+        if is_whole { Ok(()) } else { Err(corrupt().into()) }
     }
 
     fn numbers(&self, range: &Range<usize>) -> &[u32] {

@@ -233,7 +233,7 @@ impl TextReader {
         if postings.stem_count() != words.terms().num_terms() {
             return Err(corrupt("it does not have the postings' stems"));
         }
-        let vocabulary = Vocabulary::open(segment, postings.stem_count())?;
+        let vocabulary = Vocabulary::open(segment)?;
         let lengths = segment.section(LENGTHS).ok_or_else(|| corrupt("it has no lengths"))?;
         if lengths.len() != 2 * segment.product_count() {
             return Err(corrupt("it does not have a length for each product"));
@@ -242,7 +242,7 @@ impl TextReader {
         if availability.len() != segment.product_count() {
             return Err(corrupt("it does not have an availability for each product"));
         }
-        Ok(Self {
+        let text = Self {
             lengths,
             availability,
             codes: Codes::open(segment)?,
@@ -255,7 +255,18 @@ impl TextReader {
             prefixes: reader.inverted_index(fields.prefix)?,
             vocabulary,
             fields,
-        })
+        };
+        // It reads all of the text, and the same bytes stay as sound as they were.
+        segment.check_text_once(|| text.check(segment))?;
+        Ok(text)
+    }
+
+    /// Reads all of it: that no number points outside of what it counts.
+    fn check(&self, segment: &Segment) -> Result<(), Error> {
+        self.postings.check()?;
+        self.vocabulary.check(self.postings.stem_count())?;
+        self.codes.check(segment)?;
+        self.completions.check()
     }
 }
 

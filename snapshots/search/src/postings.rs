@@ -40,6 +40,10 @@ pub(crate) fn write<W: Write>(words: &InvertedIndexReader, out: &mut SectionWrit
     out.section("postings/frequencies", &frequencies).map_err(io)
 }
 
+fn corrupt() -> snapshots::Error {
+    snapshots::Error::corrupt("segment", "its postings are missing or damaged")
+}
+
 /// The postings of an open segment.
 pub(crate) struct Postings {
     segment: Segment,
@@ -50,21 +54,27 @@ pub(crate) struct Postings {
 
 impl Postings {
     /// # Errors
-    /// When a section is missing or does not fit the others.
+    /// When a section is missing.
     pub(crate) fn open(segment: &Segment) -> Result<Self, Error> {
-        let corrupt = || snapshots::Error::corrupt("segment", "its postings are missing or damaged");
         let find = |name: &str| segment.section(name).ok_or_else(corrupt);
-        let postings = Self {
+        Ok(Self {
             offsets: find("postings/offsets")?,
             docs: find("postings/docs")?,
             frequencies: find("postings/frequencies")?,
             segment: segment.clone(),
-        };
-        let (offsets, docs) = (postings.numbers(&postings.offsets), postings.numbers(&postings.docs));
+        })
+    }
+
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// When a section does not fit the others.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let (offsets, docs) = (self.numbers(&self.offsets), self.numbers(&self.docs));
         let fits = rises(offsets, docs.len())
-            && postings.frequencies.len() == docs.len()
-            && docs.iter().copied().max().is_none_or(|last| (last as usize) < segment.product_count());
-        if fits { Ok(postings) } else { Err(corrupt().into()) }
+            && self.frequencies.len() == docs.len()
+            && docs.iter().copied().max().is_none_or(|last| (last as usize) < self.segment.product_count());
+        if fits { Ok(()) } else { Err(corrupt().into()) }
     }
 
     fn numbers(&self, range: &Range<usize>) -> &[u32] {

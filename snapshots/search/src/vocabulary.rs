@@ -277,8 +277,8 @@ struct Sections {
 
 impl Vocabulary {
     /// # Errors
-    /// When a section is missing or does not fit the others.
-    pub(crate) fn open(segment: &Segment, stem_count: usize) -> Result<Self, Error> {
+    /// When a section is missing.
+    pub(crate) fn open(segment: &Segment) -> Result<Self, Error> {
         let find = |name: &str| {
             let missing = || snapshots::Error::corrupt("segment", format!("it has no section '{name}'"));
             segment.section(name).ok_or_else(missing)
@@ -298,13 +298,14 @@ impl Vocabulary {
             type_pairs: find("leads/type_pairs")?,
         };
         let count = sections.counts.len() / 4;
-        let vocabulary = Self { segment: segment.clone(), count, sections, dead: FxHashMap::default() };
-        vocabulary.check(stem_count)?;
-        Ok(vocabulary)
+        Ok(Self { segment: segment.clone(), count, sections, dead: FxHashMap::default() })
     }
 
-    /// That no number points outside of what it counts.
-    fn check(&self, stem_count: usize) -> Result<(), Error> {
+    /// Reads all of it: that no number points outside of what it counts.
+    ///
+    /// # Errors
+    /// When a section does not fit the others.
+    pub(crate) fn check(&self, stem_count: usize) -> Result<(), Error> {
         let corrupt =
             |what: &str| Err(snapshots::Error::corrupt("vocabulary", format!("its {what} are damaged")).into());
         let sections = &self.sections;
@@ -356,7 +357,7 @@ impl Vocabulary {
         let offsets = self.numbers(&self.sections.offsets);
         let bytes = &self.segment.bytes()[self.sections.bytes.clone()];
         let word = &bytes[offsets[number as usize] as usize..offsets[number as usize + 1] as usize];
-        // It was read as UTF-8 when the segment was opened.
+        // The check has read it as UTF-8.
         std::str::from_utf8(word).unwrap_or_default()
     }
 

@@ -73,28 +73,31 @@ pub(crate) struct Wordings {
 }
 
 impl Wordings {
-    /// None where every completion is written in one way. `count` is how many completions there are.
+    /// None where every completion is written in one way.
     ///
     /// # Errors
-    /// When a section is missing or does not fit the others.
-    pub(crate) fn open(segment: &Segment, count: usize) -> Result<Option<Self>, snapshots::Error> {
+    /// When a section is missing.
+    pub(crate) fn open(segment: &Segment) -> Result<Option<Self>, snapshots::Error> {
         let find = |name: &str| segment.section(&format!("completions/{name}"));
         let Some(places) = find("wording_places") else { return Ok(None) };
-        let wordings = Self {
+        Ok(Some(Self {
             places,
             products: find("wording_products").ok_or_else(corrupt)?,
             firsts: find("wording_firsts").ok_or_else(corrupt)?,
             texts: Texts::open(segment, "wordings")?,
-        };
-        let (places, products, firsts) = wordings.columns(segment);
+        }))
+    }
+
+    /// Whether they are those of so many completions.
+    pub(crate) fn fits(&self, segment: &Segment, count: usize) -> bool {
+        let (places, products, firsts) = self.columns(segment);
         let docs = segment.product_count();
-        let is_whole = places.is_sorted()
+        places.is_sorted()
             && places.last().is_none_or(|place| (*place as usize) < count)
             && products.len() == places.len()
             && firsts.len() == places.len()
             && firsts.iter().all(|doc| (*doc as usize) < docs)
-            && wordings.texts.fits(segment, places.len());
-        if is_whole { Ok(Some(wordings)) } else { Err(corrupt()) }
+            && self.texts.fits(segment, places.len())
     }
 
     fn columns<'s>(&self, segment: &'s Segment) -> (&'s [u32], &'s [u32], &'s [u32]) {

@@ -11,6 +11,8 @@ mod writer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::AnyBitPattern;
 use rkyv::rancor;
@@ -62,10 +64,15 @@ pub fn id_hash(text: &str) -> u64 {
     u64::from_le_bytes(first).max(1)
 }
 
+/// Whether what a segment holds besides products was found sound: known to all who open the same bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TextProof(Arc<AtomicBool>);
+
 /// An open segment. Cheap to clone.
 #[derive(Clone)]
 pub struct Segment {
     bytes: Mapping,
+    text_proof: TextProof,
     product_count: usize,
     sections: BTreeMap<String, Range<usize>>,
     layout: Layout,
@@ -99,7 +106,7 @@ impl Segment {
     ///
     /// # Errors
     /// When sections are missing or do not fit each other, or the format is newer.
-    pub(crate) fn open(bytes: Mapping) -> Result<Self, Error> {
+    pub(crate) fn open(bytes: Mapping, text_proof: TextProof) -> Result<Self, Error> {
         let sections = sections::read_table(&bytes)?;
         let find = |name: &str| {
             let missing = || Error::corrupt("segment", format!("it has no section '{name}'"));
@@ -134,6 +141,7 @@ impl Segment {
             numbers: numbers.map(|(name, range)| (name.to_owned(), range.clone())).collect(),
             sections,
             bytes,
+            text_proof,
         };
         segment.check_lengths()?;
         Ok(segment)
@@ -245,6 +253,18 @@ impl Segment {
 
     pub fn bytes(&self) -> &Mapping {
         &self.bytes
+    }
+
+    /// Checks what this crate does not read, unless that was done since the digest of the same bytes was proved.
+    ///
+    /// # Errors
+    /// Those of the check, which is done again the next time.
+    pub fn check_text_once<E>(&self, check: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        if !self.text_proof.0.load(Ordering::Relaxed) {
+            check()?;
+            self.text_proof.0.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn column<T: AnyBitPattern>(&self, range: &Range<usize>) -> &[T] {

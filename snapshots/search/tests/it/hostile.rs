@@ -1,7 +1,7 @@
 //! Damaged objects are refused, whatever is damaged, and nothing panics.
 
 use search::{Index, RawRequest};
-use snapshots::{Cache, Error, Manifest, Product, ProductId, Snapshot, Store};
+use snapshots::{Cache, Digest, Error, Manifest, Product, ProductId, Role, Snapshot, Store};
 
 use crate::support::{wait_for, write_snapshot};
 
@@ -18,6 +18,17 @@ fn small_snapshot(folder: &std::path::Path) -> (Store, Manifest) {
     let outdated = Product::new(ProductId::new("old").expect("an id"), "old thing");
     let manifest = write_snapshot(&store, folder, SETTINGS, vec![(products.collect(), vec![outdated])]);
     (store, manifest)
+}
+
+/// A manifest that names the digest of other bytes in the place of the segment's, which the store has.
+fn with_segment(store: &Store, manifest: &Manifest, bytes: Vec<u8>) -> Manifest {
+    let digest = Digest::of(&bytes);
+    let mut lying = manifest.clone();
+    let segment = lying.objects.iter_mut().find(|object| object.role == Role::Segment).expect("a segment");
+    (segment.blake3, segment.size_bytes) = (digest, bytes.len() as u64);
+    lying.segments[0].segment = digest;
+    wait_for(store.put_object(&digest, bytes.into())).expect("an object");
+    lying
 }
 
 #[test]
@@ -50,23 +61,14 @@ fn every_flipped_byte_and_every_cut_is_refused_by_the_digest() {
 fn a_publisher_that_lies_consistently_is_refused_or_harmless() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (store, manifest) = small_snapshot(folder.path());
-    let segment = manifest.objects.iter().find(|object| object.role == snapshots::Role::Segment).expect("a segment");
+    let segment = manifest.objects.iter().find(|object| object.role == Role::Segment).expect("a segment");
     let path = folder.path().join("store/objects").join(segment.blake3.to_string());
     let whole = std::fs::read(&path).expect("the object");
     let (mut refused, mut answered) = (0, 0);
     for at in (0..whole.len()).step_by(7) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
-        // The manifest names the digest of the damaged bytes.
-        let digest = snapshots::Digest::of(&bytes);
-        wait_for(store.put_object(&digest, bytes.into())).expect("an object");
-        let mut lying = manifest.clone();
-        lying
-            .objects
-            .iter_mut()
-            .filter(|object| object.blake3 == segment.blake3)
-            .for_each(|object| object.blake3 = digest);
-        lying.segments[0].segment = digest;
+        let lying = with_segment(&store, &manifest, bytes);
         let cache = Cache::open(&folder.path().join("hostile")).expect("a cache");
         // tantivy trusts its own files, so a panic in it is an answer here: the edge opens and answers behind
         // catch_unwind. Reading outside of the mapping would end this process.
@@ -98,11 +100,52 @@ fn a_publisher_that_lies_consistently_is_refused_or_harmless() {
     assert!(refused > 100 && answered > 100, "{refused} refused, {answered} answered");
 }
 
+/// Each opening read all of the text again, though the digest of the same bytes was proved.
+#[test]
+fn the_text_of_proved_bytes_is_checked_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (store, manifest) = small_snapshot(folder.path());
+    let cache = Cache::open(&folder.path().join("cache")).expect("a cache");
+    let install = || wait_for(snapshots::install(&store, &cache, &manifest)).expect("the objects");
+    let open = || Snapshot::open(&cache, manifest.clone()).expect("a snapshot");
+    let checked = || open().segments[0].segment.check_text_once(|| Err("it is read"));
+    install();
+    assert_eq!(checked(), Err("it is read"));
+    assert_eq!(checked(), Err("it is read"), "a check that fails is done again");
+    Index::open(open()).expect("an index");
+    assert_eq!(checked(), Ok(()), "the index has read it");
+    cache.retain(&Default::default());
+    install();
+    assert_eq!(checked(), Err("it is read"), "what was brought anew is read anew");
+}
+
+#[test]
+fn damaged_text_is_refused_however_often_it_is_opened() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (store, manifest) = small_snapshot(folder.path());
+    let cache = Cache::open(&folder.path().join("cache")).expect("a cache");
+    wait_for(snapshots::install(&store, &cache, &manifest)).expect("the objects");
+    let snapshot = Snapshot::open(&cache, manifest.clone()).expect("a snapshot");
+    for section in ["postings/docs", "leads/words", "codes/docs", "completions/firsts"] {
+        let range = snapshot.segments[0].segment.section(section).expect(section);
+        let mut bytes = snapshot.segments[0].segment.bytes().to_vec();
+        // The first number of the section is now greater than anything that it counts.
+        bytes[range.start + 3] ^= 0x80;
+        let lying = with_segment(&store, &manifest, bytes);
+        wait_for(snapshots::install(&store, &cache, &lying)).expect("its products are sound");
+        for _ in 0..2 {
+            let snapshot = Snapshot::open(&cache, lying.clone()).expect("its products are sound");
+            let error = Index::open(snapshot).err().expect(section).to_string();
+            assert!(error.contains("damaged"), "{section}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_broken_download_is_resumed_and_a_damaged_cache_is_mended() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (store, manifest) = small_snapshot(folder.path());
-    let object = manifest.objects.iter().find(|object| object.role == snapshots::Role::Segment).expect("a segment");
+    let object = manifest.objects.iter().find(|object| object.role == Role::Segment).expect("a segment");
     let cached = folder.path().join("cache/objects").join(object.blake3.to_string());
     let whole = std::fs::read(folder.path().join("store/objects").join(object.blake3.to_string())).expect("the object");
     {
