@@ -79,6 +79,7 @@ fn stages(criterion: &mut Criterion) {
         let store = Store::directory(&folder.path().join("built")).expect("what was built");
         let cache = Cache::open(&folder.path().join("cache")).expect("a cache");
         runtime.block_on(snapshots::install(&store, &cache, &manifest)).expect("the objects");
+        // Timed is opening what was proved and checked before, as after an update or a rollback.
         let open = || Index::open(Snapshot::open(&cache, manifest.clone()).expect("a snapshot")).expect("an index");
         criterion.bench_function(&format!("open/{name}"), |bencher| bencher.iter(|| black_box(open())));
         queries(criterion, name, &open());
