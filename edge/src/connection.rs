@@ -105,8 +105,8 @@ async fn serve(
             drop(waiting);
             let activity = Activity::new();
             let counted = activity.clone();
-            let service = service_fn(move |request| {
-                let (shared, open) = (shared.clone(), counted.request());
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (shared, open) = (shared.clone(), counted.request(request.method()));
                 async move { handle(shared, request).await.map(|response| open.answer(response)) }
             });
             let mut builder = http2::Builder::new(TokioExecutor::new());

@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::{Method, Response};
 use tokio::sync::watch;
 
 use crate::connection::{IDLE_TIMEOUT, UNREAD_TIMEOUT};
@@ -48,11 +48,11 @@ impl Activity {
     }
 
     /// Counts a request, until what this gives is dropped.
-    pub(crate) fn request(self: &Arc<Self>) -> OpenRequest {
+    pub(crate) fn request(self: &Arc<Self>, method: &Method) -> OpenRequest {
         self.touch();
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
-        OpenRequest(self.clone())
+        OpenRequest { activity: self.clone(), is_head: method == Method::HEAD }
     }
 
     /// Ends once the connection is to be cut; one that has asked for nothing yet, as soon as all are to close.
@@ -78,32 +78,36 @@ impl Activity {
 }
 
 /// A request that is not over yet.
-pub(crate) struct OpenRequest(Arc<Activity>);
+pub(crate) struct OpenRequest {
+    activity: Arc<Activity>,
+    is_head: bool,
+}
 
 impl OpenRequest {
     /// The answer, which is handed on piece by piece.
     pub(crate) fn answer(self, response: HttpResponse) -> Response<Answer> {
         let bytes = response.body().size_hint().lower() as usize;
-        let unread_bytes = self.0.unread_bytes.load(Ordering::Relaxed);
+        let unread_bytes = self.activity.unread_bytes.load(Ordering::Relaxed);
         let response = match unread_bytes + bytes > MAX_UNREAD_BYTES && unread_bytes > 0 {
             true => reply::error(&ApiError::unavailable("unread", "too much of this connection's answers is unread")),
             false => response,
         };
-        let bytes = response.body().size_hint().lower() as usize;
-        self.0.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
-        response.map(|body| {
-            // It lies in memory, whole.
-            let rest = body.collect();
-            let rest = futures::FutureExt::now_or_never(rest).and_then(Result::ok);
-            Answer { rest: rest.map(|collected| collected.to_bytes()).unwrap_or_default(), request: self }
-        })
+        let (mut head, body) = response.into_parts();
+        let mut rest = body.into_inner().unwrap_or_default();
+        if self.is_head && !rest.is_empty() {
+            // Over HTTP/1.1 hyper leaves out the body by itself, and says how long it would be.
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(rest.len() as u64));
+            rest = Bytes::new();
+        }
+        self.activity.unread_bytes.fetch_add(rest.len(), Ordering::Relaxed);
+        Response::from_parts(head, Answer { rest, request: self })
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.touch();
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.activity.touch();
+        self.activity.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -123,8 +127,8 @@ impl Body for Answer {
         }
         let length = self.rest.len().min(PIECE_BYTES);
         let piece = self.rest.split_to(length);
-        self.request.0.unread_bytes.fetch_sub(length, Ordering::Relaxed);
-        self.request.0.touch();
+        self.request.activity.unread_bytes.fetch_sub(length, Ordering::Relaxed);
+        self.request.activity.touch();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -139,13 +143,13 @@ impl Body for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        self.request.0.unread_bytes.fetch_sub(self.rest.len(), Ordering::Relaxed);
+        self.request.activity.unread_bytes.fetch_sub(self.rest.len(), Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::Full;
+    use http_body_util::{BodyExt, Full};
 
     use super::*;
 
@@ -156,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn answers_are_handed_on_in_pieces_and_counted_until_then() {
         let activity = Activity::new();
-        let mut answer = activity.request().answer(response(PIECE_BYTES + 1)).into_body();
+        let mut answer = activity.request(&Method::GET).answer(response(PIECE_BYTES + 1)).into_body();
         assert_eq!(activity.unread_bytes.load(Ordering::Relaxed), PIECE_BYTES + 1);
         let piece = answer.frame().await.expect("a piece").expect("no error").into_data().expect("data");
         assert_eq!((piece.len(), activity.unread_bytes.load(Ordering::Relaxed)), (PIECE_BYTES, 1));
@@ -168,11 +172,11 @@ mod tests {
     #[test]
     fn more_than_may_be_unread_is_refused() {
         let activity = Activity::new();
-        let first = activity.request().answer(response(MAX_UNREAD_BYTES));
+        let first = activity.request(&Method::GET).answer(response(MAX_UNREAD_BYTES));
         assert_eq!(first.status(), 200);
-        assert_eq!(activity.request().answer(response(1)).status(), 503);
+        assert_eq!(activity.request(&Method::GET).answer(response(1)).status(), 503);
         drop(first);
-        assert_eq!(activity.request().answer(response(1)).status(), 200);
+        assert_eq!(activity.request(&Method::GET).answer(response(1)).status(), 200);
     }
 
     #[tokio::test]

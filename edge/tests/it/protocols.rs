@@ -64,6 +64,35 @@ async fn ask_at_once(edge: &EdgeProcess) {
     assert_eq!(edge.metric("vitrine_edge_requests_in_flight"), Some(0.0));
 }
 
+/// A body after all broke the connection.
+#[test]
+fn http_2_answers_head_without_a_body() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = write_certificate(folder.path());
+    let files = [folder.path().join("tls.pem"), folder.path().join("key.pem")];
+    let [certificate, key] = files.each_ref().map(|path| path.to_str().expect("a plain path"));
+    let (_shop, plain) = shop_and_edge(&[]);
+    let (_other_shop, tls) = shop_and_edge(&["--tls-certificate", certificate, "--tls-key", key]);
+    Runtime::new().expect("a runtime").block_on(async {
+        let knowing = Client::builder().http2_prior_knowledge().build().expect("a client");
+        ask_for_heads(&knowing, &format!("http://{}", plain.public)).await;
+        let agreeing = client(&authority).build().expect("a client");
+        ask_for_heads(&agreeing, &format!("https://localhost:{}", tls.public.port())).await;
+    });
+}
+
+async fn ask_for_heads(client: &Client, edge: &str) {
+    for path in ["/healthz", SEARCH] {
+        let url = format!("{edge}{path}");
+        let head = client.head(&url).send().await.expect("an answer");
+        assert_eq!((head.status().as_u16(), head.version()), (200, Version::HTTP_2), "{path}");
+        let length = head.headers()["content-length"].clone();
+        assert!(head.bytes().await.expect("an end").is_empty(), "{path}");
+        let whole = client.get(&url).send().await.expect("an answer").bytes().await.expect("a body");
+        assert_eq!(length, whole.len().to_string(), "{path}");
+    }
+}
+
 #[test]
 fn a_method_that_begins_like_http_2_is_none() {
     let (_shop, edge) = shop_and_edge(&[]);
