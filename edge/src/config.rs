@@ -82,7 +82,8 @@ pub struct Cli {
     /// How many requests are worked on at once; more are turned away with 503.
     #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_IN_FLIGHT", default_value = "256")]
     max_in_flight: String,
-    /// How many connections are held open at once.
+    /// How many connections are held open at once. Where another one comes, those are cut that have waited longest for
+    /// something to answer.
     #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_CONNECTIONS", default_value = "10000")]
     max_connections: String,
     /// How much memory answers take that may be given again, for each market, in MiB; 0 for none.

@@ -26,8 +26,8 @@ use crate::tls::HTTP_2;
 /// How long a connection may stay without a request's head. Longer than a balancer keeps one idle (Front Door: 90 s),
 /// or its next request meets a connection that is being closed.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long a client may take to agree on keys.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to agree on keys, to say anything at all, or over HTTP/2 to ask for something.
+pub(crate) const FIRST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may leave an answer unread before its connection is cut. Over HTTP/1.1 it must have read all of it
 /// within [`IDLE_TIMEOUT`], however steadily it reads: also where `Connection: close` says that it asks no more.
 pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,7 +69,7 @@ pub(crate) async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option
         let version = plain_version(&stream).await?;
         return Some(Begun::Plain(stream, version));
     };
-    let stream = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await.ok()?.ok()?;
+    let stream = timeout(FIRST_TIMEOUT, tls.accept(stream)).await.ok()?.ok()?;
     let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
     Some(Begun::Tls(Box::new(stream), if is_http_2 { Version::Http2 } else { Version::Http1 }))
 }
@@ -102,8 +102,7 @@ async fn serve(
     match version {
         Version::Http1 => serve_http1(stream, watcher, waiting, move |request| handle(shared.clone(), request)).await,
         Version::Http2 => {
-            drop(waiting);
-            let activity = Activity::new();
+            let activity = Activity::new(waiting);
             let counted = activity.clone();
             let service = service_fn(move |request: Request<Incoming>| {
                 let (shared, open) = (shared.clone(), counted.request(request.method()));
@@ -138,7 +137,6 @@ where
     F: Future<Output = Result<HttpResponse, Infallible>>,
 {
     let waiting = Arc::new(waiting);
-    waiting.begin();
     let service = service_fn(move |request| {
         let (busy, answer) = (waiting.busy(), answer(request));
         async move {
@@ -155,7 +153,7 @@ where
 /// What a connection without TLS speaks, by how it begins; None where it says nothing.
 async fn plain_version(stream: &TcpStream) -> Option<Version> {
     let mut start = [0; PREFACE.len()];
-    let deadline = Instant::now() + IDLE_TIMEOUT;
+    let deadline = Instant::now() + FIRST_TIMEOUT;
     for _ in 0..PREFACE_LOOKS {
         let length = timeout_at(deadline, stream.peek(&mut start)).await.ok()?.ok()?;
         match &start[..length] {

@@ -15,12 +15,11 @@ use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::{Method, Response};
 use tokio::sync::watch;
 
-use crate::connection::{IDLE_TIMEOUT, UNREAD_TIMEOUT};
+use crate::connection::{FIRST_TIMEOUT, IDLE_TIMEOUT, UNREAD_TIMEOUT};
 use crate::error::ApiError;
+use crate::idle::Waiting;
 use crate::reply::{self, HttpResponse};
 
-/// How long a client may take for its first request.
-const FIRST_TIMEOUT: Duration = Duration::from_secs(10);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Answers of a connection that were not handed on yet, together. More are refused.
 const MAX_UNREAD_BYTES: usize = 32 * 1024 * 1024;
@@ -32,18 +31,21 @@ pub(crate) struct Activity {
     begun: Instant,
     /// When something last went on, in milliseconds after it began.
     last_ms: AtomicU64,
+    /// The same, for a full house.
+    waiting: Waiting,
     requests: AtomicUsize,
     open: AtomicUsize,
     unread_bytes: AtomicUsize,
 }
 
 impl Activity {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(waiting: Waiting) -> Arc<Self> {
         let (requests, open, unread_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { begun: Instant::now(), last_ms: AtomicU64::new(0), requests, open, unread_bytes })
+        Arc::new(Self { begun: Instant::now(), last_ms: AtomicU64::new(0), waiting, requests, open, unread_bytes })
     }
 
     fn touch(&self) {
+        self.waiting.begin();
         self.last_ms.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
@@ -152,6 +154,8 @@ mod tests {
     use http_body_util::{BodyExt, Full};
 
     use super::*;
+    use crate::idle::IdleWatch;
+    use crate::idle::tests::{alone, settle};
 
     fn response(bytes: usize) -> HttpResponse {
         Response::new(Full::new(Bytes::from(vec![b'x'; bytes])))
@@ -159,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_handed_on_in_pieces_and_counted_until_then() {
-        let activity = Activity::new();
+        let activity = Activity::new(alone());
         let mut answer = activity.request(&Method::GET).answer(response(PIECE_BYTES + 1)).into_body();
         assert_eq!(activity.unread_bytes.load(Ordering::Relaxed), PIECE_BYTES + 1);
         let piece = answer.frame().await.expect("a piece").expect("no error").into_data().expect("data");
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn more_than_may_be_unread_is_refused() {
-        let activity = Activity::new();
+        let activity = Activity::new(alone());
         let first = activity.request(&Method::GET).answer(response(MAX_UNREAD_BYTES));
         assert_eq!(first.status(), 200);
         assert_eq!(activity.request(&Method::GET).answer(response(1)).status(), 503);
@@ -182,8 +186,29 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_asks_for_nothing_is_overdue_at_once_when_all_close() {
         let (closing, closes) = watch::channel(false);
-        let activity = Activity::new();
+        let activity = Activity::new(alone());
         closing.send(true).expect("somebody listens");
         activity.overdue(closes).await;
+    }
+
+    /// Such a connection once kept its place in a full house for two minutes.
+    #[tokio::test]
+    async fn a_connection_that_asks_no_more_makes_room() {
+        let house = IdleWatch::new(Duration::from_secs(1), 120);
+        let (_closing, closes) = watch::channel(false);
+        let inside = Arc::new(());
+        let seen = Arc::downgrade(&inside);
+        house.spawn(move |waiting| async move {
+            let activity = Activity::new(waiting);
+            drop(activity.request(&Method::GET));
+            activity.overdue(closes).await;
+            drop(inside);
+        });
+        settle().await;
+        (0..2).for_each(|_| house.look());
+        assert_eq!(seen.strong_count(), 1, "it is there");
+        house.make_room(1);
+        settle().await;
+        assert_eq!(seen.strong_count(), 0, "it was cut");
     }
 }

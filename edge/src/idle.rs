@@ -1,5 +1,7 @@
-//! Cuts HTTP/1.1 connections that wait too long for a request. hyper can, but sets a timer for each request and clears it
-//! again; here one task looks at all connections, and a request writes down no more than that it is there.
+//! Cuts connections that wait too long for a request, and in a full house those that have waited longest. hyper can do the
+//! former for HTTP/1.1, but sets a timer for each request and clears it again; here one task looks at all connections, and a
+//! request writes down no more than that it is there. Over HTTP/2, where several go on at once, it writes down when
+//! something last did.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +12,8 @@ use tokio::task::AbortHandle;
 
 /// Written down instead of a look while a connection is not waiting for a request.
 const BUSY: u64 = u64::MAX;
+/// Who waits for fewer looks than these, a second at the least, makes no room: its request may be on its way.
+const SPARED_LOOKS: u64 = 2;
 
 /// All connections of a port.
 pub(crate) struct IdleWatch {
@@ -35,7 +39,7 @@ impl IdleWatch {
 
     /// Serves a connection on a task of its own, which is ended when the connection waits for too long.
     pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(self: &Arc<Self>, serve: impl FnOnce(Waiting) -> F) {
-        let since = Arc::new(AtomicU64::new(BUSY));
+        let since = Arc::new(AtomicU64::new(self.looks.load(Ordering::Relaxed)));
         let number = self.change(|watched| {
             watched.next += 1;
             watched.connections.insert(watched.next, (since.clone(), None));
@@ -70,6 +74,22 @@ impl IdleWatch {
         overdue.iter().for_each(AbortHandle::abort);
     }
 
+    /// Cuts so many, those first that have waited longest.
+    pub(crate) fn make_room(&self, count: usize) {
+        let now = self.looks.load(Ordering::Relaxed);
+        let longest: Vec<AbortHandle> = self.change(|watched| {
+            let waiting = watched.connections.values().filter_map(|(since, task)| {
+                let task = task.as_ref().filter(|task| !task.is_finished())?;
+                let since = since.load(Ordering::Relaxed);
+                (now.saturating_sub(since) >= SPARED_LOOKS).then_some((since, task))
+            });
+            let mut waiting: Vec<(u64, &AbortHandle)> = waiting.collect();
+            waiting.sort_unstable_by_key(|(since, _)| *since);
+            waiting.into_iter().take(count).map(|(_, task)| task.clone()).collect()
+        });
+        longest.iter().for_each(AbortHandle::abort);
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Watched) -> T) -> T {
         change(&mut self.watched.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -83,7 +103,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// From now on the connection waits for a request.
+    /// From now on the connection waits for a request, as it does from its beginning.
     pub(crate) fn begin(&self) {
         self.since.store(self.watch.looks.load(Ordering::Relaxed), Ordering::Relaxed);
     }
@@ -112,10 +132,17 @@ impl Drop for Busy {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::Weak;
+
     use super::*;
 
     fn count(watch: &IdleWatch) -> usize {
         watch.change(|watched| watched.connections.len())
+    }
+
+    /// One that nobody looks at.
+    pub(crate) fn alone() -> Waiting {
+        Waiting { watch: IdleWatch::new(Duration::from_secs(1), 1), number: 0, since: Arc::default() }
     }
 
     #[tokio::test]
@@ -124,7 +151,6 @@ pub(crate) mod tests {
         let (give, given) = tokio::sync::oneshot::channel();
         watch.spawn(|waiting| async move {
             let waiting = Arc::new(waiting);
-            waiting.begin();
             drop(give.send(waiting.busy()));
             std::future::pending::<()>().await;
         });
@@ -139,6 +165,40 @@ pub(crate) mod tests {
         watch.look();
         settle().await;
         assert_eq!(count(&watch), 0);
+    }
+
+    /// A connection that works or says nothing; this counts it for as long as it is there.
+    async fn enter(watch: &Arc<IdleWatch>, works: bool) -> Weak<()> {
+        let inside = Arc::new(());
+        let seen = Arc::downgrade(&inside);
+        watch.spawn(move |waiting| async move {
+            let waiting = Arc::new(waiting);
+            let busy = works.then(|| waiting.busy());
+            std::future::pending::<()>().await;
+            drop((busy, inside));
+        });
+        settle().await;
+        seen
+    }
+
+    /// Those that said nothing once kept everybody else out.
+    #[tokio::test]
+    async fn who_has_waited_longest_makes_room() {
+        let watch = IdleWatch::new(Duration::from_secs(1), 120);
+        let (busy, first) = (enter(&watch, true).await, enter(&watch, false).await);
+        watch.look();
+        let second = enter(&watch, false).await;
+        let there = || [&busy, &first, &second].map(Weak::strong_count);
+        watch.make_room(9);
+        settle().await;
+        assert_eq!(there(), [1, 1, 1], "both have come only now");
+        (0..2).for_each(|_| watch.look());
+        watch.make_room(1);
+        settle().await;
+        assert_eq!(there(), [1, 0, 1]);
+        watch.make_room(9);
+        settle().await;
+        assert_eq!(there(), [1, 0, 0], "one works");
     }
 
     #[tokio::test]

@@ -52,6 +52,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODIES: usize = 1_024;
 /// How often connections are looked at that may be waiting for a request.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often room is made in a full house, and one place in how many: to look at all takes longer than to cut some.
+const ROOM_INTERVAL: Duration = Duration::from_millis(5);
+const ROOM_SHARE: usize = 100;
 /// How long connections may take to end once nothing new is accepted.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -217,14 +220,14 @@ impl Edge {
         let idle = IdleWatch::new(IDLE_INTERVAL, IDLE_TIMEOUT.as_secs());
         tokio::spawn(idle.clone().run());
         let door = Door { shared: &shared, connections: &connections, idle, tls, closes, most: config.max_connections };
-        let accepting = door.accept(&public);
+        let mut accepting = Box::pin(door.accept(&public));
         tokio::select! {
-            () = accepting => {}
+            () = &mut accepting => {}
             () = stop => {}
         }
         shared.draining.store(true, Ordering::Relaxed);
         info!(drain_ms = config.drain.as_millis() as u64, "draining");
-        let _ = tokio::time::timeout(config.drain, door.accept(&public)).await;
+        let _ = tokio::time::timeout(config.drain, accepting).await;
         drop(public);
         let _ = closing.send(true);
         if tokio::time::timeout(CLOSE_TIMEOUT, connections.shutdown()).await.is_err() {
@@ -270,10 +273,6 @@ impl Door<'_> {
     async fn accept(&self, listener: &TcpListener) {
         let open = &self.shared.metrics.connections;
         loop {
-            // A full house waits at the door: the system's queue is short and bounded.
-            while open.load(Ordering::Relaxed) >= self.most {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -283,6 +282,12 @@ impl Door<'_> {
                     continue;
                 }
             };
+            // In a full house those make room who have waited longest, or clients that say nothing would keep out probes.
+            // Where all are at work, one waits at the door: the system's queue is short and bounded.
+            while open.load(Ordering::Relaxed) >= self.most {
+                self.idle.make_room(self.most.div_ceil(ROOM_SHARE));
+                tokio::time::sleep(ROOM_INTERVAL).await;
+            }
             let guard = Counted::new(open.clone());
             let (tls, shared, watcher) = (self.tls.clone(), self.shared.clone(), self.connections.watcher());
             let mut closes = self.closes.clone();

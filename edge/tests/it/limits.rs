@@ -87,6 +87,30 @@ fn a_client_that_asks_and_never_reads_is_held_back() {
     assert!(resident_kb < 300_000, "{resident_kb} kB are held for one client");
 }
 
+/// Who had said something once kept the rest out for two minutes.
+#[test]
+fn a_full_house_answers_probes() {
+    let shop = Shop::new();
+    shop.publish("alpha", 5);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--max-connections", "2"]);
+    edge.wait_for_sequence(1);
+    let mut asked = edge.connect();
+    assert_eq!(asked.get("/v1/search").status, 200);
+    let mut unfinished = edge.connect();
+    unfinished.write(b"GET /healthz HT").expect("the start of a head");
+    wait_until("the house is full", || edge.metric("vitrine_edge_connections") == Some(2.0));
+    assert_eq!(edge.get("/healthz").status, 200, "probes are always answered");
+}
+
+/// It once was after two minutes, for which this client does not wait.
+#[test]
+fn a_client_that_says_nothing_is_cut() {
+    let shop = Shop::new();
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    let ended = edge.connect().read(false).expect_err("it is cut");
+    assert_eq!(ended.kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
 #[test]
 fn requests_that_are_no_http_are_answered() {
     let shop = Shop::new();
