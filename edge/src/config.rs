@@ -86,6 +86,10 @@ pub struct Cli {
     /// something to answer.
     #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_CONNECTIONS", default_value = "10000")]
     max_connections: String,
+    /// How much memory answers may take that clients have not read yet, in MiB; more are turned away with 503. The first
+    /// 64 KiB of each connection are not counted.
+    #[arg(long, value_name = "MIB", env = "VITRINE_MAX_UNREAD_MIB", default_value = "256")]
+    max_unread_mib: String,
     /// How much memory answers take that may be given again, for each market, in MiB; 0 for none.
     #[arg(long, value_name = "MIB", env = "VITRINE_RESULT_CACHE_MIB", default_value = "64")]
     result_cache_mib: String,
@@ -135,6 +139,7 @@ pub struct Config {
     pub event_key: Option<SecretString>,
     pub max_in_flight: usize,
     pub max_connections: usize,
+    pub max_unread_bytes: usize,
     pub result_cache_bytes: usize,
     /// None where previews are off.
     pub preview_key: Option<PreviewKey>,
@@ -183,6 +188,7 @@ impl Cli {
         let poll_interval_ms = number("--poll-interval-ms", &self.poll_interval_ms, 10, 3_600_000);
         let max_in_flight = number("--max-in-flight", &self.max_in_flight, 1, 100_000);
         let max_connections = number("--max-connections", &self.max_connections, 1, 1_000_000);
+        let max_unread_mib = number("--max-unread-mib", &self.max_unread_mib, 1, 65_536);
         let result_cache_mib = number("--result-cache-mib", &self.result_cache_mib, 0, 65_536);
         let preview_memory_mib = number("--preview-memory-mib", &self.preview_memory_mib, 1, 1 << 20);
         let drain_ms = number("--drain-ms", &self.drain_ms, 0, 600_000);
@@ -250,6 +256,7 @@ impl Cli {
             event_key,
             max_in_flight: max_in_flight as usize,
             max_connections: max_connections as usize,
+            max_unread_bytes: (max_unread_mib as usize) << 20,
             result_cache_bytes: (result_cache_mib as usize) << 20,
             preview_key,
             preview_bytes: preview_memory_mib << 20,

@@ -100,13 +100,18 @@ async fn serve(
     waiting: Waiting,
 ) -> hyper::Result<()> {
     match version {
-        Version::Http1 => serve_http1(stream, watcher, waiting, move |request| handle(shared.clone(), request)).await,
+        Version::Http1 => {
+            serve_http1(stream, watcher, waiting, move |request| handle(shared.clone(), request, None)).await
+        }
         Version::Http2 => {
             let activity = Activity::new(waiting);
             let counted = activity.clone();
             let service = service_fn(move |request: Request<Incoming>| {
                 let (shared, open) = (shared.clone(), counted.request(request.method()));
-                async move { handle(shared, request).await.map(|response| open.answer(response)) }
+                async move {
+                    let answered = handle(shared, request, Some(&open)).await;
+                    answered.map(|response| open.answer(response))
+                }
             });
             let mut builder = http2::Builder::new(TokioExecutor::new());
             builder

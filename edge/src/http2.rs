@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use crate::connection::{FIRST_TIMEOUT, IDLE_TIMEOUT, UNREAD_TIMEOUT};
 use crate::error::ApiError;
 use crate::idle::Waiting;
-use crate::reply::{self, HttpResponse};
+use crate::reply::HttpResponse;
+use crate::unread::Unread;
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Answers of a connection that were not handed on yet, together. More are refused.
@@ -86,14 +87,21 @@ pub(crate) struct OpenRequest {
 }
 
 impl OpenRequest {
-    /// The answer, which is handed on piece by piece.
-    pub(crate) fn answer(self, response: HttpResponse) -> Response<Answer> {
+    /// Makes sure that neither this connection nor all together leave too much unread, with this answer.
+    ///
+    /// # Errors
+    /// When it would be too much.
+    pub(crate) fn hold(&self, unread: &Unread, response: HttpResponse) -> Result<HttpResponse, ApiError> {
         let bytes = response.body().size_hint().lower() as usize;
         let unread_bytes = self.activity.unread_bytes.load(Ordering::Relaxed);
-        let response = match unread_bytes + bytes > MAX_UNREAD_BYTES && unread_bytes > 0 {
-            true => reply::error(&ApiError::unavailable("unread", "too much of this connection's answers is unread")),
-            false => response,
-        };
+        if unread_bytes > 0 && unread_bytes + bytes > MAX_UNREAD_BYTES {
+            return Err(ApiError::unavailable("unread", "too much of this connection's answers is unread"));
+        }
+        unread.hold(unread_bytes, response)
+    }
+
+    /// The answer, which is handed on piece by piece.
+    pub(crate) fn answer(self, response: HttpResponse) -> Response<Answer> {
         let (mut head, body) = response.into_parts();
         let mut rest = body.into_inner().unwrap_or_default();
         if self.is_head && !rest.is_empty() {
@@ -175,12 +183,17 @@ mod tests {
 
     #[test]
     fn more_than_may_be_unread_is_refused() {
-        let activity = Activity::new(alone());
-        let first = activity.request(&Method::GET).answer(response(MAX_UNREAD_BYTES));
-        assert_eq!(first.status(), 200);
-        assert_eq!(activity.request(&Method::GET).answer(response(1)).status(), 503);
+        let (activity, node_bytes) = (Activity::new(alone()), Arc::<AtomicUsize>::default());
+        let node = Unread::new(node_bytes.clone(), usize::MAX);
+        let ask = |bytes| {
+            let open = activity.request(&Method::GET);
+            open.hold(&node, response(bytes)).map(|response| open.answer(response))
+        };
+        let first = ask(MAX_UNREAD_BYTES).expect("an answer");
+        assert_eq!(node_bytes.load(Ordering::Relaxed), MAX_UNREAD_BYTES, "the node counts it, too");
+        assert_eq!(ask(1).err().map(|error| error.status.as_u16()), Some(503));
         drop(first);
-        assert_eq!(activity.request(&Method::GET).answer(response(1)).status(), 200);
+        assert!(ask(1).is_ok());
     }
 
     #[tokio::test]

@@ -37,5 +37,6 @@ mod status;
 mod storefront;
 pub mod tls;
 mod traffic;
+mod unread;
 
 pub use server::{Edge, Served};

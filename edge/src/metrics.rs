@@ -61,6 +61,7 @@ pub struct Metrics {
     pub in_flight: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
     pub access_lines_lost: Arc<AtomicUsize>,
+    pub unread_bytes: Arc<AtomicUsize>,
     result_cache: Family<ResultLabel, Counter>,
     result_hits: OnceLock<Counter>,
     result_misses: OnceLock<Counter>,
@@ -93,6 +94,7 @@ impl Metrics {
             in_flight: Arc::default(),
             connections: Arc::default(),
             access_lines_lost: Arc::default(),
+            unread_bytes: Arc::default(),
             result_cache: Family::default(),
             result_hits: OnceLock::new(),
             result_misses: OnceLock::new(),
@@ -123,7 +125,9 @@ impl Metrics {
         let (in_flight, connections) = (metrics.in_flight.clone(), metrics.connections.clone());
         let (generations, lost) = (metrics.generations.clone(), metrics.access_lines_lost.clone());
         let (previews, preview_bytes) = (metrics.previews.clone(), metrics.preview_bytes.clone());
-        let gauges = Gauges { markets, in_flight, connections, generations, previews, preview_bytes, lost };
+        let unread_bytes = metrics.unread_bytes.clone();
+        let gauges =
+            Gauges { markets, in_flight, connections, generations, previews, preview_bytes, lost, unread_bytes };
         registry.register_collector(Box::new(gauges));
         metrics
     }
@@ -194,6 +198,7 @@ struct Gauges {
     previews: Arc<AtomicUsize>,
     preview_bytes: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
+    unread_bytes: Arc<AtomicUsize>,
 }
 
 impl Collector for Gauges {
@@ -208,6 +213,7 @@ impl Collector for Gauges {
             ),
             ("previews", "Snapshots that are open for previews", &self.previews),
             ("preview_bytes", "What snapshots take that are open for previews", &self.preview_bytes),
+            ("unread_bytes", "Answers over 64 KiB a connection that clients have not read yet", &self.unread_bytes),
             ("access_log_lost_lines", "Lines that were dropped because standard output was too slow", &self.lost),
         ];
         for (name, help, value) in plain {

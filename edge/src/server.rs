@@ -31,6 +31,7 @@ use crate::connection::{self, IDLE_TIMEOUT};
 use crate::error::ApiError;
 use crate::follow::{Follower, KeptObjects, MarketState};
 use crate::hints::Hearing;
+use crate::http2::OpenRequest;
 use crate::idle::IdleWatch;
 use crate::live::Serving;
 use crate::metrics::Metrics;
@@ -43,6 +44,7 @@ use crate::reply::{self, HttpResponse};
 use crate::routes;
 use crate::status::Reporter;
 use crate::tls::Certificate;
+use crate::unread::Unread;
 
 /// The largest body of a request.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -71,6 +73,7 @@ pub struct Shared {
     pub event_key: Option<SecretString>,
     max_in_flight: usize,
     bodies: Semaphore,
+    unread: Unread,
     cors_origin: HeaderValue,
     draining: AtomicBool,
     log: AccessLog,
@@ -171,6 +174,7 @@ impl Edge {
         };
         let (key, preview_bytes) = (config.preview_key.clone(), config.preview_bytes);
         let previews = Previews::new(key, preview_bytes, cache.clone(), kept.clone(), metrics.clone());
+        let unread = Unread::new(metrics.unread_bytes.clone(), config.max_unread_bytes);
         let shared = Shared {
             markets,
             metrics,
@@ -180,6 +184,7 @@ impl Edge {
             event_key: config.event_key.clone(),
             max_in_flight: config.max_in_flight,
             bodies: Semaphore::new(MAX_BODIES),
+            unread,
             cors_origin,
             draining: AtomicBool::new(false),
             log,
@@ -337,8 +342,12 @@ impl<C: Deref<Target = AtomicUsize>> Drop for Counted<C> {
     }
 }
 
-/// Answers one request, and tells of it.
-pub(crate) async fn handle<B>(shared: Arc<Shared>, request: Request<B>) -> Result<HttpResponse, Infallible>
+/// Answers one request, and tells of it. Over HTTP/2, where others may be open beside it, it is `open`.
+pub(crate) async fn handle<B>(
+    shared: Arc<Shared>,
+    request: Request<B>,
+    open: Option<&OpenRequest>,
+) -> Result<HttpResponse, Infallible>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -350,6 +359,10 @@ where
         true => work(&shared, &route, &parts, body, (started, now)).await,
         false => Ok(reply::method_not_allowed(route.allowed())),
     };
+    let result = result.and_then(|response| match open {
+        Some(open) => open.hold(&shared.unread, response),
+        None => shared.unread.hold(0, response),
+    });
     let mut cause = None;
     let mut response = result.unwrap_or_else(|error| {
         cause.clone_from(&error.cause);

@@ -166,7 +166,7 @@ pub struct Desk(Arc<Shared>);
 impl Desk {
     /// The answer to a request, from its head on, of which a copy is made.
     pub fn answer(&self, request: &Request<Empty<Bytes>>) -> Response<Full<Bytes>> {
-        let mut answering = std::pin::pin!(handle(self.0.clone(), request.clone()));
+        let mut answering = std::pin::pin!(handle(self.0.clone(), request.clone(), None));
         loop {
             // What is searched goes to the back of a queue in which nobody else stands.
             if let Some(Ok(response)) = answering.as_mut().now_or_never() {

@@ -87,6 +87,35 @@ fn a_client_that_asks_and_never_reads_is_held_back() {
     assert!(resident_kb < 300_000, "{resident_kb} kB are held for one client");
 }
 
+/// Each connection had a bound, and all together none.
+#[test]
+fn what_many_leave_unread_has_a_bound() {
+    let shop = Shop::new();
+    // Names so long that no answer fits into what the system keeps of a connection.
+    shop.publish(&"alpha ".repeat(100), 200);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &["--max-unread-mib", "32"]);
+    edge.wait_for_sequence(1);
+    let searches = [r#"{"per_page": 100, "fields": "*"}"#; 50].join(",");
+    let large = format!("{{\"searches\": [{searches}]}}");
+    let whole = edge.connect().post("/v1/multi-search", &large);
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    assert!(whole.body.len() > 6 << 20, "{} bytes", whole.body.len());
+    let head = format!("POST /v1/multi-search HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", large.len());
+    let mut silent: Vec<_> = (0..40).map(|_| edge.connect()).collect();
+    silent.iter_mut().for_each(|client| client.write(format!("{head}{large}").as_bytes()).expect("a request"));
+    let answered = |status: u16| {
+        let name = format!("vitrine_edge_requests_total{{route=\"multi-search\",status=\"{status}\"}}");
+        edge.metric(&name).unwrap_or(0.0)
+    };
+    wait_until("all are answered", || answered(200) + answered(503) == 41.0);
+    let unread = || edge.metric("vitrine_edge_unread_bytes").expect("a gauge");
+    assert!(answered(503) > 0.0 && unread() <= f64::from(32 << 20), "{} refused", answered(503));
+    assert_eq!(edge.get("/v1/search").status, 200, "others are answered");
+    drop(silent);
+    wait_until("nothing is held any more", || unread() == 0.0);
+    assert_eq!(edge.connect().post("/v1/multi-search", &large).status, 200);
+}
+
 /// Who had said something once kept the rest out for two minutes.
 #[test]
 fn a_full_house_answers_probes() {
