@@ -1,7 +1,9 @@
 //! `make bench-publish`: what an update transfers, how soon it is served, and what that costs those who ask meanwhile.
 //!
-//! Two edges follow one store under load: one is told through Redis, the other polls as it does by default.
+//! Two edges follow one store under load: one is told through Redis, the other polls as it does by default. Before each
+//! rollback as many different queries are asked as are answered ahead from the next snapshot.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -25,6 +27,9 @@ const QUERIES: [&str; 6] = [
     "/v1/search?facets=*&per_page=5",
     "/v1/search?q=lether",
 ];
+
+/// As many as `edge/src/ahead.rs` answers ahead.
+const ASKED_BEFORE_A_ROLLBACK: usize = 1_000;
 
 struct Settings {
     indexer: PathBuf,
@@ -51,7 +56,11 @@ fn main() {
         eprint!("\rround {} of {}", round + 1, bench.settings.rounds);
     }
     eprintln!();
-    let rollbacks: Vec<f64> = (0..10).map(|_| bench.roll_back(&told)).collect();
+    let queries = bench.varied_queries();
+    let [live, previous] = bench.live_and_previous();
+    let back = [&previous, &live].into_iter().cycle().take(10);
+    let rollbacks: Vec<f64> = back.map(|to| bench.roll_back(&told, &queries, to)).collect();
+    eprintln!("before each rollback {} different queries were asked", queries.len());
     let (answered, failed) = load.stop();
     report(&bench, &rounds, &rollbacks, answered, failed);
 }
@@ -145,13 +154,28 @@ impl Bench {
         }
     }
 
-    /// Goes back by one, and gives how long it took until an edge that hears of it at once served that.
-    fn roll_back(&self, told: &Edge) -> f64 {
-        let live = self.indexer(&["status", "--store", &self.store]);
-        let previous = live["channels"][0]["previous"].as_str().expect("an id").to_owned();
-        let waiting = Waiting::start(&[told], &previous);
+    /// What is live, and what was before that.
+    fn live_and_previous(&self) -> [String; 2] {
+        let status = self.indexer(&["status", "--store", &self.store]);
+        ["snapshot", "previous"].map(|name| status["channels"][0][name].as_str().expect("an id").to_owned())
+    }
+
+    /// Searches for titles that differ.
+    fn varied_queries(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.settings.folder.join("shop/products.jsonl")).expect("the products");
+        let titles: BTreeSet<String> = text.lines().take(4 * ASKED_BEFORE_A_ROLLBACK).map(title_of).collect();
+        let path = |title: String| format!("/v1/search?q={title}&facets=*");
+        titles.into_iter().take(ASKED_BEFORE_A_ROLLBACK).map(path).collect()
+    }
+
+    /// Goes back to a snapshot after many queries were asked, and gives how long it took until an edge that hears of it at
+    /// once served that.
+    fn roll_back(&self, told: &Edge, queries: &[String], to: &str) -> f64 {
+        let mut connection = Connection::open(told.address);
+        queries.iter().for_each(|path| assert_eq!(connection.get(path).status, 200, "{path}"));
+        let waiting = Waiting::start(&[told], to);
         let redis = self.redis.url();
-        let back = ["rollback", "--store", &self.store, "--redis-url", &redis, "--to", &previous];
+        let back = ["rollback", "--store", &self.store, "--redis-url", &redis, "--to", to];
         let moved = self.indexer(&back);
         let served = waiting.join();
         self.indexer(&["resume", "--store", &self.store]);
@@ -252,6 +276,13 @@ impl Load {
         let broken = self.clients.into_iter().filter_map(|client| client.join().err()).count() as u64;
         (self.counts[0].load(Ordering::Relaxed), self.counts[1].load(Ordering::Relaxed) + broken)
     }
+}
+
+/// The first words of a row's title, as a query.
+fn title_of(row: &str) -> String {
+    let row: Value = serde_json::from_str(row).expect("a row");
+    let words: Vec<&str> = row["title"].as_str().unwrap_or_default().split_whitespace().take(8).collect();
+    form_urlencoded::byte_serialize(words.join(" ").as_bytes()).collect()
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {

@@ -1,11 +1,11 @@
-//! Answers before anybody asks for them: what was asked of the generation before, or, where a process has just started,
-//! what the snapshot says that shoppers type.
+//! What is done with a snapshot before it is served. It is warmed, and answers before anybody asks: what was asked of the
+//! generation before, or, where a process has just started, what the snapshot says that shoppers type.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use search::RawRequest;
+use search::{Index, RawRequest};
 
 use crate::coding::Coding;
 use crate::live::Generation;
@@ -16,22 +16,64 @@ use crate::routes::{answer_to, hashed};
 const MAX_REPEATED: usize = 1_000;
 /// So many recorded queries are answered before the first snapshot is served.
 const MAX_RECORDED: usize = 300;
-/// No snapshot waits longer than this to be served, least of all one that takes a bad one's place.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// How many titles are searched for, so that the first shopper does not wait: as many of each segment, since each search
+/// goes through all of them.
+const WARMING_QUERIES: usize = 64;
+
+/// How long a snapshot may be prepared before it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    warming: Duration,
+    answering: Duration,
+}
+
+impl Patience {
+    /// No snapshot waits longer than this.
+    pub const FULL: Self = Self { warming: Duration::from_secs(1), answering: Duration::from_secs(2) };
+    /// What takes a bad one's place is to be served a second after that was decided, and finding out and opening need most
+    /// of it. Shoppers wait a little longer for their first answers, but not for prices that are wrong.
+    pub const SHORT: Self = Self { warming: Duration::from_millis(50), answering: Duration::from_millis(150) };
+
+    /// One that is held, or older than what is served, takes the place of a bad one.
+    pub fn with(is_held: bool, created_at: Timestamp, served_of: Option<Timestamp>) -> Self {
+        match served_of {
+            Some(served_of) if is_held || created_at < served_of => Self::SHORT,
+            _ => Self::FULL,
+        }
+    }
+}
+
+/// Searches for the titles of the first products, word by word: this reads the pages that shoppers read first.
+pub fn warm(index: &Index, patience: Patience) {
+    let (segments, ends) = (&index.snapshot().segments, Instant::now() + patience.warming);
+    let most = WARMING_QUERIES.div_ceil(segments.len().max(1));
+    let first = segments.iter().enumerate().flat_map(move |(number, part)| {
+        let count = part.segment.product_count().min(most);
+        (0..count as u32).map(move |doc| index.record(number, doc))
+    });
+    for record in first.take_while(|_| Instant::now() < ends) {
+        let title = record.field(2).map(String::from_utf8_lossy).unwrap_or_default();
+        let words: Vec<&str> = title.split_whitespace().take(4).collect();
+        let raw = RawRequest { q: words.join(" "), facets: vec!["*".into()], ..Default::default() };
+        if let Ok(request) = index.request(raw) {
+            let _ = index.search(&request);
+        }
+    }
+}
 
 /// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments: first
 /// what was asked again and again. With other settings a request may be at fault: that one is passed over.
-pub fn answer_again(generation: &Generation, before: &Generation) {
-    let ends = Instant::now() + TIMEOUT;
+pub fn answer_again(generation: &Generation, before: &Generation, patience: Patience) {
+    let ends = Instant::now() + patience.answering;
     let asked = before.results.asked(MAX_REPEATED).into_iter();
     asked.take_while(|_| Instant::now() < ends).for_each(|(asked, coding)| answer(generation, asked, coding));
 }
 
 /// Answers what shoppers type most by the snapshot's recorded queries: suggestions for every beginning, then the search.
-pub fn answer_recorded(generation: &Generation) {
+pub fn answer_recorded(generation: &Generation, patience: Patience) {
     let mut recorded: Vec<(&str, u64)> = generation.index.recorded_queries().collect();
     recorded.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    let (ends, mut typed) = (Instant::now() + TIMEOUT, HashSet::new());
+    let (ends, mut typed) = (Instant::now() + patience.answering, HashSet::new());
     let raw = |q: &str| RawRequest { q: q.to_owned(), ..RawRequest::default() };
     for (query, _) in recorded.into_iter().take(MAX_RECORDED) {
         if Instant::now() > ends {
@@ -66,6 +108,20 @@ fn answer(generation: &Generation, asked: Asked, coding: Coding) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A rollback was served once all was answered ahead that a new snapshot may be, three seconds later.
+    #[test]
+    fn what_is_gone_back_to_is_not_kept_waiting() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        assert_eq!(Patience::with(false, at(2), Some(at(1))), Patience::FULL, "a new snapshot");
+        assert_eq!(Patience::with(true, at(1), None), Patience::FULL, "nothing bad is served");
+        assert_eq!(
+            Patience::with(true, at(2), Some(at(1))),
+            Patience::SHORT,
+            "a rollback to what was announced before"
+        );
+        assert_eq!(Patience::with(false, at(1), Some(at(2))), Patience::SHORT, "a canary that was withdrawn");
+    }
 
     #[test]
     fn a_text_is_typed_letter_by_letter() {

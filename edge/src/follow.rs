@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use search::{Index, RawRequest};
 use snapshots::{Cache, Digest, Manifest, Remembered, SnapshotId, Store, Target, Watcher};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
-use crate::ahead;
+use crate::ahead::{self, Patience};
 use crate::config::{Config, Market};
 use crate::live::{Generation, Live};
 use crate::metrics::Metrics;
@@ -27,11 +26,6 @@ const MAX_RETRY_DOUBLINGS: u32 = 6;
 const HINT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a channel may take to say that a snapshot is still wanted.
 const LAST_LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many titles are searched for before a snapshot is served, so that its first shopper does not wait: as many of each
-/// segment, since each search goes through all of them.
-const WARMING_QUERIES: usize = 64;
-/// Nor does a snapshot wait for longer than this, least of all one that takes a bad one's place.
-const WARMING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A market with its live generation and how following it goes.
 pub struct MarketState {
@@ -217,7 +211,7 @@ impl Follower {
     pub async fn serve_recalled(&self, recalled: Option<Remembered>) {
         let Some(served) = recalled else { return };
         let id = served.target.pointer.snapshot.clone();
-        let swapped = match self.open(served.manifest, served.target, None).await {
+        let swapped = match self.open(served.manifest, served.target, None, Patience::FULL).await {
             Ok(generation) => self.swap_in(generation).await,
             Err(fault) => Err(fault),
         };
@@ -330,7 +324,7 @@ impl Follower {
             let remembered = Remembered { target, manifest, trusted: market.store.trusted_keys() };
             // Its answers tell another sequence, so that those of before cannot be kept.
             let again = opening::caught(|| {
-                market.live.load().iter().for_each(|before| ahead::answer_again(&generation, before));
+                market.live.load().iter().for_each(|before| ahead::answer_again(&generation, before, Patience::FULL));
                 Ok(())
             });
             if let Err(fault) = again {
@@ -355,7 +349,12 @@ impl Follower {
         self.kept.add(&self.market.name, &manifest, served);
         let trusted = self.market.store.trusted_keys();
         let remembered = Remembered { target: target.clone(), manifest: manifest.clone(), trusted };
-        let opened = match self.open(manifest, target.clone(), Some(self.market.store.clone())).await {
+        let served_of = self.market.live.load().map(|generation| generation.index.snapshot().manifest.created_at);
+        let patience = Patience::with(target.pointer.held, manifest.created_at, served_of);
+        if patience == Patience::SHORT {
+            info!(market = self.market.name, snapshot.id = %manifest.id, "going back to it: little is answered ahead");
+        }
+        let opened = match self.open(manifest, target.clone(), Some(self.market.store.clone()), patience).await {
             Ok(generation) if self.is_still_wanted(&target).await => self.swap_in(generation).await.map(|()| true),
             // Unmapping takes time, too.
             Ok(generation) => opening::start(move || drop(generation)).map(|()| false),
@@ -389,7 +388,13 @@ impl Follower {
 
     /// Installs what is missing (where there is a store to ask), opens and warms: all on a thread of its own at low
     /// priority, so that nothing that serves ever waits for a disk or a digest.
-    async fn open(&self, manifest: Manifest, target: Target, store: Option<Store>) -> Result<Generation, OpenError> {
+    async fn open(
+        &self,
+        manifest: Manifest,
+        target: Target,
+        store: Option<Store>,
+        patience: Patience,
+    ) -> Result<Generation, OpenError> {
         let (cache, market) = (self.cache.clone(), self.market.clone());
         let (metrics, results_bytes) = (self.metrics.clone(), self.results_bytes);
         let runtime = tokio::runtime::Handle::current();
@@ -397,12 +402,12 @@ impl Follower {
         let work = move || {
             let open = || {
                 let index = opening::open_index(&runtime, store.as_ref(), &cache, manifest, &market.name)?;
-                warm(&index);
+                ahead::warm(&index, patience);
                 let results = ResultCache::new(results_bytes);
                 let generation = Generation::new(Arc::new(index), target, results, &metrics);
                 match market.live.load() {
-                    Some(before) => ahead::answer_again(&generation, &before),
-                    None => ahead::answer_recorded(&generation),
+                    Some(before) => ahead::answer_again(&generation, &before, patience),
+                    None => ahead::answer_recorded(&generation, patience),
                 }
                 Ok::<_, OpenError>(generation)
             };
@@ -419,24 +424,6 @@ impl Follower {
         let (served, wait) = tokio::sync::oneshot::channel();
         opening::start(move || market.live.replace(generation, || _ = served.send(())))?;
         wait.await.map_err(|_| OpenError::Panic("the thread ended".into()))
-    }
-}
-
-/// Searches for the titles of the first products, word by word: this reads the pages that shoppers read first.
-fn warm(index: &Index) {
-    let (segments, ends) = (&index.snapshot().segments, Instant::now() + WARMING_TIMEOUT);
-    let most = WARMING_QUERIES.div_ceil(segments.len().max(1));
-    let first = segments.iter().enumerate().flat_map(move |(number, part)| {
-        let count = part.segment.product_count().min(most);
-        (0..count as u32).map(move |doc| index.record(number, doc))
-    });
-    for record in first.take_while(|_| Instant::now() < ends) {
-        let title = record.field(2).map(String::from_utf8_lossy).unwrap_or_default();
-        let words: Vec<&str> = title.split_whitespace().take(4).collect();
-        let raw = RawRequest { q: words.join(" "), facets: vec!["*".into()], ..Default::default() };
-        if let Ok(request) = index.request(raw) {
-            let _ = index.search(&request);
-        }
     }
 }
 

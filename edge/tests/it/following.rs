@@ -48,6 +48,30 @@ fn a_pin_a_canary_and_a_rollback_are_followed() {
     assert!(edge.health()["markets"][0]["fault"].is_null());
 }
 
+/// A rollback waited as long as any new snapshot until what was asked lately was answered from it.
+#[test]
+fn what_is_gone_back_to_is_served_without_much_being_answered_ahead() {
+    let shop = Shop::new();
+    let (alpha, beta) = (shop.publish("alpha", 40), shop.publish("beta", 50));
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    wait_until_served(&edge, &beta.id);
+    wait_for(async {
+        let before = shop.store.pointer(&ChannelName::live()).await.expect("a pointer").expect("a pointer");
+        let back = Pointer { held: true, ..Pointer::after(Some(&before.pointer), alpha.id.clone()) };
+        shop.store.move_pointer(&ChannelName::live(), Some(&before), &back).await.expect("a rollback");
+    });
+    wait_until_served(&edge, &alpha.id);
+    let gamma = shop.publish("gamma", 60);
+    let told = |text: &str| -> Vec<String> {
+        let log = edge.log.lock().expect("the log");
+        log.iter().filter(|line| line.contains(text)).cloned().collect()
+    };
+    let is_told = || told("serving a new snapshot").iter().any(|line| line.contains(gamma.id.as_str()));
+    wait_until("the new snapshot is told of", is_told);
+    let back = told("going back to it");
+    assert!(back.len() == 1 && back[0].contains(alpha.id.as_str()), "{back:?}");
+}
+
 /// What was served before could be remembered last, when an announcement came within a second after a resume.
 #[test]
 fn what_is_remembered_for_a_restart_is_what_is_served() {
