@@ -80,8 +80,9 @@ pub fn answer_recorded(generation: &Generation, patience: Patience) {
             return;
         }
         let new = beginnings(query).filter(|beginning| typed.insert(*beginning));
-        let suggest = new.map(|beginning| Asked::suggest(raw(beginning), None, None));
-        let asked = suggest.chain([Asked::search(raw(query))]);
+        let catalogue = generation.index.catalogue();
+        let suggest = new.map(|beginning| Asked::suggest(raw(beginning), None, None, catalogue));
+        let asked = suggest.chain([Asked::search(raw(query), catalogue)]);
         asked.for_each(|asked| answer(generation, asked, Coding::Identity));
     }
 }

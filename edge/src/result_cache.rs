@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use search::{FieldSet, RawRequest};
+use search::{FieldSet, RawRequest, SuggestRequest};
+use snapshots::Catalogue;
 
 use crate::coding::Coding;
 
@@ -27,18 +28,19 @@ const MAX_SHARE: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Asked {
     Search(RawRequest),
-    /// What is typed, and how many suggestions and products are wanted where that is said.
-    Suggest(RawRequest, Option<usize>, Option<usize>),
+    /// What is typed, and how many suggestions and products are wanted.
+    Suggest(RawRequest, usize, usize),
     Similar(String, usize, FieldSet),
 }
 
 impl Asked {
-    pub fn search(raw: RawRequest) -> Self {
-        Self::Search(raw.normalised())
+    pub fn search(raw: RawRequest, catalogue: &Catalogue) -> Self {
+        Self::Search(raw.normalised(catalogue))
     }
 
-    pub fn suggest(raw: RawRequest, limit: Option<usize>, products: Option<usize>) -> Self {
-        Self::Suggest(raw.normalised(), limit, products)
+    pub fn suggest(raw: RawRequest, limit: Option<usize>, products: Option<usize>, catalogue: &Catalogue) -> Self {
+        let limit = limit.unwrap_or(SuggestRequest::DEFAULT_LIMIT);
+        Self::Suggest(raw.normalised(catalogue), limit, products.unwrap_or(SuggestRequest::DEFAULT_PRODUCTS))
     }
 
     /// About how much memory it takes.

@@ -122,13 +122,13 @@ async fn search(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, 
         false => SearchParams::from_query(request.query)?,
     };
     let generation = shared.asked(&params.target, request.headers).await?;
-    remembered(shared, request, &generation, Asked::search(params.raw)).await
+    remembered(shared, request, &generation, Asked::search(params.raw, generation.index.catalogue())).await
 }
 
 async fn suggest(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse, ApiError> {
     let params = SuggestParams::from_query(request.query)?;
     let generation = shared.asked(&params.target, request.headers).await?;
-    let asked = Asked::suggest(params.raw, params.limit, params.products);
+    let asked = Asked::suggest(params.raw, params.limit, params.products, generation.index.catalogue());
     remembered(shared, request, &generation, asked).await
 }
 
@@ -233,7 +233,7 @@ fn check(generation: &Generation, asked: &Asked) -> Result<(), ApiError> {
     match asked {
         Asked::Search(raw) => drop(index.request(raw.clone())?),
         Asked::Suggest(raw, limit, products) => {
-            drop(SuggestRequest::new(raw.clone(), *limit, *products, index)?);
+            drop(SuggestRequest::new(raw.clone(), Some(*limit), Some(*products), index)?);
         }
         Asked::Similar(..) => {}
     }
@@ -250,7 +250,7 @@ pub fn answer_to(generation: &Generation, asked: &Asked, now: Timestamp) -> Resu
             answers::search(&mut out, generation, &search, &answer);
         }
         Asked::Suggest(raw, limit, products) => {
-            let suggest = SuggestRequest::new(raw.clone(), *limit, *products, index)?;
+            let suggest = SuggestRequest::new(raw.clone(), Some(*limit), Some(*products), index)?;
             answers::suggestions(&mut out, generation, &suggest, &index.suggest_at(&suggest, now)?);
         }
         Asked::Similar(id, limit, fields) => {
@@ -287,7 +287,7 @@ async fn multi_search(shared: &Shared, request: &Request<'_>) -> Result<HttpResp
                 generations.len() - 1
             }
         };
-        let asked = Asked::search(params.raw);
+        let asked = Asked::search(params.raw, generations[number].2.index.catalogue());
         let hash = hashed(&generations[number].2, request.now, &asked);
         hash.hash(&mut hasher);
         prepared.push((number, hash, asked));

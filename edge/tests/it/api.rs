@@ -263,6 +263,10 @@ fn what_was_answered_is_answered_again() {
     assert_eq!(edge.get("/v1/search?facets=color,brand").status, 200);
     edge.get("/v1/search?facets=brand,color&market=us");
     assert_eq!(lookups(&mut admin, "hit"), before + 2);
+    let same = edge.get("/v1/suggest?q=la&limit=8&products=4");
+    assert_eq!(lookups(&mut admin, "hit"), before + 3, "as many as without saying");
+    assert_eq!(same.header("etag"), edge.get("/v1/suggest?q=la").header("etag"));
+    let before = before + 2;
     // One of several.
     let body = r#"{"searches": [{"q": "lamp", "facets": "*"}, {"q": "lamp", "per_page": 1}]}"#;
     let several = edge.connect().post("/v1/multi-search", body).json()["results"].clone();

@@ -54,10 +54,18 @@ pub struct RawRequest {
 impl RawRequest {
     /// The same request as most senders would write it, so that it is known again without being understood. The query and
     /// the contexts stay as they are: the answer repeats the one, and rules read the other.
-    pub fn normalised(mut self) -> Self {
+    pub fn normalised(mut self, catalogue: &Catalogue) -> Self {
         self.page.get_or_insert(DEFAULT_PAGE);
         self.per_page.get_or_insert(DEFAULT_PER_PAGE);
         self.facet_limit.get_or_insert(DEFAULT_FACET_LIMIT);
+        self.sort = self.sort.filter(|name| is_an_order(name));
+        self.filters = self.filters.filter(|text| !text.trim().is_empty());
+        let chosen = |names: &[String]| FieldSet::parse("fields", names).ok();
+        // Not filled in: a snapshot with other settings has another choice.
+        self.fields = self.fields.filter(|names| match chosen(names) {
+            None => true,
+            same => same != chosen(&catalogue.hit_fields),
+        });
         sort_names(&mut self.facets);
         sort_names(&mut self.highlight);
         // What stands after `*` is not read, so that order matters there.
@@ -220,8 +228,13 @@ fn paging(page: usize, per_page: usize) -> Result<(usize, usize), RequestError> 
     Ok((page, per_page))
 }
 
+/// Whether a sort is any other than what goes without saying.
+fn is_an_order(name: &str) -> bool {
+    !name.is_empty() && name != "relevance"
+}
+
 fn sort(name: Option<&str>, catalogue: &Catalogue) -> Result<Option<usize>, RequestError> {
-    let Some(name) = name.filter(|name| !name.is_empty() && *name != "relevance") else { return Ok(None) };
+    let Some(name) = name.filter(|name| is_an_order(name)) else { return Ok(None) };
     let place = catalogue.sorts.iter().position(|sort| sort.name == name);
     let names = || catalogue.sorts.iter().map(|sort| sort.name.as_str()).collect::<Vec<_>>().join(", ");
     place.map(Some).ok_or_else(|| RequestError::new("sort", format!("'{name}' is none of relevance, {}", names())))
@@ -252,9 +265,13 @@ pub(crate) fn counts_values(kind: FacetKind) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(raw: RawRequest) -> Result<SearchRequest, RequestError> {
+    fn catalogue() -> Catalogue {
         let settings = "name = \"t\"\ncurrency = \"EUR\"\n[[facets]]\nname = \"brand\"\n[[facets]]\nname = \"price\"\n";
-        SearchRequest::parse(raw, &Catalogue::parse(settings).expect("valid settings"), &Analyzer::new("en"))
+        Catalogue::parse(settings).expect("valid settings")
+    }
+
+    fn parse(raw: RawRequest) -> Result<SearchRequest, RequestError> {
+        SearchRequest::parse(raw, &catalogue(), &Analyzer::new("en"))
     }
 
     #[test]
@@ -276,6 +293,7 @@ mod tests {
 
     #[test]
     fn a_normalised_request_is_understood_as_before() {
+        let catalogue = catalogue();
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let said = RawRequest {
             q: " Red  shoe ".into(),
@@ -293,14 +311,36 @@ mod tests {
             highlight: names(&["brand", "title"]),
             ..said.clone()
         };
-        assert_eq!(said.clone().normalised(), other.clone().normalised());
-        assert_eq!(parse(said.clone()).expect("a request"), parse(said.normalised()).expect("a request"));
+        assert_eq!(said.clone().normalised(&catalogue), other.clone().normalised(&catalogue));
+        assert_eq!(parse(said.clone()).expect("a request"), parse(said.normalised(&catalogue)).expect("a request"));
         let all = RawRequest { fields: Some(names(&["title", "*"])), ..other };
-        assert_eq!(parse(all.clone()).expect("a request"), parse(all.normalised()).expect("a request"));
+        assert_eq!(parse(all.clone()).expect("a request"), parse(all.normalised(&catalogue)).expect("a request"));
         for fields in [names(&["x", "*"]), names(&["*", "x"])] {
             let raw = RawRequest { fields: Some(fields), ..Default::default() };
-            assert_eq!(parse(raw.clone()).is_ok(), parse(raw.normalised()).is_ok(), "faults stay");
+            assert_eq!(parse(raw.clone()).is_ok(), parse(raw.normalised(&catalogue)).is_ok(), "faults stay");
         }
+    }
+
+    /// As the storefront's page writes it.
+    #[test]
+    fn what_goes_without_saying_may_be_said() {
+        let catalogue = catalogue();
+        let unsaid = RawRequest { q: "shoe".into(), ..Default::default() };
+        let turned = catalogue.hit_fields.iter().rev().cloned().collect();
+        for sort in ["relevance", ""] {
+            let said = RawRequest {
+                sort: Some(sort.into()),
+                filters: Some(" ".into()),
+                fields: Some(catalogue.hit_fields.clone()),
+                ..unsaid.clone()
+            };
+            assert_eq!(said.clone().normalised(&catalogue), unsaid.clone().normalised(&catalogue));
+            assert_eq!(parse(said.clone()).expect("a request"), parse(said.normalised(&catalogue)).expect("a request"));
+        }
+        let said = RawRequest { fields: Some(turned), ..unsaid.clone() };
+        assert_eq!(said.normalised(&catalogue), unsaid.clone().normalised(&catalogue));
+        let less = RawRequest { fields: Some(vec!["id".into()]), ..unsaid.clone() };
+        assert_ne!(less.normalised(&catalogue), unsaid.normalised(&catalogue));
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub struct SuggestRequest {
 }
 
 impl SuggestRequest {
+    /// How much is shown where a request does not say.
+    pub const DEFAULT_LIMIT: usize = 8;
+    pub const DEFAULT_PRODUCTS: usize = 4;
+
     /// # Errors
     /// Names the parameter at fault and says what it takes.
     pub fn new(
@@ -60,7 +64,7 @@ impl SuggestRequest {
         products: Option<usize>,
         index: &Index,
     ) -> Result<Self, RequestError> {
-        let (limit, products) = (limit.unwrap_or(8), products.unwrap_or(4));
+        let (limit, products) = (limit.unwrap_or(Self::DEFAULT_LIMIT), products.unwrap_or(Self::DEFAULT_PRODUCTS));
         if limit > limits::SUGGESTIONS {
             return Err(RequestError::new("limit", format!("is above {}", limits::SUGGESTIONS)));
         }
