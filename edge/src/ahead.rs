@@ -11,6 +11,7 @@ use crate::coding::Coding;
 use crate::live::Generation;
 use crate::result_cache::{Answered, Asked};
 use crate::routes::{answer_to, hashed};
+use crate::shapes::Shape;
 
 /// So many requests are answered again before a newer snapshot is served.
 const MAX_REPEATED: usize = 1_000;
@@ -69,21 +70,23 @@ pub fn answer_again(generation: &Generation, before: &Generation, patience: Pati
     asked.take_while(|_| Instant::now() < ends).for_each(|(asked, coding)| answer(generation, asked, coding));
 }
 
-/// Answers what shoppers type most by the snapshot's recorded queries: suggestions for every beginning, then the search.
-pub fn answer_recorded(generation: &Generation, patience: Patience) {
+/// Answers what shoppers type most by the snapshot's recorded queries, in the forms in which they ask: suggestions for every
+/// beginning, then the search. What comes before any query is the search without one.
+pub fn answer_recorded(generation: &Generation, shapes: &[Shape], patience: Patience) {
+    let (catalogue, ends) = (generation.index.catalogue(), Instant::now() + patience.answering);
     let mut recorded: Vec<(&str, u64)> = generation.index.recorded_queries().collect();
     recorded.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    let (ends, mut typed) = (Instant::now() + patience.answering, HashSet::new());
-    let raw = |q: &str| RawRequest { q: q.to_owned(), ..RawRequest::default() };
-    for (query, _) in recorded.into_iter().take(MAX_RECORDED) {
-        if Instant::now() > ends {
-            return;
-        }
+    let queries = recorded.into_iter().map(|(query, _)| query).take(MAX_RECORDED);
+    let (searches, suggestions): (Vec<&Shape>, Vec<&Shape>) =
+        shapes.iter().partition(|shape| matches!(shape, Shape::Search(_)));
+    let mut typed = HashSet::new();
+    for query in std::iter::once("").chain(queries) {
         let new = beginnings(query).filter(|beginning| typed.insert(*beginning));
-        let catalogue = generation.index.catalogue();
-        let suggest = new.map(|beginning| Asked::suggest(raw(beginning), None, None, catalogue));
-        let asked = suggest.chain([Asked::search(raw(query), catalogue)]);
-        asked.for_each(|asked| answer(generation, asked, Coding::Identity));
+        let suggest = new.flat_map(|beginning| suggestions.iter().map(move |shape| (shape, beginning)));
+        let asked = suggest.chain(searches.iter().map(|shape| (shape, query)));
+        for (shape, text) in asked.take_while(|_| Instant::now() < ends) {
+            answer(generation, shape.with(text, catalogue), Coding::Identity);
+        }
     }
 }
 

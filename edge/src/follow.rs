@@ -17,6 +17,7 @@ use crate::live::{Generation, Live};
 use crate::metrics::Metrics;
 use crate::opening::{self, OpenError};
 use crate::result_cache::ResultCache;
+use crate::shapes;
 
 /// How many snapshots' objects stay in the cache, so that going back is quick.
 const KEPT_SNAPSHOTS: usize = 3;
@@ -407,7 +408,7 @@ impl Follower {
                 let generation = Generation::new(Arc::new(index), target, results, &metrics);
                 match market.live.load() {
                     Some(before) => ahead::answer_again(&generation, &before, patience),
-                    None => ahead::answer_recorded(&generation, patience),
+                    None => ahead::answer_recorded(&generation, &shapes::recall(&cache, &market.name), patience),
                 }
                 Ok::<_, OpenError>(generation)
             };
@@ -420,9 +421,15 @@ impl Follower {
 
     /// Serves a generation from now on. The thread stays until the one before can be let go.
     async fn swap_in(&self, generation: Generation) -> Result<(), OpenError> {
-        let market = self.market.clone();
+        let (cache, market) = (self.cache.clone(), self.market.clone());
         let (served, wait) = tokio::sync::oneshot::channel();
-        opening::start(move || market.live.replace(generation, || _ = served.send(())))?;
+        let work = move || {
+            let shapes = market.live.load().map(|before| shapes::of_generation(&before.results)).unwrap_or_default();
+            market.live.replace(generation, || _ = served.send(()));
+            // Nobody waits for this any more.
+            shapes::keep(&cache, &market.name, &shapes);
+        };
+        opening::start(work)?;
         wait.await.map_err(|_| OpenError::Panic("the thread ended".into()))
     }
 }

@@ -30,6 +30,7 @@ mod reply;
 mod result_cache;
 mod routes;
 mod server;
+mod shapes;
 mod shelf;
 #[doc(hidden)]
 pub mod stages;

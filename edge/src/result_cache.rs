@@ -170,6 +170,17 @@ impl ResultCache {
         asked.into_iter().map(|(_, asked)| asked).collect()
     }
 
+    /// What was asked for again, so many requests at the most, of all parts alike.
+    pub fn asked_again(&self, most: usize) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        for part in &self.parts {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = part.entries.iter().filter(|entry| entry.is_used);
+            asked.extend(used.take(most / PARTS).map(|entry| entry.asked.clone()));
+        }
+        asked
+    }
+
     fn part(&self, hash: u64) -> Option<&Mutex<Part>> {
         (self.part_bytes > 0).then(|| &self.parts[(hash >> 32) as usize % PARTS])
     }
@@ -252,6 +263,9 @@ mod tests {
         let all = [(asked(2), PLAIN), (asked(2), Coding::Zstd), (asked(3), PLAIN)];
         assert_eq!((cache.asked(9), cache.asked(2)), (all.to_vec(), all.to_vec()));
         assert_eq!(cache.asked(1), all[..2], "its codings count as one request");
+        let again = [asked(2), asked(2)];
+        assert_eq!(cache.asked_again(PARTS * 9), again, "in two codings");
+        assert_eq!(cache.asked_again(PARTS), again[..1]);
         cache.put(hash(4), asked(4), 1, PLAIN, answer(4));
         assert_eq!(cache.get(hash(4), &asked(4), 1, PLAIN), Some(answer(4)));
         assert_eq!(

@@ -168,6 +168,19 @@ impl Cache {
         Manifest::from_json(&served.manifest.to_json()).ok().map(|manifest| Remembered { manifest, ..served })
     }
 
+    /// Keeps how the market called `name` is asked, in whatever words its server has for that.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn keep_asked(&self, name: &str, asked: &[u8]) -> Result<(), Error> {
+        replace_file(&self.folder.join(format!("asked-{name}.json")), asked)
+    }
+
+    /// What was kept of how a market is asked.
+    pub fn recall_asked(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.folder.join(format!("asked-{name}.json"))).ok()
+    }
+
     /// Removes every object, whole or half downloaded, that is not in `keep`, and returns how many went. What is mapped
     /// stays readable.
     pub fn retain(&self, keep: &HashSet<Digest>) -> usize {

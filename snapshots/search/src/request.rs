@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use snapshots::{Catalogue, FacetKind, PRODUCT_FIELDS};
 
 use crate::analysis::Analyzer;
@@ -30,7 +31,8 @@ const DEFAULT_PER_PAGE: usize = 20;
 const DEFAULT_FACET_LIMIT: usize = 20;
 
 /// A request in the words of its sender.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RawRequest {
     pub q: String,
     /// From 1.
