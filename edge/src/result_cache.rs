@@ -31,6 +31,8 @@ pub enum Asked {
     /// What is typed, and how many suggestions and products are wanted.
     Suggest(RawRequest, usize, usize),
     Similar(String, usize, FieldSet),
+    /// The category tree, or what lies below a path.
+    Categories(Option<String>),
 }
 
 impl Asked {
@@ -48,6 +50,7 @@ impl Asked {
         match self {
             Self::Search(raw) | Self::Suggest(raw, ..) => raw.size_bytes(),
             Self::Similar(id, ..) => id.capacity(),
+            Self::Categories(below) => below.as_ref().map_or(0, String::capacity),
         }
     }
 }

@@ -166,7 +166,7 @@ async fn remembered(
         // `*` stands for any answer, so that there must be one; what is kept is one.
         let rules = generation.index.rules().version_at(request.now);
         if generation.results.get(hash, &asked, rules, Coding::Identity).is_none() {
-            check(generation, &asked)?;
+            check(generation, &asked, request.now)?;
         }
         let mut response = reply::from_snapshot(generation, request.now, etag, None);
         reply::set_coding(&mut response, Coding::Identity);
@@ -227,15 +227,18 @@ fn kept(generation: &Generation, hash: u64, asked: &Asked, rules: usize, wanted:
     Some((smaller, wanted))
 }
 
-/// Whether a request can be understood, which only its answer tells otherwise.
-fn check(generation: &Generation, asked: &Asked) -> Result<(), ApiError> {
+/// Whether a request has an answer, which only that tells otherwise.
+fn check(generation: &Generation, asked: &Asked, now: Timestamp) -> Result<(), ApiError> {
     let index = &generation.index;
     match asked {
         Asked::Search(raw) => drop(index.request(raw.clone())?),
         Asked::Suggest(raw, limit, products) => {
             drop(SuggestRequest::new(raw.clone(), Some(*limit), Some(*products), index)?);
         }
-        Asked::Similar(..) => {}
+        Asked::Categories(below) if !index.has_category(below.as_deref(), now) => {
+            return Err(no_category(below.as_deref()));
+        }
+        Asked::Similar(..) | Asked::Categories(_) => {}
     }
     Ok(())
 }
@@ -256,6 +259,10 @@ pub fn answer_to(generation: &Generation, asked: &Asked, now: Timestamp) -> Resu
         Asked::Similar(id, limit, fields) => {
             let found = index.similar_at(id, *limit, now)?.unwrap_or_default();
             answers::similar(&mut out, generation, &found, *fields);
+        }
+        Asked::Categories(below) => {
+            let tree = index.categories_at(below.as_deref(), now).ok_or_else(|| no_category(below.as_deref()))?;
+            answers::categories(&mut out, generation, &tree);
         }
     }
     Ok(Answered { body: out.0.into_boxed_slice().into(), found: found_by_search })
@@ -356,23 +363,15 @@ async fn products(shared: &Shared, request: &Request<'_>) -> Result<HttpResponse
 }
 
 async fn categories(shared: &Shared, request: &Request<'_>, below: Option<&str>) -> Result<HttpResponse, ApiError> {
-    in_turn().await;
     let generation = shared.asked(&Target::from_query(request.query)?, request.headers).await?;
-    let etag = etag(&generation, request.now, ("categories", below));
-    let body = generation.traffic.attempt(|| {
-        let tree = generation.index.categories_at(below, request.now);
-        let tree = tree.ok_or_else(|| match below {
-            Some(path) => ApiError::not_found(format!("there is no category '{path}'")),
-            None => ApiError::not_found("the catalogue has no category facet"),
-        })?;
-        if is_known(request, &generation, &etag) {
-            return Ok(None);
-        }
-        let mut out = JsonOut::new();
-        answers::categories(&mut out, &generation, &tree);
-        Ok(Some(Bytes::from(out.0)))
-    })?;
-    Ok(reply::from_snapshot(&generation, request.now, etag, body))
+    remembered(shared, request, &generation, Asked::Categories(below.map(str::to_owned))).await
+}
+
+fn no_category(below: Option<&str>) -> ApiError {
+    match below {
+        Some(path) => ApiError::not_found(format!("there is no category '{path}'")),
+        None => ApiError::not_found("the catalogue has no category facet"),
+    }
 }
 
 fn fields(names: Option<&[String]>) -> Result<FieldSet, ApiError> {

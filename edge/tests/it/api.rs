@@ -86,7 +86,9 @@ fn answers_are_cached_by_etag() {
         let etag = connection.get(path).header("etag").to_owned();
         assert_eq!(send(&mut connection, path, &etag).status, 304, "{path}");
     }
-    assert_eq!(send(&mut connection, "/v1/products/none", "*").status, 404, "what is not there is not unchanged");
+    for path in ["/v1/products/none", "/v1/categories/Garden"] {
+        assert_eq!(send(&mut connection, path, "*").status, 404, "{path}: what is not there is not unchanged");
+    }
     assert_eq!(send(&mut connection, "/v1/search?q=lamps", "*").status, 304, "any answer that there is");
     for path in ["/v1/search?page=0", "/v1/suggest?limit=99"] {
         assert_eq!(send(&mut connection, path, "*").status, 400, "{path}: what is at fault has no answer");
@@ -248,7 +250,8 @@ fn what_was_answered_is_answered_again() {
         let line = format!("vitrine_edge_result_cache_lookups_total{{result=\"{result}\"}} ");
         text.lines().find_map(|known| known.strip_prefix(&line)).map_or(0, |count| count.parse().expect("a count"))
     };
-    for path in ["/v1/search?q=lamp&facets=*", "/v1/suggest?q=la", "/v1/products/p1/similar"] {
+    let paths = ["/v1/search?q=lamp&facets=*", "/v1/suggest?q=la", "/v1/products/p1/similar"];
+    for path in paths.into_iter().chain(["/v1/categories", "/v1/categories/Home"]) {
         let before = (lookups(&mut admin, "hit"), lookups(&mut admin, "miss"));
         let (first, second) = (edge.get(path), edge.get(path));
         assert_eq!((first.status, second.status), (200, 200), "{path}");

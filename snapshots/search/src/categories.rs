@@ -31,36 +31,41 @@ impl Index {
 
     /// The same at a time, which says which products are hidden.
     pub fn categories_at(&self, below: Option<&str>, now: Timestamp) -> Option<Vec<Category>> {
-        let facets = &self.catalogue().facets;
-        let place = facets.iter().position(|facet| facet.kind == FacetKind::Hierarchy)?;
-        let mut open: Vec<Category> = Vec::new();
-        let mut roots: Vec<Category> = Vec::new();
-        let mut exists = below.is_none();
+        if !self.has_category(below, now) {
+            return None;
+        }
+        let (place, facet) = self.hierarchy()?;
+        let texts = self.values.range(place).map(|value| self.values.text(self.segments(), value));
+        let mut paths: Vec<&str> = texts.filter(|path| below.is_none_or(|below| is_below(path, below))).collect();
         // In the order of their text, "A" comes before "A > B", but "A & C" may come between: sort by levels.
-        let mut paths: Vec<&str> =
-            self.values.range(place).map(|value| self.values.text(self.segments(), value)).collect();
-        paths.sort_by_key(|path| path.split(CATEGORY_SEPARATOR).collect::<Vec<_>>());
-        let hidden = self.hidden_at(now);
+        paths.sort_unstable_by(|a, b| a.split(CATEGORY_SEPARATOR).cmp(b.split(CATEGORY_SEPARATOR)));
+        let (mut open, mut roots) = (Vec::<Category>::new(), Vec::new());
         for path in paths {
-            let count = self.live_count(&facets[place].name, path, hidden);
+            let count = self.live_count(facet, path, self.hidden_at(now));
             if count == 0 {
                 continue;
             }
-            let inside = below.is_none_or(|below| {
-                exists |= path == below;
-                is_below(path, below)
-            });
-            if inside {
-                while open.last().is_some_and(|above| !is_below(path, &above.path)) {
-                    close(&mut open, &mut roots);
-                }
-                open.push(Category { path: path.to_owned(), count, children: Vec::new() });
+            while open.last().is_some_and(|above| !is_below(path, &above.path)) {
+                close(&mut open, &mut roots);
             }
+            open.push(Category { path: path.to_owned(), count, children: Vec::new() });
         }
         while !open.is_empty() {
             close(&mut open, &mut roots);
         }
-        exists.then_some(roots)
+        Some(roots)
+    }
+
+    /// Whether there is a tree below a path, without making it.
+    pub fn has_category(&self, below: Option<&str>, now: Timestamp) -> bool {
+        let Some((_, facet)) = self.hierarchy() else { return false };
+        below.is_none_or(|path| self.live_count(facet, path, self.hidden_at(now)) > 0)
+    }
+
+    /// The place and the name of the facet that is a tree.
+    fn hierarchy(&self) -> Option<(usize, &str)> {
+        let mut facets = self.catalogue().facets.iter().enumerate();
+        facets.find(|(_, facet)| facet.kind == FacetKind::Hierarchy).map(|(place, facet)| (place, facet.name.as_str()))
     }
 
     /// How many current products that may be seen have a facet value.
@@ -68,6 +73,9 @@ impl Index {
         let in_segment = |(place, part): (usize, &snapshots::LiveSegment)| {
             let found = part.segment.facet(facet).and_then(|facet| part.segment.find_facet_value(facet, value));
             let docs = found.map_or(&[][..], |value| part.segment.facet_list(value));
+            if part.liveness.is_none() && hidden.is_empty() {
+                return docs.len() as u64;
+            }
             let is_seen = |doc: u32| part.is_live(doc) && !hidden.get(place).is_some_and(|bits| bits.contains(doc));
             docs.iter().filter(|doc| is_seen(**doc)).count() as u64
         };
