@@ -122,6 +122,8 @@ struct Failed {
 pub struct KeptObjects {
     announced: Mutex<VecDeque<KeptSnapshot>>,
     previews: Mutex<HashSet<Digest>>,
+    /// What is announced finds no space on the disk.
+    space_needed: Notify,
 }
 
 struct KeptSnapshot {
@@ -140,10 +142,16 @@ impl KeptObjects {
         keep_newest(&mut kept, KEPT_SNAPSHOTS, market, served);
     }
 
-    /// Forgets all but a market's newest snapshot and the one it serves: their space is needed.
+    /// Forgets all but a market's newest snapshot and the one it serves, and has previews closed: their space is needed.
     fn shrink(&self, market: &str, served: Option<&SnapshotId>) {
         let mut kept = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         keep_newest(&mut kept, 1, market, served);
+        self.space_needed.notify_one();
+    }
+
+    /// Returns once the space that previews take is needed: to one who waits for that.
+    pub async fn space_is_needed(&self) {
+        self.space_needed.notified().await;
     }
 
     /// Takes note of the objects of all previews, in the place of those that were noted before.

@@ -32,6 +32,8 @@ const MAX_OPENINGS: usize = 8;
 /// What nobody looked at for so long is closed.
 const IDLE: Duration = Duration::from_secs(600);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// For so long none is opened once what is live has needed their space, or whoever looks would take it away again.
+const SPACE_PAUSE: Duration = Duration::from_secs(60);
 /// When to ask again for what is not open yet, and for what could not be opened.
 const RETRY_OPENING_S: u32 = 2;
 const RETRY_FAILED_S: u32 = 30;
@@ -59,6 +61,8 @@ struct State {
     openings: Vec<(PreviewName, Opening)>,
     /// The objects of the snapshot that is being opened.
     installing: HashSet<Digest>,
+    /// What is live needs the space until then.
+    closed_until: Option<Instant>,
 }
 
 /// How an opening ended, once it has.
@@ -116,7 +120,8 @@ impl Previews {
         kept: Arc<KeptObjects>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let state = State { shelf: Shelf::new(max_bytes), openings: Vec::new(), installing: HashSet::new() };
+        let (shelf, openings, installing) = (Shelf::new(max_bytes), Vec::new(), HashSet::new());
+        let state = State { shelf, openings, installing, closed_until: None };
         let (turn, waiting) = (tokio::sync::Mutex::default(), Semaphore::new(MAX_WAITING));
         Self { key, max_bytes, cache, kept, metrics, state: Mutex::new(state), turn, waiting }
     }
@@ -162,11 +167,31 @@ impl Previews {
         self.open_one(&name).ok_or_else(still_opening)
     }
 
-    /// Closes what nobody looks at, for as long as the process lives.
+    /// Closes what nobody looks at, and all where what is live needs the space, for as long as the process lives.
     pub async fn sweep(self: Arc<Self>) {
         while self.key.is_some() {
-            tokio::time::sleep(SWEEP_INTERVAL).await;
-            retire(self.take_idle());
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_INTERVAL) => retire(self.take_idle(IDLE)),
+                () = self.kept.space_is_needed() => self.give_up_space(),
+            }
+        }
+    }
+
+    /// Closes all, and removes from the disk what nothing else needs.
+    fn give_up_space(&self) {
+        self.state().closed_until = Some(Instant::now() + SPACE_PAUSE);
+        let gone = self.take_idle(Duration::ZERO);
+        if gone.is_empty() {
+            return;
+        }
+        warn!(count = gone.len(), "previews are closed: the disk is full, and what is live comes first");
+        let (cache, kept) = (self.cache.clone(), self.kept.clone());
+        let work = move || {
+            gone.into_iter().for_each(Generation::retire);
+            cache.retain(&kept.objects());
+        };
+        if let Err(error) = opening::start(work) {
+            warn!("the files of previews stay until the next snapshot: {error}");
         }
     }
 
@@ -184,6 +209,12 @@ impl Previews {
         }
         if state.openings.len() >= MAX_OPENINGS {
             return Err(ApiError::unavailable("overloaded", "too many snapshots are being opened"));
+        }
+        if state.closed_until.is_some_and(|until| Instant::now() < until) {
+            let mut answer =
+                ApiError::unavailable("preview_without_space", "the disk is full: what is live comes first");
+            answer.retry_after_s = Some(RETRY_FAILED_S);
+            return Err(answer);
         }
         let (ended, opening) = watch::channel(None);
         state.openings.push((name.clone(), opening.clone()));
@@ -269,9 +300,9 @@ impl Previews {
         outcome.map_err(PreviewError::from)
     }
 
-    fn take_idle(&self) -> Vec<Arc<Generation>> {
+    fn take_idle(&self, idle: Duration) -> Vec<Arc<Generation>> {
         let mut state = self.state();
-        let gone = state.shelf.take_idle(Instant::now(), IDLE);
+        let gone = state.shelf.take_idle(Instant::now(), idle);
         self.note(&state);
         gone
     }

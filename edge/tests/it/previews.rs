@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use serde_json::json;
 use snapshots::Manifest;
@@ -178,6 +179,31 @@ fn a_damaged_snapshot_is_no_preview_and_harms_nobody() {
     assert_eq!(edge.get("/healthz").json()["markets"][0]["fault"], json!(null));
     fs::write(&path, whole).expect("mended");
     assert_eq!(preview(&edge, "/v1/search?q=lamp", &beta).json()["found"], 60);
+}
+
+/// Previews kept their space while the live snapshot found none.
+#[test]
+fn previews_make_room_for_what_is_announced_where_the_disk_is_full() {
+    let shop = Shop::new();
+    shop.publish("alpha", 30);
+    let (beta, gamma) = (shop.build("beta", 40), shop.build("gamma", 50));
+    let edge = serve(&shop, &[]);
+    preview(&edge, "/v1/search", &beta);
+    let cached = |manifest: &Manifest| shop.cache().join("objects").join(manifest.segments[0].segment.to_string());
+    assert!(cached(&beta).exists());
+    // /dev/full takes nothing, as a full disk does.
+    let partial = cached(&gamma).with_extension("partial");
+    symlink("/dev/full", &partial).expect("a full disk");
+    let sequence = shop.announce(&gamma.id);
+    edge.wait_for_fault("No space left on device");
+    wait_until("the preview is closed", || edge.metric("vitrine_edge_previews") == Some(0.0));
+    wait_until("its files are gone", || !cached(&beta).exists());
+    let refused = ask(&edge, "/v1/search", &beta.id, KEY);
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("preview_without_space")));
+    still_serves_alpha(&edge);
+    fs::remove_file(&partial).expect("space again");
+    edge.wait_for_sequence(sequence);
+    assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 50);
 }
 
 #[test]
