@@ -40,12 +40,12 @@ impl Bits {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// The first document of the set from `doc` on.
     /// How many documents another set has as well.
     pub(crate) fn count_common(&self, other: &[u64]) -> usize {
         self.words.iter().zip(other).map(|(word, other)| (word & other).count_ones() as usize).sum()
     }
 
+    /// The first document of the set from `doc` on.
     pub(crate) fn next_from(&self, doc: u32) -> Option<u32> {
         let mut place = doc as usize / 64;
         let mut word = self.words.get(place)? & (u64::MAX << (doc % 64));

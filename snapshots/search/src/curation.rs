@@ -29,10 +29,12 @@ pub(crate) struct Curation<'a> {
     /// By rising position.
     pub(crate) pins: Vec<Pin>,
     pub(crate) boosts: Vec<(&'a Filter, f32)>,
+    /// The version of the rules, as far as it says which products nobody may see.
+    pub(crate) version: usize,
     /// The products that nobody may see now, by segment; empty where there are none.
     hidden: &'a [Bits],
     /// Those that this request must not see, rising.
-    hides: Vec<(usize, u32)>,
+    pub(crate) hides: Vec<(usize, u32)>,
 }
 
 impl<'a> Curation<'a> {
@@ -51,6 +53,7 @@ impl<'a> Curation<'a> {
             replaced = Some(query);
             replaced_words = read(&replaced);
         }
+        let version = index.hiding_version(now);
         let mut curation = Self {
             request,
             replaced,
@@ -58,7 +61,8 @@ impl<'a> Curation<'a> {
             filters: Vec::new(),
             pins: Vec::new(),
             boosts: Vec::new(),
-            hidden: index.hidden_at(now),
+            version,
+            hidden: index.hidden_in(version),
             hides: Vec::new(),
             rules,
         };
@@ -105,12 +109,6 @@ impl<'a> Curation<'a> {
         !self.hidden.is_empty() || !self.hides.is_empty()
     }
 
-    pub(crate) fn hidden_docs(&self, segment: usize) -> impl Iterator<Item = u32> + '_ {
-        let always = self.hidden.get(segment).into_iter().flat_map(Bits::iter);
-        let here = self.hides.iter().filter(move |(of, _)| *of == segment).map(|(_, doc)| *doc);
-        always.chain(here)
-    }
-
     pub(crate) fn rule_names(&self) -> Vec<String> {
         self.rules.iter().map(|rule| rule.name.clone()).collect()
     }
@@ -127,14 +125,23 @@ impl<'a> Curation<'a> {
 impl Index {
     /// The products that nobody may see at a time, by segment; empty where there are none.
     pub(crate) fn hidden_at(&self, now: Timestamp) -> &[Bits] {
+        self.hidden_in(self.hiding_version(now))
+    }
+
+    /// The version of the rules that is active at a time; 0 where none of them hides products from all.
+    pub(crate) fn hiding_version(&self, now: Timestamp) -> usize {
+        if self.rules.hidden.is_empty() { 0 } else { self.rules.version_at(now) }
+    }
+
+    /// The products that nobody may see while a version of the rules is active.
+    pub(crate) fn hidden_in(&self, version: usize) -> &[Bits] {
         if self.rules.hidden.is_empty() {
             return &[];
         }
-        let version = self.rules.version_at(now);
-        self.hidden[version].get_or_init(|| self.hidden_in(version))
+        self.hidden[version].get_or_init(|| self.find_hidden(version))
     }
 
-    fn hidden_in(&self, version: usize) -> Vec<Bits> {
+    fn find_hidden(&self, version: usize) -> Vec<Bits> {
         let time = self.rules.time_of(version);
         let mut hidden: Vec<Bits> =
             self.segments().iter().map(|part| Bits::none(part.segment.product_count())).collect();

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::ops::Range;
 
-use snapshots::{ABSENT, CATEGORY_SEPARATOR, Facet, FacetKind, FacetOrder, FacetRows};
+use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, FacetRows};
 
+use crate::bits::Bits;
 use crate::categories::is_below;
 use crate::distinct::GroupMember;
 use crate::index::Index;
@@ -41,10 +42,11 @@ pub(crate) struct FacetCounts {
 }
 
 impl FacetCounts {
-    pub(crate) fn new(index: &Index, request: &SearchRequest) -> Self {
+    /// `counted` are places in the catalogue.
+    pub(crate) fn new(index: &Index, counted: &[usize]) -> Self {
         let facets = &index.catalogue().facets;
-        let any_values = request.facets.iter().any(|place| counts_values(facets[*place].kind));
-        let numbers = request.facets.iter().filter_map(|place| match facets[*place].kind {
+        let any_values = counted.iter().any(|place| counts_values(facets[*place].kind));
+        let numbers = counted.iter().filter_map(|place| match facets[*place].kind {
             FacetKind::Number { decimals } => Some((*place, NumberStats::none(decimals))),
             _ => None,
         });
@@ -93,6 +95,18 @@ impl FacetCounts {
         numbers.sort_unstable();
         numbers.dedup();
         numbers.into_iter().for_each(|(place, value)| self.numbers[place].1.add(value));
+    }
+
+    /// Takes what others count of a facet, in place of what was counted.
+    pub(crate) fn replace(&mut self, index: &Index, facet: usize, others: &Self) {
+        let is_it = |(place, _): &(usize, NumberStats)| *place == facet;
+        match (self.numbers.iter().position(is_it), others.numbers.iter().copied().find(is_it)) {
+            (Some(place), Some(number)) => self.numbers[place] = number,
+            _ => {
+                let range = index.values.range(facet);
+                self.values[range.clone()].copy_from_slice(&others.values[range]);
+            }
+        }
     }
 
     pub(crate) fn answer(&self, index: &Index, request: &SearchRequest) -> Vec<FacetAnswer> {
@@ -238,47 +252,34 @@ impl SegmentCounts<'_> {
         }
     }
 
-    /// Counts every product of the segment, where all are hits and current: the lists are as long as the counts.
-    pub(crate) fn add_all(&mut self) {
-        if !self.values.is_empty() {
-            let part = &self.index.segments()[self.segment].segment;
-            for value in 0..part.facet_value_count() as u32 {
-                let place = self.table.map_or(value, |table| table[value as usize]) as usize;
-                self.values[place] += part.facet_list(value).len() as u32;
-            }
+    /// Counts the documents of a set.
+    pub(crate) fn add_set(&mut self, docs: &Bits) {
+        let part = &self.index.segments()[self.segment].segment;
+        let mut rest = Bits::all(part.product_count());
+        rest.subtract(docs);
+        if self.values.is_empty() || rest.count() > docs.count() {
+            docs.iter().for_each(|doc| self.add(doc));
+            self.count_pending();
+            return;
         }
-        for (place, _, stats) in &mut self.numbers {
-            stats.merge(&self.index.number_totals(self.segment)[*place]);
+        // The lists are as long as the counts of all; the rest is less to be counted.
+        let place = |value: u32| self.table.map_or(value, |table| table[value as usize]) as usize;
+        for value in 0..part.facet_value_count() as u32 {
+            self.values[place(value)] += part.facet_list(value).len() as u32;
         }
-    }
-}
-
-impl Index {
-    /// What all products of a segment have of each facet that is a number; of others, nothing.
-    fn number_totals(&self, segment: usize) -> &[NumberStats] {
-        self.number_totals[segment].get_or_init(|| {
-            let part = &self.segments()[segment].segment;
-            let total = |facet: &Facet| {
-                let FacetKind::Number { decimals } = facet.kind else { return NumberStats::none(0) };
-                let mut stats = NumberStats::none(decimals);
-                part.number(&facet.name).unwrap_or(&[]).iter().for_each(|value| stats.add(*value));
-                stats
-            };
-            self.catalogue().facets.iter().map(total).collect()
-        })
+        for value in rest.iter().flat_map(|doc| self.rows.row(doc)) {
+            let count = &mut self.values[place(*value)];
+            *count = count.saturating_sub(1);
+        }
+        for (_, column, stats) in &mut self.numbers {
+            docs.iter().for_each(|doc| stats.add(column[doc as usize]));
+        }
     }
 }
 
 impl NumberStats {
     fn none(decimals: u8) -> Self {
         Self { min: i64::MAX, max: i64::MIN, sum: 0, count: 0, decimals }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
-        self.sum += other.sum;
-        self.count += other.count;
     }
 
     #[inline]

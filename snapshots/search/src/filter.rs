@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_CONDITIONS: usize = 128;
 
 /// A condition on products, its names checked against a catalogue.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Filter {
     Value {
         facet: String,

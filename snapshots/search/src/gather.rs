@@ -69,7 +69,7 @@ impl<'a> Gathered<'a> {
             index,
             request,
             curation,
-            counts: FacetCounts::new(index, request),
+            counts: FacetCounts::new(index, &request.facets),
             facets: None,
             candidates: Vec::new(),
             matched: Vec::new(),

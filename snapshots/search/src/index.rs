@@ -14,8 +14,8 @@ use crate::bits::Bits;
 use crate::codes::Codes;
 use crate::completions::Completions;
 use crate::directory::SegmentDirectory;
+use crate::doc_sets::DocSets;
 use crate::error::Error;
-use crate::facets::NumberStats;
 use crate::kinds::TypePairs;
 use crate::phrases::Phrases;
 use crate::postings::Postings;
@@ -44,8 +44,7 @@ pub struct Index {
     pub(crate) finds: Vec<OnceLock<Vec<Vec<Known>>>>,
     /// The products of first suggestions.
     pub(crate) firsts: Firsts,
-    /// What all products of a segment have of each facet that is a number.
-    pub(crate) number_totals: Vec<OnceLock<Vec<NumberStats>>>,
+    pub(crate) doc_sets: DocSets,
 }
 
 /// The text index of one segment.
@@ -89,7 +88,6 @@ impl Index {
         let scale = Scale::new(&snapshot.catalogue);
         let analyzer = Analyzer::new(&snapshot.catalogue.locale);
         let phrases = amend::amend(&snapshot, &analyzer, &mut texts)?;
-        let number_totals = std::iter::repeat_with(OnceLock::new).take(snapshot.segments.len()).collect();
         let index = Self {
             snapshot,
             texts,
@@ -101,7 +99,7 @@ impl Index {
             hidden: Vec::new(),
             finds: Vec::new(),
             firsts: Firsts::default(),
-            number_totals,
+            doc_sets: DocSets::default(),
         };
         index.with_rules_of(market)
     }
@@ -115,7 +113,8 @@ impl Index {
         let rules = Rules::parse(rules, &self.snapshot.catalogue, market)?;
         let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
         let finds = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
-        Ok(Self { rules, hidden, finds, firsts: Firsts::default(), ..self })
+        let doc_sets = DocSets::new(rules.versions());
+        Ok(Self { rules, hidden, finds, firsts: Firsts::default(), doc_sets, ..self })
     }
 
     pub fn snapshot(&self) -> &Snapshot {

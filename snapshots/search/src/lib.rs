@@ -15,6 +15,7 @@ mod curation;
 mod cursor;
 mod directory;
 mod distinct;
+mod doc_sets;
 mod error;
 mod facets;
 mod filter;

@@ -146,6 +146,20 @@ impl SplitFilter {
         split
     }
 
+    /// All conditions but those that are about one facet, in an order that does not depend on how they were asked.
+    pub(crate) fn conditions(&self, without: Option<usize>) -> Vec<Filter> {
+        let facets = self.facets.iter().filter(|(facet, _)| Some(*facet) != without).flat_map(|(_, parts)| parts);
+        let mut conditions: Vec<Filter> = self.rest.iter().chain(facets).cloned().collect();
+        conditions.sort_unstable();
+        conditions.dedup();
+        conditions
+    }
+
+    /// The places of the facets that are refined.
+    pub(crate) fn refined(&self) -> impl Iterator<Item = usize> + '_ {
+        self.facets.iter().map(|(facet, _)| *facet)
+    }
+
     pub(crate) fn for_segment<'a>(&self, segment: &'a Segment) -> Refinements<'a> {
         let all = |parts: &[Filter]| match parts {
             [one] => Predicate::new(one, segment),
@@ -184,7 +198,21 @@ impl Refinements<'_> {
         verdict
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rest.is_none() && self.facets.is_empty()
+    /// The hits among documents of a segment, and for each refined facet those that it alone keeps from being hits.
+    pub(crate) fn split(&self, segment: &Segment, mut docs: Bits) -> (Bits, Vec<(usize, Bits)>) {
+        if let Some(rest) = &self.rest {
+            docs.intersect(rest.bits(segment).words());
+        }
+        let refined: Vec<Bits> = self.facets.iter().map(|(_, one)| one.bits(segment)).collect();
+        let failing = self.facets.iter().enumerate().map(|(only, (facet, _))| {
+            let mut failing = docs.clone();
+            failing.subtract(&refined[only]);
+            let others = refined.iter().enumerate().filter(|(other, _)| *other != only);
+            others.for_each(|(_, bits)| failing.intersect(bits.words()));
+            (*facet, failing)
+        });
+        let failing = failing.collect();
+        refined.iter().for_each(|bits| docs.intersect(bits.words()));
+        (docs, failing)
     }
 }

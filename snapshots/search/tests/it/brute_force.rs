@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use search::RawRequest;
 use snapshots::{AttributeValue, CATEGORY_SEPARATOR, Catalogue, FacetKind, Money, Product, ProductId};
 
-use crate::support::{Found, open_shop, search};
+use crate::support::{Found, Outdated, open_shop, open_shop_with_rules, search};
 
 const SETTINGS: &str = r#"
     name = "random"
@@ -359,21 +359,8 @@ proptest! {
             prop::option::of(prop::sample::select(&["cheap", "large"][..])),
         ), 12),
     ) {
-        let known = products.clone();
-        let known: Vec<&Product> = known.iter().collect();
-        let mut segments = vec![(Vec::new(), Vec::new()); 4];
-        let mut numbered = Vec::new();
-        for (number, mut product) in products.into_iter().enumerate() {
-            product.id = ProductId::new(format!("p{number}")).expect("an id");
-            segments[splits[number]].0.push(product.clone());
-            numbered.push(product);
-        }
-        for (number, mut product) in outdated.into_iter().enumerate() {
-            // An older version of a product lies in another segment than the current one.
-            product.id = ProductId::new(format!("p{number}")).expect("an id");
-            segments[(splits[number] + 1) % 4].1.push(product);
-        }
-        segments.retain(|(live, outdated)| !live.is_empty() || !outdated.is_empty());
+        let (numbered, segments) = split(products, outdated, &splits);
+        let known: Vec<&Product> = numbered.iter().collect();
         let shop = open_shop(SETTINGS, segments);
         let whole = open_shop(SETTINGS, vec![(numbered.clone(), Vec::new())]);
 
@@ -423,6 +410,76 @@ proptest! {
             prop_assert_eq!(in_one.ids, found.ids, "{:?}", raw);
         }
     }
+
+    #[test]
+    fn browsing_equals_a_plain_reading_however_often_it_is_asked_for(
+        products in prop::collection::vec(product(), 1..40),
+        outdated in prop_oneof![Just(Vec::new()), prop::collection::vec(product(), 1..10)],
+        splits in prop::collection::vec(0_usize..4, 50),
+        hidden in prop::collection::btree_set(0_usize..40, 0..4),
+        requests in prop::collection::vec((
+            prop::option::of(condition()),
+            prop::option::of(prop::sample::select(&["cheap", "large"][..])),
+        ), 6),
+    ) {
+        let (mut seen, segments) = split(products, outdated, &splits);
+        let hidden: Vec<String> = hidden.iter().map(|number| format!("p{number}")).collect();
+        let rules: String = hidden.iter().map(|id| format!("[[hidden]]\nid = \"{id}\"\n")).collect();
+        let shop = open_shop_with_rules(SETTINGS, &rules, segments);
+        seen.retain(|product| !hidden.iter().any(|id| id == product.id.as_str()));
+        // Documents stand in this order, which a sort keeps where it says nothing.
+        seen.sort_by_key(|product| (std::cmp::Reverse(product.static_rank()), product.id.clone()));
+        let reading = Reading::new(&[], &[]);
+
+        for (filter, sort) in requests {
+            let raw = RawRequest {
+                filters: filter.as_ref().map(Condition::write),
+                facets: vec!["*".into()],
+                facet_limit: Some(1000),
+                sort: sort.map(str::to_owned),
+                per_page: Some(100),
+                ..Default::default()
+            };
+            let hits = expected_hits(&seen, &reading, |product| filter.as_ref().is_none_or(|filter| filter.holds(product)));
+            // The first is answered anew, the second makes the sets that are kept, and the third finds them.
+            for distinct in [false, false, false, true] {
+                let found = search(&shop.index, RawRequest { distinct, ..raw.clone() });
+                check_facets(&found, &seen, &reading, filter.as_ref(), distinct);
+                if distinct {
+                    let units: BTreeSet<&str> = hits.iter().map(|(product, _)| unit(product)).collect();
+                    prop_assert_eq!(found.found as usize, units.len(), "{:?}", raw);
+                    continue;
+                }
+                prop_assert_eq!(found.found as usize, hits.len(), "{:?}", raw);
+                check_order(&found.ids, &hits, &reading, sort);
+                if sort.is_none() {
+                    let ids: Vec<&str> = hits.iter().map(|(product, _)| product.id.as_str()).collect();
+                    prop_assert_eq!(&found.ids, &ids, "{:?}", raw);
+                }
+                check_paging(&shop.index, &raw, &found.ids);
+            }
+        }
+    }
+}
+
+type Segments = Vec<(Vec<Product>, Outdated)>;
+
+/// Numbers products, and deals them and outdated versions of the first of them to segments.
+fn split(products: Vec<Product>, outdated: Vec<Product>, splits: &[usize]) -> (Vec<Product>, Segments) {
+    let mut segments = vec![(Vec::new(), Vec::new()); 4];
+    let mut numbered = Vec::new();
+    for (number, mut product) in products.into_iter().enumerate() {
+        product.id = ProductId::new(format!("p{number}")).expect("an id");
+        segments[splits[number]].0.push(product.clone());
+        numbered.push(product);
+    }
+    for (number, mut product) in outdated.into_iter().enumerate() {
+        // An older version of a product lies in another segment than the current one.
+        product.id = ProductId::new(format!("p{number}")).expect("an id");
+        segments[(splits[number] + 1) % 4].1.push(product);
+    }
+    segments.retain(|(live, outdated)| !live.is_empty() || !outdated.is_empty());
+    (numbered, segments)
 }
 
 /// Pages of three, one after another, are the whole list.

@@ -1,5 +1,6 @@
 //! Tests of the engine over snapshots that are built, stored, installed and opened for real.
 
+mod browsing;
 mod brute_force;
 mod curating;
 mod golden;
