@@ -106,6 +106,20 @@ fn queries(criterion: &mut Criterion, name: &str, index: &Index) {
                 },
             ),
         ),
+        ("no words, 3 facets", requests(index, 0, false, &RawRequest { facets: facets(), ..Default::default() })),
+        (
+            "no words, 3 facets, filtered",
+            requests(
+                index,
+                0,
+                false,
+                &RawRequest { facets: facets(), filters: Some("category:Home".into()), ..Default::default() },
+            ),
+        ),
+        (
+            "no words, sorted",
+            requests(index, 0, false, &RawRequest { sort: Some("price_asc".into()), ..Default::default() }),
+        ),
     ];
     let mut group = criterion.benchmark_group(format!("query/{name}"));
     for (kind, requests) in &kinds {
