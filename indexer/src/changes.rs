@@ -351,7 +351,11 @@ mod tests {
         let good = rows(&[("a", "lamp")]);
         let bad = "{\"id\": \"1\"}\n{\"id\": \"2\"}\n";
         let too_large = rows(&[("b", "lamp"), ("c", "lamp"), ("d", "lamp")]);
-        for (name, text) in [("2.dat", good.as_str()), ("2.jsonl", bad), ("2.jsonl", too_large.as_str())] {
+        // Its last row was set aside, and nothing came back for the rest.
+        let cut_off = "{\"id\": \"b\", \"title\": \"lamp\"}\n{\"id\": \"c\"";
+        let faulty =
+            [("2.dat", good.as_str()), ("2.jsonl", bad), ("2.jsonl", too_large.as_str()), ("2.jsonl", cut_off)];
+        for (name, text) in faulty {
             let files = [("1.jsonl", good.as_str()), (name, text), ("3.jsonl", good.as_str())];
             let (told, changes) = read(Taking::WhatFits, &files).expect("changes");
             assert_eq!((told, changes.watermark.as_deref()), (vec!["a lamp".to_owned()], Some("files:1.jsonl")));

@@ -41,14 +41,54 @@ impl Iterator for JsonLines {
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
             };
+            let is_ended = bytes.ends_with(b"\n");
             // A byte order mark is no part of the first row.
             let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii();
             if bytes.is_empty() {
                 continue;
             }
-            let row = serde_json::from_slice(bytes).map_err(|error| format!("is no JSON object: {error}"));
+            let row = match serde_json::from_slice(bytes) {
+                // Whatever lay behind it is gone as well, which must not count as one bad row.
+                Err(error) if error.is_eof() && !is_ended => {
+                    let reason = "the last line ends within its JSON: is the file cut off?".to_owned();
+                    return Some(Err(SourceError::Read { line: self.line, reason }));
+                }
+                Err(error) => Err(format!("is no JSON object: {error}")),
+                Ok(row) => Ok(self.mapping.apply(row)),
+            };
             let text = String::from_utf8_lossy(bytes).into_owned();
-            return Some(Ok(SourceRow::new(self.line, text, row.map(|row| self.mapping.apply(row)))));
+            return Some(Ok(SourceRow::new(self.line, text, row)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Vec<Result<SourceRow, SourceError>> {
+        let input: Box<dyn Read> = Box::new(Cursor::new(bytes.to_vec()));
+        JsonLines::new(BufReader::new(input), Mapping::default()).collect()
+    }
+
+    /// The last row of a file that is cut off was set aside like any bad row, and those behind it were gone.
+    #[test]
+    fn a_file_that_is_cut_off_in_a_row_fails() {
+        let first = r#"{"id": "1", "title": "a"}"#;
+        let last = r#"{"id": -1.5e3, "is": [true, null], "title": "\u00e9é", "attributes": {"a": "b"}}"#;
+        let whole = format!("{first}\n{last}");
+        let begins = first.len() + 1;
+        for length in begins + 1..whole.len() {
+            let fault = read(&whole.as_bytes()[..length]).into_iter().find_map(Result::err);
+            let fault = fault.unwrap_or_else(|| panic!("{length} bytes are taken for whole")).to_string();
+            assert_eq!(fault, "line 2: the last line ends within its JSON: is the file cut off?");
+        }
+        // Only the end of the line is missing, or the row is merely bad.
+        for text in [whole, format!("{first}\n{{\"id\":\n"), format!("{first}\nno JSON"), format!("{first}\n[]")] {
+            let rows = read(text.as_bytes()).into_iter().map(|row| row.expect("the input can be read")).count();
+            assert_eq!(rows, 2, "{text:?}");
         }
     }
 }
