@@ -58,7 +58,7 @@ pub(crate) async fn is_made_of(made: &Manifest, of: &Manifest, store: &Store) ->
 }
 
 /// Whether these are one snapshot, which has another id where it was published in spite of a policy.
-fn is_same(one: &Manifest, other: &Manifest) -> bool {
+pub(crate) fn is_same(one: &Manifest, other: &Manifest) -> bool {
     one.created_at == other.created_at && one.objects == other.objects
 }
 

@@ -212,7 +212,10 @@ pub async fn prepare(request: &PublishRequest) -> Result<Prepared> {
     let manifest = request.from.get_manifest(&id).await.with_context(|| format!("snapshot {id}"))?;
     let channel = &request.channel;
     let before = channels::read(&request.to.home, channel).await?;
-    check(request, &manifest, before.as_ref()).await?;
+    let live = check(request, &manifest, before.as_ref()).await?;
+    // What was published in spite of a policy is live under an id of its own. Brought again as it was built, it would lose the
+    // reason, and whoever goes back would come to the same products.
+    let manifest = live.filter(|live| lineage::is_same(live, &manifest)).unwrap_or(manifest);
     Ok(Prepared { manifest, before })
 }
 
@@ -324,9 +327,14 @@ async fn chosen_snapshot(request: &PublishRequest) -> Result<SnapshotId> {
     newest.with_context(|| format!("{} holds no snapshot: run 'indexer build' first", request.from.url()))
 }
 
-async fn check(request: &PublishRequest, manifest: &Manifest, before: Option<&ReadPointer>) -> Result<()> {
+/// That a snapshot may take the place of what the channel points at, whose manifest is given where it can be read.
+async fn check(
+    request: &PublishRequest,
+    manifest: &Manifest,
+    before: Option<&ReadPointer>,
+) -> Result<Option<Manifest>> {
     ensure!(manifest.statistics.product_count > 0, "snapshot {} holds no product", manifest.id);
-    let Some(before) = before else { return Ok(()) };
+    let Some(before) = before else { return Ok(None) };
     let channel = &request.channel;
     if *channel == ChannelName::live() {
         match request.to.home.pointer(&ChannelName::canary()).await {
@@ -349,15 +357,16 @@ async fn check(request: &PublishRequest, manifest: &Manifest, before: Option<&Re
         ))
     );
     let live = match request.to.home.get_manifest(&before.pointer.snapshot).await {
-        Ok(live) => Some(live.catalogue),
+        Ok(live) => Some(live),
         // A live manifest that is damaged must not keep its replacement out, nor one whose key is trusted no longer.
-        Err(error) if is_damage(&error) => before.pointer.catalogue.clone(),
+        Err(error) if is_damage(&error) => None,
         Err(error) => bail!(error),
     };
-    if let Some(live) = live.filter(|live| *live != manifest.catalogue) {
-        bail!("channel '{channel}' serves the catalogue '{live}', and this snapshot is of '{}'", manifest.catalogue);
+    let served = live.as_ref().map_or(before.pointer.catalogue.as_ref(), |live| Some(&live.catalogue));
+    if let Some(served) = served.filter(|served| **served != manifest.catalogue) {
+        bail!("channel '{channel}' serves the catalogue '{served}', and this snapshot is of '{}'", manifest.catalogue);
     }
-    Ok(())
+    Ok(live)
 }
 
 /// Moves the pointer in the home store from where `version` saw it, and gives what was written.
