@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use search::{Rules, SegmentBuilder, WordCounter};
+use search::{Rules, SegmentBuilder, WordCounter, recorded_queries};
 use snapshots::{
     Catalogue, Digest, Draft, DraftSegment, KeptSegment, LiveSegment, Liveness, Manifest, ObjectRef, Product, Snapshot,
     Statistics, Store, ValidationReport,
@@ -341,9 +341,9 @@ impl<'a> Plan<'a> {
 
     /// Writes the new versions, together with the deltas that are to be merged with them: there are never too many.
     fn write_delta(&mut self, workshop: &Workshop, progress: &mut Progress) -> Result<Option<DraftSegment>> {
-        let mut products = self.upserts.len() as u64;
-        let merged: Vec<usize> = self.to_merge(&mut products);
-        if products == 0 {
+        let queries = self.orphaned_queries()?;
+        let merged = self.to_merge(!queries.is_empty());
+        if self.upserts.is_empty() && merged.is_empty() {
             return Ok(None);
         }
         let catalogue: &Arc<Catalogue> = &self.base.catalogue;
@@ -360,6 +360,7 @@ impl<'a> Plan<'a> {
         all.sort_by(|a, b| b.static_rank().cmp(&a.static_rank()).then_with(|| a.id.cmp(&b.id)));
         progress.begin("index", "products", Some(all.len() as u64));
         let mut builder = SegmentBuilder::new(catalogue.clone(), &file, scratch)?;
+        queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
         for (number, product) in all.iter().enumerate() {
             builder.add(product)?;
             progress.at(number as u64);
@@ -368,18 +369,30 @@ impl<'a> Plan<'a> {
         Ok(Some(DraftSegment { file, product_count, liveness: None }))
     }
 
-    /// The deltas that are written anew with what is new; `products` is how many come together.
-    fn to_merge(&self, products: &mut u64) -> Vec<usize> {
+    /// What shoppers typed, where nothing is left of the first segment, which is the one that knows it.
+    fn orphaned_queries(&self) -> Result<Vec<(String, u64)>> {
+        match self.liveness[0].live_count() {
+            0 => Ok(recorded_queries(&self.base.segments[0].segment)?),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The deltas that are written anew with what is new: all of them where the new segment must be the first.
+    fn to_merge(&self, becomes_first: bool) -> Vec<usize> {
         let deltas = (1..self.liveness.len()).map(|place| (place, u64::from(self.liveness[place].live_count())));
-        let deltas = deltas.filter(|(_, live)| *live > 0).collect();
+        let deltas: Vec<(usize, u64)> = deltas.filter(|(_, live)| *live > 0).collect();
+        if becomes_first {
+            return deltas.into_iter().map(|(place, _)| place).collect();
+        }
+        let mut products = self.upserts.len() as u64;
         match self.in_passing {
-            InPassing::Small => joining(deltas, products, MAX_DELTAS, |live, products| {
+            InPassing::Small => joining(deltas, &mut products, MAX_DELTAS, |live, products| {
                 live < 2 * products && live + products <= MAX_MERGED
             }),
             InPassing::OneTooMany { merging } => {
                 let is_merging = |place: usize| merging.contains(&self.base.manifest.segments[place].segment);
                 let (deltas, most) = beside_merge(deltas, is_merging);
-                joining(deltas, products, most, |_, _| false)
+                joining(deltas, &mut products, most, |_, _| false)
             }
         }
     }

@@ -92,26 +92,51 @@ fn an_update_adds_a_small_segment_and_answers_as_a_fresh_build() {
     assert_eq!(manifest.segments[0], fresh_manifest.segments[0], "byte for byte");
 }
 
+/// Builds with the queries that shoppers typed.
+fn build_with_queries(path: &Path, out: &str, rows: &[String]) -> String {
+    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
+    fs::write(path.join("queries.tsv"), "red lamp\t7\ncheap chair\t3\n").expect("queries");
+    write(path, "rows.jsonl", rows);
+    let from = ["build", "--catalogue", "catalogue.toml", "--recorded-queries", "queries.tsv", "rows.jsonl"];
+    json(path, &[&from[..], &["--out", out]].concat())["snapshot"].as_str().expect("an id").to_owned()
+}
+
 #[test]
 fn a_merge_keeps_what_shoppers_typed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();
-    fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
-    fs::write(path.join("queries.tsv"), "red lamp\t7\ncheap chair\t3\n").expect("queries");
     let mut rows: Vec<String> = (0..20).map(|id| row(id, "red lamp", 10)).collect();
-    let build = |out: &str, rows: &[String]| {
-        write(path, "rows.jsonl", rows);
-        let from = ["build", "--catalogue", "catalogue.toml", "--recorded-queries", "queries.tsv", "rows.jsonl"];
-        json(path, &[&from[..], &["--out", out]].concat())["snapshot"].as_str().expect("an id").to_owned()
-    };
-    build("shop", &rows);
+    build_with_queries(path, "shop", &rows);
     rows[3] = row(3, "cheap chair", 10);
     write(path, "changes.jsonl", &rows[3..4]);
     json(path, &["update", "--out", "shop", "changes.jsonl"]);
     let merged = json(path, &["merge", "--out", "shop"]);
     let (merged, _) = answers(path, "shop", merged["snapshot"].as_str().expect("an id"));
-    let (fresh, _) = answers(path, "fresh", &build("fresh", &rows));
+    let (fresh, _) = answers(path, "fresh", &build_with_queries(path, "fresh", &rows));
     assert_eq!(merged.segments, fresh.segments, "byte for byte");
+}
+
+/// They went with the first segment once nothing of it was current any more.
+#[test]
+fn an_update_of_everything_keeps_what_shoppers_typed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    build_with_queries(path, "shop", &(0..20).map(|id| row(id, "red lamp", 10)).collect::<Vec<_>>());
+    let check = |changes: &[String], rows: &[String]| {
+        write(path, "changes.jsonl", changes);
+        let updated = json(path, &["update", "--out", "shop", "changes.jsonl"]);
+        let (updated, _) = answers(path, "shop", updated["snapshot"].as_str().expect("an id"));
+        let (fresh, _) = answers(path, "fresh", &build_with_queries(path, "fresh", rows));
+        assert_eq!(updated.segments, fresh.segments, "byte for byte");
+    };
+    let rows: Vec<String> = (0..20).map(|id| row(id, "cheap chair", 12)).collect();
+    check(&rows, &rows);
+    // What lies on top becomes the first segment, although nothing is new.
+    let added = row(20, "red lamp", 10);
+    write(path, "changes.jsonl", std::slice::from_ref(&added));
+    json(path, &["update", "--out", "shop", "changes.jsonl"]);
+    let deletions: Vec<String> = (0..20).map(|id| format!("{{\"delete\": \"p{id}\"}}\n")).collect();
+    check(&deletions, &[added]);
 }
 
 #[test]
