@@ -385,6 +385,10 @@ impl<'a> Plan<'a> {
             return deltas.into_iter().map(|(place, _)| place).collect();
         }
         let mut products = self.upserts.len() as u64;
+        // No segment comes, so that none is one too many, however many there are.
+        if products == 0 {
+            return Vec::new();
+        }
         match self.in_passing {
             InPassing::Small => joining(deltas, &mut products, MAX_DELTAS, |live, products| {
                 live < 2 * products && live + products <= MAX_MERGED
@@ -427,6 +431,61 @@ impl<'a> Plan<'a> {
             rejected: self.changes.rejected.all,
             rejects_file: self.changes.rejects_file,
             is_same,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snapshots::ProductId;
+
+    const SETTINGS: &str = "name = \"t\"\ncurrency = \"USD\"";
+
+    /// A snapshot of segments with so many products, fewer than ten each.
+    async fn snapshot(folder: &Path, sizes: &[usize]) -> Snapshot {
+        let store = Store::directory(&folder.join("store")).expect("a store");
+        let catalogue = Arc::new(Catalogue::parse(SETTINGS).expect("valid settings"));
+        let mut segments = Vec::new();
+        for (place, size) in sizes.iter().enumerate() {
+            let (file, scratch) = (folder.join(format!("segment-{place}")), folder.join(format!("scratch-{place}")));
+            let mut builder = SegmentBuilder::new(catalogue.clone(), &file, &scratch).expect("a builder");
+            for number in 0..*size {
+                let id = ProductId::new(format!("p{place}-{number}")).expect("an id");
+                builder.add(&Product::new(id, "lamp")).expect("a product in order");
+            }
+            let product_count = builder.finish().expect("a segment").product_count;
+            segments.push(DraftSegment { file, product_count, liveness: None });
+        }
+        let product_count = sizes.iter().sum::<usize>() as u64;
+        let draft = Draft {
+            settings: SETTINGS.to_owned(),
+            rules: None,
+            kept: Vec::new(),
+            segments,
+            statistics: Statistics { product_count, ..Statistics::default() },
+            validation: ValidationReport::default(),
+            source_watermark: None,
+            parent: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            builder_version: BUILDER.to_owned(),
+        };
+        let manifest = draft.write(&store).await.expect("a snapshot in the store");
+        let scratch = Scratch::new(Some(&folder.join("cache"))).expect("a cache");
+        scratch.open(&store, manifest).await.expect("an open snapshot")
+    }
+
+    /// After a watch had left more than three, rules alone wrote the smallest ones anew until three were left.
+    #[tokio::test]
+    async fn nothing_is_joined_where_no_product_is_new() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let base = snapshot(folder.path(), &[9, 4, 3, 2, 1]).await;
+        for in_passing in [InPassing::Small, InPassing::OneTooMany { merging: Vec::new() }] {
+            let mut plan = Plan::new(&base, Changes::default(), &in_passing).expect("a plan");
+            assert!(plan.to_merge(false).is_empty(), "{in_passing:?}");
+            plan.upserts.push(Product::new(ProductId::new("new").expect("an id"), "lamp"));
+            assert!(plan.to_merge(false).starts_with(&[4]), "{in_passing:?}");
+            assert_eq!(plan.to_merge(true), [1, 2, 3, 4], "{in_passing:?}");
         }
     }
 }
