@@ -250,7 +250,7 @@ async fn find(
     let manifest = home.get_manifest(&live.pointer.snapshot).await?;
     // Where files are read from: it goes with this look.
     let scratch = tempfile::tempdir().context("making a folder for files")?;
-    let inputs = inputs(request, &manifest, files, scratch.path()).await?;
+    let inputs = inputs(request, &manifest, files, scratch.path(), progress).await?;
     if inputs.is_empty() {
         return Ok(Found::Nothing(Box::new((manifest, live.written()))));
     }
@@ -282,7 +282,13 @@ async fn finish(request: &WatchRequest, found: Found, progress: &mut Progress) -
 }
 
 /// What may be new, so many files at the most.
-async fn inputs(request: &WatchRequest, live: &Manifest, files: usize, scratch: &Path) -> Result<Vec<Input>> {
+async fn inputs(
+    request: &WatchRequest,
+    live: &Manifest,
+    files: usize,
+    scratch: &Path,
+    progress: &Progress,
+) -> Result<Vec<Input>> {
     let mark = live.source_watermark.as_deref();
     match &request.source {
         WatchedSource::Sql { query, column, overlap_s } => {
@@ -300,10 +306,27 @@ async fn inputs(request: &WatchRequest, live: &Manifest, files: usize, scratch: 
             );
             let mark = mark.filter(|_| !is_of_query);
             let after = after(mark, FILES_MARK)?.or(request.from.as_deref());
-            let names = inbox.names_after(after, files).await.with_context(|| inbox.url().to_owned())?;
-            fetch(inbox, &names, scratch).await
+            let arrived = inbox.look(after, live.created_at, files).await.with_context(|| inbox.url().to_owned())?;
+            // With --from someone has said that they are not to be taken.
+            if let Some(mark) = after.filter(|_| mark.is_some()) {
+                tell_late(&arrived.late, mark, progress);
+            }
+            fetch(inbox, &arrived.next, scratch).await
         }
     }
+}
+
+/// Says which files will never be taken.
+fn tell_late(late: &[String], taken: &str, progress: &Progress) {
+    let Some(first) = late.first() else { return };
+    let more = match late.len() {
+        1 => String::new(),
+        several => format!(" and {} more", several - 1),
+    };
+    progress.note(&format!(
+        "{first}{more} came too late, and will not be taken: {taken} was taken before. Leave it under a name that stands behind \
+         that"
+    ));
 }
 
 /// Brings files to disk, up to the first that cannot be: it may have been moved away, and what lies before it does not wait.

@@ -1,6 +1,9 @@
 //! A place where others leave files of rows: a folder, or a prefix in Blob storage.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
 
 use crate::error::Error;
 use crate::store::Store;
@@ -8,25 +11,42 @@ use crate::store::Store;
 /// Where files arrive. They are taken in the order of their names, so each name must stand behind those before it: a time
 /// or a number at its beginning does.
 #[derive(Clone, Debug)]
-pub struct Inbox(Store);
+pub struct Inbox {
+    store: Store,
+    /// When the newest file was written that was there at the last look, by the store's clock. All clones share it.
+    seen_to: Arc<Mutex<Option<Timestamp>>>,
+}
+
+/// What a look at an inbox finds: names of files, in their order.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Those to be taken next.
+    pub next: Vec<String>,
+    /// Those that came, or were written anew, when one of that name or of a later one was taken already: nobody will take them.
+    pub late: Vec<String>,
+}
 
 impl Inbox {
     pub fn new(store: Store) -> Self {
-        Self(store)
+        Self { store, seen_to: Arc::default() }
     }
 
     pub fn url(&self) -> &str {
-        self.0.url()
+        self.store.url()
     }
 
-    /// The names of the next files behind `after`, up to `most`. What has a dot at its beginning, or `.tmp` or `.partial` at
-    /// its end, is still being written.
+    /// The files behind `after`, which was the last to be taken, up to `most`; and up to as many that have come too late since
+    /// the last look, or, at the first, since `taken_at`. What has a dot at its beginning, or `.tmp` or `.partial` at its end,
+    /// is still being written.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn names_after(&self, after: Option<&str>, most: usize) -> Result<Vec<String>, Error> {
+    pub async fn look(&self, after: Option<&str>, taken_at: Timestamp, most: usize) -> Result<Arrived, Error> {
         let is_whole = |name: &str| !(name.starts_with('.') || name.ends_with(".tmp") || name.ends_with(".partial"));
-        self.0.list_files(after, most, is_whole).await
+        let seen_to = *self.seen_to.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.store.list_files(after, seen_to.unwrap_or(taken_at), most, is_whole).await?;
+        *self.seen_to.lock().unwrap_or_else(PoisonError::into_inner) = seen_to.max(found.newest);
+        Ok(Arrived { next: found.next.into_iter().collect(), late: found.late.into_iter().collect() })
     }
 
     /// Brings a file to disk.
@@ -34,13 +54,17 @@ impl Inbox {
     /// # Errors
     /// When the store fails, or the disk is full.
     pub async fn fetch(&self, name: &str, to: &Path) -> Result<(), Error> {
-        self.0.get_file(name, to).await
+        self.store.get_file(name, to).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).expect("a time")
+    }
 
     #[tokio::test]
     async fn the_first_whole_files_are_named_however_many_there_are() {
@@ -51,10 +75,43 @@ mod tests {
         (0..12_000).for_each(|number| leave(format!("{number:05}.jsonl")));
         (0..5).for_each(|number| leave(format!(".{number}")));
         leave("00000.jsonl.partial".to_owned());
-        let names = inbox.names_after(None, 3).await.expect("names");
-        assert_eq!(names, ["00000.jsonl", "00001.jsonl", "00002.jsonl"], "what is unfinished takes no place");
-        let names = inbox.names_after(Some("00002.jsonl"), 2).await.expect("names");
-        assert_eq!(names, ["00003.jsonl", "00004.jsonl"]);
-        assert!(inbox.names_after(Some("11999.jsonl"), 2).await.expect("no name").is_empty());
+        let found = inbox.look(None, at(0), 3).await.expect("names");
+        assert_eq!(found.next, ["00000.jsonl", "00001.jsonl", "00002.jsonl"], "what is unfinished takes no place");
+        let found = inbox.look(Some("00002.jsonl"), at(0), 2).await.expect("names");
+        assert_eq!(found.next, ["00003.jsonl", "00004.jsonl"]);
+        assert!(inbox.look(Some("11999.jsonl"), at(0), 2).await.expect("no name").next.is_empty());
+    }
+
+    async fn check(inbox: &Inbox, after: Option<&str>, taken_s: i64, next: &[&str], late: &[&str]) {
+        let found = inbox.look(after, at(taken_s), 9).await.expect("names");
+        let found: [Vec<&str>; 2] = [&found.next, &found.late].map(|names| names.iter().map(String::as_str).collect());
+        assert_eq!(found, [next, late], "after {after:?}, taken at {taken_s}");
+    }
+
+    /// It is never taken, and nobody was told.
+    #[tokio::test]
+    async fn a_file_that_comes_too_late_is_named_once() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = || Inbox::new(Store::directory(folder.path()).expect("a store"));
+        let inbox = open();
+        let leave = |name: &str, second: i64| {
+            let file = std::fs::File::create(folder.path().join(name)).expect("a file");
+            file.set_modified(at(second).into()).expect("its time");
+        };
+        leave("2.jsonl", 10);
+        check(&inbox, None, 0, &["2.jsonl"], &[]).await;
+        // While that one was being taken.
+        leave("1.jsonl", 11);
+        leave(".0.jsonl", 11);
+        check(&inbox, Some("2.jsonl"), 20, &[], &["1.jsonl"]).await;
+        check(&inbox, Some("2.jsonl"), 20, &[], &[]).await;
+        // It was taken as it was before.
+        leave("2.jsonl", 21);
+        leave("3.jsonl", 22);
+        check(&inbox, Some("2.jsonl"), 20, &["3.jsonl"], &["2.jsonl"]).await;
+        // Who begins goes by when what is live was made.
+        check(&open(), Some("3.jsonl"), 30, &[], &[]).await;
+        leave("0.jsonl", 31);
+        check(&open(), Some("3.jsonl"), 30, &[], &["0.jsonl"]).await;
     }
 }

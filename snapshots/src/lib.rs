@@ -36,7 +36,7 @@ pub use digest::Digest;
 pub use draft::{Draft, DraftSegment, KeptSegment};
 pub use error::Error;
 pub use hints::{Heard, Hint, HintError, Hints};
-pub use inbox::Inbox;
+pub use inbox::{Arrived, Inbox};
 pub use liveness::Liveness;
 pub use manifest::{
     FORMAT_VERSION, Manifest, OLDEST_FORMAT_VERSION, ObjectRef, Override, Role, SegmentRef, SnapshotId, Statistics,

@@ -170,7 +170,7 @@ fn add_file(found: &mut BTreeMap<SnapshotId, ListedManifest>, folder: &str, meta
     Ok(())
 }
 
-fn modified_at(meta: &ObjectMeta) -> Result<Timestamp, Error> {
+pub(super) fn modified_at(meta: &ObjectMeta) -> Result<Timestamp, Error> {
     Timestamp::from_millisecond(meta.last_modified.timestamp_millis())
         .map_err(|error| Error::corrupt(meta.location.to_string(), error))
 }

@@ -3,8 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use jiff::Timestamp;
 use snapshots::{Digest, Inbox, ObjectRef, Role, Store};
 use test_servers::{Azurite, Moment, Passing, Proxy};
+
+/// The names of the next files behind one.
+async fn names_after(inbox: &Inbox, after: Option<&str>, most: usize) -> Vec<String> {
+    inbox.look(after, Timestamp::UNIX_EPOCH, most).await.expect("names").next
+}
 
 /// A directory is listed in no order. Where only some of its names are looked at, the first may not be among them, and
 /// whoever goes on behind the last of those never comes back for it.
@@ -19,9 +25,9 @@ async fn files_are_taken_in_order_however_many_there_are() {
     }
     let inbox = Inbox::new(Store::directory(folder.path()).expect("a store"));
     let names = |from: usize, to: usize| (from..to).map(name).collect::<Vec<_>>();
-    assert_eq!(inbox.names_after(None, 1_000).await.expect("names"), names(0, 1_000));
-    assert_eq!(inbox.names_after(Some(&name(999)), 500).await.expect("names"), names(1_000, 1_500));
-    assert_eq!(inbox.names_after(Some(&name(11_997)), 500).await.expect("names"), names(11_998, FILES));
+    assert_eq!(names_after(&inbox, None, 1_000).await, names(0, 1_000));
+    assert_eq!(names_after(&inbox, Some(&name(999)), 500).await, names(1_000, 1_500));
+    assert_eq!(names_after(&inbox, Some(&name(11_997)), 500).await, names(11_998, FILES));
 }
 
 /// Blob storage was relied on to begin its list behind a file, which not every version of it does: the first files came again
@@ -40,9 +46,9 @@ async fn files_in_blob_storage_are_taken_behind_the_last_one() {
     files.sort_unstable();
     let inbox = Store::open(&azurite.url("inbox/objects"), &azurite.settings()).expect("a store");
     let inbox = Inbox::new(inbox);
-    assert_eq!(inbox.names_after(None, 2).await.expect("names"), files[..2]);
-    assert_eq!(inbox.names_after(Some(&files[1]), 9).await.expect("names"), files[2..]);
-    assert!(inbox.names_after(Some(&files[3]), 9).await.expect("no name").is_empty());
+    assert_eq!(names_after(&inbox, None, 2).await, files[..2]);
+    assert_eq!(names_after(&inbox, Some(&files[1]), 9).await, files[2..]);
+    assert!(names_after(&inbox, Some(&files[3]), 9).await.is_empty());
 }
 
 #[tokio::test]
@@ -52,15 +58,15 @@ async fn files_may_be_called_anything_and_unfinished_ones_keep_no_others_away() 
     for name in [".a", "1.tmp", "2.partial", "3 [x] ~#100%.jsonl", "4 é?.jsonl", "5.jsonl"] {
         std::fs::write(folder.path().join(name), name).expect("a file");
     }
-    let first = inbox.names_after(None, 2).await.expect("names");
+    let first = names_after(&inbox, None, 2).await;
     assert_eq!(first, ["3 [x] ~#100%.jsonl", "4 é?.jsonl"]);
     let to = folder.path().join(".fetched");
     for name in &first {
         inbox.fetch(name, &to).await.expect("its bytes");
         assert_eq!(std::fs::read_to_string(&to).expect("text"), *name);
     }
-    assert_eq!(inbox.names_after(Some(&first[0]), 9).await.expect("names"), ["4 é?.jsonl", "5.jsonl"]);
-    assert_eq!(inbox.names_after(Some(&first[1]), 9).await.expect("names"), ["5.jsonl"]);
+    assert_eq!(names_after(&inbox, Some(&first[0]), 9).await, ["4 é?.jsonl", "5.jsonl"]);
+    assert_eq!(names_after(&inbox, Some(&first[1]), 9).await, ["5.jsonl"]);
 }
 
 /// What is large was one request, which ends after two minutes: over a slow line it never came, and it was all in memory.
