@@ -11,7 +11,7 @@ use indexer::build::{self, BuildRequest};
 use indexer::config::{self, Cli, Command};
 use indexer::ending::{EXIT_SETTINGS, Ending};
 use indexer::nodes::{self, Wanted};
-use indexer::opened::{self, NO_MARKET, Scratch, folder_url};
+use indexer::opened::{self, NO_MARKET, Scratch};
 use indexer::policy::Policy;
 use indexer::progress::{Output, Progress};
 use indexer::publish::{self, Change, PublishRequest};
@@ -225,7 +225,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
 
 async fn publish(args: config::Publish, output: Output, progress: &mut Progress) -> Result<()> {
     let request = PublishRequest {
-        from: open(&folder_url(&args.folder)?)?,
+        from: Store::folder(&args.folder)?,
         snapshot: args.snapshot.clone(),
         to: args.stores.create(args.dry_run)?,
         channel: args.channel.clone(),
@@ -284,10 +284,6 @@ async fn evaluated(
 ) -> Result<evaluate::Evaluation> {
     let opened = opened::open(snapshot, &config::azure_settings(), trust, market, rules).await?;
     evaluate::evaluate(&opened.index, judged)
-}
-
-fn open(url: &str) -> Result<Store> {
-    Ok(Store::open(url, &config::azure_settings())?)
 }
 
 fn tell(output: Output, value: &Value, text: impl FnOnce(&Value) -> String) {

@@ -117,9 +117,9 @@ pub(crate) async fn locate(
 ) -> Result<(Store, Manifest)> {
     let (place, id) = split(name);
     let is_url = place.contains("://");
-    let url = if is_url { place.to_owned() } else { folder_url(Path::new(place))? };
+    let store = if is_url { Store::open(place, settings)? } else { Store::folder(Path::new(place))? };
     // What was built here nobody has signed yet.
-    let store = Store::open(&url, settings)?.trusting(trust.filter(|_| is_url).cloned());
+    let store = store.trusting(trust.filter(|_| is_url).cloned());
     let id = match id {
         Some(id) => id,
         None if is_url => live(&store).await?,
@@ -135,15 +135,6 @@ fn split(name: &str) -> (&str, Option<SnapshotId>) {
         Some((place, Ok(id))) if !Path::new(name).is_dir() => (place, Some(id)),
         _ => (name, None),
     }
-}
-
-/// A folder as the URL of a store.
-///
-/// # Errors
-/// When the current folder is unknown.
-pub fn folder_url(folder: &Path) -> Result<String> {
-    let folder = std::path::absolute(folder)?;
-    Ok(format!("file://{}", folder.display()))
 }
 
 async fn live(store: &Store) -> Result<SnapshotId> {

@@ -1,6 +1,6 @@
 //! Where rows come from, and the commands that read them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -9,7 +9,6 @@ use snapshots::{ChannelName, Inbox, Store};
 
 use super::{Faults, StoresArgs, TrustArgs, azure_settings, read_text, secret};
 use crate::build::{BuildRequest, RowsRequest};
-use crate::opened::folder_url;
 use crate::policy::Policy;
 use crate::rejects::RejectPolicy;
 use crate::source::{Format, Input, Mapping, SqlQuery};
@@ -287,8 +286,9 @@ impl Watch {
             bail!("files are followed by --inbox; leave out {}", file.display());
         }
         if let Some(inbox) = &self.inbox {
-            let url = if inbox.contains("://") { inbox.clone() } else { folder_url(std::path::Path::new(inbox))? };
-            return Ok(WatchedSource::Files(Inbox::new(Store::open(&url, &azure_settings())?)));
+            let is_url = inbox.contains("://");
+            let store = if is_url { Store::open(inbox, &azure_settings())? } else { Store::folder(Path::new(inbox))? };
+            return Ok(WatchedSource::Files(Inbox::new(store)));
         }
         let query = rows.inputs.iter().find_map(|input| match input {
             Input::Sql(query) => Some(query.clone()),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use indexer::checks::{self, Stored};
-use indexer::opened::{Scratch, folder_url};
+use indexer::opened::Scratch;
 use indexer::policy::Policy;
 use serde_json::{Value, json as value};
 use snapshots::{Manifest, Store};
@@ -290,7 +290,7 @@ async fn a_live_snapshot_that_is_damaged_keeps_nothing_out() {
 
 /// The store in a folder, and its one snapshot.
 async fn stored(folder: &Path) -> (Store, Manifest) {
-    let store = Store::open(&folder_url(folder).expect("a URL"), &[]).expect("a store");
+    let store = Store::folder(folder).expect("a store");
     let id = store.list_snapshots().await.expect("snapshots").pop().expect("a snapshot");
     let manifest = store.get_manifest(&id).await.expect("a manifest");
     (store, manifest)

@@ -79,6 +79,23 @@ fn a_publish_that_must_not_be_is_refused() {
     json(path, &["publish", "--store", &store, "two"]);
 }
 
+/// It was read as a URL, whose path ends at such a character, and another folder was opened.
+#[test]
+fn a_folder_may_be_called_anything() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = format!("file://{}/store", path.display());
+    for name in ["shop #1", "shop?", "50%20"] {
+        let built = build_products(path, name, 3);
+        assert_eq!(json(path, &["publish", "--store", &store, name])["snapshot"], built.as_str(), "{name}");
+        assert_eq!(json(path, &["merge", "--out", name])["snapshot"], built.as_str(), "{name}");
+        let inbox = format!("inbox of {name}");
+        fs::create_dir(path.join(&inbox)).expect("a folder");
+        let looked = json(path, &["watch", "--store", &store, "--out", "updates", "--inbox", &inbox, "--once"]);
+        assert_eq!(looked["event"], "unchanged", "{name}");
+    }
+}
+
 /// What is live could be damaged so that nobody saw of which catalogue it was, and be replaced by another one's.
 #[test]
 fn another_catalogue_is_kept_out_although_what_is_live_is_damaged() {

@@ -77,10 +77,7 @@ impl Store {
         match parsed.scheme() {
             "file" => {
                 let folder = parsed.to_file_path().map_err(|()| fault("the path must be absolute".into()))?;
-                match folder.is_dir() {
-                    true => Self::directory(&folder),
-                    false => Err(Error::NoFolder(folder)),
-                }
+                Self::folder(&folder)
             }
             "memory" => Ok(Self::with(Arc::new(InMemory::new()), Path::default(), url, None)),
             "az" => {
@@ -101,6 +98,17 @@ impl Store {
         match Url::parse(url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok()) {
             Some(folder) => Self::directory(&folder),
             None => Self::open(url, settings),
+        }
+    }
+
+    /// Opens a directory that is there as a store.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub fn folder(folder: &FilePath) -> Result<Self, Error> {
+        match folder.is_dir() {
+            true => Self::directory(folder),
+            false => Err(Error::NoFolder(folder.to_owned())),
         }
     }
 
