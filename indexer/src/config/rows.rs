@@ -51,7 +51,8 @@ pub struct RowArgs {
     /// A TOML file with a table 'columns' (COLUMN = "FIELD") and 'list_separator'.
     #[arg(long, value_name = "FILE")]
     pub mapping: Option<PathBuf>,
-    /// Take a column for a field: name=title, attributes.ean=gtins, Colour=attributes.color, cost=ignore. Repeatable.
+    /// Take a column for a field: name=title, attributes.ean=gtins, Colour=attributes.color, gone=delete, cost=ignore.
+    /// Repeatable.
     #[arg(long = "map", value_name = "COLUMN=FIELD")]
     pub map: Vec<String>,
     /// What divides several values in one cell, for categories, images, GTINs and attributes.

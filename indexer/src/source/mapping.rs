@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::Row;
 
-/// The fields of a product that a column can be mapped to.
-const TARGETS: [&str; 19] = [
+/// The fields of a product that a column can be mapped to, and what can be said of it besides.
+const TARGETS: [&str; 20] = [
     "id",
     "sku",
     "title",
@@ -29,6 +29,7 @@ const TARGETS: [&str; 19] = [
     "link",
     "group",
     "updated_at",
+    "delete",
     "ignore",
 ];
 

@@ -139,6 +139,24 @@ fn an_update_of_everything_keeps_what_shoppers_typed() {
     check(&deletions, &[added]);
 }
 
+/// It had to be called `delete`, which nothing in a feed can be.
+#[test]
+fn a_column_of_any_format_can_say_what_is_deleted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    build(path, "shop", &(0..20).map(|id| row(id, "lamp", 10)).collect::<Vec<_>>());
+    fs::write(path.join("changes.csv"), "id,title,gone\np1,table,\n,,p2\n").expect("rows");
+    let item = "<item><g:id>p3</g:id><g:custom_label_4>p3</g:custom_label_4></item>";
+    let feed = format!("<rss xmlns:g=\"http://base.google.com/ns/1.0\"><channel>{item}</channel></rss>");
+    fs::write(path.join("changes.xml"), feed).expect("a feed");
+    for (file, mapping, changed) in [("changes.csv", "gone=delete", 1), ("changes.xml", "custom_label_4=delete", 0)] {
+        let updated = json(path, &["update", "--out", "shop", "--map", mapping, file]);
+        let count = |name: &str| updated[name].as_u64().expect(name);
+        let counts = (count("changed"), count("deleted"), count("rows_rejected"));
+        assert_eq!(counts, (changed, 1, 0), "{file}: {updated}");
+    }
+}
+
 #[test]
 fn rules_alone_upload_no_segment() {
     let folder = tempfile::tempdir().expect("a temporary folder");
