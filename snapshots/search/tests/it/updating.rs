@@ -1,13 +1,13 @@
 //! A snapshot that was updated answers exactly as one that was built from the same products: hits, scores, totals,
-//! facets, corrections, suggestions, and products like others.
+//! facets, corrections, suggestions, and products like others; filtered, sorted, folded and paged, with rules and without.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use search::{Index, RawRequest, SuggestRequest};
-use snapshots::{AttributeValue, Availability, Product, ProductId};
+use snapshots::{AttributeValue, Availability, Money, Product, ProductId};
 
-use crate::support::{Outdated, open_shop};
+use crate::support::{Outdated, open_shop, open_shop_with_rules};
 
 const SETTINGS: &str = r#"
     name = "updating"
@@ -20,16 +20,53 @@ const SETTINGS: &str = r#"
     name = "category"
     [[facets]]
     name = "color"
+    [[facets]]
+    name = "price"
+    [[facets]]
+    name = "watts"
+    kind = "number"
+    decimals = 1
     [[sorts]]
     name = "cheap"
     by = "price"
     order = "asc"
+    [[sorts]]
+    name = "strong"
+    by = "watts"
+    order = "desc"
+"#;
+/// The products that they name may be new, changed or deleted.
+const RULES: &str = r#"
+    [[synonyms]]
+    words = ["leather", "wide"]
+    [[replacements]]
+    from = "zzz"
+    to = "lamp"
+    [[hidden]]
+    id = "p3"
+    [[rules]]
+    name = "lamps"
+    when = { query_contains = "lamp" }
+    then = { pin = [{ id = "p1", position = 1 }, { id = "p5", position = 3 }], hide = ["p2", "p7"] }
+    [[rules]]
+    name = "boots"
+    when = { query_contains = "boot" }
+    then = { boost = [{ filter = "brand:Acme AND price<15", by = 0.5 }], bury = [{ filter = "watts>=30 OR color:red", by = 0.3 }] }
+    [[rules]]
+    name = "cafe"
+    when = { query_is = "cafe" }
+    then = { filter = "NOT color:blue" }
+    [[rules]]
+    name = "of Acme"
+    when = { filters = "brand:Acme" }
+    then = { pin = [{ id = "p4", position = 2 }], boost = [{ filter = "price>=10", by = 0.2 }] }
 "#;
 const NOUNS: [&str; 11] =
     ["lamp", "lamps", "notebook", "PC", "bag", "Camera", "boot", "Boots", "firepit", "T-Shirt", "T Shirt"];
 const OTHERS: [&str; 11] =
     ["leather", "red", "fire pit", "for", "5 mm", "X200", "laeder", "wide", "Café", "lamb", "cafe"];
-const QUERIES: [&str; 22] = [
+const QUERIES: [&str; 23] = [
+    "",
     "lamp",
     "notebook pc",
     "notebook",
@@ -53,7 +90,22 @@ const QUERIES: [&str; 22] = [
     "acme",
     "leathr notebok",
 ];
+const FILTERS: [&str; 7] = [
+    "brand:Acme",
+    "color:red AND price<15",
+    "price:5 TO 20",
+    "NOT brand:ACME",
+    "watts>=2.5",
+    "category:\"Shop > lamp\" OR color:blue",
+    "(brand:Best OR brand:Acme) AND NOT price>=20",
+];
+const SORTS: [&str; 2] = ["cheap", "strong"];
+/// Which page of how many hits.
+const PAGES: [(usize, usize); 3] = [(1, 20), (2, 5), (3, 4)];
 const BEGINNINGS: [&str; 12] = ["", "l", "la", "lam", "b", "boo", "leather ", "fire", "t s", "c", "acm", "lmap"];
+
+/// So many choices make a product.
+const CHOICES: usize = 18;
 
 /// A product by the choices that make it.
 fn product(number: usize, choice: &[usize]) -> Product {
@@ -73,34 +125,56 @@ fn product(number: usize, choice: &[usize]) -> Product {
     product.availability = [Availability::InStock, Availability::OutOfStock][pick(11, 2)];
     product.attributes.insert("color".into(), AttributeValue::One(["red", "blue"][pick(12, 2)].into()));
     product.sku = (pick(13, 4) == 0).then(|| format!("SKU-{number}"));
+    let group = pick(14, 8);
+    product.variant_group = (group < 5).then(|| format!("g{group}"));
+    // Few prices, so that many are the same.
+    let price = Money::from_minor(250 * pick(15, 12) as i64, "USD".parse().expect("a currency"));
+    product.price = (pick(16, 5) > 0).then_some(price);
+    let watts = pick(17, 80);
+    if watts > 15 {
+        product.attributes.insert("watts".into(), AttributeValue::One(format!("{}.{}", watts / 2, watts % 10)));
+    }
     product
 }
 
-/// Everything that an index says to a set of questions, as text.
-fn answers(index: &Index) -> Vec<String> {
+/// What a request asks for besides words: a filter, a sort order, variants as one hit, and a page.
+type Ask = (Option<&'static str>, Option<&'static str>, bool, (usize, usize));
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let filter = prop::option::of(prop::sample::select(&FILTERS[..]));
+    let sort = prop::option::weighted(0.3, prop::sample::select(&SORTS[..]));
+    (filter, sort, any::<bool>(), prop::sample::select(&PAGES[..]))
+}
+
+/// Everything that an index says to a set of questions, as text: each query is asked again and again, each time another way.
+fn answers(index: &Index, asks: &[Ask]) -> Vec<String> {
     let id = |segment: usize, doc: u32| index.record(segment, doc).id().to_owned();
     let mut told = Vec::new();
-    for query in QUERIES {
-        for (sort, distinct) in [(None, false), (Some("cheap"), false), (None, true)] {
-            let raw = RawRequest {
-                q: query.into(),
-                facets: vec!["*".into()],
-                sort: sort.map(str::to_owned),
-                distinct,
-                per_page: Some(20),
-                ..Default::default()
-            };
-            let answer = index.search(&index.request(raw).expect("a request")).expect("an answer");
-            let hits: Vec<String> = answer
-                .hits
-                .iter()
-                .map(|hit| format!("{} {:?} {}", id(hit.segment, hit.doc), hit.score.to_bits(), hit.missing))
-                .collect();
-            told.push(format!(
-                "{query} {sort:?} {distinct}: {} {hits:?} {:?} {:?} {:?} {:?}",
-                answer.found, answer.words, answer.corrected, answer.dropped, answer.facets
-            ));
-        }
+    for (query, (filters, sort, distinct, (page, per_page))) in QUERIES.iter().cycle().zip(asks) {
+        let raw = RawRequest {
+            q: (*query).to_owned(),
+            filters: filters.map(str::to_owned),
+            facets: vec!["*".into()],
+            sort: sort.map(str::to_owned),
+            distinct: *distinct,
+            page: Some(*page),
+            per_page: Some(*per_page),
+            ..Default::default()
+        };
+        let answer = index.search(&index.request(raw.clone()).expect("a request")).expect("an answer");
+        let hits: Vec<String> = answer
+            .hits
+            .iter()
+            .map(|hit| {
+                let variants: Vec<String> = hit.variants.iter().map(|(segment, doc)| id(*segment, *doc)).collect();
+                let (name, score) = (id(hit.segment, hit.doc), hit.score.to_bits());
+                format!("{name} {score} {} {} {variants:?}", hit.missing, hit.is_pinned)
+            })
+            .collect();
+        told.push(format!(
+            "{raw:?}: {} {hits:?} {:?} {:?} {:?} {:?} {:?}",
+            answer.found, answer.words, answer.corrected, answer.dropped, answer.rules, answer.facets
+        ));
     }
     for beginning in BEGINNINGS {
         let raw = RawRequest { q: beginning.into(), ..Default::default() };
@@ -124,7 +198,7 @@ fn answers(index: &Index) -> Vec<String> {
 type Edit = (usize, Option<Vec<usize>>);
 
 fn edit() -> impl Strategy<Value = Edit> {
-    (0_usize..30, prop::option::weighted(0.75, prop::collection::vec(0_usize..100_000, 14)))
+    (0_usize..30, prop::option::weighted(0.75, prop::collection::vec(0_usize..100_000, CHOICES)))
 }
 
 #[test]
@@ -152,8 +226,10 @@ proptest! {
 
     #[test]
     fn an_updated_snapshot_answers_as_a_fresh_one(
-        base in prop::collection::vec(prop::collection::vec(0_usize..100_000, 14), 2..30),
+        base in prop::collection::vec(prop::collection::vec(0_usize..100_000, CHOICES), 2..30),
         updates in prop::collection::vec(prop::collection::vec(edit(), 1..8), 1..4),
+        has_rules in any::<bool>(),
+        asks in prop::collection::vec(ask(), 3 * QUERIES.len()),
     ) {
         let mut current: BTreeMap<usize, (usize, Product)> = BTreeMap::new();
         let mut segments: Vec<(Vec<Product>, Outdated)> = vec![(Vec::new(), Vec::new())];
@@ -180,9 +256,10 @@ proptest! {
         prop_assume!(!current.is_empty());
         segments.retain(|(live, outdated)| !live.is_empty() || !outdated.is_empty());
         let fresh: Vec<Product> = current.values().map(|(_, product)| product.clone()).collect();
-        let fresh = open_shop(SETTINGS, vec![(fresh, Vec::new())]);
-        let updated = open_shop(SETTINGS, segments);
-        for (updated, fresh) in answers(&updated.index).iter().zip(answers(&fresh.index)) {
+        let rules = if has_rules { RULES } else { "" };
+        let fresh = open_shop_with_rules(SETTINGS, rules, vec![(fresh, Vec::new())]);
+        let updated = open_shop_with_rules(SETTINGS, rules, segments);
+        for (updated, fresh) in answers(&updated.index, &asks).iter().zip(answers(&fresh.index, &asks)) {
             prop_assert_eq!(updated, &fresh);
         }
     }
