@@ -1,16 +1,18 @@
 //! Counting facets over the hits of an answer, and choosing what to show of the counts.
 
+mod values;
+
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::ops::Range;
 
 use snapshots::{ABSENT, CATEGORY_SEPARATOR, FacetKind, FacetOrder, FacetRows};
 
 use crate::bits::Bits;
 use crate::categories::is_below;
-use crate::distinct::GroupMember;
 use crate::index::Index;
 use crate::request::{SearchRequest, counts_values};
+use values::{Counted, ValueCounts};
 
 /// A facet of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,22 +37,21 @@ pub struct NumberStats {
 
 /// Counts over all segments of an answer.
 pub(crate) struct FacetCounts {
-    /// A count for each facet value of the index; empty when no facet is asked for.
-    values: Vec<u32>,
+    values: ValueCounts,
     /// The catalogue's place of each number that is measured, and its statistics.
     numbers: Vec<(usize, NumberStats)>,
 }
 
 impl FacetCounts {
-    /// `counted` are places in the catalogue.
-    pub(crate) fn new(index: &Index, counted: &[usize]) -> Self {
+    /// Counts of these facets, by their places in the catalogue.
+    pub(crate) fn new(index: &Index, asked: &[usize]) -> Self {
         let facets = &index.catalogue().facets;
-        let any_values = counted.iter().any(|place| counts_values(facets[*place].kind));
-        let numbers = counted.iter().filter_map(|place| match facets[*place].kind {
+        let of_values = asked.iter().filter(|place| counts_values(facets[**place].kind));
+        let numbers = asked.iter().filter_map(|place| match facets[*place].kind {
             FacetKind::Number { decimals } => Some((*place, NumberStats::none(decimals))),
             _ => None,
         });
-        Self { values: vec![0; if any_values { index.values.total() } else { 0 }], numbers: numbers.collect() }
+        Self { values: ValueCounts::new(of_values.map(|place| index.values.range(*place))), numbers: numbers.collect() }
     }
 
     /// What a segment's documents are counted with.
@@ -64,100 +65,61 @@ impl FacetCounts {
         SegmentCounts { segment, rows, table, values: &mut self.values, numbers, index, pending: Vec::new() }
     }
 
-    /// Counts a group of variants: once for each value that any of its hits has, and for a refined facet also for those
-    /// that only its refinement keeps from being hits.
-    pub(crate) fn add_group(&mut self, index: &Index, group: &[GroupMember]) {
-        if self.values.is_empty() && self.numbers.is_empty() {
-            return;
-        }
-        let (mut values, mut numbers) = (Vec::new(), Vec::new());
-        for member in group {
-            let (segment, doc) = (member.segment, member.candidate.doc());
-            let part = &index.segments()[segment].segment;
-            if !self.values.is_empty() {
-                let table = index.values.table(segment);
-                let row = part.facet_rows().row(doc).iter();
-                let row = row.map(|value| table.map_or(*value, |table| table[*value as usize]));
-                let range = member.only_fails.map(|facet| index.values.range(facet));
-                values
-                    .extend(row.filter(|value| range.as_ref().is_none_or(|range| range.contains(&(*value as usize)))));
-            }
-            for (place, (facet, _)) in self.numbers.iter().enumerate() {
-                if member.only_fails.is_none_or(|only| only == *facet) {
-                    let column = part.number(&index.catalogue().facets[*facet].name).unwrap_or(&[]);
-                    numbers.push((place, column[doc as usize]));
-                }
-            }
-        }
-        values.sort_unstable();
-        values.dedup();
-        values.into_iter().for_each(|value| self.values[value as usize] += 1);
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers.into_iter().for_each(|(place, value)| self.numbers[place].1.add(value));
-    }
-
     /// Takes what others count of a facet, in place of what was counted.
     pub(crate) fn replace(&mut self, index: &Index, facet: usize, others: &Self) {
         let is_it = |(place, _): &(usize, NumberStats)| *place == facet;
         match (self.numbers.iter().position(is_it), others.numbers.iter().copied().find(is_it)) {
             (Some(place), Some(number)) => self.numbers[place] = number,
-            _ => {
-                let range = index.values.range(facet);
-                self.values[range.clone()].copy_from_slice(&others.values[range]);
-            }
+            _ => self.values.replace(index.values.range(facet), &others.values),
         }
     }
 
     pub(crate) fn answer(&self, index: &Index, request: &SearchRequest) -> Vec<FacetAnswer> {
+        let counted = self.values.counted();
         let answer = |place: &usize| {
             let number = self.numbers.iter().find(|(number, _)| number == place);
             let stats = number.map(|(_, stats)| *stats).filter(|stats| stats.count > 0);
-            FacetAnswer { facet: *place, values: self.shown_values(index, request, *place), stats }
+            FacetAnswer { facet: *place, values: shown_values(index, request, *place, &counted), stats }
         };
         request.facets.iter().map(answer).collect()
     }
+}
 
-    fn shown_values(&self, index: &Index, request: &SearchRequest, place: usize) -> Vec<(String, u64)> {
-        let facet = &index.catalogue().facets[place];
-        let (segments, values) = (index.segments(), &index.values);
-        let counted = |value: &usize| self.values.get(*value).is_some_and(|count| *count > 0);
-        let text = |value: &usize| values.text(segments, *value);
-        let wanted = wanted_values(request, &facet.name);
-        let mut shown: Vec<usize> = match facet.kind {
-            FacetKind::Number { .. } => Vec::new(),
-            FacetKind::Value => values.range(place).filter(counted).collect(),
-            FacetKind::Hierarchy => {
-                values.range(place).filter(counted).filter(|value| is_visible(text(value), &wanted)).collect()
-            }
-        };
-        // Values are numbered in the order of their text, so the number breaks ties.
-        let key = |value: &usize| match facet.order {
-            FacetOrder::Count => (std::cmp::Reverse(self.values[*value]), *value),
-            FacetOrder::Value => (std::cmp::Reverse(0), *value),
-        };
-        let limit = request.facet_limit;
-        if facet.kind == FacetKind::Value && limit > 0 && shown.len() > limit {
-            // Only the best need sorting; what is refined is shown all the same.
-            let (_, _, rest) = shown.select_nth_unstable_by_key(limit - 1, key);
-            let refined = |value: &&mut usize| wanted.iter().any(|wanted| wanted == text(value));
-            let refined: Vec<usize> = rest.iter_mut().filter(refined).map(|value| *value).collect();
-            shown.truncate(limit);
-            shown.extend(refined);
-        }
-        shown.sort_unstable_by_key(key);
-        // The limit is for each level of a hierarchy, and what is refined is always shown.
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        shown.retain(|value| {
-            let path = text(value);
-            let parent = if facet.kind == FacetKind::Hierarchy { parent(path) } else { "" };
-            let place = places.entry(parent).or_default();
-            *place += 1;
-            *place <= limit || wanted.iter().any(|wanted| is_on_the_way(path, wanted))
-        });
-        let pair = |value: usize| (values.text(segments, value).to_owned(), u64::from(self.values[value]));
-        shown.into_iter().map(pair).collect()
+/// What an answer shows of what was counted of a facet.
+fn shown_values(index: &Index, request: &SearchRequest, place: usize, counted: &Counted<'_>) -> Vec<(String, u64)> {
+    let facet = &index.catalogue().facets[place];
+    let (segments, values) = (index.segments(), &index.values);
+    let text = |value: usize| values.text(segments, value);
+    let wanted = wanted_values(request, &facet.name);
+    let mut shown = if counts_values(facet.kind) { counted.within(values.range(place)) } else { Vec::new() };
+    if facet.kind == FacetKind::Hierarchy {
+        shown.retain(|(value, _)| is_visible(text(*value), &wanted));
     }
+    // Values are numbered in the order of their text, so the number breaks ties.
+    let key = |(value, count): &(usize, u32)| match facet.order {
+        FacetOrder::Count => (Reverse(*count), *value),
+        FacetOrder::Value => (Reverse(0), *value),
+    };
+    let limit = request.facet_limit;
+    if facet.kind == FacetKind::Value && limit > 0 && shown.len() > limit {
+        // Only the best need sorting; what is refined is shown all the same.
+        let (_, _, rest) = shown.select_nth_unstable_by_key(limit - 1, key);
+        let refined = |(value, _): &&(usize, u32)| wanted.iter().any(|wanted| wanted == text(*value));
+        let refined: Vec<(usize, u32)> = rest.iter().filter(refined).copied().collect();
+        shown.truncate(limit);
+        shown.extend(refined);
+    }
+    shown.sort_unstable_by_key(key);
+    // The limit is for each level of a hierarchy, and what is refined is always shown.
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    shown.retain(|(value, _)| {
+        let path = text(*value);
+        let parent = if facet.kind == FacetKind::Hierarchy { parent(path) } else { "" };
+        let place = places.entry(parent).or_default();
+        *place += 1;
+        *place <= limit || wanted.iter().any(|wanted| is_on_the_way(path, wanted))
+    });
+    shown.into_iter().map(|(value, count)| (text(value).to_owned(), u64::from(count))).collect()
 }
 
 /// The values of a facet that the request asks for.
@@ -194,7 +156,7 @@ pub(crate) struct SegmentCounts<'a> {
     rows: FacetRows<'a>,
     index: &'a Index,
     table: Option<&'a [u32]>,
-    values: &'a mut [u32],
+    values: &'a mut ValueCounts,
     numbers: Vec<(usize, &'a [i64], &'a mut NumberStats)>,
     /// Hits that are not counted yet.
     pending: Vec<u32>,
@@ -218,18 +180,11 @@ impl SegmentCounts<'_> {
     /// Counts the hits that were added. Each lies elsewhere in memory; in short loops, many are fetched at once.
     pub(crate) fn count_pending(&mut self) {
         if !self.values.is_empty() {
-            let (rows, values) = (self.rows, &mut *self.values);
+            let rows = self.rows;
             // Rows differ in length, and a wrong guess of where one ends waits for what it reads. So all are read first.
             let first = |doc: &u32| rows.row(*doc).first().copied().unwrap_or_default();
             black_box(self.pending.iter().fold(0, |all, doc| all ^ first(doc)));
-            match self.table {
-                None => self.pending.iter().for_each(|doc| {
-                    rows.row(*doc).iter().for_each(|value| values[*value as usize] += 1);
-                }),
-                Some(table) => self.pending.iter().for_each(|doc| {
-                    rows.row(*doc).iter().for_each(|value| values[table[*value as usize] as usize] += 1);
-                }),
-            }
+            self.values.add_rows(self.pending.iter().map(|doc| rows.row(*doc)), self.table);
         }
         for (_, column, stats) in &mut self.numbers {
             self.pending.iter().for_each(|doc| stats.add(column[*doc as usize]));
@@ -243,11 +198,12 @@ impl SegmentCounts<'_> {
             stats.add(column[doc as usize]);
             return;
         }
-        let range: Range<usize> = self.index.values.range(facet);
-        for value in self.rows.row(doc) {
-            let value = self.table.map_or(*value, |table| table[*value as usize]) as usize;
-            if range.contains(&value) {
-                self.values[value] += 1;
+        let (range, row) = (self.index.values.range(facet), self.rows.row(doc));
+        self.values.expect(row.len());
+        for value in row {
+            let value = self.table.map_or(*value, |table| table[*value as usize]);
+            if range.contains(&(value as usize)) {
+                self.values.add(value, 1);
             }
         }
     }
@@ -263,14 +219,15 @@ impl SegmentCounts<'_> {
             return;
         }
         // The lists are as long as the counts of all; the rest is less to be counted.
-        let place = |value: u32| self.table.map_or(value, |table| table[value as usize]) as usize;
-        for value in 0..part.facet_value_count() as u32 {
-            self.values[place(value)] += part.facet_list(value).len() as u32;
+        self.values.spread();
+        // Where there is no table, only the values that are asked for need looking at.
+        let asked = if self.table.is_none() { self.values.range() } else { 0..part.facet_value_count() };
+        let table = self.table;
+        let common = |value: u32| table.map_or(value, |table| table[value as usize]);
+        for value in asked.start as u32..asked.end as u32 {
+            self.values.add(common(value), part.facet_list(value).len() as u32);
         }
-        for value in rest.iter().flat_map(|doc| self.rows.row(doc)) {
-            let count = &mut self.values[place(*value)];
-            *count = count.saturating_sub(1);
-        }
+        rest.iter().flat_map(|doc| self.rows.row(doc)).for_each(|value| self.values.remove(common(*value)));
         for (_, column, stats) in &mut self.numbers {
             docs.iter().for_each(|doc| stats.add(column[doc as usize]));
         }
