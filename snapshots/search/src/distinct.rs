@@ -1,23 +1,43 @@
 //! Variants of one article as one hit: the best of a group stands for it, and a facet counts the group once a value.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::cmp::Ordering;
 
+use crate::buckets::Buckets;
 use crate::facets::FacetCounts;
 use crate::index::Index;
 use crate::top::Candidate;
 
 /// A hit lists so many other variants at the most.
 const MAX_VARIANTS: usize = 100;
+/// Groups are counted when they have so many members together: each of those lies elsewhere in memory.
+const BATCH: usize = 256;
 
 /// A product of a group that was found.
 #[derive(Clone, Copy)]
 pub(crate) struct GroupMember {
     pub(crate) group: u64,
-    pub(crate) segment: usize,
     pub(crate) candidate: Candidate,
+    segment: u16,
     /// The facet that alone keeps the product from being a hit.
-    pub(crate) only_fails: Option<usize>,
+    only_fails: Option<u16>,
+}
+
+impl GroupMember {
+    pub(crate) fn new(group: u64, segment: usize, candidate: Candidate, only_fails: Option<usize>) -> Self {
+        Self { group, candidate, segment: segment as u16, only_fails: only_fails.map(|facet| facet as u16) }
+    }
+
+    pub(crate) fn segment(&self) -> usize {
+        usize::from(self.segment)
+    }
+
+    pub(crate) fn only_fails(&self) -> Option<usize> {
+        self.only_fails.map(usize::from)
+    }
+
+    fn is_hit(&self) -> bool {
+        self.only_fails.is_none()
+    }
 }
 
 /// The products with variants that one request finds.
@@ -26,29 +46,8 @@ pub(crate) struct Groups {
     /// Neither words nor a sort order say which variant matches better.
     is_browsed: bool,
     members: Vec<GroupMember>,
-    /// Of each member the place of the group's one before it, plus one; 0 for its first.
-    before: Vec<u32>,
-    /// The place of each group's last member, plus one, and the groups in the order in which they were found.
-    last: HashMap<u64, u32, BuildHasherDefault<GroupHasher>>,
-    order: Vec<u64>,
-}
-
-/// Groups are known by hashes already.
-#[derive(Default)]
-struct GroupHasher(u64);
-
-impl Hasher for GroupHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, group: u64) {
-        self.0 = group;
-    }
+    /// The members by group, once all are there.
+    buckets: Buckets,
 }
 
 impl Groups {
@@ -56,62 +55,82 @@ impl Groups {
         Self { is_browsed, ..Self::default() }
     }
 
+    #[inline]
     pub(crate) fn add(&mut self, member: GroupMember) {
-        let last = self.last.entry(member.group).or_default();
-        if *last == 0 {
-            self.order.push(member.group);
-        }
-        self.before.push(*last);
         self.members.push(member);
-        *last = self.members.len() as u32;
     }
 
-    /// The members of a group: hits first, the best of them before the others.
-    fn of(&self, index: &Index, group: u64) -> Vec<GroupMember> {
-        let mut members = Vec::new();
-        let mut at = self.last.get(&group).copied().unwrap_or(0);
-        while at > 0 {
-            members.push(self.members[at as usize - 1]);
-            at = self.before[at as usize - 1];
-        }
-        let rank =
-            |one: &GroupMember| index.segments()[one.segment].segment.static_ranks()[one.candidate.doc() as usize];
-        let id = |one: &GroupMember| index.record(one.segment, one.candidate.doc()).id();
-        let share = |one: &GroupMember| index.availability_share(one.segment, one.candidate.doc());
-        // What is browsed may have its rank as its score: only rules say that one is better than another.
-        let key = |one: &GroupMember| match self.is_browsed {
-            true => (one.only_fails.is_some(), u128::from(one.candidate.level())),
-            false => (one.only_fails.is_some(), one.candidate.level_and_key()),
-        };
-        let boost = |one: &GroupMember| if self.is_browsed { one.candidate.boost } else { 0.0 };
-        members.sort_unstable_by(|a, b| {
-            let order = key(a).cmp(&key(b)).then_with(|| boost(b).total_cmp(&boost(a)));
-            // Where variants match alike, one that can be had stands for those that cannot.
-            let order = order.then_with(|| share(b).total_cmp(&share(a)));
-            order.then_with(|| rank(b).cmp(&rank(a))).then_with(|| id(a).cmp(id(b)))
-        });
-        members
+    /// Counts each group, and takes the best hit of each that has one.
+    pub(crate) fn fold(&mut self, index: &Index, counts: &mut FacetCounts, take: impl FnMut(&GroupMember)) {
+        self.buckets = Buckets::new(self.members.iter().zip(0..).map(|(member, place)| (member.group, place)));
+        let member = |place: u32| Some(self.members[place as usize]);
+        fold(index, self.is_browsed, &self.buckets, member, counts, take);
     }
 
-    /// Counts each group, and gives how many have a hit, and the best of each by segment.
-    pub(crate) fn fold(&self, index: &Index, counts: &mut FacetCounts) -> (u64, Vec<(usize, Candidate)>) {
-        let mut best = Vec::new();
-        for group in &self.order {
-            let members = self.of(index, *group);
-            counts.add_group(index, &members);
-            if members[0].only_fails.is_none() {
-                best.push((members[0].segment, members[0].candidate));
-            }
-        }
-        (best.len() as u64, best)
-    }
-
-    /// The other hits of a product's group, best first, and at most [`MAX_VARIANTS`] of them.
+    /// The other hits of a product's group, as [`other_hits`] has them.
     pub(crate) fn others(&self, index: &Index, segment: usize, doc: u32) -> Vec<(usize, u32)> {
         let group = index.segments()[segment].segment.groups()[doc as usize];
-        let members = if group == 0 { Vec::new() } else { self.of(index, group) };
-        let hits = members.iter().filter(|member| member.only_fails.is_none());
-        let hits = hits.map(|one| (one.segment, one.candidate.doc()));
-        hits.filter(|other| *other != (segment, doc)).take(MAX_VARIANTS).collect()
+        if group == 0 {
+            return Vec::new();
+        }
+        let members = self.buckets.of(group).iter().map(|place| self.members[*place as usize]);
+        let hits = members.filter(|member| member.group == group && member.is_hit());
+        other_hits(index, self.is_browsed, hits.collect(), (segment, doc))
     }
+}
+
+/// Counts each group of the members at these places, and takes the best hit of each that has one.
+pub(crate) fn fold(
+    index: &Index,
+    is_browsed: bool,
+    buckets: &Buckets,
+    member: impl Fn(u32) -> Option<GroupMember>,
+    counts: &mut FacetCounts,
+    mut take: impl FnMut(&GroupMember),
+) {
+    let mut counts = counts.for_groups(index);
+    let mut members: Vec<GroupMember> = Vec::new();
+    let mut count_and_take = |members: &[GroupMember]| {
+        counts.add(members);
+        for group in members.chunk_by(|a, b| a.group == b.group) {
+            let hits = group.iter().filter(|member| member.is_hit());
+            hits.min_by(|a, b| order(index, is_browsed, a, b)).into_iter().for_each(&mut take);
+        }
+    };
+    for bucket in buckets.iter() {
+        let start = members.len();
+        members.extend(bucket.iter().filter_map(|place| member(*place)));
+        members[start..].sort_unstable_by_key(|member| member.group);
+        if members.len() >= BATCH {
+            count_and_take(&members);
+            members.clear();
+        }
+    }
+    count_and_take(&members);
+}
+
+/// The hits of one group but for one of them, best first, and at most [`MAX_VARIANTS`].
+pub(crate) fn other_hits(
+    index: &Index,
+    is_browsed: bool,
+    mut hits: Vec<GroupMember>,
+    shown: (usize, u32),
+) -> Vec<(usize, u32)> {
+    hits.sort_unstable_by(|a, b| order(index, is_browsed, a, b));
+    let hits = hits.iter().map(|one| (one.segment(), one.candidate.doc()));
+    hits.filter(|other| *other != shown).take(MAX_VARIANTS).collect()
+}
+
+/// The better of two hits of a group first.
+pub(crate) fn order(index: &Index, is_browsed: bool, a: &GroupMember, b: &GroupMember) -> Ordering {
+    let (one, other) = (&a.candidate, &b.candidate);
+    // What is browsed may have its rank as its score: only rules say that one is better than another.
+    let order = match is_browsed {
+        true => one.level().cmp(&other.level()).then_with(|| other.boost.total_cmp(&one.boost)),
+        false => one.level_and_key().cmp(&other.level_and_key()),
+    };
+    // Where variants match alike, one that can be had stands for those that cannot.
+    let share = |member: &GroupMember| index.availability_share(member.segment(), member.candidate.doc());
+    let order = order.then_with(|| share(b).total_cmp(&share(a)));
+    order.then_with(|| index.rank_order((a.segment(), one.doc()), (b.segment(), other.doc())))
 }

@@ -1,5 +1,6 @@
 //! Counting facets over the hits of an answer, and choosing what to show of the counts.
 
+mod groups;
 mod values;
 
 use std::cmp::Reverse;

@@ -231,13 +231,15 @@ impl<'a> Gathered<'a> {
 
     /// Makes one candidate of each group of variants.
     fn fold(&mut self) {
-        let Some(groups) = &self.groups else { return };
-        let (found, best) = groups.fold(self.index, &mut self.counts);
-        self.found += found;
         let limit = self.reach().max(HEAD);
-        for place in 0..self.index.segments().len() {
-            let mut top = Top::new(limit);
-            best.iter().filter(|(segment, _)| *segment == place).for_each(|(_, candidate)| top.push(*candidate));
+        let Some(groups) = &mut self.groups else { return };
+        let mut tops: Vec<Top> = self.index.segments().iter().map(|_| Top::new(limit)).collect();
+        let found = &mut self.found;
+        groups.fold(self.index, &mut self.counts, |best| {
+            *found += 1;
+            tops[best.segment()].push(best.candidate);
+        });
+        for (place, top) in tops.into_iter().enumerate() {
             self.candidates.extend(top.into_best().into_iter().map(|candidate| (place, candidate)));
         }
     }
@@ -263,20 +265,10 @@ impl<'a> Gathered<'a> {
         candidates[..shown].sort_unstable_by(|a, b| self.order(a, b));
     }
 
-    /// Best first. The order of documents within a segment, continued over all: rank, then id.
+    /// Best first.
     fn order(&self, a: &(usize, Candidate), b: &(usize, Candidate)) -> Ordering {
-        a.1.level_and_key().cmp(&b.1.level_and_key()).then_with(|| match a.0 == b.0 {
-            true => a.1.doc().cmp(&b.1.doc()),
-            false => self.rank_of(b).cmp(&self.rank_of(a)).then_with(|| self.id_of(a).cmp(self.id_of(b))),
-        })
-    }
-
-    fn rank_of(&self, (segment, found): &(usize, Candidate)) -> u32 {
-        self.index.segments()[*segment].segment.static_ranks()[found.doc() as usize]
-    }
-
-    fn id_of(&self, (segment, found): &(usize, Candidate)) -> &'a str {
-        self.index.record(*segment, found.doc()).id()
+        let order = a.1.level_and_key().cmp(&b.1.level_and_key());
+        order.then_with(|| self.index.rank_order((a.0, a.1.doc()), (b.0, b.1.doc())))
     }
 
     fn collector(&mut self, segment: usize, filter: &SplitFilter) -> Collector<'_> {
@@ -403,7 +395,7 @@ impl Collector<'_> {
     fn hit(&mut self, hit: Match<'_>, tier: u8) {
         if let Some(group) = self.group(hit.doc) {
             let candidate = self.candidate(hit, tier);
-            let member = GroupMember { group, segment: self.segment, candidate, only_fails: None };
+            let member = GroupMember::new(group, self.segment, candidate, None);
             self.groups.as_mut().into_iter().for_each(|(groups, _)| groups.add(member));
             return;
         }
@@ -416,7 +408,7 @@ impl Collector<'_> {
         match self.group(doc) {
             Some(group) => {
                 let candidate = Candidate::new(u8::MAX, 0, doc);
-                let member = GroupMember { group, segment: self.segment, candidate, only_fails: Some(facet) };
+                let member = GroupMember::new(group, self.segment, candidate, Some(facet));
                 self.groups.as_mut().into_iter().for_each(|(groups, _)| groups.add(member));
             }
             None => self.counts.add_for(facet, doc),

@@ -187,6 +187,16 @@ impl Index {
         (hidden.is_empty() || !hidden[segment].contains(doc)).then_some((segment, doc))
     }
 
+    /// The order of documents within a segment, continued over all: rank, then id.
+    pub(crate) fn rank_order(&self, a: (usize, u32), b: (usize, u32)) -> Ordering {
+        let rank = |(segment, doc): (usize, u32)| self.segments()[segment].segment.static_ranks()[doc as usize];
+        let id = |(segment, doc): (usize, u32)| self.record(segment, doc).id();
+        match a.0 == b.0 {
+            true => a.1.cmp(&b.1),
+            false => rank(b).cmp(&rank(a)).then_with(|| id(a).cmp(id(b))),
+        }
+    }
+
     /// Reads the beginnings of what a second look at a document reads.
     #[inline]
     pub(crate) fn fetch_ranked(&self, segment: usize, doc: u32) -> u32 {

@@ -5,6 +5,7 @@
 mod amend;
 mod analysis;
 mod bits;
+mod buckets;
 mod build;
 mod categories;
 mod codes;

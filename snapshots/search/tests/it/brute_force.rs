@@ -404,6 +404,8 @@ proptest! {
             }
             check_paging(&shop.index, &raw, &found.ids);
             // However it is split, and whatever is outdated, a snapshot is ranked the same.
+            let in_one = search(&whole.index, RawRequest { distinct: true, ..raw.clone() });
+            prop_assert_eq!((in_one.ids, in_one.variants), (folded.ids, folded.variants), "{:?}", raw);
             let in_one = search(&whole.index, raw.clone());
             prop_assert_eq!(in_one.found, found.found);
             prop_assert_eq!(in_one.facets, found.facets);
