@@ -105,6 +105,11 @@ impl<'a> Curation<'a> {
             || (!self.hides.is_empty() && self.hides.binary_search(&(segment, doc)).is_ok())
     }
 
+    /// Whether rules change what a request finds or its order, other than by pins and by what nobody may see.
+    pub(crate) fn moves_hits(&self) -> bool {
+        !self.filters.is_empty() || !self.boosts.is_empty() || !self.hides.is_empty()
+    }
+
     pub(crate) fn hides_any(&self) -> bool {
         !self.hidden.is_empty() || !self.hides.is_empty()
     }

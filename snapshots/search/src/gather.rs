@@ -1,6 +1,7 @@
 //! Gathering the products that match: tier by tier, segment by segment, filtered, counted, folded, and the best kept.
 
 mod browse;
+mod folded;
 mod second_look;
 
 use std::cmp::Ordering;
@@ -57,6 +58,8 @@ pub(crate) struct Gathered<'a> {
     seen: Option<Vec<Bits>>,
     /// The variants that were found, where a group of them is one hit.
     groups: Option<Groups>,
+    /// What is found was known before: the groups are empty.
+    is_known: bool,
     found: u64,
     /// What the best candidates, so many of them, were asked when they were looked at again.
     asked: Vec<Asked<'a>>,
@@ -79,6 +82,7 @@ impl<'a> Gathered<'a> {
             is_alone: false,
             seen: None,
             groups: request.distinct.then(|| Groups::new(curation.words().is_empty() && request.sort.is_none())),
+            is_known: false,
             found: 0,
             asked: Vec::new(),
             head: 0,
@@ -232,7 +236,7 @@ impl<'a> Gathered<'a> {
     /// Makes one candidate of each group of variants.
     fn fold(&mut self) {
         let limit = self.reach().max(HEAD);
-        let Some(groups) = &mut self.groups else { return };
+        let Some(groups) = self.groups.as_mut().filter(|_| !self.is_known) else { return };
         let mut tops: Vec<Top> = self.index.segments().iter().map(|_| Top::new(limit)).collect();
         let found = &mut self.found;
         groups.fold(self.index, &mut self.counts, |best| {
@@ -319,13 +323,12 @@ impl<'a> Gathered<'a> {
             let Some((place, (segment, best))) = found else { break };
             if position >= start {
                 let missing = every_word & !best.has;
-                let variants = self.groups.as_ref().map(|groups| groups.others(self.index, *segment, best.doc()));
                 hits.push(Hit {
                     segment: *segment,
                     doc: best.doc(),
                     score: if self.request.sort.is_some() { best.text_score() } else { key_score(best.key()) },
                     missing,
-                    variants: variants.unwrap_or_default(),
+                    variants: self.variants(*segment, best.doc()),
                     parts: self.request.explain.then(|| self.explain(place, *segment, best)),
                     level: self.level(best, missing).filter(|_| self.request.explain),
                     is_pinned: pin.is_some(),

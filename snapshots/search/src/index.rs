@@ -16,6 +16,7 @@ use crate::completions::Completions;
 use crate::directory::SegmentDirectory;
 use crate::doc_sets::DocSets;
 use crate::error::Error;
+use crate::folded::{Folded, Variants};
 use crate::kinds::TypePairs;
 use crate::phrases::Phrases;
 use crate::postings::Postings;
@@ -40,6 +41,9 @@ pub struct Index {
     pub(crate) rules: Rules,
     /// The products that nobody may see, by version of the rules and by segment.
     pub(crate) hidden: Vec<OnceLock<Vec<Bits>>>,
+    /// The fold of all that may be seen, by version of the rules.
+    pub(crate) folded: Vec<OnceLock<Folded>>,
+    pub(crate) variants: OnceLock<Variants>,
     /// Whether completions find something, by version of the rules, by list and place.
     pub(crate) finds: Vec<OnceLock<Vec<Vec<Known>>>>,
     /// The products of first suggestions.
@@ -97,6 +101,8 @@ impl Index {
             analyzer,
             rules: Rules::default(),
             hidden: Vec::new(),
+            folded: Vec::new(),
+            variants: OnceLock::new(),
             finds: Vec::new(),
             firsts: Firsts::default(),
             doc_sets: DocSets::default(),
@@ -112,9 +118,10 @@ impl Index {
         let rules = self.snapshot.rules.as_deref().unwrap_or_default();
         let rules = Rules::parse(rules, &self.snapshot.catalogue, market)?;
         let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
+        let folded = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
         let finds = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
         let doc_sets = DocSets::new(rules.versions());
-        Ok(Self { rules, hidden, finds, firsts: Firsts::default(), doc_sets, ..self })
+        Ok(Self { rules, hidden, folded, finds, firsts: Firsts::default(), doc_sets, ..self })
     }
 
     pub fn snapshot(&self) -> &Snapshot {

@@ -20,6 +20,7 @@ mod doc_sets;
 mod error;
 mod facets;
 mod filter;
+mod folded;
 mod gather;
 mod highlight;
 mod index;

@@ -28,6 +28,9 @@ impl Sets {
 impl Gathered<'_> {
     /// Answers such a request.
     pub(crate) fn browse(&mut self, filter: &SplitFilter) {
+        if self.browse_folded() {
+            return;
+        }
         let sets = self.sets(filter);
         for place in 0..self.index.segments().len() {
             match &sets.whole {

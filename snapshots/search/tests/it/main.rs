@@ -3,6 +3,7 @@
 mod browsing;
 mod brute_force;
 mod curating;
+mod folding;
 mod golden;
 mod hostile;
 mod searching;
