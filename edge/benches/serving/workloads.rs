@@ -67,7 +67,7 @@ pub fn workloads(address: SocketAddr) -> Vec<Workload> {
         some.iter().map(|query| format!("/v1/suggest?q={query}")).collect()
     };
     let similar = products.iter().map(|(id, _)| format!("/v1/products/{id}/similar")).collect();
-    let kinds: [(&'static str, Vec<String>); 12] = [
+    let kinds: [(&'static str, Vec<String>); 14] = [
         ("product by id", products.iter().map(|(id, _)| format!("/v1/products/{id}")).collect()),
         ("search", search(&queries, "")),
         ("search, cached", search(&queries, "").into_iter().take(200).collect()),
@@ -77,6 +77,8 @@ pub fn workloads(address: SocketAddr) -> Vec<Workload> {
         ("as you type, 3 facets", search(&beginnings, facets)),
         ("filter, 3 facets", search(&queries, &format!("{facets}&filters=price%3C150"))),
         ("browse, 3 facets", vec![format!("/v1/search?{}", &facets[1..])]),
+        ("browse, variants folded", vec!["/v1/search?facets=*&distinct=true".to_owned()]),
+        ("browse and filter, folded", vec!["/v1/search?facets=*&filters=price%3C150&distinct=true".to_owned()]),
         ("suggest, 4 letters", suggest(4)),
         ("suggest, cached", suggest(4)),
         ("similar products", similar),
