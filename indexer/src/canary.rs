@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use serde::Serialize;
-use snapshots::{ChannelName, Followed, Manifest, Pointer, ReadPointer, StatusBoard, Times, Traffic};
+use snapshots::{ChannelName, Followed, Manifest, Pointer, ReadPointer, StatusBoard, Store, Times, Traffic};
 
 use crate::channels;
 use crate::nodes::{NodeView, heard};
@@ -116,7 +116,7 @@ impl Canary<'_> {
 
     /// The canary before this one, which must be over.
     async fn ended_one(&self) -> Result<Option<ReadPointer>> {
-        let last = self.stores.home.pointer(&ChannelName::canary()).await?;
+        let last = last(&self.stores.home).await?;
         if let Some(last) = last.as_ref().filter(|last| is_under_way(&last.pointer)) {
             bail!("a canary of {} is under way: wait for its end, or 'indexer withdraw' it", last.pointer.snapshot);
         }
@@ -219,7 +219,7 @@ pub async fn withdraw(
     progress: &Progress,
 ) -> Result<bool> {
     let channel = ChannelName::canary();
-    let Some(before) = stores.home.pointer(&channel).await? else { return Ok(false) };
+    let Some(before) = last(&stores.home).await? else { return Ok(false) };
     // By now it may be another publisher's.
     if before.pointer.nodes.is_empty() || meant.is_some_and(|meant| *meant != before.pointer) {
         return Ok(false);
@@ -234,6 +234,15 @@ pub async fn withdraw(
         }
     }
     Ok(true)
+}
+
+/// What stands on the canary channel of a store, whoever has signed it. After keys were changed, what is left of the last
+/// canary is signed with the old one, and all that is announced there must come after it.
+///
+/// # Errors
+/// When the store fails, or the pointer is damaged.
+pub(crate) async fn last(store: &Store) -> Result<Option<ReadPointer>> {
+    channels::read(&store.clone().trusting(None), &ChannelName::canary()).await
 }
 
 /// Whether nodes follow this canary now.

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use snapshots::{
-    ChannelName, Error, Hint, HintError, Hints, Pointer, PointerVersion, RegionName, Store, WrittenPointer,
+    ChannelName, Error, Hint, HintError, Hints, Pointer, PointerVersion, ReadPointer, RegionName, Store, WrittenPointer,
 };
 
+use crate::bring::Brought;
 use crate::checks::is_damage;
 use crate::progress::Progress;
-use crate::{bring, channels};
+use crate::{bring, canary, channels};
 
 /// A copy is tried so often when others move the same pointer meanwhile.
 const MAX_TRIES: u32 = 5;
@@ -165,14 +166,23 @@ impl Regions {
     /// Brings every region to where the home store is: objects, manifest, pointer, for every channel.
     ///
     /// # Errors
-    /// When the home store fails. Regions that fail are in what is returned.
+    /// When the home store fails. Regions that fail are in what is returned, and so are channels that cannot be read, where
+    /// there is a region.
     pub async fn sync(&self, dry_run: bool, progress: &mut Progress) -> Result<Vec<SyncedChannel>> {
         let (mut synced, mut is_noted) = (Vec::new(), false);
         for channel in self.home.list_channels().await? {
-            let Some(read) = channels::read(&self.home, &channel).await? else { continue };
-            let announced = read.written();
+            let announced = match self.at_home(&channel).await {
+                Ok(Some(read)) => Ok(read.written()),
+                Ok(None) => continue,
+                // The other channels can be brought up all the same.
+                Err(error) if !self.others.is_empty() && is_of_channel(&error) => Err(format!("{error:#}")),
+                Err(error) => return Err(error),
+            };
             for (region, store) in &self.others {
-                let caught_up = self.catch_up(store, &channel, &announced, dry_run, progress).await;
+                let caught_up = match &announced {
+                    Ok(announced) => self.catch_up(store, &channel, announced, dry_run, progress).await,
+                    Err(fault) => Err(anyhow::anyhow!("{fault}")),
+                };
                 // Nothing was announced at home, which would have said so.
                 if let Ok(CaughtUp { untold: Some(error), .. }) = &caught_up
                     && !is_noted
@@ -187,6 +197,14 @@ impl Regions {
         Ok(synced)
     }
 
+    /// What a channel points at. A canary's pointer is read whoever has signed it: see [`canary::last`].
+    async fn at_home(&self, channel: &ChannelName) -> Result<Option<ReadPointer>> {
+        match *channel == ChannelName::canary() {
+            true => canary::last(&self.home).await,
+            false => channels::read(&self.home, channel).await,
+        }
+    }
+
     async fn catch_up(
         &self,
         store: &Store,
@@ -195,28 +213,46 @@ impl Regions {
         dry_run: bool,
         progress: &mut Progress,
     ) -> Result<CaughtUp> {
-        // What is copied is signed as it is at home, whoever has a key here: nobody may have verified it.
-        let store = &store.clone().signing(None);
-        let (there, _) = self.in_time(copy_there(store, channel)).await?;
         let pointer = announced.pointer();
+        let is_over = *channel == ChannelName::canary() && !canary::is_under_way(pointer);
+        // What is copied is signed as it is at home, whoever has a key here: nobody may have verified it.
+        let mut store = store.clone().signing(None);
+        if is_over {
+            store = store.trusting(None);
+        }
+        let store = &store;
+        let (there, _) = self.in_time(copy_there(store, channel)).await?;
         let behind = pointer.sequence.saturating_sub(there.as_ref().map_or(0, |there| there.sequence));
         let mut untold = None;
         if behind > 0 && !dry_run {
-            let manifest = self.home.get_manifest(&pointer.snapshot).await?;
-            let live = there.as_ref().map(|there| &there.snapshot);
-            let brought = bring::bring(&self.home, store, &manifest, live, None, self.timeout, progress).await?;
-            let copied = match brought.ensure_held() {
+            // No node opens what a canary was of that is over, and retention may have removed it.
+            let brought = match is_over {
+                true => None,
+                false => {
+                    let manifest = self.home.get_manifest(&pointer.snapshot).await?;
+                    let live = there.as_ref().map(|there| &there.snapshot);
+                    Some(bring::bring(&self.home, store, &manifest, live, None, self.timeout, progress).await?)
+                }
+            };
+            let copied = match brought.as_ref().map_or(Ok(()), Brought::ensure_held) {
                 Ok(()) => self.in_time(copy_pointer(store, channel, announced)).await,
                 Err(error) => Err(error),
             };
             if copied.is_ok() {
                 untold = self.hint(channel, Some(pointer.sequence)).await.err();
             }
-            brought.let_go(progress).await;
+            if let Some(brought) = &brought {
+                brought.let_go(progress).await;
+            }
             copied?;
         }
         Ok(CaughtUp { behind, untold })
     }
+}
+
+/// Whether it is a channel that is at fault, and not the store.
+fn is_of_channel(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Error>().is_some_and(is_damage)
 }
 
 /// What was done for a channel in one region.

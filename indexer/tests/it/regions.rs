@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use snapshots::{ChannelName, Heard, Hint, Hints, SnapshotId, Store};
+use snapshots::{ChannelName, Heard, Hint, Hints, Pointer, SnapshotId, Store};
 use test_servers::{Azurite, Moment, Passing, Proxy, Redis};
 
 use crate::channels::url;
@@ -362,6 +362,30 @@ fn a_copy_that_cannot_be_read_is_copied_anew() {
     damage();
     let told = json(path, &[&["publish", "two"][..], &stores].concat());
     assert_eq!((fault(&told), live(&east)), (None, live(&home)));
+}
+
+/// A region that came later never caught up with a canary that was over, once its snapshot was collected.
+#[test]
+fn a_canary_that_is_over_is_copied_without_its_snapshot() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, east) = (url(path, "home"), url(path, "east"));
+    let region = format!("east={east}");
+    build_products(path, "one", 3);
+    json(path, &["publish", "--store", &home, "one"]);
+    let canary = ChannelName::canary();
+    let over = Pointer::new("20260101T000000000Z-0123456789ab".parse().expect("an id"), 7);
+    let opened = |name: &str| Store::directory(&path.join(name)).expect("a store");
+    block(opened("home").move_pointer(&canary, None, &over)).expect("a canary that is over");
+    let there = opened("east");
+    let sync = ["sync", "--store", &home, "--region", &region];
+    json(path, &sync);
+    assert_eq!(live(&east), live(&home));
+    let copy = block(there.pointer(&canary)).expect("a pointer").map(|copy| copy.pointer);
+    assert_eq!(copy, Some(over), "what stood there may name nodes");
+    let again = json(path, &sync);
+    let behind: Vec<_> = again["channels"].as_array().expect("channels").iter().map(|one| &one["behind"]).collect();
+    assert_eq!(behind, [0, 0], "{again}");
 }
 
 #[test]

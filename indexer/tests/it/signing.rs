@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use snapshots::{ChannelName, Pointer, Store};
+use snapshots::{ChannelName, Pointer, Store, Traffic};
 
-use crate::channels::url;
+use crate::channels::{beside_nodes, url};
 use crate::collecting::block;
 use crate::command::{build_products, fails, json};
+use crate::regions::live;
 
 #[test]
 fn keys_are_made_and_rotated() {
@@ -61,7 +62,8 @@ fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
     opens(&one);
 }
 
-/// A canary that was over before a key was changed had the status fail for good.
+/// A canary that was over before a key was changed had the status fail for good, and so retention, bringing up regions, and
+/// the next canary.
 #[test]
 fn a_canary_of_an_old_key_is_told_and_is_no_damage() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -81,6 +83,24 @@ fn a_canary_of_an_old_key_is_told_and_is_no_damage() {
     let faults = channels.map(|channel| (channel["channel"].as_str(), channel["fault"].is_string()));
     let faults: BTreeMap<_, _> = faults.collect();
     assert_eq!(faults, [(Some("canary"), true), (Some("live"), false)].into(), "{told}");
+
+    json(path, &["gc", "--store", &store, "--trust", "new.pub"]);
+    let region = format!("east={}", url(path, "east"));
+    fs::create_dir(path.join("east")).expect("a folder");
+    let sync = ["sync", "--store", &store, "--trust", "new.pub", "--region", &region];
+    assert_eq!(json(path, &sync)["channels"].as_array().map(Vec::len), Some(2));
+    assert_eq!(live(&url(path, "east")), live(&store));
+    let new = ["--store", &store, "--trust", "new.pub", "--sign-key", "new"];
+    let refused = fails(path, &[&["withdraw"][..], &new].concat());
+    assert!(refused.contains("no canary is under way"), "{refused}");
+    let two = build_products(path, "two", 4);
+    let told_by = url(path, "status");
+    let canary = ["publish", "--status-store", &told_by, "--canary", "5%", "--canary-window-s", "1", "two"];
+    let fine = Traffic { requests: 500, ..Traffic::default() };
+    let promoted = beside_nodes(path, None, [fine, fine], || json(path, &[&canary[..], &new].concat()));
+    assert_eq!((promoted["event"].as_str(), promoted["snapshot"].as_str()), (Some("announced"), Some(two.as_str())));
+    let last = block(opened.pointer(&ChannelName::canary())).expect("a pointer").expect("a canary").pointer;
+    assert_eq!((last.sequence, last.nodes.len()), (4, 0), "nodes follow no sequence lower than the one they saw");
     fs::write(path.join("store/channels/live.json"), "{").expect("damage");
     fails(path, &status);
 }
