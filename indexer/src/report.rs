@@ -1,6 +1,7 @@
 //! What a store holds, told to people and to programs: `status`, `list` and `show`.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use futures::StreamExt;
@@ -10,11 +11,13 @@ use serde_json::{Value, json};
 use snapshots::{ChannelName, Error, Followed, Manifest, SnapshotId, StatusBoard, Store};
 
 use crate::checks::is_damage;
-use crate::regions::Regions;
+use crate::regions::{Regions, in_time};
 use crate::{canary, channels, nodes};
 
 /// Manifests are read so many at once.
 const READS_AT_ONCE: usize = 16;
+/// A region is waited for so long at the most, whatever it may take over a publish.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What each channel points at, at home and in every region, who is pinned, and what every node serves.
 ///
@@ -22,32 +25,29 @@ const READS_AT_ONCE: usize = 16;
 /// When the home store fails; of others the fault is told.
 pub async fn status(stores: &Regions, board: Option<&StatusBoard>) -> Result<Value> {
     let home = &stores.home;
+    let timeout = stores.timeout.min(LOOK_TIMEOUT);
+    let looks = stores.others.iter().map(|(_, store)| in_time(timeout, copies_of(store)));
+    let copies = futures::future::join_all(looks).await;
+    // After them: what is announced meanwhile puts no region ahead of it.
     let mut channels = channels_of(home, channels::remedy).await?;
-    let mut copies = Vec::new();
-    for (region, store) in &stores.others {
-        copies.push((region, store, channels_of(store, remedy_of_copy).await));
-    }
-    let lost = lost(&channels, copies.iter().filter_map(|(.., there)| there.as_ref().ok()).flatten());
+    let mut pins = pins_of(home).await?;
+    let lost = lost(&channels, copies.iter().flatten().flat_map(|(there, _)| there));
     channels.extend(lost);
     let mut regions = Vec::new();
-    for (region, store, there) in copies {
+    for ((region, store), there) in stores.others.iter().zip(copies) {
         let told = match there {
-            Ok(there) => json!({ "region": region, "store": store.url(), "channels": behind(&channels, there) }),
-            Err(error) => json!({ "region": region, "store": store.url(), "fault": error.to_string() }),
+            Ok((there, pinned)) => {
+                for pin in pinned {
+                    // A store may be that of several regions.
+                    if !pins.contains(&pin) {
+                        pins.push(pin);
+                    }
+                }
+                json!({ "region": region, "store": store.url(), "channels": behind(&channels, there) })
+            }
+            Err(error) => json!({ "region": region, "store": store.url(), "fault": format!("{error:#}") }),
         };
         regions.push(told);
-    }
-    let mut pins = Vec::new();
-    for region in home.list_pins().await? {
-        let pin = match home.pointer(&region).await {
-            Ok(Some(read)) => json!({
-                "region": region, "snapshot": read.pointer.snapshot, "pinned_at": read.pointer.announced_at,
-                "reason": read.pointer.reason,
-            }),
-            Ok(None) => continue,
-            Err(error) => json!({ "region": region, "fault": error.to_string() }),
-        };
-        pins.push(pin);
     }
     let nodes = match board {
         None => Value::Null,
@@ -73,6 +73,28 @@ pub fn ensure_readable(status: &Value) -> Result<()> {
     ensure!(damaged == 0, "{damaged} channels or pins are damaged");
     ensure!(status["nodes"]["fault"].is_null(), "what the nodes serve is not known");
     Ok(())
+}
+
+/// The channels of a region's store, and its pins.
+async fn copies_of(store: &Store) -> Result<(Vec<Value>, Vec<Value>)> {
+    Ok((channels_of(store, remedy_of_copy).await?, pins_of(store).await?))
+}
+
+/// The pins that stand in a store, which may be of other regions, too.
+async fn pins_of(store: &Store) -> Result<Vec<Value>> {
+    let mut pins = Vec::new();
+    for region in store.list_pins().await? {
+        let pin = match store.pointer(&region).await {
+            Ok(Some(read)) => json!({
+                "region": region, "store": store.url(), "snapshot": read.pointer.snapshot,
+                "pinned_at": read.pointer.announced_at, "reason": read.pointer.reason,
+            }),
+            Ok(None) => continue,
+            Err(error) => json!({ "region": region, "store": store.url(), "fault": error.to_string() }),
+        };
+        pins.push(pin);
+    }
+    Ok(pins)
 }
 
 /// The channels that only regions have still. A canary that is over at home may not be over there.
@@ -108,13 +130,14 @@ async fn nodes_of(board: &StatusBoard, channels: &[Value]) -> Result<Vec<Value>>
     Ok(nodes)
 }
 
-/// A region's channels, with how many announcements each is behind the home store, where that is known.
+/// A region's channels, with how many announcements each is behind the home store, or ahead of it, where that is known.
 fn behind(home: &[Value], mut there: Vec<Value>) -> Vec<Value> {
     for channel in &mut there {
         let at_home = home.iter().find(|other| other["channel"] == channel["channel"]);
         let newest = at_home.and_then(|at_home| at_home["sequence"].as_u64());
         let sequence = channel["sequence"].as_u64().unwrap_or(0);
         channel["behind"] = json!(newest.map(|newest| newest.saturating_sub(sequence)));
+        channel["ahead"] = json!(newest.map(|newest| sequence.saturating_sub(newest)));
     }
     for channel in home.iter().filter(|channel| channel["nodes"].is_null()) {
         if !there.iter().any(|other| other["channel"] == channel["channel"]) {
@@ -232,10 +255,13 @@ pub fn status_text(status: &Value) -> String {
         false => table(&["CHANNEL", "SNAPSHOT", "SEQUENCE", "ANNOUNCED", "PRODUCTS", ""], rows.collect()),
     };
     for pin in rows_of(&status["pins"]) {
-        let region = text(&pin["region"]);
+        let (region, store) = (text(&pin["region"]), text(&pin["store"]));
         let _ = match pin["fault"].as_str() {
-            Some(fault) => writeln!(out, "\nthe pin of region {region} is DAMAGED: {fault}"),
-            None => writeln!(out, "\nregion {region} is PINNED to {}{}", text(&pin["snapshot"]), reason(pin, ": ", "")),
+            Some(fault) => writeln!(out, "\nthe pin of region {region} in {store} is DAMAGED: {fault}"),
+            None => {
+                let (snapshot, reason) = (text(&pin["snapshot"]), reason(pin, ": ", ""));
+                writeln!(out, "\nregion {region} is PINNED to {snapshot} in {store}{reason}")
+            }
         };
     }
     let rows: Vec<Vec<String>> = rows_of(&status["regions"]).iter().flat_map(region_rows).collect();
@@ -286,11 +312,13 @@ fn region_rows(region: &Value) -> Vec<Vec<String>> {
         return vec![vec![name, String::new(), String::new(), format!("DOWN: {fault}")]];
     }
     let row = |channel: &Value| {
-        let state = match (channel["fault"].as_str(), channel["behind"].as_u64()) {
-            (Some(fault), _) => format!("DAMAGED: {fault}"),
-            (_, Some(0)) => "up to date".to_owned(),
-            (_, Some(behind)) => format!("{behind} BEHIND: 'indexer sync' brings it up"),
-            (_, None) => "how far it is behind is not known".to_owned(),
+        let [behind, ahead] = ["behind", "ahead"].map(|which| channel[which].as_u64());
+        let state = match (channel["fault"].as_str(), behind, ahead) {
+            (Some(fault), ..) => format!("DAMAGED: {fault}"),
+            (_, _, Some(ahead @ 1..)) => format!("{ahead} AHEAD: written apart, or home was restored"),
+            (_, Some(0), _) => "up to date".to_owned(),
+            (_, Some(behind), _) => format!("{behind} BEHIND: 'indexer sync' brings it up"),
+            (_, None, _) => "how far it is behind is not known".to_owned(),
         };
         let snapshot = channel["snapshot"].as_str().unwrap_or("nothing").to_owned();
         vec![name.clone(), text(&channel["channel"]), snapshot, state]

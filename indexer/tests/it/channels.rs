@@ -121,7 +121,9 @@ fn regions_follow_the_home_store_and_catch_up() {
     assert!(path.join("east/pins/east.json").exists() && path.join("home/pins/east.json").exists());
     let status = with(&["status"], &[]);
     let status = text_of(path, &status.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(status.contains(&format!("region east is PINNED to {two}: a trial")), "{status}");
+    for store in [&home, &east] {
+        assert!(status.contains(&format!("region east is PINNED to {two} in {store}: a trial")), "{status}");
+    }
     call(&["unpin"], &["east"]);
     assert!(!path.join("east/pins/east.json").exists() && !path.join("home/pins/east.json").exists());
     let args = with(&["unpin"], &["east"]);

@@ -253,6 +253,19 @@ fn a_region_that_is_slow_is_given_up_on_and_brought_up_later() {
     assert_eq!(shop.live_in_slow(), (two, 3));
 }
 
+/// A status waited for one region after another, until each had failed by itself.
+#[test]
+fn a_region_that_does_not_answer_keeps_no_status_waiting() {
+    let shop = Shop::new();
+    build_products(shop.folder.path(), "one", 3);
+    shop.told(&["publish", "one"]);
+    shop.stand_still(Some(""));
+    let told = shop.told(&["status", "--region-timeout-s", "1"]);
+    assert!(fault(&told).is_some_and(|fault| fault.contains("was given up on after 1 s")), "{told}");
+    assert_eq!(told["regions"][1]["channels"][0]["behind"], 0, "{told}");
+    shop.stand_still(None);
+}
+
 /// Each attempt left a lease, which held what it was of for a day. After some weeks there were more than were ever listed.
 #[test]
 fn a_region_that_is_given_up_on_holds_no_lease() {

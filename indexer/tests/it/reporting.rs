@@ -60,8 +60,32 @@ fn what_is_damaged_is_told_beside_the_rest() {
     fs::write(path.join("store/pins/west.json"), "{").expect("damage");
     fs::write(path.join("store/channels/live.json"), "{").expect("damage");
     let told = status_of_damage(path, &["--store", &store]);
-    assert!(told.contains("the pin of region west is DAMAGED: "), "{told}");
+    assert!(told.contains(&format!("the pin of region west in {store} is DAMAGED: ")), "{told}");
     assert!(told.contains("DAMAGED: ") && !told.contains("just now"), "{told}");
+}
+
+/// A pin that was lifted at home alone still held its region, and nobody was told; nor was one that was damaged there.
+#[test]
+fn a_pin_is_told_wherever_it_stands() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, east) = (url(path, "home"), url(path, "east"));
+    let region = format!("east={east}");
+    let stores = ["--store", &home, "--region", &region];
+    let one = build_products(path, "one", 3);
+    json(path, &[&["publish", "one"][..], &stores].concat());
+    json(path, &[&["pin", "east", "--to", &one][..], &stores].concat());
+    let pinned = || {
+        let status = json(path, &[&["status"][..], &stores].concat());
+        let pins = status["pins"].as_array().expect("pins").iter();
+        pins.filter_map(|pin| pin["store"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(pinned(), [home.clone(), east.clone()]);
+    json(path, &["unpin", "east", "--store", &home]);
+    assert_eq!(pinned(), [east.clone()]);
+    fs::write(path.join("east/pins/east.json"), "{").expect("damage");
+    let told = status_of_damage(path, &stores);
+    assert!(told.contains(&format!("the pin of region east in {east} is DAMAGED: ")), "{told}");
 }
 
 /// `sync` said nothing at all where a forgotten --region left it nothing to do.
