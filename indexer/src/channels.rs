@@ -29,14 +29,16 @@ impl Moved {
     }
 }
 
-/// Goes back to an older snapshot, and holds the channel: whoever published what is wrong would do so again.
+/// Goes back to an older snapshot, and holds the channel: whoever published what is wrong would do so again. `sequence` is for
+/// a channel that must get past what edges or regions have seen of it; it may stay at its snapshot.
 ///
 /// # Errors
-/// When nothing is known to go back to, that snapshot is not whole, or the home store fails.
+/// When nothing is known to go back to, that snapshot is not whole, the sequence is no higher one, or the home store fails.
 pub async fn roll_back(
     stores: &Regions,
     channel: &ChannelName,
     to: Option<SnapshotId>,
+    sequence: Option<u64>,
     reason: Option<String>,
     dry_run: bool,
     progress: &mut Progress,
@@ -54,10 +56,19 @@ pub async fn roll_back(
             previous.with_context(|| format!("nothing was live on channel '{channel}' before: give --to"))?
         }
     };
-    ensure!(to != before.pointer.snapshot, "channel '{channel}' is at {to} already: 'indexer hold' keeps it there");
+    let stays = to == before.pointer.snapshot;
+    ensure!(!stays || sequence.is_some(), "channel '{channel}' is at {to} already: 'indexer hold' keeps it there");
     let manifest = stores.home.get_manifest(&to).await.with_context(|| format!("snapshot {to}"))?;
     let mut pointer = Pointer::after(Some(&before.pointer), to).of_catalogue(&manifest.catalogue);
     (pointer.held, pointer.reason) = (true, Some(reason.unwrap_or_else(|| "rolled back".to_owned())));
+    if let Some(sequence) = sequence {
+        let announced = before.pointer.sequence;
+        ensure!(
+            sequence > announced,
+            "sequence {announced} was announced to channel '{channel}': --sequence must be higher"
+        );
+        pointer.sequence = sequence;
+    }
     let moved = Moved::from(&before, pointer);
     if dry_run {
         ensure_whole(&stores.home, &manifest).await?;

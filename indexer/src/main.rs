@@ -99,8 +99,8 @@ async fn run(command: Command, output: Output) -> Result<()> {
                     ("mended", mend::mend(&stores, board.as_ref(), &mended, &progress).await?)
                 }
                 None => {
-                    let (to, reason) = (args.to, args.reason);
-                    let moved = channels::roll_back(&stores, channel, to, reason, args.dry_run, &mut progress).await?;
+                    let (to, sequence, reason, dry) = (args.to, args.sequence, args.reason, args.dry_run);
+                    let moved = channels::roll_back(&stores, channel, to, sequence, reason, dry, &mut progress).await?;
                     ("rolled_back", moved)
                 }
             };

@@ -301,7 +301,7 @@ async fn finish_region(
     };
     let copied = match pointer {
         Some(pointer) => {
-            let copied = request.to.in_time(copy_held(&brought, store, &request.channel, pointer));
+            let copied = request.to.in_time(copy_held(request, &brought, store, pointer));
             let copied = request.to.or_leave_out(region, copied).await;
             if copied.is_ok() {
                 request.to.tell_followed(&request.channel, pointer).await;
@@ -314,9 +314,9 @@ async fn finish_region(
     copied
 }
 
-async fn copy_held(brought: &Brought, store: &Store, channel: &ChannelName, pointer: &WrittenPointer) -> Result<()> {
+async fn copy_held(request: &PublishRequest, brought: &Brought, store: &Store, pointer: &WrittenPointer) -> Result<()> {
     brought.ensure_held()?;
-    copy_pointer(store, channel, pointer).await.context("copying the pointer")
+    copy_pointer(&request.to.home, store, &request.channel, pointer).await.context("copying the pointer")
 }
 
 async fn chosen_snapshot(request: &PublishRequest) -> Result<SnapshotId> {

@@ -30,6 +30,19 @@ const SLOW_TO_FAIL: Duration = Duration::from_secs(10);
 #[error("it is slow, and was given up on after {} s (--region-timeout-s)", .0.as_secs())]
 pub(crate) struct TooSlow(Duration);
 
+/// A region's copy of a pointer is further than what it is a copy of. No edge of that region follows anything before home is
+/// past that.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it is AHEAD, at sequence {there} where home is at {home}: the two were written apart, or home was restored. \
+     'indexer rollback --channel {channel} --to ID --sequence {}' or a higher one gets home past it", .there.saturating_add(1)
+)]
+pub(crate) struct Ahead {
+    channel: ChannelName,
+    there: u64,
+    home: u64,
+}
+
 /// The home store, and those of other regions that are kept like it.
 #[derive(Clone, Debug)]
 pub struct Regions {
@@ -216,12 +229,15 @@ impl Regions {
         let pointer = announced.pointer();
         let is_over = *channel == ChannelName::canary() && !canary::is_under_way(pointer);
         // What is copied is signed as it is at home, whoever has a key here: nobody may have verified it.
-        let mut store = store.clone().signing(None);
+        let (mut home, mut store) = (self.home.clone(), store.clone().signing(None));
         if is_over {
-            store = store.trusting(None);
+            (home, store) = (home.trusting(None), store.trusting(None));
         }
-        let store = &store;
+        let (home, store) = (&home, &store);
         let (there, _) = self.in_time(copy_there(store, channel)).await?;
+        if let Some(there) = &there {
+            ensure_copy(home, channel, there, pointer).await?;
+        }
         let behind = pointer.sequence.saturating_sub(there.as_ref().map_or(0, |there| there.sequence));
         let mut untold = None;
         if behind > 0 && !dry_run {
@@ -229,13 +245,13 @@ impl Regions {
             let brought = match is_over {
                 true => None,
                 false => {
-                    let manifest = self.home.get_manifest(&pointer.snapshot).await?;
+                    let manifest = home.get_manifest(&pointer.snapshot).await?;
                     let live = there.as_ref().map(|there| &there.snapshot);
-                    Some(bring::bring(&self.home, store, &manifest, live, None, self.timeout, progress).await?)
+                    Some(bring::bring(home, store, &manifest, live, None, self.timeout, progress).await?)
                 }
             };
             let copied = match brought.as_ref().map_or(Ok(()), Brought::ensure_held) {
-                Ok(()) => self.in_time(copy_pointer(store, channel, announced)).await,
+                Ok(()) => self.in_time(copy_pointer(home, store, channel, announced)).await,
                 Err(error) => Err(error),
             };
             if copied.is_ok() {
@@ -305,20 +321,18 @@ pub(crate) async fn copy_there(
 /// Moves a region's copy of a pointer, unless it is there or further already.
 ///
 /// # Errors
-/// When the store fails, or says something else by the same sequence.
-pub async fn copy_pointer(store: &Store, channel: &ChannelName, announced: &WrittenPointer) -> Result<()> {
+/// When the store fails, says something else by the same sequence, or is ahead of home.
+pub async fn copy_pointer(
+    home: &Store,
+    store: &Store,
+    channel: &ChannelName,
+    announced: &WrittenPointer,
+) -> Result<()> {
     let pointer = announced.pointer();
     for _ in 0..MAX_TRIES {
         let (there, version) = copy_there(store, channel).await?;
         if let Some(there) = there.filter(|there| there.sequence >= pointer.sequence) {
-            ensure!(
-                there.sequence > pointer.sequence || there.snapshot == pointer.snapshot,
-                "sequence {} is {} there and {} at home: the two stores were written apart",
-                pointer.sequence,
-                there.snapshot,
-                pointer.snapshot
-            );
-            return Ok(());
+            return ensure_copy(home, channel, &there, pointer).await;
         }
         match store.put_pointer(channel, version.as_ref(), announced).await {
             Err(Error::Conflict { .. }) => {}
@@ -326,6 +340,24 @@ pub async fn copy_pointer(store: &Store, channel: &ChannelName, announced: &Writ
         }
     }
     bail!("channel '{channel}' is moved by others all the time")
+}
+
+/// That what stands in a region was copied from home: it says the same by the same sequence, and is no further. What others
+/// have announced meanwhile is.
+async fn ensure_copy(home: &Store, channel: &ChannelName, there: &Pointer, announced: &Pointer) -> Result<()> {
+    let sequence = announced.sequence;
+    ensure!(
+        there.sequence != sequence || there.snapshot == announced.snapshot,
+        "sequence {sequence} is {} there and {} at home: the two stores were written apart",
+        there.snapshot,
+        announced.snapshot
+    );
+    if there.sequence > sequence {
+        let newest = home.pointer(channel).await?.map_or(0, |read| read.pointer.sequence);
+        let ahead = Ahead { channel: channel.clone(), there: there.sequence, home: newest };
+        ensure!(there.sequence <= newest, ahead);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

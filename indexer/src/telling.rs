@@ -11,7 +11,7 @@ use crate::checks::Checked;
 use crate::diff;
 use crate::nodes::NodeView;
 use crate::publish::{PublishRequest, Published};
-use crate::regions::{RegionOutcome, SyncedChannel};
+use crate::regions::{Ahead, RegionOutcome, SyncedChannel};
 use crate::report;
 use crate::update::Updated;
 
@@ -233,6 +233,9 @@ pub(crate) fn regions_json(outcomes: &[RegionOutcome]) -> Value {
 pub(crate) fn regions_text<'o>(outcomes: impl IntoIterator<Item = &'o RegionOutcome>) -> String {
     let line = |outcome: &RegionOutcome| match &outcome.result {
         Ok(()) => format!("region {}: followed\n", outcome.region),
+        Err(error) if error.is::<Ahead>() => {
+            format!("region {}: NOT FOLLOWED, its edges serve what they have: {error:#}\n", outcome.region)
+        }
         Err(error) => format!(
             "region {}: BEHIND, its edges serve what they have: {error:#}\n  'indexer sync' brings it up, and so does the next publish\n",
             outcome.region

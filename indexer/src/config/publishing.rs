@@ -51,9 +51,10 @@ pub struct Rollback {
     /// that the regions, and the nodes of the status store, know of. Edges follow no lower one.
     #[arg(long, requires = "to")]
     pub mend: bool,
-    /// The sequence to write with --mend, where you know better: a higher one than any edge has seen.
+    /// The sequence to write, where you know better: a higher one than any edge has seen. Edges and regions that a restored
+    /// home store is behind follow nothing until it is past them.
     #[arg(
-        long, value_name = "NUMBER", requires = "mend",
+        long, value_name = "NUMBER", requires = "to",
         value_parser = clap::value_parser!(u64).range(1..=MAX_SEQUENCE)
     )]
     pub sequence: Option<u64>,

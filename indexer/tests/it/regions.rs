@@ -13,7 +13,7 @@ use test_servers::{Azurite, Moment, Passing, Proxy, Redis};
 
 use crate::channels::url;
 use crate::collecting::{block, build};
-use crate::command::{build_products, indexer, json, run};
+use crate::command::{build_products, fails, indexer, json, run};
 use crate::merging::Watching;
 
 /// How long something may take that must happen; waiting ends as soon as it does.
@@ -375,6 +375,41 @@ fn a_copy_that_cannot_be_read_is_copied_anew() {
     damage();
     let told = json(path, &[&["publish", "two"][..], &stores].concat());
     assert_eq!((fault(&told), live(&east)), (None, live(&home)));
+}
+
+/// A region that was further than a restored home store was told as up to date, and as having followed what it had not; and
+/// nothing but publishing again and again got home past it.
+#[test]
+fn a_region_that_is_ahead_of_a_restored_home_is_told_and_gone_past() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, east) = (url(path, "home"), url(path, "east"));
+    let region = format!("east={east}");
+    let stores = ["--store", &home, "--region", &region];
+    let told = |command: &[&str]| {
+        let output = run(path, &[command, &stores].concat());
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    ["one", "two"].iter().for_each(|name| drop(build_products(path, name, 3)));
+    assert!(told(&["publish", "one"]).0);
+    let pointer = path.join("home/channels/live.json");
+    let backup = fs::read(&pointer).expect("a pointer");
+    assert!(told(&["hold"]).0 && told(&["resume"]).0);
+    fs::write(&pointer, backup).expect("it is restored");
+    let (_, status) = told(&["status"]);
+    assert!(status.contains("2 AHEAD"), "{status}");
+    let (is_synced, sync) = told(&["sync"]);
+    assert!(!is_synced && sync.contains("FAILED: it is AHEAD, at sequence 3 where home is at 1"), "{sync}");
+    let (is_published, publish) = told(&["publish", "two"]);
+    assert!(is_published && publish.contains("region east: NOT FOLLOWED"), "{publish}");
+    let (two, sequence) = live(&home);
+    assert_eq!((sequence, live(&east).1), (2, 3));
+
+    let past = |sequence: &'static str| ["rollback", "--to", &two, "--sequence", sequence];
+    let refused = fails(path, &[&past("2")[..], &stores].concat());
+    assert!(refused.contains("--sequence must be higher"), "{refused}");
+    let moved = json(path, &[&past("4")[..], &stores].concat());
+    assert_eq!((fault(&moved), live(&home), live(&east)), (None, (two.clone(), 4), (two.clone(), 4)));
 }
 
 /// A region that came later never caught up with a canary that was over, once its snapshot was collected.
