@@ -33,7 +33,8 @@ impl Moved {
 /// a channel that must get past what edges or regions have seen of it; it may stay at its snapshot.
 ///
 /// # Errors
-/// When nothing is known to go back to, that snapshot is not whole, the sequence is no higher one, or the home store fails.
+/// When nothing is known to go back to, that snapshot is not whole or of another catalogue, the sequence is no higher one, or
+/// the home store fails.
 pub async fn roll_back(
     stores: &Regions,
     channel: &ChannelName,
@@ -59,6 +60,7 @@ pub async fn roll_back(
     let stays = to == before.pointer.snapshot;
     ensure!(!stays || sequence.is_some(), "channel '{channel}' is at {to} already: 'indexer hold' keeps it there");
     let manifest = stores.home.get_manifest(&to).await.with_context(|| format!("snapshot {to}"))?;
+    ensure_of(catalogue_of(&stores.home, &before.pointer).await?, channel, &manifest)?;
     let mut pointer = Pointer::after(Some(&before.pointer), to).of_catalogue(&manifest.catalogue);
     (pointer.held, pointer.reason) = (true, Some(reason.unwrap_or_else(|| "rolled back".to_owned())));
     if let Some(sequence) = sequence {
@@ -192,7 +194,7 @@ pub async fn ensure_known(stores: &Regions, board: Option<&StatusBoard>, region:
 /// Holds a region at one snapshot, whatever its channel says.
 ///
 /// # Errors
-/// When the snapshot is not whole in the region's store, or a store fails.
+/// When the snapshot is not whole in the region's store, or of another catalogue than is live there, or a store fails.
 pub async fn pin(
     stores: &Regions,
     region: &RegionName,
@@ -202,12 +204,24 @@ pub async fn pin(
 ) -> Result<PinnedIn> {
     let there = own_store(stores, region).unwrap_or(&stores.home);
     let manifest = there.get_manifest(to).await.with_context(|| format!("snapshot {to} in {}", there.url()))?;
+    ensure_live(there, &manifest).await?;
     let lease = HeldLease::take(there, &manifest, progress).await?;
     let pinned = pin_leased(stores, region, &manifest, reason).await;
     lease.let_go(progress).await;
     let pinned = pinned?;
     stores.tell(&ChannelName::live(), None, progress).await;
     Ok(pinned)
+}
+
+/// That a snapshot is of the catalogue that the live channel serves. A channel that cannot be read keeps nobody from pinning.
+async fn ensure_live(store: &Store, to: &Manifest) -> Result<()> {
+    let channel = ChannelName::live();
+    match store.pointer(&channel).await {
+        Ok(None) => Ok(()),
+        Ok(Some(live)) => ensure_of(catalogue_of(store, &live.pointer).await?, &channel, to),
+        Err(error) if is_damage(&error) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn pin_leased(stores: &Regions, region: &RegionName, to: &Manifest, reason: Option<String>) -> Result<PinnedIn> {
@@ -279,21 +293,35 @@ async fn current(home: &Store, channel: &ChannelName) -> Result<ReadPointer> {
     }
 }
 
-/// What comes after a pointer that stays at its snapshot. One that does not say which catalogue that is of could not be signed;
-/// the manifest says so, unless it is damaged, which keeps nobody from holding a channel.
+/// What comes after a pointer that stays at its snapshot. One that does not say which catalogue that is of could not be signed.
 ///
 /// # Errors
 /// When the store fails.
 pub(crate) async fn staying(home: &Store, before: &Pointer) -> Result<Pointer> {
-    let pointer = Pointer::after(Some(before), before.snapshot.clone());
+    let catalogue = catalogue_of(home, before).await?;
+    Ok(Pointer { catalogue, ..Pointer::after(Some(before), before.snapshot.clone()) })
+}
+
+/// The catalogue that a pointer is of. Where it does not say so, the manifest does, unless that is damaged, which keeps nobody
+/// from moving a channel.
+async fn catalogue_of(store: &Store, pointer: &Pointer) -> Result<Option<String>> {
     if pointer.catalogue.is_some() {
-        return Ok(pointer);
+        return Ok(pointer.catalogue.clone());
     }
-    match home.get_manifest(&before.snapshot).await {
-        Ok(manifest) => Ok(pointer.of_catalogue(&manifest.catalogue)),
-        Err(error) if is_damage(&error) => Ok(pointer),
+    match store.get_manifest(&pointer.snapshot).await {
+        Ok(manifest) => Ok(Some(manifest.catalogue)),
+        Err(error) if is_damage(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// That a snapshot is of the catalogue that a channel serves, where that is known: the edges of a shop would serve another one.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn ensure_of(serves: Option<String>, channel: &ChannelName, to: &Manifest) -> Result<()> {
+    let Some(serves) = serves.filter(|serves| *serves != to.catalogue) else { return Ok(()) };
+    bail!("channel '{channel}' serves the catalogue '{serves}', and snapshot {} is of '{}'", to.id, to.catalogue)
 }
 
 /// Moves the pointer at home from where `version` saw it, then in every region, which is first brought what it lacks.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use snapshots::{ChannelName, Followed, Pointer, PointerVersion, SnapshotId, StatusBoard, Store};
 
 use crate::bring::ensure_whole;
-use crate::channels::{Moved, go_to};
+use crate::channels::{Moved, ensure_of, go_to};
 use crate::progress::Progress;
 use crate::regions::Regions;
 
@@ -30,8 +30,8 @@ pub struct MendRequest {
 /// Points a channel that cannot be read at a snapshot, and holds it there: whether it was held, nobody can tell.
 ///
 /// # Errors
-/// When the channel can be read, the snapshot is not whole, nobody knows which sequences were announced, or the home store
-/// fails.
+/// When the channel can be read, the snapshot is not whole, or of another catalogue than a region's copy is of, nobody knows
+/// which sequences were announced, or the home store fails.
 pub async fn mend(
     stores: &Regions,
     board: Option<&StatusBoard>,
@@ -41,8 +41,9 @@ pub async fn mend(
     let (home, to) = (&stores.home, &request.to);
     let version = lost(home, &request.channel).await?;
     let manifest = home.get_manifest(to).await.with_context(|| format!("snapshot {to}"))?;
-    let known = in_regions(stores, &request.channel, progress).await;
-    let known = known.max(at_nodes(board, &manifest.catalogue, &request.channel).await?);
+    let copy = in_regions(stores, &request.channel, progress).await;
+    ensure_of(copy.as_ref().and_then(|copy| copy.catalogue.clone()), &request.channel, &manifest)?;
+    let known = copy.map(|copy| copy.sequence).max(at_nodes(board, &manifest.catalogue, &request.channel).await?);
     let reason = request.reason.clone().unwrap_or_else(|| "written anew".to_owned());
     let pointer = Pointer::new(to.clone(), next_sequence(request, known)?).of_catalogue(&manifest.catalogue);
     let pointer = Pointer { held: true, reason: Some(reason), ..pointer };
@@ -85,17 +86,17 @@ fn next_sequence(request: &MendRequest, known: Option<u64>) -> Result<u64> {
     Ok(next)
 }
 
-/// The highest sequence of the regions' copies. What a region does not tell is told.
-async fn in_regions(stores: &Regions, channel: &ChannelName, progress: &Progress) -> Option<u64> {
-    let mut highest = None;
+/// The regions' copy with the highest sequence. What a region does not tell is told.
+async fn in_regions(stores: &Regions, channel: &ChannelName, progress: &Progress) -> Option<Pointer> {
+    let mut copies = Vec::new();
     for (region, store) in &stores.others {
         let copy = async { store.pointer(channel).await.context("its copy of the pointer") };
         match stores.in_time(copy).await {
-            Ok(copy) => highest = highest.max(copy.map(|copy| copy.pointer.sequence)),
+            Ok(copy) => copies.extend(copy.map(|copy| copy.pointer)),
             Err(error) => progress.note(&format!("region {region} does not tell its sequence: {error:#}")),
         }
     }
-    highest
+    copies.into_iter().max_by_key(|copy| copy.sequence)
 }
 
 /// The highest sequence that nodes follow the channel by.

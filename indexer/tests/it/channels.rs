@@ -15,7 +15,7 @@ use snapshots::{
     Traffic,
 };
 
-use crate::command::{build_products, fails, indexer, json, run};
+use crate::command::{SETTINGS, build_products, fails, indexer, json, run};
 
 pub fn url(folder: &Path, name: &str) -> String {
     format!("file://{}/{name}", folder.display())
@@ -130,6 +130,30 @@ fn regions_follow_the_home_store_and_catch_up() {
     assert!(fails(path, &args.iter().map(String::as_str).collect::<Vec<_>>()).contains("is not pinned"));
     let unknown = fails(path, &["status", "--store", &home, "--region", "east"]);
     assert!(unknown.contains("is not NAME=URL"), "{unknown}");
+}
+
+/// The edges of a shop served another one's products.
+#[test]
+fn no_channel_or_region_is_moved_to_a_snapshot_of_another_catalogue() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let home = url(path, "home");
+    let region = format!("east={}", url(path, "east"));
+    let stores = ["--store", &home, "--region", &region];
+    build_products(path, "one", 3);
+    json(path, &[&["publish", "one"][..], &stores].concat());
+    fs::write(path.join("other.toml"), SETTINGS.replace("\"shop\"", "\"other\"")).expect("settings");
+    let built = json(path, &["build", "--catalogue", "other.toml", "--out", "other", "rows.jsonl"]);
+    let other = built["snapshot"].as_str().expect("an id");
+    json(path, &[&["publish", "--channel", "preview", "other"][..], &stores].concat());
+    let refused = |command: &[&str]| {
+        let text = fails(path, &[command, &["--to", other], &stores].concat());
+        assert!(text.contains("serves the catalogue 'shop'") && text.contains("is of 'other'"), "{command:?}: {text}");
+    };
+    refused(&["rollback"]);
+    refused(&["pin", "east"]);
+    fs::remove_file(path.join("home/channels/live.json")).expect("it is lost");
+    refused(&["rollback", "--mend"]);
 }
 
 /// A pin of a region whose store was not named, or whose name was mistyped, was written where none of its edges looked.
