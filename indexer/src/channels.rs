@@ -73,7 +73,7 @@ pub async fn roll_back(
     }
     let moved = Moved::from(&before, pointer);
     if dry_run {
-        ensure_whole(&stores.home, &manifest).await?;
+        ensure_followable(&stores.home, &manifest).await?;
         return Ok(moved);
     }
     go_to(stores, channel, &manifest, Some(before.version()), moved, progress).await
@@ -109,10 +109,26 @@ async fn end_canary(stores: &Regions, progress: &Progress) {
     }
 }
 
-/// That a snapshot of long ago is whole, and is signed with the key of today: nodes may trust no older one any more. Only
-/// what was verified is signed, so that without a key to trust it is left as it is.
-async fn make_followable(store: &Store, manifest: &Manifest) -> Result<()> {
+/// That a snapshot of long ago is whole, and can be signed with the key of today, if it is not: nodes may trust no older one
+/// any more. Only what was verified is signed, which takes a key to trust.
+///
+/// # Errors
+/// When it is not, or the store fails.
+pub(crate) async fn ensure_followable(store: &Store, manifest: &Manifest) -> Result<()> {
     ensure_whole(store, manifest).await?;
+    let is_followed = !store.trusted_keys().is_empty() || store.has_signed(&manifest.id).await?;
+    ensure!(
+        is_followed,
+        "snapshot {} is not signed with this key (--sign-key), and no node that trusts that alone would follow: name the key that \
+         it was signed with, too (--trust), and it is signed anew",
+        manifest.id
+    );
+    Ok(())
+}
+
+/// That nodes can follow a snapshot of long ago.
+async fn make_followable(store: &Store, manifest: &Manifest) -> Result<()> {
+    ensure_followable(store, manifest).await?;
     if !store.trusted_keys().is_empty() {
         store.put_manifest(manifest).await.with_context(|| format!("signing in {}", store.url()))?;
     }

@@ -6,8 +6,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use snapshots::{ChannelName, Followed, Pointer, PointerVersion, SnapshotId, StatusBoard, Store};
 
-use crate::bring::ensure_whole;
-use crate::channels::{Moved, ensure_of, go_to};
+use crate::channels::{Moved, ensure_followable, ensure_of, go_to};
 use crate::progress::Progress;
 use crate::regions::Regions;
 
@@ -49,7 +48,7 @@ pub async fn mend(
     let pointer = Pointer { held: true, reason: Some(reason), ..pointer };
     let moved = Moved { before: None, pointer, regions: Vec::new() };
     if request.dry_run {
-        ensure_whole(home, &manifest).await?;
+        ensure_followable(home, &manifest).await?;
         return Ok(moved);
     }
     go_to(stores, &request.channel, &manifest, version.as_ref(), moved, progress).await

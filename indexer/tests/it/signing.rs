@@ -62,6 +62,28 @@ fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
     opens(&one);
 }
 
+/// What was gone back to was announced with a key that it was not signed with, and no node followed.
+#[test]
+fn what_another_key_has_signed_is_not_gone_back_to_before_it_is_verified() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = url(path, "store");
+    let [one, two] = ["one", "two"].map(|name| build_products(path, name, 3));
+    ["old", "new"].iter().for_each(|name| drop(json(path, &["keygen", name])));
+    for (name, key) in [("one", "old"), ("two", "new")] {
+        json(path, &["publish", "--store", &store, "--sign-key", key, name]);
+    }
+    let new = ["--store", &store, "--sign-key", "new"];
+    for command in [&["rollback"][..], &["rollback", "--dry-run"], &["pin", "local", "--force", "--to", &one]] {
+        let refused = fails(path, &[command, &new].concat());
+        assert!(refused.contains("is not signed with this key (--sign-key)"), "{command:?}: {refused}");
+        assert!(refused.contains("(--trust)"), "{command:?}: {refused}");
+    }
+    assert_eq!(live(&store), (two.clone(), 2));
+    // What it has signed itself it may pin.
+    json(path, &[&["pin", "local", "--force", "--to", &two][..], &new].concat());
+}
+
 /// A canary that was over before a key was changed had the status fail for good, and so retention, bringing up regions, and
 /// the next canary.
 #[test]

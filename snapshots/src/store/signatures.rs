@@ -1,8 +1,8 @@
 //! Signatures of manifests, which lie beside them: one for each key that has signed.
 
 use futures::TryStreamExt;
-use object_store::GetOptions;
 use object_store::path::Path;
+use object_store::{GetOptions, ObjectStoreExt};
 
 use super::Store;
 use crate::error::Error;
@@ -31,6 +31,19 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Whether a manifest has been signed with this store's key, where it has one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_signed(&self, id: &SnapshotId) -> Result<bool, Error> {
+        let Some(key) = &self.key else { return Ok(true) };
+        match self.objects.head(&self.signature_path(id, key.id())).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Signs a manifest where this store has a key. Signing the same bytes twice is the same.
