@@ -54,7 +54,9 @@ pub async fn roll_back(
                 before.pointer.snapshot
             );
             let previous = before.pointer.previous.clone();
-            previous.with_context(|| format!("nothing was live on channel '{channel}' before: give --to"))?
+            previous.with_context(|| {
+                format!("what was live on channel '{channel}' before that is not known: give --to (see 'indexer list')")
+            })?
         }
     };
     let stays = to == before.pointer.snapshot;
@@ -63,6 +65,10 @@ pub async fn roll_back(
     ensure_of(catalogue_of(&stores.home, &before.pointer).await?, channel, &manifest)?;
     let mut pointer = Pointer::after(Some(&before.pointer), to).of_catalogue(&manifest.catalogue);
     (pointer.held, pointer.reason) = (true, Some(reason.unwrap_or_else(|| "rolled back".to_owned())));
+    if !stays {
+        // What was gone back from is not to be gone back to, and what was live before this nobody knows.
+        pointer.previous = None;
+    }
     if let Some(sequence) = sequence {
         let announced = before.pointer.sequence;
         ensure!(

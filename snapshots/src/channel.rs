@@ -106,7 +106,7 @@ pub struct Pointer {
     /// Why it was moved, where someone said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the channel pointed at before: what a rollback goes back to.
+    /// What the channel pointed at before: what a rollback goes back to. After one, nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<SnapshotId>,
     /// On the canary channel: the nodes that follow it.

@@ -56,6 +56,8 @@ fn a_rollback_holds_the_channel_until_it_is_resumed() {
     refused(&["hold", "--store", &store], "held already");
 
     assert_eq!(json(path, &["resume", "--store", &store])["held"], false);
+    // It went forward again to what had been gone back from.
+    refused(&["rollback", "--store", &store], "is not known: give --to");
     let again = json(path, &["publish", "--store", &store, "two"]);
     assert_eq!((again["sequence"].as_u64(), again["previous"].as_str()), (Some(5), Some(one.as_str())));
     json(path, &["hold", "--store", &store, "--reason", "stocktaking"]);
