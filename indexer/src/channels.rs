@@ -1,5 +1,7 @@
 //! Moving channels without publishing: back to an older snapshot, held, resumed; and pinning regions.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use snapshots::{
@@ -169,7 +171,7 @@ pub async fn resume(stores: &Regions, channel: &ChannelName, progress: &mut Prog
     finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await
 }
 
-/// Signs what a channel points at anew, with the key of today.
+/// Signs what a channel points at anew, with the key of today, and says which pins are to be.
 ///
 /// # Errors
 /// When the home store fails.
@@ -180,7 +182,29 @@ pub async fn sign(stores: &Regions, channel: &ChannelName, progress: &mut Progre
     stores.home.put_manifest(&manifest).await.with_context(|| format!("signing in {}", stores.home.url()))?;
     let pointer = Pointer::after(Some(&before.pointer), manifest.id.clone()).of_catalogue(&manifest.catalogue);
     let pointer = Pointer { held: before.pointer.held, reason: before.pointer.reason.clone(), ..pointer };
-    finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await
+    let moved = finish(stores, channel, Some(before.version()), Moved::from(&before, pointer), progress).await?;
+    note_pins(stores, progress).await;
+    Ok(moved)
+}
+
+/// Pins stay as they were signed, and a region that is pinned serves nothing once its edges trust no key that its pin has: says
+/// which these may be.
+async fn note_pins(stores: &Regions, progress: &Progress) {
+    let mut pinned = BTreeSet::new();
+    for store in stores.others.iter().map(|(_, store)| store).chain([&stores.home]) {
+        match stores.in_time(store.list_pins()).await {
+            Ok(pins) => pinned.extend(pins),
+            Err(error) => {
+                progress.note(&format!("which regions are pinned in {} is not known: {error:#}", store.url()))
+            }
+        }
+    }
+    for region in pinned {
+        progress.note(&format!(
+            "region {region} is pinned, which is not signed anew: do so with 'indexer pin {region} --to ID --trust OLD,NEW \
+             --sign-key NEW' before its edges no longer trust the old key"
+        ));
+    }
 }
 
 /// Where a region was pinned, or let go of.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
-use snapshots::{ChannelName, Pointer, Store, Traffic};
+use snapshots::{ChannelName, Followed, Place, Pointer, Store, Traffic, Trust, Watcher};
 
 use crate::channels::{beside_nodes, url};
 use crate::collecting::block;
-use crate::command::{build_products, fails, json};
+use crate::command::{build_products, fails, json, run};
 use crate::regions::live;
 
 #[test]
@@ -60,6 +61,36 @@ fn what_is_gone_back_to_or_pinned_is_signed_with_the_key_of_today() {
     assert!(fails(path, &[&["pin", "local", "--force", "--to", &one][..], &new].concat()).contains("is not trusted"));
     json(path, &[&["pin", "local", "--force", "--to", &one][..], &both].concat());
     opens(&one);
+}
+
+/// A pin was forgotten when keys were changed, and the edges of its region served nothing once they trusted the new one alone.
+#[test]
+fn a_pin_that_is_to_be_signed_anew_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (store, east) = (url(path, "store"), url(path, "east"));
+    let region = format!("east={east}");
+    let stores = ["--store", &store, "--region", &region];
+    let one = build_products(path, "one", 3);
+    ["old", "new"].iter().for_each(|name| drop(json(path, &["keygen", name])));
+    json(path, &[&["publish", "--sign-key", "old", "one"][..], &stores].concat());
+    json(path, &[&["pin", "east", "--to", &one, "--sign-key", "old"][..], &stores].concat());
+    let public = fs::read_to_string(path.join("new.pub")).expect("a key");
+    let trusting = Store::directory(&path.join("east")).expect("a store").trusting(Trust::from_pem(&public).ok());
+    let place = Place { region: "east".parse().ok(), node: None };
+    // As an edge that is started anew.
+    let followed = || block(Watcher::new(trusting.clone(), ChannelName::live(), place.clone(), Duration::ZERO).poll());
+
+    let both = ["--trust", "old.pub,new.pub", "--sign-key", "new"];
+    let told = run(path, &[&["sign"][..], &stores, &both].concat());
+    let told = String::from_utf8(told.stderr).expect("text");
+    assert_eq!(told.matches("region east is pinned").count(), 1, "{told}");
+    assert!(told.contains("'indexer pin east --to ID"), "{told}");
+    assert!(followed().is_err(), "it is pinned by a key that is not trusted");
+    json(path, &[&["pin", "east", "--to", &one][..], &stores, &both].concat());
+    let target = followed().expect("an answer").expect("a target");
+    assert_eq!((target.followed, target.pointer.snapshot.as_str()), (Followed::Pin, one.as_str()));
+    json(path, &["show", "--store", &east, "--trust", "new.pub", &one]);
 }
 
 /// What was gone back to was announced with a key that it was not signed with, and no node followed.
