@@ -90,12 +90,13 @@ impl<'de> Deserialize<'de> for RegionName {
 }
 
 impl NodeStatus {
-    /// What the node serves of a catalogue's channel.
+    /// What the node serves of a catalogue's channel. Of which catalogue a market is that serves nothing yet, nobody can tell: it
+    /// is one of this catalogue where no other market of the node is.
     pub fn serving<'a>(&'a self, catalogue: &'a str, channel: &'a str) -> impl Iterator<Item = &'a MarketStatus> {
-        self.markets.iter().filter(move |market| {
-            let is_of = market.served.as_ref().is_none_or(|served| served.catalogue == catalogue);
-            market.channel == channel && is_of
-        })
+        let of_channel = move || self.markets.iter().filter(move |market| market.channel == channel);
+        let serves = move |market: &MarketStatus| market.served.as_ref().map(|served| served.catalogue == catalogue);
+        let is_served = of_channel().any(|market| serves(market) == Some(true));
+        of_channel().filter(move |market| serves(market).unwrap_or(!is_served))
     }
 }
 
@@ -191,6 +192,44 @@ mod tests {
         file.expect("its status").set_modified(then).expect("an older status");
         let nodes = board.read_all().await.expect("statuses");
         assert_eq!(nodes.iter().map(|node| node.node.as_str()).collect::<Vec<_>>(), ["alive"]);
+    }
+
+    /// A publish to one market waited for another one of the same node, to which nothing had been published yet.
+    #[test]
+    fn a_market_that_serves_nothing_is_no_market_of_a_catalogue_that_another_one_serves() {
+        let market = |market: &str, catalogue: Option<&str>| MarketStatus {
+            market: market.to_owned(),
+            channel: "live".to_owned(),
+            served: catalogue.map(|catalogue| ServedStatus {
+                catalogue: catalogue.to_owned(),
+                snapshot: "a".parse().expect("an id"),
+                sequence: 1,
+                followed: Followed::Channel,
+                since: Timestamp::UNIX_EPOCH,
+                traffic: Traffic::default(),
+                times_us: Times::default(),
+            }),
+            fault: None,
+            contact_age_s: None,
+        };
+        let check = |markets: &[(&str, Option<&str>)], expected: &[&str]| {
+            let node = NodeStatus {
+                node: "n1".to_owned(),
+                region: "local".parse().expect("a name"),
+                version: String::new(),
+                started_at: Timestamp::UNIX_EPOCH,
+                reported_at: Timestamp::UNIX_EPOCH,
+                draining: false,
+                markets: markets.iter().map(|(name, catalogue)| market(name, *catalogue)).collect(),
+            };
+            let serving: Vec<&str> = node.serving("shop", "live").map(|market| market.market.as_str()).collect();
+            assert_eq!(serving, expected, "{markets:?}");
+            assert_eq!(node.serving("shop", "preview").count(), 0, "{markets:?}");
+        };
+        check(&[("us", Some("shop")), ("eu", None)], &["us"]);
+        check(&[("us", Some("other")), ("eu", None)], &["eu"]);
+        check(&[("us", None), ("eu", None)], &["us", "eu"]);
+        check(&[("us", Some("shop")), ("ca", Some("shop")), ("uk", Some("other"))], &["us", "ca"]);
     }
 
     #[test]
