@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use snapshots::{ChannelName, Inbox, Manifest, SnapshotId, Store, WrittenPointer};
+use snapshots::{ChannelName, Inbox, Manifest, Pointer, SnapshotId, Store, WrittenPointer};
 use tokio::time::{Instant, sleep_until};
 
 use crate::background::Background;
@@ -67,7 +67,7 @@ pub struct WatchRequest {
 /// What one look at the source has found.
 enum Found {
     /// What is live stays as it is.
-    Nothing(Box<(Manifest, WrittenPointer)>),
+    Nothing(Box<Manifest>),
     /// The channel is held; nothing is read.
     Held,
     /// An update of this snapshot, which is to be published.
@@ -76,7 +76,7 @@ enum Found {
 
 /// What one look at the source led to.
 enum Looked {
-    Nothing(Box<(Manifest, WrittenPointer)>),
+    Nothing(Box<Manifest>),
     Held,
     Published(Box<(Updated, Published)>),
 }
@@ -85,7 +85,7 @@ impl Looked {
     /// What is live by now, unless the channel is held.
     fn live(self) -> Option<Manifest> {
         match self {
-            Self::Nothing(live) => Some(live.0),
+            Self::Nothing(live) => Some(*live),
             Self::Held => None,
             Self::Published(done) => Some(done.1.manifest),
         }
@@ -114,21 +114,21 @@ pub async fn watch(
     let quiet = progress.quiet();
     let (mut failures, mut told, mut live) = (0_u32, Told::default(), None);
     let mut files = MAX_FILES;
-    // Whether a region may be behind: a watch before this one may have left it there.
-    let mut is_behind = true;
+    // The sequence that all regions were last seen at: a watch before this one may have left them behind.
+    let mut all_at = None;
     let mut look_at = Instant::now();
     loop {
         let (began, mut is_new) = (Instant::now(), false);
         if began >= look_at {
             let in_passing = InPassing::OneTooMany { merging: background.parts().to_vec() };
             let found = {
-                let finding = background.beside(find(request, settings, files, in_passing, progress), &quiet);
+                let finding = background.beside(look(request, settings, files, in_passing, progress), &quiet);
                 tokio::select! {
                     found = finding => Some(found),
                     () = &mut stop => None,
                 }
             };
-            let Some(found) = found else {
+            let Some((announced, found)) = found else {
                 background.let_go(progress).await;
                 return Ok(());
             };
@@ -142,11 +142,12 @@ pub async fn watch(
             failures = if looked.is_err() { failures.saturating_add(1) } else { 0 };
             look_at = began + request.every.saturating_mul(1 << failures.min(6)).min(MAX_PAUSE.max(request.every));
             looked.iter().for_each(|looked| tell(looked, output));
-            if let Ok(Looked::Nothing(live)) = &looked
-                && is_behind
+            // A publish has done it. Otherwise none may for a long time, least of all where the channel is held, or a fault or a
+            // policy stops what is new.
+            if let Some(announced) = announced.filter(|announced| all_at != Some(announced.pointer().sequence))
+                && !matches!(looked, Ok(Looked::Published(_)))
             {
-                // No publish may do it for a long time.
-                let follow = request.to.follow_again(&request.channel, &live.1, &quiet);
+                let follow = request.to.follow_again(&request.channel, &announced, &quiet);
                 let followed = {
                     let following = background.beside(follow, &quiet);
                     tokio::select! {
@@ -158,13 +159,12 @@ pub async fn watch(
                     background.let_go(progress).await;
                     return Ok(());
                 };
-                is_behind = !all;
+                all_at = all.then_some(announced.pointer().sequence);
             }
             is_new = matches!(looked, Ok(Looked::Published(_)));
             live = looked.ok().and_then(Looked::live);
         }
         is_new |= background.publish(&mut live, output, progress).await;
-        is_behind |= is_new;
         // No manifest names yet what is being merged.
         if is_new && background.is_idle() {
             tidy(request, progress).await;
@@ -190,20 +190,26 @@ async fn look_once(
     output: Output,
     progress: &mut Progress,
 ) -> Result<()> {
-    let found = tokio::select! {
-        found = find(request, settings, MAX_FILES, InPassing::Small, progress) => found?,
+    let (announced, found) = tokio::select! {
+        found = look(request, settings, MAX_FILES, InPassing::Small, progress) => found,
         () = &mut stop => bail!("it was stopped before anything was published: nothing is lost, run it again"),
     };
-    let looked = finish(request, found, progress).await?;
-    if matches!(looked, Looked::Published(_)) {
+    let looked = match found {
+        Ok(found) => finish(request, found, progress).await,
+        Err(error) => Err(error),
+    };
+    if matches!(looked, Ok(Looked::Published(_))) {
         tidy(request, progress).await;
     }
-    if let Looked::Nothing(live) = &looked {
+    if let Some(announced) = announced
+        && !matches!(looked, Ok(Looked::Published(_)))
+    {
         tokio::select! {
-            () = follow(request, &live.1, progress) => {}
+            () = follow(request, &announced, progress) => {}
             () = &mut stop => bail!("it was stopped before all regions were brought up: run it again, or 'indexer sync'"),
         }
     }
+    let looked = looked?;
     tell(&looked, output);
     tell_idle(&looked, output);
     Ok(())
@@ -227,32 +233,52 @@ fn hindrance(looked: &Result<Looked>) -> Option<Hindrance> {
 }
 
 /// Looks at the source, and makes an update of what is new there: so many files at the most. Nothing is half done where this
-/// is given up.
-async fn find(
+/// is given up. What is live is given whatever comes of that, where it can be read.
+async fn look(
     request: &WatchRequest,
     settings: &[(String, String)],
     files: usize,
     in_passing: InPassing,
     progress: &mut Progress,
-) -> Result<Found> {
-    let home = &request.to.home;
-    let live = channels::read(home, &request.channel).await?;
-    let Some(live) = live else {
-        bail!(
-            "nothing is live on channel '{}' of {}: publish a first snapshot with 'indexer build' and 'indexer publish'",
-            request.channel,
+) -> (Option<WrittenPointer>, Result<Found>) {
+    match read_live(request).await {
+        Ok(live) => {
+            let found = find(request, live.pointer(), settings, files, in_passing, progress).await;
+            (Some(live), found)
+        }
+        Err(error) => (None, Err(error)),
+    }
+}
+
+async fn read_live(request: &WatchRequest) -> Result<WrittenPointer> {
+    let (home, channel) = (&request.to.home, &request.channel);
+    match channels::read(home, channel).await? {
+        Some(live) => Ok(live.written()),
+        None => bail!(
+            "nothing is live on channel '{channel}' of {}: publish a first snapshot with 'indexer build' and 'indexer publish'",
             home.url()
-        );
-    };
-    if live.pointer.held {
+        ),
+    }
+}
+
+async fn find(
+    request: &WatchRequest,
+    live: &Pointer,
+    settings: &[(String, String)],
+    files: usize,
+    in_passing: InPassing,
+    progress: &mut Progress,
+) -> Result<Found> {
+    if live.held {
         return Ok(Found::Held);
     }
-    let manifest = home.get_manifest(&live.pointer.snapshot).await?;
+    let home = &request.to.home;
+    let manifest = home.get_manifest(&live.snapshot).await?;
     // Where files are read from: it goes with this look.
     let scratch = tempfile::tempdir().context("making a folder for files")?;
     let inputs = inputs(request, &manifest, files, scratch.path(), progress).await?;
     if inputs.is_empty() {
-        return Ok(Found::Nothing(Box::new((manifest, live.written()))));
+        return Ok(Found::Nothing(Box::new(manifest)));
     }
     let update = UpdateRequest {
         out: request.out.clone(),
@@ -264,9 +290,9 @@ async fn find(
     };
     let updated = update::update(&update, settings, progress).await?;
     if updated.is_same {
-        return Ok(Found::Nothing(Box::new((updated.manifest, live.written()))));
+        return Ok(Found::Nothing(Box::new(updated.manifest)));
     }
-    Ok(Found::New(live.pointer.snapshot, Box::new(updated)))
+    Ok(Found::New(live.snapshot.clone(), Box::new(updated)))
 }
 
 /// Publishes what was found.

@@ -12,7 +12,9 @@ use snapshots::{Cache, Snapshot, Store};
 use test_servers::Postgres;
 
 use crate::collecting::present;
-use crate::command::{SETTINGS, fails, indexer, json, run};
+use crate::command::{SETTINGS, build_products, fails, indexer, json, run};
+use crate::merging::Watching;
+use crate::regions;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -204,6 +206,43 @@ fn the_folder_of_updates_does_not_grow_without_end() {
     assert_eq!(present(&updates).len(), 10);
     let products = live(path, &store);
     assert!((0..13).all(|round| products[&format!("p{round}")] == format!("round {round}")), "{products:?}");
+}
+
+/// A region that was down when someone went back served what was bad until something was published again.
+#[test]
+fn a_region_is_brought_up_while_the_channel_is_held_or_a_file_stops_the_inbox() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 100);
+    let (east, stops) = (format!("file://{}/east", path.display()), "0001.dat stops the inbox");
+    fs::create_dir(path.join("east")).expect("a folder");
+    build_products(path, "two", 101);
+    json(path, &["publish", "--store", &store, "two"]);
+    leave(path, "0001.dat", "?");
+    // Whoever does this does not name the region, which is as if it were down.
+    let call = |command: &str| json(path, &[command, "--store", &store]);
+    let region = format!("east={east}");
+    let args = watch(&store, &["--region", &region]);
+    let once = [&args[..], &["--once"]].concat();
+    call("rollback");
+    assert_eq!(json(path, &once)["event"], "held");
+    assert_eq!((regions::live(&east), regions::live(&store).1), (regions::live(&store), 3));
+    call("resume");
+    let stopped = fails(path, &once);
+    assert!(stopped.contains(stops), "{stopped}");
+    assert_eq!((regions::live(&east), regions::live(&store).1), (regions::live(&store), 4));
+
+    let watching = Watching::start(indexer().current_dir(path).arg("--json").args(args));
+    watching.says(stops);
+    for (command, told) in [("hold", "the channel is held"), ("resume", stops)] {
+        call(command);
+        watching.says(told);
+        let started = Instant::now();
+        while regions::live(&east) != regions::live(&store) {
+            assert!(started.elapsed() < PATIENCE, "{command}: the region stays behind");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 /// A build of everything takes the place of what was followed so far. It knows of an inbox what it is told.
