@@ -118,7 +118,7 @@ pub async fn watch(
     let mut all_at = None;
     let mut look_at = Instant::now();
     loop {
-        let (began, mut is_new) = (Instant::now(), false);
+        let (began, mut is_made) = (Instant::now(), false);
         if began >= look_at {
             let in_passing = InPassing::OneTooMany { merging: background.parts().to_vec() };
             let found = {
@@ -132,6 +132,7 @@ pub async fn watch(
                 background.let_go(progress).await;
                 return Ok(());
             };
+            is_made = matches!(found, Ok(Found::New(..)));
             // What a policy stops is tried again as it is: it may let parts of it pass that it stops together.
             files = if found.is_ok() { MAX_FILES } else { FILES_AFTER_A_FAULT };
             let looked = match found {
@@ -161,12 +162,11 @@ pub async fn watch(
                 };
                 all_at = all.then_some(announced.pointer().sequence);
             }
-            is_new = matches!(looked, Ok(Looked::Published(_)));
             live = looked.ok().and_then(Looked::live);
         }
-        is_new |= background.publish(&mut live, output, progress).await;
+        is_made |= background.publish(&mut live, output, progress).await;
         // No manifest names yet what is being merged.
-        if is_new && background.is_idle() {
+        if is_made && background.is_idle() {
             tidy(request, progress).await;
         }
         if let Some(live) = &live {
@@ -194,11 +194,12 @@ async fn look_once(
         found = look(request, settings, MAX_FILES, InPassing::Small, progress) => found,
         () = &mut stop => bail!("it was stopped before anything was published: nothing is lost, run it again"),
     };
+    let is_made = matches!(found, Ok(Found::New(..)));
     let looked = match found {
         Ok(found) => finish(request, found, progress).await,
         Err(error) => Err(error),
     };
-    if matches!(looked, Ok(Looked::Published(_))) {
+    if is_made {
         tidy(request, progress).await;
     }
     if let Some(announced) = announced
@@ -432,8 +433,8 @@ pub(crate) async fn prepare(publish: &PublishRequest, base: &SnapshotId) -> Resu
     Ok(prepared)
 }
 
-/// What was published is in the store, and the next update takes from there what it lacks. That something is kept in vain
-/// is no failure: what matters is live.
+/// What was published is in the store, and the next update takes from there what it lacks; what a policy stops is made anew
+/// with each look. That something is kept in vain is no failure: what matters is live.
 async fn tidy(request: &WatchRequest, progress: &Progress) {
     let tidied = match Workshop::open(&request.out) {
         Ok(workshop) => workshop.tidy().await,

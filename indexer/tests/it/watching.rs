@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -20,6 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn row(id: usize, title: &str) -> String {
     format!("{{\"id\": \"p{id}\", \"title\": \"{title}\"}}\n")
+}
+
+fn deletions(ids: Range<usize>) -> String {
+    ids.map(|id| format!("{{\"delete\": \"p{id}\"}}\n")).collect()
 }
 
 /// A store with a first snapshot of `count` products.
@@ -92,7 +97,7 @@ fn files_are_taken_once_in_the_order_of_their_names() {
     assert_eq!(live(path, &store)["p3"], "third");
 
     // What a policy stops stays where it is, and is told.
-    leave(path, "0005.jsonl", &(4..20).map(|id| format!("{{\"delete\": \"p{id}\"}}\n")).collect::<String>());
+    leave(path, "0005.jsonl", &deletions(4..20));
     let stopped = fails(path, &once);
     assert!(stopped.contains("the policy stops") && stopped.contains("removed_products"), "{stopped}");
     assert_eq!(live(path, &store).len(), 20);
@@ -206,6 +211,21 @@ fn the_folder_of_updates_does_not_grow_without_end() {
     assert_eq!(present(&updates).len(), 10);
     let products = live(path, &store);
     assert!((0..13).all(|round| products[&format!("p{round}")] == format!("round {round}")), "{products:?}");
+}
+
+/// Each try left a manifest, and a segment where the source had moved on.
+#[test]
+fn what_a_policy_stops_does_not_fill_the_folder_of_updates() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let store = shop(path, 20);
+    for round in 0..12 {
+        leave(path, "0001.jsonl", &(row(30, &format!("round {round}")) + &deletions(4..20)));
+        let stopped = fails(path, &watch(&store, &["--once"]));
+        assert!(stopped.contains("the policy stops"), "{stopped}");
+    }
+    let updates = Store::directory(&path.join("updates")).expect("a folder");
+    assert_eq!(present(&updates).len(), 10);
 }
 
 /// A region that was down when someone went back served what was bad until something was published again.
