@@ -10,9 +10,10 @@ use indexer::publish::{self, Change, PublishRequest};
 use indexer::regions::Regions;
 use snapshots::{ChannelName, Pointer, StatusBoard, Store, Traffic};
 
-use crate::channels::{beside_nodes, url};
+use crate::channels::url;
 use crate::collecting::block;
 use crate::command::{build_products, fails, json};
+use crate::nodes::beside_nodes;
 
 const FINE: Traffic = Traffic { requests: 500, errors: 0, searches: 100, empty: 3, p99_us: 800 };
 

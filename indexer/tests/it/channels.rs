@@ -1,21 +1,15 @@
 //! Rolling back, holding, pinning, several regions, and the nodes that follow.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde_json::Value;
-use snapshots::{
-    ChannelName, Followed, MarketStatus, NodeStatus, Pointer, ServedStatus, SnapshotId, StatusBoard, Store, Times,
-    Traffic,
-};
+use snapshots::{ChannelName, Pointer, SnapshotId, Store, Traffic};
 
 use crate::command::{SETTINGS, build_products, fails, indexer, json, run};
+use crate::nodes::beside_nodes;
 
 pub fn url(folder: &Path, name: &str) -> String {
     format!("file://{}/{name}", folder.display())
@@ -182,101 +176,6 @@ fn a_pin_is_of_a_region_that_there_is_and_says_where_it_stands() {
     assert_eq!((told["event"].as_str(), told["stores"][0].as_str()), (Some("pinned"), Some(store.as_str())));
     let lifted = text_of(path, &["unpin", "lokal", "--store", &store]);
     assert!(lifted.contains(&format!("follows its channel again in {store}\n")), "{lifted}");
-}
-
-/// Nodes that follow a store's pointers, as edges do, and tell what a test has them tell.
-struct Nodes {
-    store: Store,
-    board: StatusBoard,
-    names: Vec<&'static str>,
-    started_at: Timestamp,
-    fault: Option<String>,
-    /// What a node is asked in a moment that follows the channel, and in all one that follows a canary.
-    traffic: [Traffic; 2],
-    moments: Cell<u64>,
-}
-
-impl Nodes {
-    /// `first` hears of the first time that all have told.
-    fn tell_until(self, done: &AtomicBool, first: &Sender<()>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            while !done.load(Ordering::Relaxed) {
-                self.moments.set(self.moments.get() + 1);
-                for name in &self.names {
-                    self.tell(name).await;
-                }
-                // Whoever waited has heard of it by the second time.
-                let _ = first.send(());
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        });
-    }
-
-    async fn tell(&self, name: &str) {
-        let grown = |traffic: Traffic| Traffic {
-            requests: traffic.requests * self.moments.get(),
-            searches: traffic.searches * self.moments.get(),
-            empty: traffic.empty * self.moments.get(),
-            ..traffic
-        };
-        let canary = self.store.pointer(&ChannelName::canary()).await.expect("a pointer");
-        let canary = canary.map(|read| read.pointer).filter(|pointer| pointer.is_canary_of(name, Timestamp::now()));
-        let live = self.store.pointer(&ChannelName::live()).await.expect("a pointer").map(|read| read.pointer);
-        let served = |pointer: Pointer, followed, traffic| ServedStatus {
-            catalogue: "shop".into(),
-            snapshot: pointer.snapshot,
-            sequence: pointer.sequence,
-            followed,
-            since: self.started_at,
-            traffic,
-            times_us: Times::default(),
-        };
-        let served = match (&self.fault, canary, live) {
-            (Some(_), ..) => None,
-            (None, Some(canary), _) => Some(served(canary, Followed::Canary, self.traffic[1])),
-            (None, None, live) => live.map(|live| served(live, Followed::Channel, grown(self.traffic[0]))),
-        };
-        let market = MarketStatus {
-            market: "us".into(),
-            channel: "live".into(),
-            served,
-            fault: self.fault.clone(),
-            contact_age_s: Some(0),
-        };
-        let status = NodeStatus {
-            node: name.into(),
-            region: "local".parse().expect("a name"),
-            version: "1".into(),
-            started_at: self.started_at,
-            reported_at: Timestamp::now(),
-            draining: false,
-            markets: vec![market],
-        };
-        self.board.write(&status).await.expect("a status");
-    }
-}
-
-/// Runs something while nodes follow the store, once each of them has told so.
-pub fn beside_nodes<T>(path: &Path, fault: Option<&str>, traffic: [Traffic; 2], work: impl FnOnce() -> T) -> T {
-    let store = Store::directory(&path.join("store")).expect("a store");
-    let board = StatusBoard::new(Store::directory(&path.join("status")).expect("a store"));
-    let (started_at, fault) = (Timestamp::now(), fault.map(str::to_owned));
-    let nodes =
-        Nodes { store, board, names: vec!["n1", "n2", "n3"], started_at, fault, traffic, moments: Cell::new(0) };
-    let done = AtomicBool::new(false);
-    let (first, told) = mpsc::channel();
-    std::thread::scope(|scope| {
-        let telling = scope.spawn({
-            let done = &done;
-            move || nodes.tell_until(done, &first)
-        });
-        told.recv().expect("the nodes tell");
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        done.store(true, Ordering::Relaxed);
-        telling.join().expect("the nodes end");
-        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod interleaving;
 mod killed;
 mod mending;
 mod merging;
+mod nodes;
 mod publishing;
 mod regions;
 mod reporting;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 use snapshots::{ChannelName, Place, Store, Watcher};
 
-use crate::channels::{beside_nodes, url};
+use crate::channels::url;
 use crate::collecting::block;
 use crate::command::{build_products, fails, json, run};
+use crate::nodes::beside_nodes;
 use crate::regions::live;
 
 /// Publishes two snapshots with the same flags; returns their ids.

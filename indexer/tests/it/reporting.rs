@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::channels::{beside_nodes, url};
+use crate::channels::url;
 use crate::command::{build_products, json, run};
+use crate::nodes::beside_nodes;
 
 /// What `status` says, which must fail: something is damaged.
 fn status_of_damage(path: &Path, flags: &[&str]) -> String {
