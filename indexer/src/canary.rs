@@ -43,6 +43,7 @@ const P99_NOISE_US: u64 = 2_000;
 /// What came of a canary.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
+    /// Those that tried it, each as `region/node`.
     pub nodes: Vec<String>,
     pub canary: Traffic,
     pub others: Traffic,
@@ -100,7 +101,8 @@ impl Canary<'_> {
         let mut names: Vec<(u64, String)> = nodes
             .iter()
             .filter(|node| is_free(node))
-            .map(|node| (snapshots::id_hash(&format!("{}{}", self.manifest.id, node.node)), node.node.clone()))
+            .map(NodeView::full_name)
+            .map(|name| (snapshots::id_hash(&format!("{}{name}", self.manifest.id)), name))
             .collect();
         names.sort_unstable();
         names.dedup();
@@ -179,11 +181,11 @@ impl Canary<'_> {
         let started = Instant::now();
         loop {
             let mut nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
-            nodes.retain(|node| chosen.contains(&node.node));
+            nodes.retain(|node| chosen.contains(&node.full_name()));
             let Some(late) = nodes.iter().find(|node| !self.is_tried_by(node)) else { return Ok(nodes) };
             if started.elapsed() > OPEN_TIMEOUT {
                 let why = late.market.fault.as_deref().unwrap_or("it has not told why");
-                bail!("node {} does not serve the canary: {why}", late.node);
+                bail!("node {} does not serve the canary: {why}", late.full_name());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -197,8 +199,8 @@ impl Canary<'_> {
     async fn judge(&self, chosen: &[String], before: &[NodeView]) -> Result<Verdict> {
         let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
         let (tried, rest): (Vec<&NodeView>, Vec<&NodeView>) =
-            nodes.iter().partition(|node| chosen.contains(&node.node));
-        let lost = chosen.iter().filter(|name| !tried.iter().any(|node| node.node == **name));
+            nodes.iter().partition(|node| chosen.contains(&node.full_name()));
+        let lost = chosen.iter().filter(|name| !tried.iter().any(|node| node.full_name() == **name));
         let lost: Vec<String> = lost.map(|name| format!("node {name} is no longer heard of")).collect();
         let canary = sum(tried.iter().filter(|node| self.is_tried_by(node)).map(|node| tried_since(node, before)));
         let others = sum(rest.iter().filter(|node| is_free(node)).map(|node| counted_since(node, before)));

@@ -45,6 +45,11 @@ pub enum Standing {
 }
 
 impl NodeView {
+    /// What it is called among the nodes of all regions, as `region/node`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.region, self.node)
+    }
+
     pub fn standing(&self, pointer: &Pointer) -> Standing {
         match &self.market.served {
             Some(served) if served.followed != Followed::Channel => Standing::Elsewhere,
@@ -168,7 +173,7 @@ fn stuck(nodes: &[NodeView], pointer: &Pointer, timeout: Duration) -> String {
     for node in behind {
         let serves = node.market.served.as_ref().map_or("nothing".to_owned(), |served| served.snapshot.to_string());
         let why = node.market.fault.as_deref().unwrap_or("it has not told why");
-        text.push_str(&format!("\n  {}/{} serves {serves}: {why}", node.region, node.node));
+        text.push_str(&format!("\n  {} serves {serves}: {why}", node.full_name()));
     }
     text
 }

@@ -109,7 +109,7 @@ pub struct Pointer {
     /// What the channel pointed at before: what a rollback goes back to. After one, nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<SnapshotId>,
-    /// On the canary channel: the nodes that follow it.
+    /// On the canary channel: the nodes that follow it, each as `region/node`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
     /// On the canary channel: when nodes stop following it by themselves, should nobody withdraw it.
@@ -151,9 +151,13 @@ impl Pointer {
         pointer
     }
 
-    /// Whether a node is to follow this canary now.
-    pub fn is_canary_of(&self, node: &str, now: Timestamp) -> bool {
-        self.nodes.iter().any(|name| name == node) && self.until.is_none_or(|until| now < until)
+    /// Whether a node is to follow this canary now. Older publishers name nodes without their regions.
+    pub fn is_canary_of(&self, region: Option<&RegionName>, node: &str, now: Timestamp) -> bool {
+        let is_named = self.nodes.iter().any(|name| match name.split_once('/') {
+            Some((its_region, name)) => name == node && region.is_some_and(|region| region.as_str() == its_region),
+            None => name == node,
+        });
+        is_named && self.until.is_none_or(|until| now < until)
     }
 
     /// Reads a pointer, and where only some are trusted, that one of them signed it as `kind`.
@@ -202,6 +206,23 @@ mod tests {
         let id: SnapshotId = "a".parse().expect("an id");
         let after = |sequence| Pointer::after(Some(&Pointer::new(id.clone(), sequence)), id.clone()).sequence;
         assert_eq!((after(7), after(u64::MAX)), (8, u64::MAX));
+    }
+
+    /// Nodes that have the same name in two regions both tried what one of them was to try.
+    #[test]
+    fn a_canary_is_of_the_nodes_of_a_region() {
+        let mut pointer = Pointer::new("a".parse().expect("an id"), 1);
+        pointer.nodes = vec!["east/n1".to_owned(), "n3".to_owned()];
+        let check = |region: Option<&str>, node: &str, expected: bool| {
+            let region = region.map(|name| name.parse::<RegionName>().expect("a name"));
+            let is_of = pointer.is_canary_of(region.as_ref(), node, Timestamp::UNIX_EPOCH);
+            assert_eq!(is_of, expected, "{region:?} {node}");
+        };
+        check(Some("east"), "n1", true);
+        check(Some("east"), "n2", false);
+        check(Some("west"), "n1", false);
+        check(None, "n1", false);
+        check(Some("west"), "n3", true);
     }
 
     #[test]

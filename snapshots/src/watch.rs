@@ -34,9 +34,9 @@ pub enum Followed {
 /// Where a node stands, as far as pins and canaries go.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
-    /// The region whose pin is heeded.
+    /// The region whose pin is heeded, and by which a canary knows the node.
     pub region: Option<RegionName>,
-    /// The name by which a canary knows the node.
+    /// The node's name there.
     pub node: Option<String>,
 }
 
@@ -136,7 +136,7 @@ impl Watcher {
         }
         if let (Some(canary), Some(node)) = (&mut self.canary, &self.place.node)
             && let Some(pointer) = readable(canary.poll(&self.store).await)?
-            && pointer.is_canary_of(node, Timestamp::now())
+            && pointer.is_canary_of(self.place.region.as_ref(), node, Timestamp::now())
         {
             return Ok(Some(Target { pointer: pointer.clone(), followed: Followed::Canary }));
         }

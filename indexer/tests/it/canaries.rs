@@ -13,7 +13,7 @@ use snapshots::{ChannelName, Pointer, StatusBoard, Store, Traffic};
 use crate::channels::url;
 use crate::collecting::block;
 use crate::command::{build_products, fails, json};
-use crate::nodes::beside_nodes;
+use crate::nodes::{Nodes, beside_nodes};
 
 const FINE: Traffic = Traffic { requests: 500, errors: 0, searches: 100, empty: 3, p99_us: 800 };
 
@@ -83,6 +83,22 @@ fn a_canary_ends_when_a_region_cannot_be_told_of_it() {
     assert_eq!(canary_of(&home).map(|canary| canary.nodes.len()), Some(0), "nobody tries it any more");
     // So nothing keeps a publish without one from going on.
     assert_eq!(json(path, &["publish", "--store", &store, "two"])["snapshot"], two.as_str());
+}
+
+/// A node was taken for all that are called so: more tried it than should, and one in a region that is pinned was waited for.
+#[test]
+fn nodes_of_the_same_name_in_other_regions_have_no_part_in_a_canary() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    shop(path);
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let canary = ["publish", "--store", &store, "--status-store", &status, "--canary", "5%", "--canary-window-s", "1"];
+    let names = vec![("east", "n1"), ("west", "n1"), ("north", "n1")];
+    let nodes = Nodes { names, pinned: Some("north"), traffic: [FINE, FINE], ..Nodes::of(path) };
+    let promoted = nodes.beside(|| json(path, &[&canary[..], &["two"]].concat()));
+    assert_eq!(promoted["event"], "announced");
+    let nodes = promoted["canary"]["nodes"].as_array().expect("nodes");
+    assert!(nodes.len() == 1 && (nodes[0] == "east/n1" || nodes[0] == "west/n1"), "{nodes:?}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Nodes {
     pub board: StatusBoard,
     /// The region and the name of each.
     pub names: Vec<(&'static str, &'static str)>,
+    /// A region that is pinned to what is live.
+    pub pinned: Option<&'static str>,
     pub started_at: Timestamp,
     pub fault: Option<String>,
     /// What a node is asked in a moment that follows the channel, and in all one that follows a canary.
@@ -31,6 +33,7 @@ impl Nodes {
             store: Store::directory(&path.join("store")).expect("a store"),
             board: StatusBoard::new(Store::directory(&path.join("status")).expect("a store")),
             names: vec![("local", "n1"), ("local", "n2"), ("local", "n3")],
+            pinned: None,
             started_at: Timestamp::now(),
             fault: None,
             traffic: Default::default(),
@@ -79,7 +82,10 @@ impl Nodes {
             ..traffic
         };
         let canary = self.store.pointer(&ChannelName::canary()).await.expect("a pointer");
-        let canary = canary.map(|read| read.pointer).filter(|pointer| pointer.is_canary_of(name, Timestamp::now()));
+        let followed = if self.pinned == Some(region.as_str()) { Followed::Pin } else { Followed::Channel };
+        let canary = canary
+            .map(|read| read.pointer)
+            .filter(|pointer| followed != Followed::Pin && pointer.is_canary_of(Some(&region), name, Timestamp::now()));
         let live = self.store.pointer(&ChannelName::live()).await.expect("a pointer").map(|read| read.pointer);
         let served = |pointer: Pointer, followed, traffic| ServedStatus {
             catalogue: "shop".into(),
@@ -93,7 +99,7 @@ impl Nodes {
         let served = match (&self.fault, canary, live) {
             (Some(_), ..) => None,
             (None, Some(canary), _) => Some(served(canary, Followed::Canary, self.traffic[1])),
-            (None, None, live) => live.map(|live| served(live, Followed::Channel, grown(self.traffic[0]))),
+            (None, None, live) => live.map(|live| served(live, followed, grown(self.traffic[0]))),
         };
         let market = MarketStatus {
             market: "us".into(),

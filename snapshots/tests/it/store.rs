@@ -246,10 +246,10 @@ async fn pins_and_canaries_come_first(store: &Store) {
         nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
         ..pointer("tried", sequence)
     };
-    store.move_pointer(&canary, None, &of(&["n2"], 1)).await.expect("a canary");
+    store.move_pointer(&canary, None, &of(&["westeurope/n2", "eastus/n1"], 1)).await.expect("a canary");
     check(&current, Followed::Channel).await;
     let seen = read(store, &canary).await;
-    store.move_pointer(&canary, Some(&seen), &of(&["n2", "n1"], 2)).await.expect("a canary");
+    store.move_pointer(&canary, Some(&seen), &of(&["westeurope/n2", "westeurope/n1"], 2)).await.expect("a canary");
     check("tried", Followed::Canary).await;
     store.move_pointer(&region, None, &pointer("pinned", 9)).await.expect("a pin");
     assert_eq!(store.list_pins().await.expect("pins"), std::slice::from_ref(&region));
