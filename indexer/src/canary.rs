@@ -151,7 +151,7 @@ impl Canary<'_> {
             progress.at(started.elapsed().as_secs());
             let verdict = self.judge(chosen, &before).await?;
             // Errors speak early.
-            if verdict.canary.requests >= self.plan.min_requests && has_more_errors(&verdict) {
+            if has_failed(&verdict, self.plan.min_requests) {
                 return Ok(verdict);
             }
         }
@@ -330,6 +330,11 @@ fn has_more_errors(verdict: &Verdict) -> bool {
     rate(canary) > rate(others).saturating_add(MAX_MORE_ERRORS)
 }
 
+/// Whether so much fails on the canary that nobody need wait for the end of its window. Where all does, nothing is a request.
+fn has_failed(verdict: &Verdict, min_requests: u64) -> bool {
+    answers(&verdict.canary) >= min_requests && has_more_errors(verdict)
+}
+
 /// Everything by which the canary is worse than the others.
 fn faults(verdict: &Verdict, min_requests: u64) -> Vec<String> {
     let (canary, others) = (&verdict.canary, &verdict.others);
@@ -447,6 +452,23 @@ mod tests {
         check(Traffic { p99_us: 3_400, ..fine }, fine, &["99 of 100"]);
         check(Traffic { requests: 20, errors: 0, searches: 5, empty: 0, ..fine }, fine, &["canary nodes had 20"]);
         check(fine, Traffic::default(), &["other nodes had 0"]);
+    }
+
+    /// A canary whose every answer failed went on to the end of its window, since it had no requests.
+    #[test]
+    fn a_canary_that_fails_ends_early() {
+        let fine = Traffic { requests: 1_000, errors: 1, searches: 500, empty: 20, p99_us: 900 };
+        let check = |requests: u64, errors: u64, expected: bool| {
+            let canary = Traffic { requests, errors, ..Traffic::default() };
+            let verdict = Verdict { nodes: Vec::new(), canary, others: fine, faults: Vec::new() };
+            assert_eq!(has_failed(&verdict, 200), expected, "{requests} requests, {errors} errors");
+        };
+        check(0, 500, true);
+        check(150, 50, true);
+        check(150, 49, false);
+        check(0, 199, false);
+        check(1_000, 6, false);
+        check(1_000, 9, true);
     }
 
     /// The others were compared by the time that they took ever since they serve, cold caches and all.
