@@ -43,5 +43,6 @@ pub mod stdout;
 pub mod telling;
 mod threads;
 pub mod update;
+pub mod verdict;
 pub mod watch;
 pub mod workshop;

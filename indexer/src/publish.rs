@@ -11,7 +11,7 @@ use snapshots::{
 };
 
 use crate::bring::{self, Brought, missing_objects};
-use crate::canary::{self, Canary, CanaryPlan, Tried, Verdict};
+use crate::canary::{self, Canary, CanaryPlan, Tried};
 use crate::channels;
 use crate::checks::{self, Checked, Stored, is_damage};
 use crate::ending::Ending;
@@ -20,6 +20,7 @@ use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::Progress;
 use crate::regions::{NO_TIMEOUT, RegionOutcome, Regions, copy_pointer, copy_there};
+use crate::verdict::Verdict;
 
 /// What to publish where.
 pub struct PublishRequest {
