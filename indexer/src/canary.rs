@@ -1,5 +1,6 @@
 //! A canary: a few nodes try a snapshot while the rest go on as before, and are compared after a while.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -131,31 +132,34 @@ impl Canary<'_> {
         while started.elapsed() < self.plan.window {
             tokio::time::sleep(POLL.min(self.plan.window)).await;
             progress.at(started.elapsed().as_secs());
-            let verdict = self.judge(chosen, &before).await?;
-            // Errors speak early.
-            if has_failed(&verdict, self.plan.min_requests) {
-                return Ok(verdict);
+            let verdict = self.compare(chosen, &before).await?;
+            // Errors speak early, and so does who has died.
+            if !verdict.faults.is_empty() || has_failed(&verdict, self.plan.min_requests) {
+                return Ok(verdict.judged(self.plan.min_requests));
             }
         }
-        self.wait_for_reports().await?;
-        self.judge(chosen, &before).await
+        let silent = self.wait_for_reports(chosen).await?;
+        let mut verdict = self.compare(chosen, &before).await?;
+        verdict.faults.extend(silent.iter().map(|name| format!("node {name} has told nothing since the window ended")));
+        Ok(verdict.judged(self.plan.min_requests))
     }
 
-    /// Nodes tell how they fare every few seconds: what they told before the window ended is not all of it.
-    async fn wait_for_reports(&self) -> Result<()> {
-        let told = async || -> Result<Vec<(String, i64)>> {
+    /// Nodes tell how they fare every few seconds: what they told before the window ended is not all of it. Gives the chosen
+    /// ones that tell nothing more.
+    async fn wait_for_reports(&self, chosen: &[String]) -> Result<Vec<String>> {
+        let told = async || -> Result<BTreeSet<(String, Timestamp)>> {
             let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
-            Ok(nodes.into_iter().map(|node| (node.node, node.told_at.as_millisecond())).collect())
+            Ok(nodes.iter().map(|node| (node.full_name(), node.told_at)).collect())
         };
         let (before, started) = (told().await?, Instant::now());
-        while started.elapsed() < REPORT_TIMEOUT {
+        loop {
             let now = told().await?;
-            if now.iter().all(|node| !before.contains(node)) {
-                break;
+            if now.is_disjoint(&before) || started.elapsed() > REPORT_TIMEOUT {
+                let silent = now.intersection(&before).map(|(name, _)| name).filter(|name| chosen.contains(name));
+                return Ok(silent.cloned().collect());
             }
             tokio::time::sleep(POLL).await;
         }
-        Ok(())
     }
 
     /// Those that try it, as they were first heard of when all did.
@@ -173,9 +177,9 @@ impl Canary<'_> {
         }
     }
 
-    async fn judge(&self, chosen: &[String], before: &[NodeView]) -> Result<Verdict> {
+    async fn compare(&self, chosen: &[String], before: &[NodeView]) -> Result<Verdict> {
         let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
-        Ok(compare(chosen, &self.manifest.id, before, &nodes).judged(self.plan.min_requests))
+        Ok(compare(chosen, &self.manifest.id, before, &nodes))
     }
 }
 

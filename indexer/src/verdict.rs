@@ -34,16 +34,25 @@ pub(crate) fn tries(node: &NodeView, snapshot: &SnapshotId) -> bool {
     served.is_some_and(|served| served.snapshot == *snapshot && served.followed == Followed::Canary)
 }
 
-/// Compares those that were chosen to try a snapshot with the others, since all were heard of `before`. What is wrong so far are
-/// those that are gone.
+/// Compares those that were chosen to try a snapshot with the others, since all were heard of `before`. Its faults so far are
+/// those of the chosen that are lost.
 pub(crate) fn compare(chosen: &[String], snapshot: &SnapshotId, before: &[NodeView], now: &[NodeView]) -> Verdict {
     let (tried, rest): (Vec<&NodeView>, Vec<&NodeView>) =
         now.iter().partition(|node| chosen.contains(&node.full_name()));
-    let lost = chosen.iter().filter(|name| !tried.iter().any(|node| node.full_name() == **name));
-    let lost: Vec<String> = lost.map(|name| format!("node {name} is no longer heard of")).collect();
+    let faults = chosen.iter().filter_map(|name| lost(name, snapshot, before, &tried)).collect();
     let canary = sum(tried.iter().filter(|node| tries(node, snapshot)).map(|node| tried_since(node, before)));
     let others = sum(rest.iter().filter(|node| is_free(node)).map(|node| counted_since(node, before)));
-    Verdict { nodes: chosen.to_vec(), canary, others, faults: lost }
+    Verdict { nodes: chosen.to_vec(), canary, others, faults }
+}
+
+/// Why a node says nothing of what it was to try: with the process that died went what it had counted.
+fn lost(name: &str, snapshot: &SnapshotId, before: &[NodeView], tried: &[&NodeView]) -> Option<String> {
+    if !tried.iter().any(|node| node.full_name() == name) {
+        return Some(format!("node {name} is no longer heard of"));
+    }
+    let mut began = before.iter().filter(|node| node.full_name() == name && tries(node, snapshot));
+    let is_lost = began.any(|earlier| !tried.iter().any(|node| is_same(earlier, node)));
+    is_lost.then(|| format!("node {name} has begun anew, or serves something else by now"))
 }
 
 impl Verdict {
@@ -191,6 +200,27 @@ mod tests {
             told_at: Timestamp::UNIX_EPOCH,
             market: MarketStatus { market, channel, served: Some(served), fault: None, contact_age_s: None },
         }
+    }
+
+    /// A node that died of what it tried, and was started again, counted as fine once it had answered enough.
+    #[test]
+    fn a_node_that_is_lost_is_a_fault_of_what_it_tried() {
+        let trying = |name: &str, since_s: i64| {
+            let mut node = node(("east", name, "us"), 500, &[]);
+            let served = node.market.served.as_mut().expect("something served");
+            (served.followed, served.since) = (Followed::Canary, Timestamp::from_second(since_s).expect("a time"));
+            node
+        };
+        let (chosen, snapshot): (_, SnapshotId) = (["east/n1".to_owned()], "a".parse().expect("an id"));
+        let following = |requests: u64| node(("east", "n1", "us"), requests, &[]);
+        let before = [following(100), trying("n1", 7)];
+        let check = |now: NodeView, expected: &[&str]| {
+            assert_eq!(compare(&chosen, &snapshot, &before, &[now]).faults, expected);
+        };
+        check(trying("n1", 7), &[]);
+        check(trying("n2", 7), &["node east/n1 is no longer heard of"]);
+        check(trying("n1", 8), &["node east/n1 has begun anew, or serves something else by now"]);
+        check(following(600), &["node east/n1 has begun anew, or serves something else by now"]);
     }
 
     /// What the first market of a node had counted before was taken off from all of its markets.

@@ -12,7 +12,7 @@ use snapshots::{ChannelName, Pointer, StatusBoard, Store, Traffic};
 
 use crate::channels::url;
 use crate::collecting::block;
-use crate::command::{build_products, fails, json};
+use crate::command::{build_products, fails, json, run};
 use crate::nodes::{Nodes, beside_nodes};
 
 const FINE: Traffic = Traffic { requests: 500, errors: 0, searches: 100, empty: 3, p99_us: 800 };
@@ -83,6 +83,20 @@ fn a_canary_ends_when_a_region_cannot_be_told_of_it() {
     assert_eq!(canary_of(&home).map(|canary| canary.nodes.len()), Some(0), "nobody tries it any more");
     // So nothing keeps a publish without one from going on.
     assert_eq!(json(path, &["publish", "--store", &store, "two"])["snapshot"], two.as_str());
+}
+
+/// What it had told before was enough.
+#[test]
+fn a_canary_is_withdrawn_whose_node_falls_silent() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    shop(path);
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let canary = ["publish", "--store", &store, "--status-store", &status, "--canary", "5%", "--canary-window-s", "1"];
+    let nodes = Nodes { fall_silent: true, traffic: [FINE, FINE], ..Nodes::of(path) };
+    let withdrawn = nodes.beside(|| run(path, &[&canary[..], &["two"]].concat()));
+    let told = String::from_utf8_lossy(&withdrawn.stdout).into_owned();
+    assert!(!withdrawn.status.success() && told.contains("has told nothing since the window ended"), "{told}");
 }
 
 /// A node was taken for all that are called so: more tried it than should, and one in a region that is pinned was waited for.

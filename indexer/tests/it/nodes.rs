@@ -21,6 +21,9 @@ pub struct Nodes {
     pub pinned: Option<&'static str>,
     pub started_at: Timestamp,
     pub fault: Option<String>,
+    /// Whether those that try a canary tell so once, and nothing from then on.
+    pub fall_silent: bool,
+    pub have_told: Cell<bool>,
     /// What a node is asked in a moment that follows the channel, and in all one that follows a canary.
     pub traffic: [Traffic; 2],
     pub moments: Cell<u64>,
@@ -36,6 +39,8 @@ impl Nodes {
             pinned: None,
             started_at: Timestamp::now(),
             fault: None,
+            fall_silent: false,
+            have_told: Cell::new(false),
             traffic: Default::default(),
             moments: Cell::new(0),
         }
@@ -86,6 +91,9 @@ impl Nodes {
         let canary = canary
             .map(|read| read.pointer)
             .filter(|pointer| followed != Followed::Pin && pointer.is_canary_of(Some(&region), name, Timestamp::now()));
+        if canary.is_some() && self.fall_silent && self.have_told.replace(true) {
+            return;
+        }
         let live = self.store.pointer(&ChannelName::live()).await.expect("a pointer").map(|read| read.pointer);
         let served = |pointer: Pointer, followed, traffic| ServedStatus {
             catalogue: "shop".into(),
