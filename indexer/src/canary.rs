@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use jiff::Timestamp;
-use snapshots::{ChannelName, Manifest, Pointer, ReadPointer, StatusBoard, Store};
+use snapshots::{ChannelName, Manifest, Pointer, ReadPointer, RegionName, StatusBoard, Store};
 
 use crate::channels;
 use crate::nodes::{NodeView, heard};
@@ -34,33 +34,38 @@ pub struct CanaryPlan {
     pub min_requests: u64,
 }
 
-/// What came of a canary, and its pointer: where it is to be promoted, nodes follow that until it is taken back.
+/// What came of a canary, and its pointer: where it is to be promoted, nodes follow that until it is taken back from the stores.
 pub struct Tried {
     pub verdict: Verdict,
     pub pointer: Pointer,
+    pub stores: Regions,
 }
 
 /// A snapshot that is to be tried.
 pub struct Canary<'a> {
-    pub stores: &'a Regions,
+    /// The stores that have it.
+    pub stores: Regions,
+    /// The regions that could not be brought it: none of their nodes tries it, and nobody waits for them once more.
+    pub away: Vec<RegionName>,
     pub board: &'a StatusBoard,
     pub manifest: &'a Manifest,
     pub plan: CanaryPlan,
 }
 
 impl Canary<'_> {
-    /// Lets a few nodes try the snapshot, whose objects are everywhere, and judges how they fare.
+    /// Lets a few nodes try the snapshot, and judges how they fare.
     ///
     /// # Errors
-    /// When there is no node to try it, another canary is under way, or a store fails: then no node is left to try it.
-    pub async fn run(&self, progress: &mut Progress) -> Result<Tried> {
+    /// When there is no node to try it, another canary is under way, or the home store or the nodes' fails: then no node is left
+    /// to try it.
+    pub async fn run(self, progress: &mut Progress) -> Result<Tried> {
         let chosen = self.choose().await?;
         let before = heard(self.board, &self.manifest.catalogue, "live").await?;
         let last = self.ended_one().await?;
         progress.begin("canary", "s", Some(self.plan.window.as_secs()));
         let pointer = self.pointer(last.as_ref(), &chosen);
         let judged = match self.point(last.as_ref(), &pointer, progress).await {
-            Ok(()) => self.watch(&chosen, before, progress).await,
+            Ok(told) => self.watch(&told, before, progress).await,
             Err(error) => Err(error),
         };
         progress.end();
@@ -71,11 +76,11 @@ impl Canary<'_> {
         // Also where it is to be promoted: by then the channel says the same, and a canary is no longer needed. It ends
         // only after that, so that no node goes back in between.
         if let Some(reason) = withdrawn
-            && let Err(error) = withdraw(self.stores, Some(&pointer), Some(reason), progress).await
+            && let Err(error) = withdraw(&self.stores, Some(&pointer), Some(reason), progress).await
         {
             progress.note(&format!("the canary is not taken back, 'indexer withdraw' does that: {error:#}"));
         }
-        Ok(Tried { verdict: judged?, pointer })
+        Ok(Tried { verdict: judged?, pointer, stores: self.stores })
     }
 
     /// A share of the nodes that follow the channel: spread by a hash, so that it is not always the same ones.
@@ -96,7 +101,11 @@ impl Canary<'_> {
             names.len()
         );
         let count = (names.len() * self.plan.percent as usize).div_ceil(100).clamp(1, names.len() - 1);
-        Ok(names.into_iter().take(count).map(|(_, name)| name).collect())
+        let is_away = |name: &String| self.away.iter().any(|region| is_in(name, region));
+        let chosen: Vec<String> =
+            names.into_iter().map(|(_, name)| name).filter(|name| !is_away(name)).take(count).collect();
+        ensure!(!chosen.is_empty(), "no node can try it: all are in regions that cannot be brought the snapshot");
+        Ok(chosen)
     }
 
     /// The canary before this one, which must be over.
@@ -116,14 +125,22 @@ impl Canary<'_> {
         pointer
     }
 
-    async fn point(&self, last: Option<&ReadPointer>, pointer: &Pointer, progress: &mut Progress) -> Result<()> {
+    /// Announces it, and gives the nodes whose stores say so. Those of a region that went away meanwhile have no part in it.
+    async fn point(&self, last: Option<&ReadPointer>, pointer: &Pointer, progress: &Progress) -> Result<Vec<String>> {
         let channel = ChannelName::canary();
         let announced = announce(&self.stores.home, &channel, last.map(ReadPointer::version), pointer).await?;
         self.stores.tell(&channel, None, progress).await;
+        let mut told = pointer.nodes.clone();
         for outcome in self.stores.follow(&channel, &announced, progress).await {
-            outcome.result.with_context(|| format!("the canary in region {}", outcome.region))?;
+            let Err(error) = outcome.result else { continue };
+            let error = error.context(format!("the canary in region {}", outcome.region));
+            told.retain(|name| !is_in(name, &outcome.region));
+            if told.is_empty() {
+                return Err(error);
+            }
+            progress.note(&format!("only nodes of other regions try it: {error:#}"));
         }
-        Ok(())
+        Ok(told)
     }
 
     async fn watch(&self, chosen: &[String], mut before: Vec<NodeView>, progress: &mut Progress) -> Result<Verdict> {
@@ -181,6 +198,11 @@ impl Canary<'_> {
         let nodes = heard(self.board, &self.manifest.catalogue, "live").await?;
         Ok(compare(chosen, &self.manifest.id, before, &nodes))
     }
+}
+
+/// Whether a node, by its full name, stands in a region.
+fn is_in(name: &str, region: &RegionName) -> bool {
+    name.split_once('/').is_some_and(|(its_region, _)| its_region == region.as_str())
 }
 
 /// Takes a canary back, if one is under way: the one that is meant, or any. Returns whether it was.

@@ -133,13 +133,12 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     let brought = bring::bring(&request.from, home, &published.manifest, live, ahead, NO_TIMEOUT, progress).await?;
     (published.uploaded_objects, published.uploaded_bytes) = (brought.objects, brought.bytes);
     let in_regions = bring_to_regions(request, &published.manifest, progress).await;
-    let tried = try_canary(request, &published.manifest, progress).await;
-    let (announced, canary) = match tried {
+    let tried = try_canary(request, &published.manifest, &in_regions, progress).await;
+    let (announced, tried) = match tried {
         Ok(tried) => {
-            let (verdict, canary) = tried.map(|tried| (tried.verdict, tried.pointer)).unzip();
-            published.verdict = verdict;
+            published.verdict = tried.as_ref().map(|tried| tried.verdict.clone());
             progress.begin("announce", "", None);
-            (announce_brought(request, &brought, before.as_ref(), &mut published).await, canary)
+            (announce_brought(request, &brought, before.as_ref(), &mut published).await, tried)
         }
         Err(error) => (Err(error), None),
     };
@@ -151,8 +150,8 @@ pub async fn publish(request: &PublishRequest, prepared: Prepared, progress: &mu
     published.regions = finish_regions(request, in_regions, pointer, progress).await;
     brought.let_go(progress).await;
     progress.end();
-    let ended = match &canary {
-        Some(canary) => end_canary(request, canary, &announced, progress).await,
+    let ended = match &tried {
+        Some(tried) => end_canary(tried, &announced, progress).await,
         None => Ok(()),
     };
     announced?;
@@ -178,22 +177,27 @@ async fn announce_brought(
 
 /// Takes the canary back, if it has not been: by now everyone is to serve the snapshot, or, where it could not be
 /// announced, nobody.
-async fn end_canary(
-    request: &PublishRequest,
-    canary: &Pointer,
-    announced: &Result<Option<WrittenPointer>>,
-    progress: &Progress,
-) -> Result<()> {
+async fn end_canary(tried: &Tried, announced: &Result<Option<WrittenPointer>>, progress: &Progress) -> Result<()> {
     let reason = match announced {
         Ok(_) => "promoted".to_owned(),
         Err(error) => format!("{error:#}"),
     };
-    canary::withdraw(&request.to, Some(canary), Some(reason), progress).await.map(drop)
+    canary::withdraw(&tried.stores, Some(&tried.pointer), Some(reason), progress).await.map(drop)
 }
 
-async fn try_canary(request: &PublishRequest, manifest: &Manifest, progress: &mut Progress) -> Result<Option<Tried>> {
+/// Lets nodes try it where that is asked for, but for those of regions that could not be brought it.
+async fn try_canary(
+    request: &PublishRequest,
+    manifest: &Manifest,
+    in_regions: &[Result<Brought>],
+    progress: &mut Progress,
+) -> Result<Option<Tried>> {
     let Some((plan, board)) = &request.canary else { return Ok(None) };
-    let canary = Canary { stores: &request.to, board, manifest, plan: *plan };
+    let failed = request.to.others.iter().zip(in_regions).filter(|(_, brought)| brought.is_err());
+    let away: Vec<RegionName> = failed.map(|((region, _), _)| region.clone()).collect();
+    let mut stores = request.to.clone();
+    stores.others.retain(|(region, _)| !away.contains(region));
+    let canary = Canary { stores, away, board, manifest, plan: *plan };
     canary.run(progress).await.map(Some)
 }
 

@@ -67,22 +67,55 @@ fn a_canary_ends_when_its_snapshot_cannot_be_announced() {
     assert_eq!((canary.snapshot.as_str(), canary.nodes.len()), (two.as_str(), 0), "nobody tries it any more");
 }
 
+/// One region that was down stopped every publish with a canary.
 #[test]
-fn a_canary_ends_when_a_region_cannot_be_told_of_it() {
+fn a_region_that_is_down_has_no_part_in_a_canary() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();
-    let (home, two) = shop(path);
+    shop(path);
     fs::create_dir(path.join("east")).expect("a folder");
     fs::write(path.join("east/objects"), "").expect("a region that is down");
     let (store, status) = (url(path, "store"), url(path, "status"));
     let region = format!("east={}", url(path, "east"));
-    let canary = ["publish", "--store", &store, "--region", &region, "--status-store", &status, "--canary", "5%"];
+    // Two of the three were to try it, of whom one at the least is in the region.
+    let canary = ["publish", "--store", &store, "--region", &region, "--status-store", &status, "--canary", "99%"];
     let canary = [&canary[..], &["--canary-window-s", "1", "two"]].concat();
-    let refused = beside_nodes(path, None, [FINE, FINE], || fails(path, &canary));
+    let names = vec![("local", "n1"), ("east", "n1"), ("east", "n2")];
+    let nodes = Nodes { names, traffic: [FINE, FINE], ..Nodes::of(path) };
+    let told = nodes.beside(|| json(path, &canary));
+    assert_eq!(told["event"], "announced");
+    assert_eq!(*told["canary"]["nodes"].as_array().expect("nodes"), ["local/n1"]);
+    assert!(told["regions"][0]["fault"].is_string(), "{told}");
+}
+
+#[test]
+fn a_canary_ends_when_none_of_its_nodes_can_be_told_of_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (home, two) = shop(path);
+    // What is left of an earlier canary cannot be written over, for a folder stands where its lock should.
+    fs::create_dir_all(path.join("east/locks/canary.lock")).expect("a folder");
+    fs::create_dir(path.join("east/channels")).expect("a folder");
+    fs::write(path.join("east/channels/canary.json"), "{").expect("damage");
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let region = format!("east={}", url(path, "east"));
+    let canary = ["publish", "--store", &store, "--region", &region, "--status-store", &status, "--canary", "99%"];
+    let canary = [&canary[..], &["--canary-window-s", "1", "two"]].concat();
+    let of = |names: &[(&'static str, &'static str)]| Nodes {
+        names: names.to_vec(),
+        traffic: [FINE, FINE],
+        ..Nodes::of(path)
+    };
+    let refused = of(&[("east", "n1"), ("east", "n2")]).beside(|| fails(path, &canary));
     assert!(refused.contains("the canary in region east"), "{refused}");
     assert_eq!(canary_of(&home).map(|canary| canary.nodes.len()), Some(0), "nobody tries it any more");
-    // So nothing keeps a publish without one from going on.
-    assert_eq!(json(path, &["publish", "--store", &store, "two"])["snapshot"], two.as_str());
+    // Those of other regions try it, if there are any.
+    fs::remove_dir_all(path.join("status/status")).expect("the nodes are gone");
+    let names = [("east", "n1"), ("local", "n1"), ("local", "n2"), ("local", "n3")];
+    let told = of(&names).beside(|| json(path, &canary));
+    assert_eq!((told["event"].as_str(), told["snapshot"].as_str()), (Some("announced"), Some(two.as_str())));
+    let nodes = told["canary"]["nodes"].as_array().expect("nodes");
+    assert!(nodes.iter().all(|node| node.as_str().is_some_and(|name| name.starts_with("local/"))), "{told}");
 }
 
 /// What it had told before was enough.
