@@ -179,8 +179,12 @@ pub struct Publish {
     /// Let a share of the nodes try it first, such as 5%: one at the least.
     #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "status_store")]
     pub canary: Option<u32>,
-    /// How long a canary is tried, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    /// How long a canary is tried, in seconds: ten hours at the most.
+    // What was brought is relied on for little longer.
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=(MAX_HELD_HOURS - 2) * 3_600)
+    )]
     pub canary_window_s: u64,
     /// A canary with fewer requests is withdrawn.
     #[arg(long, value_name = "COUNT", default_value_t = 200)]

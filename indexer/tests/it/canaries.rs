@@ -148,6 +148,21 @@ fn nodes_of_the_same_name_in_other_regions_have_no_part_in_a_canary() {
     assert!(nodes.len() == 1 && (nodes[0] == "east/n1" || nodes[0] == "west/n1"), "{nodes:?}");
 }
 
+/// What was brought was held no longer at the end of a window of twelve hours, and a longer one had no end.
+#[test]
+fn a_window_is_shorter_than_what_is_brought_is_held() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let canary = ["publish", "--store", &store, "--status-store", &status, "--canary", "5%"];
+    for window in ["0", "36001", "18446744073709551615"] {
+        let refused = run(path, &[&canary[..], &["--canary-window-s", window, "two"]].concat());
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(64), "{told}");
+        assert!(told.contains("--canary-window-s"), "{told}");
+    }
+}
+
 #[test]
 fn a_rollback_takes_a_canary_back() {
     let folder = tempfile::tempdir().expect("a temporary folder");
