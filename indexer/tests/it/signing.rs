@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::Value;
 use snapshots::{ChannelName, Followed, Place, Pointer, Store, Traffic, Trust, Watcher};
 
-use crate::channels::{beside_nodes, url};
+use crate::channels::url;
 use crate::collecting::block;
 use crate::command::{build_products, fails, json, run};
+use crate::nodes::beside_nodes;
 use crate::regions::live;
 
 #[test]
