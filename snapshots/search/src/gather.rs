@@ -16,9 +16,10 @@ use crate::error::Error;
 use crate::facets::{FacetAnswer, FacetCounts, SegmentCounts};
 use crate::index::Index;
 use crate::matching::Matcher;
+use crate::of_type::TypeWalk;
 use crate::plan::Plan;
 use crate::predicate::{Predicate, Refinements, SplitFilter, Verdict};
-use crate::rank::{Asked, HEAD};
+use crate::rank::{Asked, HEAD, TYPE_SHARE};
 use crate::request::SearchRequest;
 use crate::search::{Answer, FoundPlan, Hit, Tier};
 use crate::top::{Candidate, Top, key_score, score_key, sort_key};
@@ -61,7 +62,7 @@ pub(crate) struct Gathered<'a> {
     /// What is found was known before: the groups are empty.
     is_known: bool,
     found: u64,
-    /// What the best candidates, so many of them, were asked when they were looked at again.
+    /// What candidates are asked, by segment, and how many of the best were looked at again.
     asked: Vec<Asked<'a>>,
     head: usize,
 }
@@ -287,6 +288,7 @@ impl<'a> Gathered<'a> {
             counts: self.counts.for_segment(self.index, segment),
             sort: sort.map(|sort| (part.segment.number(&sort.by).unwrap_or(&[]), sort.order)),
             boosts: boosts.map(|(filter, share)| (Predicate::new(filter, &part.segment), *share)).collect(),
+            of_type: self.asked.get(segment).map(Asked::type_walk),
             groups: self.groups.as_mut().map(|groups| (groups, part.segment.groups())),
             top: Top::new(limit),
             found: 0,
@@ -376,6 +378,8 @@ struct Collector<'a> {
     counts: SegmentCounts<'a>,
     sort: Option<(&'a [i64], SortOrder)>,
     boosts: Vec<(Predicate<'a>, f32)>,
+    /// The documents of the type that the query names, where relevance decides.
+    of_type: Option<TypeWalk<'a>>,
     /// Where a group of variants is one hit: what was found of them, and each document's group.
     groups: Option<(&'a mut Groups, &'a [u64])>,
     top: Top,
@@ -434,15 +438,18 @@ impl Collector<'_> {
     }
 
     #[inline(always)]
-    fn candidate(&self, hit: Match<'_>, tier: u8) -> Candidate {
+    fn candidate(&mut self, hit: Match<'_>, tier: u8) -> Candidate {
         let boost = if self.boosts.is_empty() { 0.0 } else { self.boost(hit.doc) };
+        let is_of_type = self.of_type.as_mut().is_some_and(|walk| walk.has(hit.doc));
+        let type_share = if is_of_type { TYPE_SHARE } else { 0.0 };
         let score = hit.score();
         let key = match self.sort {
-            None => score_key(score * (1.0 + boost)),
+            None => score_key(score * (1.0 + boost + type_share)),
             Some((column, order)) => sort_key(column[hit.doc as usize], order),
         };
         let mut candidate = Candidate::new(tier, key, hit.doc);
-        (candidate.has, candidate.text, candidate.boost) = (hit.has, score, boost);
+        (candidate.has, candidate.text) = (hit.has, score);
+        (candidate.boost, candidate.type_share) = (boost, type_share);
         candidate
     }
 

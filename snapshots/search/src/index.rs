@@ -18,6 +18,7 @@ use crate::doc_sets::DocSets;
 use crate::error::Error;
 use crate::folded::{Folded, Variants};
 use crate::kinds::TypePairs;
+use crate::of_type::TypeLists;
 use crate::phrases::Phrases;
 use crate::postings::Postings;
 use crate::rank::{ScoreParts, availability_share, popularity_share};
@@ -61,6 +62,8 @@ pub(crate) struct TextReader {
     pub(crate) postings: Postings,
     /// Pairs of words of which the first names a type.
     pub(crate) type_pairs: TypePairs,
+    /// The documents of each type that was asked for.
+    pub(crate) type_lists: TypeLists,
     /// What is to be left out of account, since other segments have it in a newer version.
     pub(crate) dead: Dead,
     /// The documents that are current, as bits, where not all are.
@@ -266,6 +269,7 @@ impl TextReader {
             words,
             postings,
             type_pairs: vocabulary.type_pairs().iter().copied().collect(),
+            type_lists: TypeLists::default(),
             dead: Dead::default(),
             live: None,
             prefixes: reader.inverted_index(fields.prefix)?,

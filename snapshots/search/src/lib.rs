@@ -28,6 +28,7 @@ mod joining;
 mod kinds;
 mod lead;
 mod matching;
+mod of_type;
 mod peaks;
 mod phrases;
 mod plan;

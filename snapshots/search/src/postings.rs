@@ -136,14 +136,7 @@ impl<'a> Walk<'a> {
     /// Moves to the first document from `target` on.
     #[inline]
     pub(crate) fn seek(&mut self, target: u32) -> u32 {
-        let rest = self.docs.get(self.at..).unwrap_or(&[]);
-        // Steps double until they pass the target: what is near is found at once, what is far in few steps.
-        let mut step = 1;
-        while rest.get(step - 1).is_some_and(|doc| *doc < target) {
-            step *= 2;
-        }
-        let (low, high) = (step / 2, (step - 1).min(rest.len()));
-        self.at += low + rest[low.min(high)..high].partition_point(|doc| *doc < target);
+        self.at += count_before(self.docs.get(self.at..).unwrap_or(&[]), target);
         self.doc()
     }
 
@@ -161,6 +154,18 @@ impl<'a> Walk<'a> {
     pub(crate) fn frequency(&self) -> f32 {
         self.frequencies.get(self.at).copied().map_or(0.0, f32::from)
     }
+}
+
+/// How many of rising documents lie before a target.
+#[inline]
+pub(crate) fn count_before(docs: &[u32], target: u32) -> usize {
+    // Steps double until they pass the target: what is near is found at once, what is far in few steps.
+    let mut step = 1;
+    while docs.get(step - 1).is_some_and(|doc| *doc < target) {
+        step *= 2;
+    }
+    let (low, high) = (step / 2, (step - 1).min(docs.len()));
+    low + docs[low.min(high)..high].partition_point(|doc| *doc < target)
 }
 
 #[cfg(test)]

@@ -6,19 +6,22 @@
 //! product is of that type where the word ends a group of words of its title, of the start of its description, or of its
 //! type; or starts one, too, in languages that describe behind the noun.
 
+use std::sync::Arc;
+
 use snapshots::Availability;
 
 use crate::error::Error;
 use crate::index::TextReader;
 use crate::kinds::{TypePairs, pair};
 use crate::matching::FoundSlot;
+use crate::of_type::TypeWalk;
 use crate::plan::Plan;
 use crate::vocabulary::{LeadPart, LeadWord, Vocabulary};
 
 /// So many candidates are looked at again.
 pub(crate) const HEAD: usize = 200;
 /// A product of the type that the query names counts this much more.
-const TYPE_SHARE: f32 = 0.3;
+pub(crate) const TYPE_SHARE: f32 = 0.3;
 /// So does one with all words of the query side by side in its title, and one with all of them as they were typed.
 const PROXIMITY_SHARE: f32 = 0.2;
 const EXACTNESS_SHARE: f32 = 0.1;
@@ -99,8 +102,9 @@ pub(crate) struct Asked<'a> {
     filter: u64,
     /// The words as they were typed, where the segment has them.
     exact: Vec<Option<u32>>,
-    /// The word that names a type.
+    /// The word that names a type, and the documents that are of that type.
     head: Option<usize>,
+    of_type: Arc<[u32]>,
     /// A type may be named at the start of a group of words, too: in "chaussures cuir" shoes are meant.
     is_first: bool,
     words: u32,
@@ -127,6 +131,11 @@ impl<'a> Asked<'a> {
         for (stem, place) in &plan.also {
             stems.extend(text.stem_number(stem)?.map(|stem| (stem, *place)));
         }
+        // Where a stem stands for several words, the first of them has it.
+        let is_head = |(at, (stem, place)): &(usize, &(u32, usize))| {
+            plan.head == Some(*place) && stems[..*at].iter().all(|(known, _)| known != stem)
+        };
+        let heads: Vec<u32> = stems.iter().enumerate().filter(is_head).map(|(_, (stem, _))| *stem).collect();
         let exact = plan.slots.iter().map(|slot| text.vocabulary.find(&slot.text)).collect();
         let filter = stems.iter().fold(0, |filter, (stem, _)| filter | 1 << (stem % u64::BITS));
         Ok(Self {
@@ -136,6 +145,7 @@ impl<'a> Asked<'a> {
             filter,
             exact,
             head: plan.head,
+            of_type: text.of_type(&heads, is_first),
             is_first,
             words: plan.slots.len() as u32,
         })
@@ -144,6 +154,11 @@ impl<'a> Asked<'a> {
     /// How many words the query has.
     pub(crate) fn words(&self) -> u32 {
         self.words
+    }
+
+    /// A walk over the documents that are of the type that the query names.
+    pub(crate) fn type_walk(&self) -> TypeWalk<'_> {
+        TypeWalk::new(&self.of_type)
     }
 
     /// Reads the lead of a document.
@@ -165,22 +180,25 @@ impl<'a> Asked<'a> {
                 found.pairs += u32::from(last_slot != usize::MAX && slot == last_slot + 1);
                 last_slot = slot;
             }
-            // A brand is no type.
-            if self.head == Some(slot) && !word.is_mentioned() && word.part() != LeadPart::Brand {
-                let is_name = word.ends_group() || self.is_first && starts_group(lead, at);
-                found.is_of_type |= is_name || self.names_type(lead, at);
+            if self.head == Some(slot) {
+                found.is_of_type |= names_type(lead, at, self.is_first, self.pairs);
             }
         }
         found
     }
 }
 
-impl Asked<'_> {
-    /// Whether a word of the title names a type though another word follows.
-    fn names_type(&self, lead: &[LeadWord], at: usize) -> bool {
-        let next = lead.get(at + 1).filter(|_| lead[at].part() == LeadPart::Title);
-        next.is_some_and(|next| self.pairs.contains(&pair(lead[at].stem(), next.stem())))
+/// Whether a word of a lead says what the product is.
+pub(crate) fn names_type(lead: &[LeadWord], at: usize, is_first: bool, pairs: &TypePairs) -> bool {
+    let word = lead[at];
+    // A brand is no type.
+    if word.is_mentioned() || word.part() == LeadPart::Brand {
+        return false;
     }
+    // A word of the title may name a type though another word follows.
+    let next = lead.get(at + 1).filter(|_| word.part() == LeadPart::Title);
+    let is_known = |next: &LeadWord| pairs.contains(&pair(word.stem(), next.stem()));
+    word.ends_group() || is_first && starts_group(lead, at) || next.is_some_and(is_known)
 }
 
 /// Whether a word is the first of a group of words: no noun that it could describe stands before it.

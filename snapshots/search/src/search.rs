@@ -163,30 +163,33 @@ impl Index {
         gathered.take_first(&filter);
         let mut typed = Plan::as_typed(self, curation.words())?;
         let found = self.look_up(&typed, false)?;
+        gathered.ask(&found)?;
         let enough = self.catalogue().min_results as u64;
         let mut matched = self.run_whole(&mut gathered, &found, &filter, Tier::Typed)?;
         if counted_hits == Counted::Typed {
             gathered.settle_facets();
         }
         if matched >= enough {
-            gathered.rank(&found)?;
+            gathered.rank();
             return Ok(gathered.into_answer(typed));
         }
         let known = typed.readings.len();
         if typed.read_in_parts(self)? {
             let found = self.look_up(&typed, false)?;
+            gathered.ask(&found)?;
             gathered.note_seen(&found)?;
             for reading in &typed.readings[known..] {
                 matched = gathered.run(&self.look_up_reading(reading, &found)?, &filter, Tier::Typed)?;
             }
             if matched >= enough {
-                gathered.rank(&found)?;
+                gathered.rank();
                 return Ok(gathered.into_answer(typed));
             }
         }
         let corrected = typed.corrected(self, &curation)?;
         let loosest = corrected.as_ref().unwrap_or(&typed);
         let found = self.look_up(loosest, corrected.is_some())?;
+        gathered.ask(&found)?;
         let tiers = [Tier::Corrected, Tier::AllButOne, Tier::AnyWord].into_iter();
         let opens = |tier: &Tier| match tier {
             Tier::Typed => false,
@@ -203,7 +206,7 @@ impl Index {
                 break;
             }
         }
-        gathered.rank(&found)?;
+        gathered.rank();
         Ok(gathered.into_answer(corrected.unwrap_or(typed)))
     }
 

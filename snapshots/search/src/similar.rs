@@ -68,8 +68,9 @@ impl Index {
         let found = self.look_up(&plan, false)?;
         let mut gathered = Gathered::new(self, &request, &curation);
         gathered.like(segment, doc);
+        gathered.ask(&found)?;
         gathered.run(&found, &filter, Tier::AnyWord)?;
-        gathered.rank(&found)?;
+        gathered.rank();
         let mut answer = gathered.into_answer(plan);
         self.keep_one_of_each_group(&mut answer, count.min(MAX_SIMILAR));
         Ok(Some(answer.hits))

@@ -10,9 +10,10 @@ pub(crate) struct Candidate {
     order: u128,
     /// The words that the document has, as bits.
     pub(crate) has: u32,
-    /// The score of its text, and the share of it that rules add.
+    /// The score of its text, and the shares of it that rules and its type add.
     pub(crate) text: f32,
     pub(crate) boost: f32,
+    pub(crate) type_share: f32,
 }
 
 const LEVEL_SHIFT: u32 = 96;
@@ -22,7 +23,7 @@ impl Candidate {
     /// A candidate at a level, 0 the best, by a key of which the greater is the better.
     pub(crate) fn new(level: u8, key: u64, doc: u32) -> Self {
         let order = u128::from(level) << LEVEL_SHIFT | u128::from(!key) << KEY_SHIFT | u128::from(doc);
-        Self { order, has: 0, text: 0.0, boost: 0.0 }
+        Self { order, has: 0, text: 0.0, boost: 0.0, type_share: 0.0 }
     }
 
     pub(crate) fn level(&self) -> u8 {

@@ -9,9 +9,9 @@ use crate::search::{FoundPlan, Level};
 use crate::top::{Candidate, score_key};
 
 impl Gathered<'_> {
-    /// Looks again at the best candidates, where relevance decides.
-    pub(crate) fn rank(&mut self, found: &FoundPlan<'_>) -> Result<(), Error> {
-        self.fold();
+    /// Takes note of a query, where relevance decides. Whether a product is of the type that it names counts from here on,
+    /// since more may be found than are looked at again.
+    pub(crate) fn ask(&mut self, found: &FoundPlan<'_>) -> Result<(), Error> {
         if self.request.sort.is_some() {
             return Ok(());
         }
@@ -20,6 +20,16 @@ impl Gathered<'_> {
         let asked =
             index.texts.iter().zip(&found.found).map(|(text, slots)| Asked::new(text, found.plan, slots, is_first));
         self.asked = asked.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Looks again at the best candidates, where relevance decides.
+    pub(crate) fn rank(&mut self) {
+        self.fold();
+        if self.request.sort.is_some() {
+            return;
+        }
+        let index = self.index;
         let mut candidates = std::mem::take(&mut self.candidates);
         if candidates.len() > HEAD {
             candidates.select_nth_unstable_by(HEAD, |a, b| self.order(a, b));
@@ -37,7 +47,6 @@ impl Gathered<'_> {
         }
         candidates.extend(rest);
         self.candidates = candidates;
-        Ok(())
     }
 
     /// What the score of a candidate that was looked at again is made of.
@@ -65,7 +74,10 @@ impl Gathered<'_> {
                 let (base, rules) = (candidate.text, candidate.text * candidate.boost);
                 match self.curation.words().is_empty() {
                     true => ScoreParts { popularity: base, rules, ..ScoreParts::default() },
-                    false => ScoreParts { text: base, rules, ..ScoreParts::default() },
+                    false => {
+                        let product_type = base * candidate.type_share;
+                        ScoreParts { text: base, product_type, rules, ..ScoreParts::default() }
+                    }
                 }
             }
         }

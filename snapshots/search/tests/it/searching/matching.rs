@@ -129,6 +129,36 @@ fn the_type_that_a_query_names_comes_first() {
     assert_eq!(first_two("camera bag")[0], "3");
 }
 
+/// Only the best 200 by their words were once asked for their type: more bags than that stood before every laptop.
+#[test]
+fn the_type_comes_first_however_many_match() {
+    for laptops in [30, 240] {
+        let bags = (0..260).map(|number| product(&format!("bag{number:03}"), "Laptop bag", 100));
+        let laptop = |number| product(&format!("laptop{number:03}"), "Black laptop", 1);
+        let (mut base, mut update) = (bags.collect::<Vec<_>>(), Vec::new());
+        for number in 0..laptops {
+            let segment = if number % 2 == 0 { &mut base } else { &mut update };
+            segment.push(laptop(number));
+        }
+        let shop = open_shop(PLAIN, vec![(base, Vec::new()), (update, Vec::new())]);
+        let mut ids = Vec::new();
+        for page in 1..=5 {
+            let q = "laptop".to_owned();
+            let raw = RawRequest { q, page: Some(page), per_page: Some(100), explain: true, ..Default::default() };
+            let answer = shop.index.search(&shop.index.request(raw).expect("a request")).expect("an answer");
+            for hit in answer.hits {
+                let parts = hit.parts.expect("an explanation");
+                assert!((parts.total() - hit.score).abs() < 1e-4, "{parts:?}");
+                ids.push(shop.index.record(hit.segment, hit.doc).id().to_owned());
+                assert_eq!(parts.product_type > 0.0, ids.len() <= laptops, "{parts:?}");
+            }
+        }
+        let expected = (0..laptops).map(|number| format!("laptop{number:03}"));
+        let expected: Vec<String> = expected.chain((0..260).map(|number| format!("bag{number:03}"))).collect();
+        assert_eq!(ids, expected, "{laptops} laptops");
+    }
+}
+
 #[test]
 fn what_a_query_only_mentions_is_not_its_type() {
     let shop = strict(
