@@ -80,11 +80,12 @@ impl Codes {
         (numbers(segment, &self.hashes), numbers(segment, &self.docs))
     }
 
-    fn find<'a>(&self, segment: &'a Segment, hash: u64) -> &'a [u32] {
+    /// The documents that have a code, rising.
+    fn find(&self, segment: &Segment, hash: u64) -> impl Iterator<Item = u32> {
         let (hashes, docs) = self.columns(segment);
         let start = first_from_hash(hashes, hash);
-        let count = hashes[start..].iter().take_while(|one| **one == hash).take(MAX_FOUND).count();
-        &docs[start..start + count]
+        let codes = hashes[start..].iter().zip(&docs[start..]);
+        codes.take_while(move |(one, _)| **one == hash).map(|(_, doc)| *doc)
     }
 }
 
@@ -96,18 +97,30 @@ impl Index {
         if key.is_empty() {
             return Vec::new();
         }
-        let wanted = plain(query);
-        let mut found = Vec::new();
+        let mut found = self.coded(&key);
         let trimmed = gtin_key(&key);
-        let hashes = [Some(id_hash(&key)), (trimmed != key).then(|| id_hash(&trimmed))];
-        for (place, part) in self.segments().iter().enumerate() {
-            let codes = &self.texts[place].codes;
-            for doc in hashes.iter().flatten().flat_map(|hash| codes.find(&part.segment, *hash)) {
-                if part.is_live(*doc) && !found.iter().any(|(at, known, _)| (*at, *known) == (place, *doc)) {
-                    found.push((place, *doc, plain(&self.title(place, *doc)) == wanted));
-                }
-            }
+        if trimmed != key {
+            let mut others = self.coded(&trimmed);
+            others.retain(|product| !found.contains(product));
+            found.extend(others);
         }
+        let wanted = plain(query);
+        let is_title = |segment, doc| plain(&self.title(segment, doc)) == wanted;
+        found.into_iter().map(|(segment, doc)| (segment, doc, is_title(segment, doc))).collect()
+    }
+
+    /// The current products that have a code, the best ranks first.
+    fn coded(&self, code: &str) -> Vec<(usize, u32)> {
+        let hash = id_hash(code);
+        let mut found = Vec::new();
+        for (place, part) in self.segments().iter().enumerate() {
+            let docs = self.texts[place].codes.find(&part.segment, hash).filter(|doc| part.is_live(*doc));
+            found.extend(docs.take(MAX_FOUND).map(|doc| (place, doc)));
+        }
+        // Where there are too many, those are left out that a lone segment would leave out.
+        let rank = |(place, doc): (usize, u32)| self.segments()[place].segment.static_ranks()[doc as usize];
+        let id = |(place, doc): (usize, u32)| self.record(place, doc).id();
+        found.sort_unstable_by(|a, b| rank(*b).cmp(&rank(*a)).then_with(|| id(*a).cmp(id(*b))));
         found.truncate(MAX_FOUND);
         found
     }

@@ -221,6 +221,31 @@ fn an_update_can_change_how_a_completion_is_written() {
     check(vec![shirt("p0", "sock, red")], vec![shirt("p0", space)], others, "t-shirt");
 }
 
+/// A hundred products of one title are named at the most. They were once those of the first segment, current or not.
+#[test]
+fn of_many_with_one_title_the_best_are_named_wherever_they_stand() {
+    let shirt = |number: usize, popularity: usize| {
+        let mut shirt = Product::new(ProductId::new(format!("p{number:03}")).expect("an id"), "Linen shirt");
+        shirt.popularity_thousandths = Some(1_000 * popularity as i64);
+        shirt
+    };
+    let best = |segments| {
+        let shop = open_shop(SETTINGS, segments);
+        let raw = RawRequest { q: "linen shirt".into(), per_page: Some(100), ..Default::default() };
+        let answer = shop.index.search(&shop.index.request(raw).expect("a request")).expect("an answer");
+        let hits = answer.hits.iter();
+        hits.map(|hit| (shop.index.record(hit.segment, hit.doc).id().to_owned(), hit.score)).collect::<Vec<_>>()
+    };
+    let check = |live: Vec<Product>, outdated: Vec<Product>, update: Product| {
+        let fresh = live.iter().cloned().chain([update.clone()]).collect();
+        let updated = vec![(live, outdated), (vec![update], Vec::new())];
+        assert_eq!(best(updated), best(vec![(fresh, Vec::new())]));
+    };
+    let shirts = |numbers: std::ops::Range<usize>| numbers.map(|number| shirt(number, number)).collect();
+    check(shirts(0..150), Vec::new(), shirt(150, 1_000));
+    check(shirts(1..50), shirts(50..200), shirt(200, 0));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
