@@ -90,8 +90,7 @@ impl Codes {
 }
 
 impl Index {
-    /// The current products that a query names exactly: segment, document, and whether the query is the title to the
-    /// letter.
+    /// The current products that a query names exactly: segment, document, and whether it does so to the letter.
     pub(crate) fn named_exactly(&self, query: &str) -> Vec<(usize, u32, bool)> {
         let key = code_key(query);
         if key.is_empty() {
@@ -100,13 +99,17 @@ impl Index {
         let mut found = self.coded(&key);
         let trimmed = gtin_key(&key);
         if trimmed != key {
+            // Of other codes the zeros are a part.
+            let has_gtin = |(segment, doc): &(usize, u32)| {
+                let gtins: Vec<String> = self.field(*segment, *doc, "gtins");
+                gtins.iter().any(|gtin| gtin_key(&code_key(gtin)) == trimmed)
+            };
             let mut others = self.coded(&trimmed);
-            others.retain(|product| !found.contains(product));
+            others.retain(|product| !found.contains(product) && has_gtin(product));
             found.extend(others);
         }
         let wanted = plain(query);
-        let is_title = |segment, doc| plain(&self.title(segment, doc)) == wanted;
-        found.into_iter().map(|(segment, doc)| (segment, doc, is_title(segment, doc))).collect()
+        found.into_iter().map(|(segment, doc)| (segment, doc, self.is_called(segment, doc, &wanted))).collect()
     }
 
     /// The current products that have a code, the best ranks first.
@@ -123,6 +126,15 @@ impl Index {
         found.sort_unstable_by(|a, b| rank(*b).cmp(&rank(*a)).then_with(|| id(*a).cmp(id(*b))));
         found.truncate(MAX_FOUND);
         found
+    }
+
+    /// Whether a text is a product's title, SKU, brand and SKU, or GTIN to the letter.
+    fn is_called(&self, segment: usize, doc: u32, wanted: &str) -> bool {
+        let text = |name| self.field::<String>(segment, doc, name);
+        let (sku, gtins) = (text("sku"), self.field::<Vec<String>>(segment, doc, "gtins"));
+        let with_brand = (!sku.is_empty()).then(|| format!("{} {sku}", text("brand")));
+        let mut names = [text("title"), sku].into_iter().chain(with_brand).chain(gtins);
+        names.any(|name| plain(&name) == wanted)
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use snapshots::{Catalogue, LiveSegment, PRODUCT_FIELDS, RecordView, Segment, Snapshot};
 use tantivy::{InvertedIndexReader, SegmentReader};
 
@@ -159,7 +160,12 @@ impl Index {
 
     /// The title of a product.
     pub fn title(&self, segment: usize, doc: u32) -> String {
-        let place = PRODUCT_FIELDS.iter().position(|field| *field == "title");
+        self.field(segment, doc, "title")
+    }
+
+    /// What a product has in a field; nothing where it has none.
+    pub(crate) fn field<T: DeserializeOwned + Default>(&self, segment: usize, doc: u32, name: &str) -> T {
+        let place = PRODUCT_FIELDS.iter().position(|field| *field == name);
         let json = place.and_then(|place| self.record(segment, doc).field(place)).unwrap_or_default();
         serde_json::from_slice(json).unwrap_or_default()
     }

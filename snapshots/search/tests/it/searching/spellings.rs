@@ -35,6 +35,33 @@ fn forms_of_words_numbers_and_codes_are_one() {
     check_finds(&shop, &["1.5l bottle", "1.5 litre bottle"], "8");
 }
 
+/// Only titles were once known to the letter, and zeros before a SKU were as good as none.
+#[test]
+fn a_code_to_the_letter_comes_before_those_that_only_look_like_it() {
+    let coded = |id: &str, sku: Option<&str>, gtin: Option<&str>, popularity| {
+        let mut thing = product(id, "Thing", popularity);
+        thing.brand = Some("Acme".into());
+        thing.sku = sku.map(str::to_owned);
+        thing.gtins = gtin.map(str::to_owned).into_iter().collect();
+        thing
+    };
+    let things = vec![
+        coded("a", Some("1-23"), None, 40),
+        coded("b", Some("12-3"), None, 30),
+        coded("c", Some("123"), None, 20),
+        coded("d", Some("00123"), None, 10),
+        coded("digits", Some("12345678905"), None, 9),
+        coded("gtin", None, Some("0012345678905"), 5),
+    ];
+    let shop = open_shop(SETTINGS, vec![(things, Vec::new())]);
+    check_finds(&shop, &["1-23", "1/23", "acme 1-23"], "a");
+    check_finds(&shop, &["12-3", "ACME  12-3"], "b");
+    check_finds(&shop, &["123"], "c");
+    check_finds(&shop, &["00123", "Acme 00123"], "d");
+    check_finds(&shop, &["12345678905"], "digits");
+    check_finds(&shop, &["0012345678905", "012345678905"], "gtin");
+}
+
 #[test]
 fn numbers_are_found_in_any_spelling() {
     let strict = format!("{PLAIN}[search]\nmin_results = 1\n");
