@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use crate::error::Error;
 use crate::index::Index;
 use crate::joining::MIN_SPLIT_LETTERS;
-use crate::plan::{MAX_READINGS, Plan, Slot};
+use crate::plan::{MAX_READINGS, Plan, Replacement, Slot};
 use crate::query::QueryWord;
 
 /// What a compound counts, next to the word that it ends in, and how many there are at the most.
@@ -62,7 +62,8 @@ impl Plan {
         let before = self.readings.len();
         for place in 0..self.slots.len() {
             let slot = &self.slots[place];
-            let is_read = self.readings.iter().any(|reading| reading.replaced == (place..place + 1));
+            let mut parts = self.readings.iter().flat_map(|reading| &reading.parts);
+            let is_read = parts.any(|part| part.replaced == (place..place + 1));
             if slot.is_number || is_read || self.readings.len() >= MAX_READINGS {
                 continue;
             }
@@ -73,9 +74,11 @@ impl Plan {
             if let Some(parts) = index.split(&slot.text, None)?
                 && parts.iter().all(|part| part.chars().count() >= MIN_HEAD_LETTERS)
             {
-                self.add_reading(index, place..place + 1, &parts, COMPOUND_WEIGHT);
+                let replaced = place..place + 1;
+                self.add_reading(index, &Replacement { replaced, to: parts.to_vec(), weight: COMPOUND_WEIGHT });
                 // Apart they say the same: side by side they would be written as one.
-                self.readings.iter_mut().skip(before).for_each(|reading| reading.phrase.clear());
+                let added = self.readings[before..].iter_mut().flat_map(|reading| &mut reading.parts);
+                added.for_each(|part| part.phrase.clear());
             }
         }
         Ok(self.readings.len() > before)

@@ -44,6 +44,7 @@ impl Plan {
         for slot in &self.slots {
             known.push(slot.product_count(index)?);
         }
+        let read = self.read_as_others(index)?;
         let mut words: Vec<QueryWord> = Vec::new();
         let (mut told, mut dropped, mut also) = (Vec::new(), Vec::new(), Vec::new());
         // The last word may be unfinished while it stands as it was typed.
@@ -51,6 +52,8 @@ impl Plan {
         for word in curation.words() {
             let place = self.slots.iter().position(|slot| slot.text == word.text);
             let correction = match place {
+                // What stands for other words is no misspelling of any.
+                Some(place) if read[place] => Correction::None,
                 Some(place) => {
                     index.correction(curation, &self.slots[place], known[place], &self.context(place, &known))?
                 }
@@ -59,7 +62,9 @@ impl Plan {
             };
             is_unfinished = false;
             match correction {
-                Correction::None if place.is_some_and(|place| known[place] == 0) => dropped.push(word.text.clone()),
+                Correction::None if place.is_some_and(|place| known[place] == 0 && !read[place]) => {
+                    dropped.push(word.text.clone());
+                }
                 Correction::None => {
                     push(&mut words, word.clone());
                     is_unfinished = true;
@@ -95,6 +100,23 @@ impl Plan {
         plan.dropped.extend(dropped);
         plan.corrected = (!told.is_empty()).then(|| retold(&index.analyzer, curation.query(), &told));
         Ok(Some(plan))
+    }
+
+    /// Which words of the query are read as others that products have together, each with the next.
+    fn read_as_others(&self, index: &Index) -> Result<Vec<bool>, Error> {
+        let mut read = vec![false; self.slots.len()];
+        for reading in &self.readings {
+            for part in &reading.parts {
+                let others = &reading.plan.slots[part.others.clone()];
+                let others: Vec<_> = others.iter().map(|slot| index.analyzer.stem(&slot.text)).collect();
+                let mut are_together = true;
+                for pair in others.windows(2) {
+                    are_together &= index.count_together(&pair[0], &pair[1], 1)? > 0;
+                }
+                read[part.replaced.clone()].iter_mut().for_each(|read| *read |= are_together);
+            }
+        }
+        Ok(read)
     }
 
     /// The rarest of the other words that products have: they say most, and are compared with at the least cost.

@@ -64,13 +64,27 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reading {
     pub(crate) plan: Plan,
-    /// The words of the query that are read as others, and those others, by their places.
+    /// Where it differs, in the order of the words.
+    pub(crate) parts: Vec<ReadPart>,
+}
+
+/// Words of a query that are read as others.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ReadPart {
+    /// Those words by their places in the query, and the others by theirs in the reading.
     pub(crate) replaced: Range<usize>,
     pub(crate) others: Range<usize>,
     /// What the others count together, next to the words that they stand for.
     pub(crate) weight: f32,
     /// The stems of the others, where they mean the same only side by side.
     pub(crate) phrase: Vec<String>,
+}
+
+/// Words side by side that may stand for some of a query.
+pub(crate) struct Replacement {
+    pub(crate) replaced: Range<usize>,
+    pub(crate) to: Vec<String>,
+    pub(crate) weight: f32,
 }
 
 impl Plan {
@@ -104,16 +118,21 @@ impl Plan {
         plan.drop_idle_words(words, &kept);
         plan.ending = plan.with_last_letter(index, words, &kept);
         let place = |at: usize| place_of(&kept, at);
-        for (at, length, to) in of_several_words {
-            plan.add_reading(index, place(at)..place(at + length), to, SYNONYM_WEIGHT);
-        }
-        for (at, word) in words.iter().enumerate() {
-            if plan.readings.len() < MAX_READINGS
+        let synonyms = of_several_words.into_iter().map(|(at, length, to)| Replacement {
+            replaced: place(at)..place(at + length),
+            to: to.to_vec(),
+            weight: SYNONYM_WEIGHT,
+        });
+        // Where nothing is looked for, other words would only ask for more.
+        let mut replacements: Vec<Replacement> = synonyms.filter(|synonym| !synonym.replaced.is_empty()).collect();
+        for (at, word) in words.iter().enumerate().filter(|(at, _)| kept[*at]) {
+            if replacements.len() < MAX_READINGS
                 && let Some(parts) = index.commoner_parts(word)?
             {
-                plan.add_reading(index, place(at)..place(at + 1), &parts, 1.0);
+                replacements.push(Replacement { replaced: place(at)..place(at + 1), to: parts.to_vec(), weight: 1.0 });
             }
         }
+        plan.add_readings(index, replacements);
         Ok(plan)
     }
 
@@ -140,21 +159,48 @@ impl Plan {
         longer
     }
 
-    /// Adds a reading with words side by side in place of others.
-    pub(crate) fn add_reading(&mut self, index: &Index, replaced: Range<usize>, to: &[String], weight: f32) {
-        // Where nothing is looked for, other words would only ask for more.
-        if replaced.is_empty() {
-            return;
+    /// Adds a reading for each replacement, and one with all of them, of those for the same words the first.
+    fn add_readings(&mut self, index: &Index, mut replacements: Vec<Replacement>) {
+        for one in &replacements {
+            self.add_reading(index, one);
         }
-        let mut slots = self.slots.clone();
-        slots.splice(replaced.clone(), to.iter().map(|word| Slot::word(&index.analyzer, word)));
-        slots.truncate(u32::BITS as usize);
-        let others = replaced.start..(replaced.start + to.len()).min(slots.len());
-        let phrase: Vec<String> = to.iter().map(|word| index.analyzer.stem(word).into_owned()).collect();
+        replacements.sort_by_key(|one| one.replaced.start);
+        let mut end = 0;
+        replacements.retain(|one| {
+            let is_apart = one.replaced.start >= end;
+            end = if is_apart { one.replaced.end } else { end };
+            is_apart
+        });
+        if replacements.len() > 1 {
+            self.readings.truncate(MAX_READINGS - 1);
+            self.readings.push(self.read_with(index, &replacements));
+        }
+    }
+
+    /// Adds a reading with words in place of others.
+    pub(crate) fn add_reading(&mut self, index: &Index, one: &Replacement) {
         // The last of the words names what the others only describe.
-        self.also.extend(phrase.last().map(|stem| (stem.clone(), replaced.start)));
-        let plan = Self { slots, is_reading: true, ..Self::default() };
-        self.readings.push(Reading { plan, replaced, others, weight, phrase });
+        let name = one.to.last().map(|word| (index.analyzer.stem(word).into_owned(), one.replaced.start));
+        self.also.extend(name);
+        self.readings.push(self.read_with(index, std::slice::from_ref(one)));
+    }
+
+    /// The query with all of these replacements, which are in the order of its words and do not overlap.
+    fn read_with(&self, index: &Index, replacements: &[Replacement]) -> Reading {
+        let (mut slots, mut parts, mut done) = (Vec::with_capacity(self.slots.len()), Vec::new(), 0);
+        for Replacement { replaced, to, weight } in replacements {
+            slots.extend_from_slice(&self.slots[done..replaced.start]);
+            let start = slots.len();
+            slots.extend(to.iter().map(|word| Slot::word(&index.analyzer, word)));
+            done = replaced.end;
+            let phrase = to.iter().map(|word| index.analyzer.stem(word).into_owned()).collect();
+            parts.push(ReadPart { replaced: replaced.clone(), others: start..slots.len(), weight: *weight, phrase });
+        }
+        slots.extend_from_slice(&self.slots[done..]);
+        slots.truncate(u32::BITS as usize);
+        parts.retain(|part| part.others.start < slots.len());
+        parts.iter_mut().for_each(|part| part.others.end = part.others.end.min(slots.len()));
+        Reading { plan: Self { slots, is_reading: true, ..Self::default() }, parts }
     }
 
     /// The words that are looked for and the letter behind them, where that is a stop word: side by side it says which one is
@@ -171,7 +217,8 @@ impl Plan {
         let phrase = vec![before.stem.clone(), last.stem.clone()];
         let plan = Self { slots, is_reading: true, ..Self::default() };
         // Nothing is read as something else.
-        Some(Box::new(Reading { plan, replaced: at..at, others: at..at, weight: 1.0, phrase }))
+        let part = ReadPart { replaced: at..at, others: at..at, weight: 1.0, phrase };
+        Some(Box::new(Reading { plan, parts: vec![part] }))
     }
 
     /// Takes out the words that are not looked for.

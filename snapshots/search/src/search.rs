@@ -91,8 +91,8 @@ pub(crate) struct FoundPlan<'a> {
     /// By segment, then by word.
     pub(crate) found: Vec<Vec<FoundSlot>>,
     pub(crate) weights: Vec<WordWeight>,
-    phrase: Option<Phrase>,
-    /// What has the phrase apart, or its last word only where that counts little, is not found.
+    phrases: Vec<Phrase>,
+    /// What has a phrase apart, or its last word only where that counts little, is not found.
     is_strict: bool,
 }
 
@@ -114,17 +114,23 @@ impl FoundPlan<'_> {
         !is_last_weak && self.apart(text, segment, doc) == 0
     }
 
-    /// The place of a reading's words, as a bit, where what says what a product is has them apart: they may mean something
+    /// The places of a reading's phrases, as bits, that what says what a product is has apart: they may mean something
     /// else there.
     pub(crate) fn apart(&self, text: &TextReader, segment: usize, doc: u32) -> u32 {
-        let Some(phrase) = &self.phrase else { return 0 };
-        let stems = &phrase.stems[segment];
+        let apart = self.phrases.iter().filter(|phrase| !phrase.is_together(text, segment, doc));
+        apart.fold(0, |places, phrase| places | phrase.first)
+    }
+}
+
+impl Phrase {
+    /// Whether what says what a product is has the words side by side.
+    fn is_together(&self, text: &TextReader, segment: usize, doc: u32) -> bool {
+        let stems = &self.stems[segment];
         let (lead, _) = text.vocabulary.lead(doc);
         let is_phrase = |words: &[LeadWord]| {
             words.iter().zip(stems).all(|(word, stem)| word.stem() == *stem && word.part() == words[0].part())
         };
-        let is_together = !stems.is_empty() && lead.windows(stems.len()).any(is_phrase);
-        if is_together { 0 } else { phrase.first }
+        !stems.is_empty() && lead.windows(stems.len()).any(is_phrase)
     }
 }
 
@@ -248,24 +254,26 @@ impl Index {
             WordWeight::new(self.scale, self.product_count(), exact, prefix)
         };
         let weights = (0..plan.slots.len()).map(weight).collect();
-        Ok(FoundPlan { plan, is_corrected, weights, found, phrase: None, is_strict: false })
+        Ok(FoundPlan { plan, is_corrected, weights, found, phrases: Vec::new(), is_strict: false })
     }
 
     /// Looks a reading up. Its other words together count no more than the words of the query that they stand for.
     fn look_up_reading<'a>(&self, reading: &'a Reading, query: &FoundPlan<'_>) -> Result<FoundPlan<'a>, Error> {
         let mut found = self.look_up(&reading.plan, query.is_corrected)?;
         let sum = |weights: &[WordWeight]| weights.iter().map(|weight| weight.whole()).sum::<f32>();
-        let others = &mut found.weights[reading.others.clone()];
-        let share = (reading.weight * sum(&query.weights[reading.replaced.clone()]) / sum(others)).min(1.0);
-        others.iter_mut().for_each(|weight| *weight = weight.scaled(share));
-        if !reading.phrase.is_empty() {
-            let mut stems = Vec::with_capacity(self.texts.len());
-            for text in &self.texts {
-                let numbers = reading.phrase.iter().map(|stem| text.stem_number(stem));
-                let numbers: Option<Vec<u32>> = numbers.collect::<Result<_, _>>()?;
-                stems.push(numbers.unwrap_or_default());
+        for part in &reading.parts {
+            let others = &mut found.weights[part.others.clone()];
+            let share = (part.weight * sum(&query.weights[part.replaced.clone()]) / sum(others)).min(1.0);
+            others.iter_mut().for_each(|weight| *weight = weight.scaled(share));
+            if !part.phrase.is_empty() {
+                let mut stems = Vec::with_capacity(self.texts.len());
+                for text in &self.texts {
+                    let numbers = part.phrase.iter().map(|stem| text.stem_number(stem));
+                    let numbers: Option<Vec<u32>> = numbers.collect::<Result<_, _>>()?;
+                    stems.push(numbers.unwrap_or_default());
+                }
+                found.phrases.push(Phrase { stems, first: 1 << part.others.start });
             }
-            found.phrase = Some(Phrase { stems, first: 1 << reading.others.start });
         }
         Ok(found)
     }
