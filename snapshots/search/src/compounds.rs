@@ -75,7 +75,7 @@ impl Plan {
                 && parts.iter().all(|part| part.chars().count() >= MIN_HEAD_LETTERS)
             {
                 let replaced = place..place + 1;
-                self.add_reading(index, &Replacement { replaced, to: parts.to_vec(), weight: COMPOUND_WEIGHT });
+                self.add_reading(index, &Replacement { replaced, to: parts.into(), weight: COMPOUND_WEIGHT });
                 // Apart they say the same: side by side they would be written as one.
                 let added = self.readings[before..].iter_mut().flat_map(|reading| &mut reading.parts);
                 added.for_each(|part| part.phrase.clear());

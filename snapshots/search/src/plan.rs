@@ -129,7 +129,7 @@ impl Plan {
             if replacements.len() < MAX_READINGS
                 && let Some(parts) = index.commoner_parts(word)?
             {
-                replacements.push(Replacement { replaced: place(at)..place(at + 1), to: parts.to_vec(), weight: 1.0 });
+                replacements.push(Replacement { replaced: place(at)..place(at + 1), to: parts.into(), weight: 1.0 });
             }
         }
         plan.add_readings(index, replacements);
@@ -207,8 +207,7 @@ impl Plan {
     /// meant, as in "vitamin a".
     fn with_last_letter(&self, index: &Index, words: &[QueryWord], kept: &[bool]) -> Option<Box<Reading>> {
         let ([.., before, last], [.., true, false]) = (words, kept) else { return None };
-        let is_letter = last.text.chars().nth(1).is_none();
-        if !is_letter || last.is_unit || index.rules.is_stop_word(&last.stem) {
+        if !is_letter(last) || last.is_unit || index.rules.is_stop_word(&last.stem) {
             return None;
         }
         let mut slots = self.slots.clone();
@@ -256,7 +255,8 @@ fn head(analyzer: &Analyzer, words: &[QueryWord], kept: &[bool]) -> Option<usize
         parts.all(|(next, part)| words.get(at + next).is_some_and(|word| word.text == part))
     };
     let end = (0..words.len()).find(|at| rule.ends_before.iter().any(|phrase| begins(phrase, *at)));
-    let mut named = (0..end.unwrap_or(words.len())).filter(is_name);
+    let is_noun = |at: &usize| is_name(at) && !analyzer.is_stop_word(&words[*at].text);
+    let mut named = (0..end.unwrap_or(words.len())).filter(is_noun);
     let found = if rule.is_first { named.next() } else { named.next_back() };
     found.or_else(|| (0..words.len()).rev().find(is_name))
 }
@@ -294,12 +294,25 @@ impl Slot {
 impl Index {
     /// Which words are looked for: those that say something, or all if none does. A unit is said by its number, too.
     fn looked_for(&self, words: &[QueryWord]) -> Vec<bool> {
-        let kept: Vec<bool> = words.iter().map(|word| !self.is_idle(word)).collect();
+        let is_kept = |(at, word): (usize, &QueryWord)| !self.is_idle(word, at + 1 == words.len());
+        let kept: Vec<bool> = words.iter().enumerate().map(is_kept).collect();
         if kept.contains(&true) { kept } else { vec![true; words.len()] }
     }
 
-    /// Whether products need not have a word.
-    fn is_idle(&self, word: &QueryWord) -> bool {
-        word.is_unit || self.analyzer.is_stop_word(&word.text) || self.rules.is_stop_word(&word.stem)
+    /// Whether products need not have a word. A stop word is a part of what it is joined to: "at&t", "on-ear"; but a letter
+    /// at the end has a reading of its own.
+    fn is_idle(&self, word: &QueryWord, is_last: bool) -> bool {
+        let is_alone = || !is_end_of_whole(word) || (is_last && is_letter(word));
+        word.is_unit || self.rules.is_stop_word(&word.stem) || (self.analyzer.is_stop_word(&word.text) && is_alone())
     }
+}
+
+/// Whether a longer word begins or ends with it. What stands between two others may be written otherwise: "black-and-white"
+/// is "black & white".
+fn is_end_of_whole(word: &QueryWord) -> bool {
+    word.wholes.iter().any(|whole| whole.starts_with(&word.text) || whole.ends_with(&word.text))
+}
+
+fn is_letter(word: &QueryWord) -> bool {
+    word.text.chars().nth(1).is_none()
 }

@@ -5,7 +5,7 @@ use std::iter::repeat_n;
 use search::RawRequest;
 use snapshots::{AttributeValue, Product};
 
-use super::{PLAIN, SETTINGS, check_finds, ids, product, strict, titles};
+use super::{PLAIN, SETTINGS, check_finds, check_finds_whole, ids, product, strict, titles};
 use crate::support::{Shop, open_shop, search};
 
 #[test]
@@ -51,6 +51,25 @@ fn a_stop_word_at_the_end_neither_loses_nor_adds() {
     let rods = strict("en", &["Curtain rod front", "Curtain rod"]);
     let found = search(&rods.index, RawRequest { q: "curtain rod from".into(), ..Default::default() });
     assert_eq!((found.ids.len(), found.corrected), (2, None), "a stop word is no misspelling");
+}
+
+/// "AT&T" was once "t", and found whatever begins so.
+#[test]
+fn a_stop_word_that_is_joined_to_another_is_looked_for() {
+    let phones = strict("en", &["Tablet, new", "AT&T phone", "Television set"]);
+    check_finds_whole(&phones, &["at&t", "AT&T phone"], "1");
+    let headphones = strict("en", &["In-ear headphones", "On-ear headphones"]);
+    check_finds_whole(&headphones, &["in-ear headphones"], "0");
+    check_finds_whole(&headphones, &["on-ear headphones"], "1");
+    let dresses = strict("en", &["Dress, straight line", "A-line dress"]);
+    check_finds_whole(&dresses, &["a-line dress", "dress a-line"], "1");
+    let routers = strict("fr", &["Link routeur", "D-Link routeur"]);
+    check_finds_whole(&routers, &["d-link routeur"], "1");
+    // Between two others it may be written otherwise.
+    let rugs = strict("en", &["Black & white rug", "Drop-in sink"]);
+    let found = search(&rugs.index, RawRequest { q: "black-and-white rug".into(), ..Default::default() });
+    assert_eq!((found.ids, found.dropped), (owned(&["0"]), owned(&["and"])));
+    assert_eq!(found.missing, [Vec::<String>::new()]);
 }
 
 fn owned(texts: &[&str]) -> Vec<String> {
