@@ -75,7 +75,8 @@ impl Plan {
                 && parts.iter().all(|part| part.chars().count() >= MIN_HEAD_LETTERS)
             {
                 let replaced = place..place + 1;
-                self.add_reading(index, &Replacement { replaced, to: parts.into(), weight: COMPOUND_WEIGHT });
+                let (to, weight) = (parts.into(), COMPOUND_WEIGHT);
+                self.add_reading(index, &Replacement { replaced, to, weight, is_strict: false });
                 // Apart they say the same: side by side they would be written as one.
                 let added = self.readings[before..].iter_mut().flat_map(|reading| &mut reading.parts);
                 added.for_each(|part| part.phrase.clear());

@@ -4,7 +4,7 @@ use crate::analysis::{Analyzer, Tokens};
 use crate::curation::Curation;
 use crate::error::Error;
 use crate::index::Index;
-use crate::joining::MAX_TOGETHER;
+use crate::joining::{MAX_TOGETHER, has_digits};
 use crate::plan::{Alternative, Plan, Slot};
 use crate::query::QueryWord;
 use crate::request::limits::QUERY_WORDS;
@@ -52,8 +52,8 @@ impl Plan {
         for word in curation.words() {
             let place = self.slots.iter().position(|slot| slot.text == word.text);
             let correction = match place {
-                // What stands for other words is no misspelling of any.
-                Some(place) if read[place] => Correction::None,
+                // What stands for other words is no misspelling of any; a code may still be told in its parts.
+                Some(place) if read[place] && !has_digits(&word.text) => Correction::None,
                 Some(place) => {
                     index.correction(curation, &self.slots[place], known[place], &self.context(place, &known))?
                 }

@@ -1,8 +1,10 @@
-//! Words that some write as one and others as two: "blue tooth", "firepit".
+//! Words that some write as one and others as two: "blue tooth", "firepit", "ps 5".
+
+use std::ops::Range;
 
 use crate::error::Error;
 use crate::index::Index;
-use crate::plan::Slot;
+use crate::plan::{Replacement, Slot};
 use crate::query::QueryWord;
 use crate::spelling::Candidate;
 
@@ -11,6 +13,10 @@ const MAX_JOINED_WORDS: usize = 4;
 /// A joined word of letters alone must stand in this many products, and have this many letters, to be no accident.
 const MIN_JOINED_PRODUCTS: u64 = 2;
 const MIN_JOINED_LETTERS: usize = 5;
+/// A code from this length on may be divided anywhere, and a number from this length on is a code.
+const MIN_LONG_CODE: usize = 6;
+/// What the parts of a code count, next to the code itself.
+const CODE_PARTS_WEIGHT: f32 = 0.9;
 /// The shortest part that a word is split into.
 pub(crate) const MIN_SPLIT_LETTERS: usize = 2;
 const MIN_SPLIT_WORD_LETTERS: usize = 5;
@@ -26,11 +32,12 @@ pub(crate) fn join_neighbours(index: &Index, words: &[QueryWord], slots: &mut [S
         let mut joined = words[first].text.clone();
         for last in first + 1..words.len().min(first + MAX_JOINED_WORDS) {
             joined.push_str(&words[last].text);
-            if words[first..=last].iter().all(|word| word.is_number || word.is_unit) {
+            let are_numbers = words[first..=last].iter().all(|word| word.is_number || word.is_unit);
+            if are_numbers && !is_long_number(&joined) {
                 continue;
             }
-            let is_code = joined.bytes().any(|byte| byte.is_ascii_digit());
-            if joined.len() < MIN_JOINED_LETTERS {
+            let is_code = has_digits(&joined);
+            if !is_code && joined.len() < MIN_JOINED_LETTERS {
                 continue;
             }
             let stem = index.analyzer.stem(&joined).into_owned();
@@ -47,11 +54,55 @@ pub(crate) fn join_neighbours(index: &Index, words: &[QueryWord], slots: &mut [S
     Ok(())
 }
 
+pub(crate) fn has_digits(word: &str) -> bool {
+    word.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+fn is_long_number(word: &str) -> bool {
+    word.len() >= MIN_LONG_CODE && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 impl Index {
+    /// What products may write in place of a word, which stands at these places of a query, as two.
+    pub(crate) fn parts_of(&self, word: &QueryWord, replaced: Range<usize>) -> Result<Vec<Replacement>, Error> {
+        let is_code = has_digits(&word.text);
+        let all = match is_code {
+            true => self.parts_of_code(word)?,
+            false => self.commoner_parts(word)?.into_iter().collect(),
+        };
+        let weight = if is_code { CODE_PARTS_WEIGHT } else { 1.0 };
+        let parts = all.into_iter().map(|to| Replacement {
+            replaced: replaced.clone(),
+            to: to.into(),
+            weight,
+            is_strict: is_code,
+        });
+        Ok(parts.collect())
+    }
+
+    /// The words as which products write a code in two, side by side: "ps 5" for "ps5", "dv7 1211ea" for "dv71211ea".
+    fn parts_of_code(&self, word: &QueryWord) -> Result<Vec<[String; 2]>, Error> {
+        let text = word.text.as_str();
+        let is_divided = text.chars().all(char::is_alphanumeric) && (!word.is_number || is_long_number(text));
+        let is_word = |part: &str| !self.analyzer.is_stop_word(part) && self.word_count(part) > 0;
+        let mut found = Vec::new();
+        for (at, _) in text.char_indices().skip(1).filter(|_| is_divided) {
+            let (left, right) = text.split_at(at);
+            let is_point = text.len() >= MIN_LONG_CODE || is_split_point(left, right);
+            if is_point && is_word(left) && is_word(right) {
+                let [first, second] = [left, right].map(|part| self.analyzer.stem(part));
+                if self.count_neighbours(&first, &second, 1)? > 0 {
+                    found.push([left.to_owned(), right.to_owned()]);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// The two words as which far more products write a rare one: "fire pit" for "firepit".
-    pub(crate) fn commoner_parts(&self, word: &QueryWord) -> Result<Option<[String; 2]>, Error> {
+    fn commoner_parts(&self, word: &QueryWord) -> Result<Option<[String; 2]>, Error> {
         let is_rare = |products: u64| products > 0 && products <= RARE_COMPOUND_PRODUCTS;
-        if word.is_number || !is_rare(self.stem_count(&word.stem)?) {
+        if !is_rare(self.stem_count(&word.stem)?) {
             return Ok(None);
         }
         let Some(parts) = self.split(&word.text, None)? else { return Ok(None) };
@@ -107,6 +158,6 @@ impl Index {
 fn is_split_point(left: &str, right: &str) -> bool {
     let (before, after) = (left.chars().next_back(), right.chars().next());
     let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
-    let has_digits = left.bytes().chain(right.bytes()).any(|byte| byte.is_ascii_digit());
-    !has_digits || is_digit(before) != is_digit(after)
+    let is_code = has_digits(left) || has_digits(right);
+    !is_code || is_digit(before) != is_digit(after)
 }

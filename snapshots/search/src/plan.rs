@@ -7,7 +7,7 @@ use crate::analysis::{Analyzer, MAX_SHORT_PREFIX};
 use crate::compounds::add_compounds;
 use crate::error::Error;
 use crate::index::Index;
-use crate::joining::join_neighbours;
+use crate::joining::{has_digits, join_neighbours};
 use crate::query::QueryWord;
 
 /// What a synonym counts, next to the word itself.
@@ -78,13 +78,16 @@ pub(crate) struct ReadPart {
     pub(crate) weight: f32,
     /// The stems of the others, where they mean the same only side by side.
     pub(crate) phrase: Vec<String>,
+    /// What has them apart is not found.
+    pub(crate) is_strict: bool,
 }
 
-/// Words side by side that may stand for some of a query.
+/// Words side by side that may stand for some of a query; see [`ReadPart`].
 pub(crate) struct Replacement {
     pub(crate) replaced: Range<usize>,
     pub(crate) to: Vec<String>,
     pub(crate) weight: f32,
+    pub(crate) is_strict: bool,
 }
 
 impl Plan {
@@ -122,16 +125,16 @@ impl Plan {
             replaced: place(at)..place(at + length),
             to: to.to_vec(),
             weight: SYNONYM_WEIGHT,
+            is_strict: false,
         });
         // Where nothing is looked for, other words would only ask for more.
         let mut replacements: Vec<Replacement> = synonyms.filter(|synonym| !synonym.replaced.is_empty()).collect();
         for (at, word) in words.iter().enumerate().filter(|(at, _)| kept[*at]) {
-            if replacements.len() < MAX_READINGS
-                && let Some(parts) = index.commoner_parts(word)?
-            {
-                replacements.push(Replacement { replaced: place(at)..place(at + 1), to: parts.into(), weight: 1.0 });
+            if replacements.len() < MAX_READINGS {
+                replacements.extend(index.parts_of(word, place(at)..place(at + 1))?);
             }
         }
+        replacements.truncate(MAX_READINGS);
         plan.add_readings(index, replacements);
         Ok(plan)
     }
@@ -188,13 +191,18 @@ impl Plan {
     /// The query with all of these replacements, which are in the order of its words and do not overlap.
     fn read_with(&self, index: &Index, replacements: &[Replacement]) -> Reading {
         let (mut slots, mut parts, mut done) = (Vec::with_capacity(self.slots.len()), Vec::new(), 0);
-        for Replacement { replaced, to, weight } in replacements {
-            slots.extend_from_slice(&self.slots[done..replaced.start]);
+        for one in replacements {
+            slots.extend_from_slice(&self.slots[done..one.replaced.start]);
             let start = slots.len();
-            slots.extend(to.iter().map(|word| Slot::word(&index.analyzer, word)));
-            done = replaced.end;
-            let phrase = to.iter().map(|word| index.analyzer.stem(word).into_owned()).collect();
-            parts.push(ReadPart { replaced: replaced.clone(), others: start..slots.len(), weight: *weight, phrase });
+            slots.extend(one.to.iter().map(|word| Slot::word(&index.analyzer, word)));
+            done = one.replaced.end;
+            parts.push(ReadPart {
+                replaced: one.replaced.clone(),
+                others: start..slots.len(),
+                weight: one.weight,
+                phrase: one.to.iter().map(|word| index.analyzer.stem(word).into_owned()).collect(),
+                is_strict: one.is_strict,
+            });
         }
         slots.extend_from_slice(&self.slots[done..]);
         slots.truncate(u32::BITS as usize);
@@ -216,7 +224,7 @@ impl Plan {
         let phrase = vec![before.stem.clone(), last.stem.clone()];
         let plan = Self { slots, is_reading: true, ..Self::default() };
         // Nothing is read as something else.
-        let part = ReadPart { replaced: at..at, others: at..at, weight: 1.0, phrase };
+        let part = ReadPart { replaced: at..at, others: at..at, weight: 1.0, phrase, is_strict: true };
         Some(Box::new(Reading { plan, parts: vec![part] }))
     }
 
@@ -248,7 +256,7 @@ fn place_of(kept: &[bool], at: usize) -> usize {
 /// The word that names a product type, of those that are looked for: the last one that is no number, or the first in
 /// languages that describe behind it, before what is only mentioned. "Bag for laptop" names a bag.
 fn head(analyzer: &Analyzer, words: &[QueryWord], kept: &[bool]) -> Option<usize> {
-    let is_name = |at: &usize| kept[*at] && !words[*at].text.bytes().any(|byte| byte.is_ascii_digit());
+    let is_name = |at: &usize| kept[*at] && !has_digits(&words[*at].text);
     let rule = analyzer.head();
     let begins = |phrase: &str, at: usize| {
         let mut parts = phrase.split(' ').enumerate();

@@ -92,7 +92,7 @@ pub(crate) struct FoundPlan<'a> {
     pub(crate) found: Vec<Vec<FoundSlot>>,
     pub(crate) weights: Vec<WordWeight>,
     phrases: Vec<Phrase>,
-    /// What has a phrase apart, or its last word only where that counts little, is not found.
+    /// What has its last word only where that counts little is not found.
     is_strict: bool,
 }
 
@@ -102,16 +102,18 @@ struct Phrase {
     stems: Vec<Vec<u32>>,
     /// The place of the first of them, as a bit.
     first: u32,
+    /// What has them apart is not found.
+    is_strict: bool,
 }
 
 impl FoundPlan<'_> {
     /// Whether a document that has the words, these of them only where they count little, is what is asked for.
     pub(crate) fn admits(&self, text: &TextReader, segment: usize, doc: u32, weak: u32) -> bool {
-        if !self.is_strict {
-            return true;
+        let is_last_weak = || weak >> (self.plan.slots.len() - 1) & 1 == 1;
+        if self.is_strict && is_last_weak() {
+            return false;
         }
-        let is_last_weak = weak >> (self.plan.slots.len() - 1) & 1 == 1;
-        !is_last_weak && self.apart(text, segment, doc) == 0
+        self.phrases.iter().all(|phrase| !phrase.is_strict || phrase.is_together(text, segment, doc))
     }
 
     /// The places of a reading's phrases, as bits, that what says what a product is has apart: they may mean something
@@ -272,7 +274,7 @@ impl Index {
                     let numbers: Option<Vec<u32>> = numbers.collect::<Result<_, _>>()?;
                     stems.push(numbers.unwrap_or_default());
                 }
-                found.phrases.push(Phrase { stems, first: 1 << part.others.start });
+                found.phrases.push(Phrase { stems, first: 1 << part.others.start, is_strict: part.is_strict });
             }
         }
         Ok(found)

@@ -121,6 +121,46 @@ fn words_that_are_written_as_one_or_as_two_find_both() {
     check("hacksaw", &["0", "1"]);
 }
 
+/// Short codes were once never joined, codes were split between letters and digits only, and no longer once a single title
+/// had the joined form.
+#[test]
+fn codes_are_found_with_and_without_a_space() {
+    let check = |spaced: &str, joined: &str| {
+        let (first, second) = (format!("{spaced} controller, new"), format!("{joined} controller, new"));
+        let other = "Controller for others, 22 or 5 keys";
+        let queries = [spaced, joined].map(|code| [code.to_lowercase(), format!("{code} controller")]);
+        for title in [&first, &second] {
+            let alone = strict("en", &[other, title]);
+            queries.iter().flatten().for_each(|q| check_finds_whole(&alone, &[q], "1"));
+        }
+        let both = strict("en", &[other, &first, &second]);
+        for (q, expected) in [(&queries[0][1], ["1", "2"]), (&queries[1][1], ["2", "1"])] {
+            assert_eq!(ids(&both.index, q), expected, "{q}: what is written as it was typed comes first");
+        }
+    };
+    check("PS 5", "PS5");
+    check("S 22", "S22");
+    check("R 5", "R5");
+    check("RTX 3080", "RTX3080");
+    check("DF 333", "DF333");
+    check("dv7 1211ea", "dv71211ea");
+    check("45 1234", "451234");
+    check("45-1234", "451234");
+}
+
+#[test]
+fn parts_of_a_code_are_found_side_by_side_only() {
+    let games = ["PS5 game, new", "PS game for 5 players", "PS 5 stand", "Game, B1 2 tablets", "Game, B12"];
+    let apart = strict("en", &games);
+    check_finds_whole(&apart, &["ps5 game"], "0");
+    check_finds_whole(&apart, &["b12 game"], "4");
+    // A word that is misspelled beside a code does not lose the code.
+    let consoles = titles(PLAIN, &["PS 5 controller", "PS 4 controller", "Controller"]);
+    let found = search(&consoles.index, RawRequest { q: "ps5 contrller".into(), ..Default::default() });
+    assert_eq!((&*found.ids[0], found.corrected.as_deref()), ("0", Some("ps5 controller")));
+    assert!(found.dropped.is_empty() && found.missing[0].is_empty());
+}
+
 #[test]
 fn another_reading_may_be_of_common_words() {
     // What the words of a reading are worth was once looked up for words that it does not have.
