@@ -6,6 +6,7 @@
 //! "dv7-1211ea"         dv7 1211ea (dv71211ea)         so a code is found in any spelling of its separators
 //! "13.3\" / 13.30 in." 13.3 (13.3inch) inch           a number, with its unit, in one spelling
 //! "2x4, 2 in. x 4 in." 2 4 | 2 (2inch) inch 4 (4inch) inch
+//! "2-in-1, 2 in 1"     2 (2in1) in 1                  no measure, and one in any spelling
 //! "運動靴"              運動 動靴 靴                    scripts without spaces: every two letters, and the last one
 //! ```
 //! What stands in brackets is an extra: it shares the position of the word before it. A query is read without the last
@@ -199,6 +200,13 @@ fn number(language: &Language, pieces: &Pieces, at: usize, tokens: &mut Tokens) 
     if is_times(at + 1) && at + 2 < pieces.len() && pieces.kind(at + 2) == Kind::Number {
         return 2;
     }
+    if is_many_in_one(language, pieces, at) {
+        let whole = piece.at((piece.range.0, pieces.at(at + 2).range.1));
+        let parts = [at, at + 1, at + 2].map(|place| pieces.text(place));
+        tokens.push_joined(&parts, TokenKind::Joined, parts.len(), &whole);
+        tokens.push(parts[1], TokenKind::Word, 1, pieces.at(at + 1));
+        return 2;
+    }
     let Some((unit, length)) = unit_at(language, pieces, at + 1) else {
         join(pieces, at, tokens);
         return 1;
@@ -210,6 +218,23 @@ fn number(language: &Language, pieces: &Pieces, at: usize, tokens: &mut Tokens) 
     let next = at + 1 + length;
     let times = is_times(next) && next + 1 < pieces.len() && pieces.kind(next + 1) == Kind::Number;
     1 + length + usize::from(times)
+}
+
+/// Whether "2 in 1" begins here, with a single hyphen or space between each two: "2 in. 1" ends a measure, and "2 in 1 ft"
+/// has two.
+fn is_many_in_one(language: &Language, pieces: &Pieces, at: usize) -> bool {
+    let is_number = |place: usize| place < pieces.len() && pieces.kind(place) == Kind::Number;
+    let follows = |place: usize| {
+        let gap = pieces.at(place).range.0 - pieces.at(place - 1).range.1;
+        gap == 1 && matches!(pieces.at(place).glue, Glue::Near | Glue::Joined)
+    };
+    is_number(at + 2)
+        && (pieces.text(at + 1), pieces.text(at + 2)) == ("in", "1")
+        && pieces.text(at).bytes().all(|byte| byte.is_ascii_digit())
+        && follows(at + 1)
+        && follows(at + 2)
+        && !is_number(at + 3)
+        && unit_at(language, pieces, at + 3).is_none()
 }
 
 /// The unit that the words from `at` on name, and how many pieces name it.
@@ -318,6 +343,10 @@ mod tests {
         check("3-1/2 in. 1 1/2\"", "3 1/2 (1/2inch) inch 1 1/2 (1/2inch) inch");
         check("150 sq. ft. 1.9 cu ft", "150 (150sqft) sqft 1.9 (1.9cuft) cuft");
         check("table in oak", "table in oak");
+        check("2-in-1 pen, 2 in 1 pen 2in1", "2 (2in1) in 1 pen 2 (2in1) in 1 pen 2in1");
+        check("2 in. 1 pen", "2 (2inch) inch 1 pen");
+        check("2 in 1 ft", "2 (2inch) inch 1 (1foot) foot");
+        check("2-in 4", "2 (2inch) inch 4");
         check("iphone 6s 5 red", "iphone 6s 5 red");
         check("43.2 cm (17\")", "43.2 (43.2cm) cm 17 (17inch) inch");
     }

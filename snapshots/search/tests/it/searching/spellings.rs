@@ -149,6 +149,16 @@ fn codes_are_found_with_and_without_a_space() {
 }
 
 #[test]
+fn several_in_one_are_no_measure() {
+    let shop = strict("en", &["2-in-1 laptop", "Convertible laptop, 2 in 1", "2in1 tablet, laptop", "Laptop 2 in."]);
+    for q in ["2in1 laptop", "2-in-1 laptop", "2 in 1 laptop"] {
+        let mut found = ids(&shop.index, q);
+        found.sort_unstable();
+        assert_eq!(found, ["0", "1", "2"], "{q}");
+    }
+}
+
+#[test]
 fn parts_of_a_code_are_found_side_by_side_only() {
     let games = ["PS5 game, new", "PS game for 5 players", "PS 5 stand", "Game, B1 2 tablets", "Game, B12"];
     let apart = strict("en", &games);
