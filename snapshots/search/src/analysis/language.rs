@@ -209,23 +209,47 @@ const UKRAINIAN: &[&str] = &["або", "в", "від", "для", "до", "з", "
 const ARABIC: &[&str] = &["أو", "إلى", "على", "عن", "في", "مع", "من", "و"];
 const HINDI: &[&str] = &["और", "का", "की", "के", "को", "पर", "में", "या", "लिए", "से"];
 
-/// Both as typed and as read from "women's", or with its apostrophe lost.
+/// Both as typed and as read from "women's", or with its apostrophe lost. Abbreviations are named one by one, since not all
+/// that end in "s" are several: "gps", "sds".
 const IRREGULAR: &[(&str, &str)] = &[
+    ("bbqs", "bbq"),
+    ("buses", "bus"),
+    ("cacti", "cactus"),
     ("calves", "calf"),
+    ("canvases", "canvas"),
+    ("cds", "cd"),
     ("children", "child"),
     ("childrens", "child"),
+    ("cpus", "cpu"),
+    ("dslrs", "dslr"),
+    ("dvds", "dvd"),
+    ("dwarves", "dwarf"),
+    ("elves", "elf"),
     ("feet", "foot"),
+    ("firemen", "fireman"),
+    ("gases", "gas"),
     ("geese", "goose"),
+    ("gpus", "gpu"),
     ("halves", "half"),
+    ("hdtvs", "hdtv"),
+    ("hooves", "hoof"),
+    ("irises", "iris"),
     ("knives", "knife"),
+    ("lcds", "lcd"),
     ("leaves", "leaf"),
+    ("lenses", "lens"),
     ("loaves", "loaf"),
     ("men", "man"),
     ("mens", "man"),
     ("mice", "mouse"),
+    ("pcs", "pc"),
+    ("quizzes", "quiz"),
     ("scarves", "scarf"),
     ("shelves", "shelf"),
+    ("snowmen", "snowman"),
+    ("ssds", "ssd"),
     ("teeth", "tooth"),
+    ("tvs", "tv"),
     ("wolves", "wolf"),
     ("women", "woman"),
     ("womens", "woman"),
@@ -250,6 +274,7 @@ mod tests {
             assert_eq!(english.stem(plural), english.stem(one));
         }
         assert_eq!(english.stem("women"), "woman");
+        assert_eq!(["tvs", "gps", "sds"].map(|word| english.stem(word)), ["tv", "gps", "sds"]);
         assert_ne!(Language::of("de").stem("mice"), "mouse");
     }
 

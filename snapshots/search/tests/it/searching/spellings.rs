@@ -63,6 +63,15 @@ fn a_code_to_the_letter_comes_before_those_that_only_look_like_it() {
 }
 
 #[test]
+fn plurals_that_no_stemmer_knows_are_found() {
+    let pairs = [("lens", "lenses"), ("bus", "buses"), ("tv", "tvs"), ("cd", "cds"), ("gas", "gases"), ("pc", "pcs")];
+    for (one, several) in pairs.map(|(one, several)| (format!("{one} white"), format!("{several} white"))) {
+        check_finds_whole(&strict("en", &[&one, "white paint"]), &[&several], "0");
+        check_finds_whole(&strict("en", &[&several, "white paint"]), &[&one], "0");
+    }
+}
+
+#[test]
 fn numbers_are_found_in_any_spelling() {
     let strict = format!("{PLAIN}[search]\nmin_results = 1\n");
     let shop = titles(
