@@ -341,6 +341,9 @@ mod tests {
         check("13 inch 13in 13\" 13-inch 13 in.", &["13 (13inch) inch"; 5].join(" "));
         check("1.5l 100 ft 1,000 W", "1.5 (1.5liter) liter 100 (100foot) foot 1000 (1000watt) watt");
         check("3-1/2 in. 1 1/2\"", "3 1/2 (1/2inch) inch 1 1/2 (1/2inch) inch");
+        check("27“ 27‟ 27'' 27’’ 27′′ 27´´ 27 \"", &["27 (27inch) inch"; 7].join(" "));
+        check("6’ 6´ 6′", &["6 (6foot) foot"; 3].join(" "));
+        check("set of 5 \"wide\" cups", "set of 5 wide cups");
         check("150 sq. ft. 1.9 cu ft", "150 (150sqft) sqft 1.9 (1.9cuft) cuft");
         check("table in oak", "table in oak");
         check("2-in-1 pen, 2 in 1 pen 2in1", "2 (2in1) in 1 pen 2 (2in1) in 1 pen 2in1");

@@ -162,7 +162,8 @@ impl Reader<'_, '_> {
             return false;
         }
         let length = Number::at(after, 0, self.language.decimal_sign).length;
-        before.ends_with(QUOTES) || before.ends_with('.') || after[length..].starts_with(QUOTES)
+        let is_quote = |c: char| DOUBLE_QUOTES.contains(&c) || SINGLE_QUOTES.contains(&c);
+        before.ends_with(is_quote) || before.ends_with('.') || after[length..].starts_with(is_quote)
     }
 
     /// A run that begins with a digit: a number, perhaps with its unit or further dimensions attached, or a code.
@@ -208,16 +209,27 @@ impl Reader<'_, '_> {
         self.take_word(length);
     }
 
-    /// A quote behind a number is a unit: 13" are inches, 6' are feet.
+    /// A quote behind a number is a unit: 13" are inches, 6' are feet, and 13'' are inches again. Behind a space it is one
+    /// where it opens nothing: 13 " wide, but 5 "wide".
     fn quote_unit(&mut self) {
-        let unit = match self.next_char() {
-            Some('"' | '″' | '”') => "inch",
-            Some('\'' | '′' | '’') if self.rest().starts_with("''") => "inch",
-            Some('\'' | '′' | '’') => "foot",
-            _ => return,
-        };
-        let length = if self.rest().starts_with("''") { 2 } else { self.next_char().map_or(0, char::len_utf8) };
-        self.add(unit, Kind::Word, length);
+        let (first, second, third) = self.next_three();
+        match (first, second) {
+            (Some(c), _) if DOUBLE_QUOTES.contains(&c) => self.add("inch", Kind::Word, c.len_utf8()),
+            (Some(c), Some(next)) if SINGLE_QUOTES.contains(&c) && SINGLE_QUOTES.contains(&next) => {
+                self.add("inch", Kind::Word, c.len_utf8() + next.len_utf8());
+            }
+            (Some(c), _) if SINGLE_QUOTES.contains(&c) => self.add("foot", Kind::Word, c.len_utf8()),
+            (Some(' '), Some(c)) if DOUBLE_QUOTES.contains(&c) && third.is_none_or(|c| !is_letter(c)) => {
+                self.at += 1;
+                self.add("inch", Kind::Word, c.len_utf8());
+            }
+            _ => {}
+        }
+    }
+
+    fn next_three(&self) -> (Option<char>, Option<char>, Option<char>) {
+        let mut letters = self.rest().chars();
+        (letters.next(), letters.next(), letters.next())
     }
 
     /// Every two letters, and the last one: whatever a query begins with, some piece begins with it. A query itself has
@@ -314,8 +326,10 @@ impl Reader<'_, '_> {
 
 const ENTITIES: [&str; 7] = ["&amp;", "&quot;", "&lt;", "&gt;", "&nbsp;", "&#39;", "&apos;"];
 
-/// What stands for inches and feet behind a number.
-const QUOTES: [char; 6] = ['"', '″', '”', '\'', '′', '’'];
+/// What stands for inches behind a number; German closes with what opens in English.
+const DOUBLE_QUOTES: [char; 5] = ['"', '″', '”', '“', '‟'];
+/// What stands for feet, and two of which for inches.
+const SINGLE_QUOTES: [char; 4] = ['\'', '′', '’', '´'];
 
 /// Whether a character goes on a word of a script with spaces.
 fn is_word_letter(c: char) -> bool {

@@ -96,7 +96,11 @@ fn numbers_are_found_in_any_spelling() {
         &["Kanne 1,5 Liter", "Monitor 27 Zoll", "Lampe 1.000 W"],
     );
     check_finds_whole(&german, &["Kanne 1,5 l", "Kanne 1.5l"], "0");
-    check_finds_whole(&german, &["Monitor 27\"", "27zoll Monitor"], "1");
+    check_finds_whole(
+        &german,
+        &["Monitor 27\"", "27zoll Monitor", "27“ Monitor", "Monitor 27´´", "27 \" Monitor"],
+        "1",
+    );
     check_finds_whole(&german, &["Lampe 1000W"], "2");
 }
 
