@@ -7,6 +7,7 @@
 use snapshots::Catalogue;
 use unicode_normalization::char::is_combining_mark;
 
+use crate::analysis::forms::is_unseen;
 use crate::analysis::{Analyzer, Token, TokenKind};
 use crate::vocabulary::{Lead, LeadPart};
 
@@ -135,7 +136,7 @@ fn written(title: &str, start: usize, end: usize) -> String {
         rest = &rest[length..];
         if is_written(c) {
             text.push(c);
-        } else if !text.ends_with(' ') {
+        } else if !is_unseen(c) && !text.ends_with(' ') {
             text.push(' ');
         }
     }
@@ -197,5 +198,6 @@ mod tests {
         check("en", "Black &amp; Decker", &["decker", "black & decker"]);
         check("en", "Laptop 13\" sleeve", &["laptop", "sleeve"]);
         check("en", "2× USB cable", &["cable", "usb cable"]);
+        check("de", "Schuh\u{ad}regal", &["schuhregal"]);
     }
 }

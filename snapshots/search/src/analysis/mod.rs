@@ -13,12 +13,12 @@
 //! letter alone, which its last pair has already.
 
 mod fold;
+pub(crate) mod forms;
 mod language;
 mod numbers;
 mod pieces;
 mod unit_names;
 mod units;
-mod widths;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -274,6 +274,8 @@ fn join(pieces: &Pieces, at: usize, tokens: &mut Tokens) {
 
 /// The letters and digits of a code such as a SKU, folded, without what separates them.
 pub(crate) fn code_key(text: &str) -> String {
+    let even = forms::is_uneven(text).then(|| forms::even_out(text).0);
+    let text = even.as_deref().unwrap_or(text);
     let mut key = String::with_capacity(text.len());
     text.chars().filter(|c| c.is_alphanumeric()).for_each(|c| fold::fold(c, &mut key));
     key
@@ -427,6 +429,14 @@ mod tests {
     }
 
     #[test]
+    fn letters_are_the_same_however_they_are_encoded() {
+        check("Чаи\u{306}ник белыи\u{306}", "чайник белый");
+        check("\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}", "한글 글");
+        check("Schuh\u{ad}regal Auf\u{200c}lage \u{feff}neu\u{200b}", "schuhregal auflage neu");
+        check("м\u{2bc}яч м’яч м'яч", &["м яч"; 3].join(" "));
+    }
+
+    #[test]
     fn long_words_are_cut_between_letters() {
         let mut tokens = Tokens::default();
         Analyzer::new("en").read(&"é".repeat(100), &mut tokens);
@@ -438,6 +448,7 @@ mod tests {
     #[test]
     fn codes_are_compared_by_letters_and_digits() {
         assert_eq!(code_key("DV7-1211ea / é"), "dv71211eae");
+        assert_eq!(code_key("Й-1"), code_key("И\u{306}-\u{200b}1"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::fold::{fold_all, folded, is_letter, is_unspaced};
 use super::language::Language;
 use super::numbers::{Number, begins_number, vulgar_fraction};
-use super::{MAX_WORD_BYTES, Reading, unit_names, widths};
+use super::{MAX_WORD_BYTES, Reading, forms, unit_names};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -75,11 +75,11 @@ impl Pieces {
     pub(super) fn read(&mut self, text: &str, language: &Language, reading: Reading) {
         self.letters.clear();
         self.pieces.clear();
-        if !widths::is_uneven(text) {
+        if !forms::is_uneven(text) {
             self.read_even(text, language, reading);
             return;
         }
-        let (even, origins) = widths::even_out(text);
+        let (even, origins) = forms::even_out(text);
         self.read_even(&even, language, reading);
         for piece in &mut self.pieces {
             piece.range = (origins[piece.range.0], origins[piece.range.1]);

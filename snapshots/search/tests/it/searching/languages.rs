@@ -27,6 +27,23 @@ fn other_languages_have_their_own_words() {
     assert_eq!(marked("バッグ", "赤いﾊﾞｯｸﾞ"), "赤い[ﾊﾞｯ][ｸﾞ]");
 }
 
+/// What decomposes letters, as some systems do, once made other words of them, and corrected those that are composed.
+#[test]
+fn letters_are_found_however_they_are_encoded() {
+    let (composed, apart) = ("Чайник белый", "Чаи\u{306}ник белыи\u{306}");
+    for title in [composed, apart] {
+        let kettles = strict("ru", &[&format!("{title}, новый"), "Белила"]);
+        check_finds_whole(&kettles, &[composed, apart], "0");
+    }
+    for apostrophe in ["'", "’", "\u{2bc}"] {
+        let balls = strict("uk", &[&format!("М{apostrophe}яч синій, новий")]);
+        check_finds_whole(&balls, &["м'яч синій", "м’яч синій", "м\u{2bc}яч синій"], "0");
+    }
+    let shelves = strict("de", &["Schuh\u{ad}regal, Buche, neu", "Schuhregal\u{200b}, Eiche, alt"]);
+    check_finds_whole(&shelves, &["schuhregal neu"], "0");
+    check_finds_whole(&shelves, &["Schuh\u{ad}regal alt"], "1");
+}
+
 #[test]
 fn compounds_are_found_by_what_they_end_in_and_by_their_parts() {
     let settings = "name = \"t\"\ncurrency = \"EUR\"\nlocale = \"de\"\n";
