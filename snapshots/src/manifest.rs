@@ -11,12 +11,13 @@ use crate::digest::Digest;
 use crate::error::Error;
 
 /// The version of manifest and segments that this build writes.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// The oldest version that this build reads. Segments of version 1 have no vocabulary, without which no query is
 /// understood; those of version 2 have no postings of our own, those of version 3 nothing by which an update could answer
-/// as a fresh build does, and those of version 4 other words for numbers, units and plurals than queries are read as.
-pub const OLDEST_FORMAT_VERSION: u32 = 5;
+/// as a fresh build does, and those of versions 4 and 5 other words than queries are read as: for numbers and units in
+/// version 4, for letters and their marks in version 5, and for plurals in both.
+pub const OLDEST_FORMAT_VERSION: u32 = 6;
 
 /// That a part of a snapshot has a version that this build reads.
 ///

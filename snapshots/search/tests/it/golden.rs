@@ -86,11 +86,12 @@ fn old_format_versions_are_refused_and_say_what_to_do() {
     check_refused(2);
     check_refused(3);
     check_refused(4);
+    check_refused(5);
 }
 
 #[test]
-fn format_version_5_is_readable() {
-    check_version(5);
+fn format_version_6_is_readable() {
+    check_version(6);
 }
 
 /// The same input gives the same bytes, today as when the golden snapshot was made. When this fails while the test
