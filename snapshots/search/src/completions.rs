@@ -4,7 +4,6 @@
 //! the weightiest of thousands are found by looking at few.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io::Write;
 use std::ops::Range;
 
@@ -13,7 +12,7 @@ use snapshots::{Product, SectionWriter, Segment, first_from_hash, id_hash};
 
 use crate::analysis::{Analyzer, Tokens};
 use crate::error::Error;
-use crate::peaks::{self, BLOCK};
+use crate::peaks::{self, BLOCK, Weights};
 use crate::sections::numbers;
 use crate::vocabulary::rises;
 use crate::wordings::{self, Wording, Wordings, WordingsBuilder};
@@ -451,22 +450,13 @@ impl Completions {
         self.numbers(&self.single_docs)[start..start + count].iter().copied()
     }
 
-    /// The weightiest completions that begin with a prefix, by weight and place, but for those that are passed over.
-    pub(crate) fn best(&self, prefix: &str, count: usize, is_passed_over: impl Fn(usize) -> bool) -> Vec<(u32, usize)> {
-        let end = format!("{prefix}\u{10ffff}");
-        let range = self.first_from(prefix)..self.first_from(&end);
-        let (mut best, mut open) = (Vec::with_capacity(count), BinaryHeap::new());
-        open.extend(self.heaviest(&range));
-        while best.len() < count
-            && let Some((weight, Reverse(place), start, end)) = open.pop()
-        {
-            if !is_passed_over(place) {
-                best.push((weight, place));
-            }
-            open.extend(self.heaviest(&(start..place)));
-            open.extend(self.heaviest(&(place + 1..end)));
-        }
-        best
+    /// The places of the completions that begin with a prefix.
+    pub(crate) fn with_prefix(&self, prefix: &str) -> Range<usize> {
+        self.first_from(prefix)..self.first_from(&format!("{prefix}\u{10ffff}"))
+    }
+
+    pub(crate) fn weights(&self) -> Weights<'_> {
+        Weights { numbers: self.numbers(&self.weights), maxima: self.numbers(&self.maxima), peaks: &self.peaks }
     }
 
     fn first_from(&self, key: &str) -> usize {
@@ -476,12 +466,5 @@ impl Completions {
             if self.key(middle) < key { low = middle + 1 } else { high = middle }
         }
         low
-    }
-
-    /// The weightiest of a range, the first one among equals, with the range.
-    fn heaviest(&self, range: &Range<usize>) -> Option<(u32, Reverse<usize>, usize, usize)> {
-        let (weights, maxima) = (self.numbers(&self.weights), self.numbers(&self.maxima));
-        let best = peaks::greatest(weights, maxima, &self.peaks, range.clone());
-        best.map(|(weight, place)| (weight, Reverse(place), range.start, range.end))
     }
 }

@@ -7,10 +7,10 @@ use rustc_hash::FxHashMap;
 use snapshots::{LiveSegment, Product};
 
 use crate::amend::{ProductReader, Said};
-use crate::bits::Bits;
 use crate::completions::{Tally, meaning_of, weight_of};
 use crate::error::Error;
 use crate::index::{Index, TextReader};
+use crate::peaks::OwnWeights;
 use crate::wordings::Wording;
 
 /// So many products are read in search of the first one that writes something so, when the one before it is outdated.
@@ -20,24 +20,24 @@ const MAX_READ: usize = 2_000;
 #[derive(Debug)]
 pub(crate) struct Phrases {
     base: usize,
-    /// The places of list 0 that are passed over; None for none.
-    passed_over: Option<Bits>,
+    /// The weights of list 0 where some of it is passed over: nothing for that.
+    weights: Option<OwnWeights>,
     /// Sorted by key.
     anew: Vec<Phrase>,
+    anew_weights: OwnWeights,
 }
 
 #[derive(Debug)]
 struct Phrase {
     key: String,
     text: String,
-    weight: u32,
     meaning: u64,
 }
 
 impl Phrases {
     /// The completions of one segment as they are.
     pub(crate) fn of(base: usize) -> Self {
-        Self { base, passed_over: None, anew: Vec::new() }
+        Self { base, weights: None, anew: Vec::new(), anew_weights: OwnWeights::new(Vec::new()) }
     }
 
     /// How long each list is.
@@ -53,17 +53,14 @@ impl Phrases {
         count: usize,
     ) -> Vec<(u32, &'i str, usize, usize)> {
         let completions = &index.texts[self.base].completions;
-        let passed_over = |place: usize| self.passed_over.as_ref().is_some_and(|bits| bits.contains(place as u32));
-        let best = completions.best(beginning, count, passed_over);
+        let weights = self.weights.as_ref().map_or_else(|| completions.weights(), OwnWeights::as_weights);
+        let best = weights.best(completions.with_prefix(beginning), count);
         let mut found: Vec<_> =
             best.into_iter().map(|(weight, place)| (weight, completions.key(place), 0, place)).collect();
         let start = self.anew.partition_point(|one| one.key.as_str() < beginning);
-        let anew = self.anew[start..].iter().take_while(|one| one.key.starts_with(beginning));
-        let mut anew: Vec<_> =
-            anew.enumerate().map(|(at, one)| (one.weight, one.key.as_str(), 1, start + at)).collect();
-        anew.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        anew.truncate(count);
-        found.extend(anew);
+        let end = start + self.anew[start..].partition_point(|one| one.key.starts_with(beginning));
+        let anew = self.anew_weights.as_weights().best(start..end, count);
+        found.extend(anew.into_iter().map(|(weight, place)| (weight, self.anew[place].key.as_str(), 1, place)));
         // As many as one list would have given.
         found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
         found.truncate(count);
@@ -167,21 +164,24 @@ impl PhrasesBuilder {
         text: &TextReader,
         reader: &mut ProductReader<'_>,
     ) -> Result<Phrases, Error> {
-        let mut passed_over = Bits::none(text.completions.len());
+        let mut weights = text.completions.weights().numbers.to_vec();
+        let mut passes_over = false;
         let mut base = Base { part, text, reader };
         let mut anew = Vec::new();
         for (key, change) in self.changes {
             let place = text.completions.find(&key);
             if let Some(place) = place {
-                passed_over.insert(place as u32);
+                weights[place] = 0;
+                passes_over = true;
             }
             let meaning = meaning_of(base.reader.analyzer, &key);
             let (Some(meaning), Some((tally, text))) = (meaning, base.count(&key, place, change)?) else { continue };
-            anew.push(Phrase { key, text, weight: tally.weight(), meaning });
+            anew.push((Phrase { key, text, meaning }, tally.weight()));
         }
-        anew.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        let passed_over = (passed_over.count() > 0).then_some(passed_over);
-        Ok(Phrases { base: self.base, passed_over, anew })
+        anew.sort_unstable_by(|(a, _), (b, _)| a.key.cmp(&b.key));
+        let (anew, anew_weights) = anew.into_iter().unzip();
+        let weights = passes_over.then(|| OwnWeights::new(weights));
+        Ok(Phrases { base: self.base, weights, anew, anew_weights: OwnWeights::new(anew_weights) })
     }
 }
 

@@ -337,10 +337,7 @@ impl Index {
         seen: &mut HashSet<u64>,
         suggestions: &mut Vec<Suggestion>,
     ) -> Result<(), Error> {
-        let mut found: Vec<(u32, &str, usize, usize)> = Vec::new();
-        found.extend(self.phrases.best(self, beginning, request.limit * LOOKED_AT));
-        found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        for (_, key, list, place) in found {
+        for (_, key, list, place) in self.phrases.best(self, beginning, request.limit * LOOKED_AT) {
             if suggestions.len() == request.limit {
                 break;
             }
