@@ -4,6 +4,7 @@
 
 mod amend;
 mod analysis;
+mod beginnings;
 mod bits;
 mod buckets;
 mod build;

@@ -51,8 +51,8 @@ pub(crate) struct OwnWeights {
 
 impl OwnWeights {
     pub(crate) fn new(numbers: Vec<u32>) -> Self {
-        let maxima = maxima(&numbers);
-        Self { peaks: self::maxima(&maxima), maxima, numbers }
+        let blocks = maxima(&numbers);
+        Self { numbers, peaks: maxima(&blocks), maxima: blocks }
     }
 
     pub(crate) fn as_weights(&self) -> Weights<'_> {

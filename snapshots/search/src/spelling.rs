@@ -14,7 +14,7 @@ const LAST_RESORT_LETTERS: usize = 6;
 /// So many candidates are compared with the rest of the query.
 const MAX_CANDIDATES: usize = 12;
 /// A mistake makes a word this much less likely, in units of the logarithm of its frequency.
-const MISTAKE_COST: f32 = 5.0;
+pub(crate) const MISTAKE_COST: f32 = 5.0;
 
 /// A word of the vocabulary that resembles another.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,8 +21,6 @@ use crate::rank::HEAD;
 use crate::request::{FieldSet, RawRequest, SearchRequest};
 use crate::score::WordWeight;
 use crate::search::{Answer, Counted, Hit};
-use crate::spelling::distance;
-use crate::vocabulary::each_variant;
 
 /// The published limits of a request.
 pub mod limits {
@@ -36,9 +34,6 @@ const LOOKED_AT: usize = 4;
 const SCOPES: usize = 3;
 /// The products of so many first suggestions are kept: a kilobyte each, twice that where the most products are shown.
 const MAX_FIRSTS: usize = 8_192;
-/// An unfinished word from this length on is forgiven one mistake.
-const FORGIVEN_LETTERS: usize = 4;
-const MAX_RESEMBLING: usize = 4_096;
 
 /// What is being typed, and what to show.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -388,53 +383,5 @@ impl Index {
             }
         }
         Ok(false)
-    }
-
-    /// What was probably meant by a beginning that nothing begins with.
-    fn corrected_beginning(&self, typed: &str) -> Option<String> {
-        let words: Vec<&str> = typed.split(' ').collect();
-        let (last, whole) = words.split_last()?;
-        let mut corrected: Vec<String> = Vec::with_capacity(words.len());
-        for word in whole {
-            let known = self.word_count(word) > 0;
-            let best = (!known).then(|| self.spelling_candidates(word).into_iter().next()).flatten();
-            corrected.push(best.map_or_else(|| (*word).to_owned(), |best| best.word));
-        }
-        let is_known = self.vocabularies().any(|words| words.with_prefix(last).any(|number| words.is_current(number)));
-        corrected.push(if is_known { (*last).to_owned() } else { self.corrected_prefix(last)? });
-        let corrected = corrected.join(" ");
-        (corrected != typed).then_some(corrected)
-    }
-
-    /// The beginning of the most frequent word that begins like this but for one mistake.
-    fn corrected_prefix(&self, prefix: &str) -> Option<String> {
-        let typed: Vec<char> = prefix.chars().collect();
-        if typed.len() < FORGIVEN_LETTERS || !typed.iter().all(|c| c.is_alphabetic()) {
-            return None;
-        }
-        let mut best: Option<(u32, String)> = None;
-        for vocabulary in self.vocabularies() {
-            let mut numbers = Vec::new();
-            each_variant(prefix, 2, |variant| {
-                vocabulary.sharing_variant(variant, |number| {
-                    if numbers.len() < MAX_RESEMBLING && vocabulary.is_current(number) {
-                        numbers.push(number);
-                    }
-                });
-            });
-            for number in numbers {
-                let word: Vec<char> = vocabulary.word(number).chars().collect();
-                let products = vocabulary.product_count(number);
-                let lengths = typed.len() - 1..=typed.len() + 1;
-                let beginning = lengths.filter(|length| *length <= word.len()).find(|length| {
-                    let (mistakes, _) = distance(&typed, &word[..*length]);
-                    mistakes == 1
-                });
-                if let Some(length) = beginning.filter(|_| best.as_ref().is_none_or(|(most, _)| products > *most)) {
-                    best = Some((products, word[..length].iter().collect()));
-                }
-            }
-        }
-        best.map(|(_, beginning)| beginning)
     }
 }

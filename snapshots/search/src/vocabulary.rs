@@ -383,6 +383,19 @@ impl Vocabulary {
         start..self.first_from(&format!("{prefix}\u{10ffff}"))
     }
 
+    /// The first `count` letters that words have behind a prefix, rising.
+    pub(crate) fn letters_behind(&self, prefix: &str, count: usize) -> Vec<char> {
+        let range = self.with_prefix(prefix);
+        let (mut at, mut letters) = (range.start, Vec::new());
+        while at < range.end && letters.len() < count {
+            let behind = self.word(at).strip_prefix(prefix).and_then(|rest| rest.chars().next());
+            letters.extend(behind);
+            // The words of a damaged segment may not rise.
+            at = behind.map_or(at, |letter| self.with_prefix(&format!("{prefix}{letter}")).end).max(at + 1);
+        }
+        letters
+    }
+
     /// Longer words that end like this.
     pub(crate) fn with_ending(&self, ending: &str) -> impl Iterator<Item = u32> + '_ {
         let all = self.sections.endings.as_ref().map_or(&[][..], |range| self.numbers(range));

@@ -127,6 +127,27 @@ fn mistyped_beginnings_are_forgiven() {
     assert!(texts(&shop.index, "leather lea").is_empty(), "nobody says it twice");
 }
 
+/// Of words of seven letters or more, mistakes were once forgiven from the sixth letter on.
+#[test]
+fn mistakes_are_forgiven_from_the_fourth_letter_on() {
+    let names = ["Leather wallet", "Headphones", "Keyboard", "Bluetooth speaker", "Television", "Laptop sleeve"];
+    let titles: Vec<String> =
+        names.iter().flat_map(|name| [format!("{name}, black"), format!("{name}, white")]).collect();
+    let shop = shop_of_titles("en", &titles.iter().map(String::as_str).collect::<Vec<_>>());
+    let check = |typed: &str, corrected: &str, expected: &str| {
+        let found = suggest(&shop.index, typed);
+        assert_eq!(found.corrected.as_deref(), Some(corrected), "{typed}");
+        assert_eq!(found.suggestions[0].text, expected, "{typed}");
+    };
+    check("laeth", "leath", "leather wallet");
+    check("haedp", "headp", "headphones");
+    check("kyebo", "keybo", "keyboard");
+    check("bleut", "bluet", "bluetooth speaker");
+    check("tleev", "telev", "television");
+    check("lpat", "lapt", "laptop sleeve");
+    assert!(texts(&shop.index, "lpa").is_empty(), "three letters may be anything");
+}
+
 #[test]
 fn hidden_products_are_not_suggested() {
     let shop = shop("[[hidden]]\nid = \"b1\"\n[[hidden]]\nid = \"b2\"\n");

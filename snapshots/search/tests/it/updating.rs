@@ -102,7 +102,8 @@ const FILTERS: [&str; 7] = [
 const SORTS: [&str; 2] = ["cheap", "strong"];
 /// Which page of how many hits.
 const PAGES: [(usize, usize); 3] = [(1, 20), (2, 5), (3, 4)];
-const BEGINNINGS: [&str; 12] = ["", "l", "la", "lam", "b", "boo", "leather ", "fire", "t s", "c", "acm", "lmap"];
+const BEGINNINGS: [&str; 13] =
+    ["", "l", "la", "lam", "b", "boo", "leather ", "fire", "t s", "c", "acm", "lmap", "cmaer"];
 
 /// So many choices make a product.
 const CHOICES: usize = 18;
@@ -244,6 +245,27 @@ fn of_many_with_one_title_the_best_are_named_wherever_they_stand() {
     let shirts = |numbers: std::ops::Range<usize>| numbers.map(|number| shirt(number, number)).collect();
     check(shirts(0..150), Vec::new(), shirt(150, 1_000));
     check(shirts(1..50), shirts(50..200), shirt(200, 0));
+}
+
+/// Which word was meant was once decided by the counts of one segment, of equals by the order of segments.
+#[test]
+fn mistyped_beginnings_are_corrected_by_all_segments() {
+    let products = |title: &str, numbers: std::ops::Range<usize>| -> Vec<Product> {
+        let id = |number: usize| ProductId::new(format!("{title}-{number}")).expect("an id");
+        numbers.map(|number| Product::new(id(number), title)).collect()
+    };
+    let check = |segments: Vec<Vec<Product>>, expected: &str| {
+        let shop = open_shop(SETTINGS, segments.into_iter().map(|live| (live, Vec::new())).collect());
+        let raw = RawRequest { q: "tander".into(), ..Default::default() };
+        let request = SuggestRequest::new(raw, None, None, &shop.index).expect("a request");
+        let found = shop.index.suggest(&request).expect("suggestions");
+        assert_eq!(found.corrected.as_deref(), Some(expected));
+    };
+    let base = [products("Lander", 0..10), products("Sander", 0..9)].concat();
+    check(vec![base.clone()], "lander");
+    check(vec![base.clone(), products("Sander", 9..12)], "sander");
+    check(vec![[base, products("Sander", 9..12)].concat()], "sander");
+    check(vec![products("Sander", 0..4), products("Lander", 0..4)], "lander");
 }
 
 proptest! {
