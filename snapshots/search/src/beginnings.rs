@@ -1,4 +1,6 @@
-//! What was probably meant by what is typed where no completion begins so.
+//! What was probably meant by what is typed where no completion begins so: other spaces, or a mistake.
+
+use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 
@@ -23,6 +25,26 @@ struct Resembling {
 }
 
 impl Index {
+    /// The same key with another space in its last words, where completions begin so: "tshi" begins "t shirt", and
+    /// "blue tooth" is "bluetooth".
+    pub(crate) fn spaced_otherwise(&self, key: &str) -> Option<String> {
+        let last = key.rfind(' ').map_or(0, |at| at + 1);
+        let splits = key[last..].char_indices().skip(1).map(|(at, _)| (last, last + at, " ", last + at));
+        let before = last.checked_sub(1).map(|end| (key[..end].rfind(' ').map_or(0, |at| at + 1), end, "", last));
+        let weighed = splits.chain(before).filter_map(|(start, end, between, next)| {
+            let (left, right) = (&key[..end], &key[next..]);
+            let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+            // 1 and 2 are not 12.
+            if is_digit(left.chars().next_back()) && is_digit(right.chars().next()) {
+                return None;
+            }
+            let spaced = format!("{left}{between}{right}");
+            let (weight, ..) = *self.phrases.best(self, &spaced[start..], 1).first()?;
+            Some((weight, Reverse(end), spaced))
+        });
+        weighed.max().map(|(_, _, spaced)| spaced)
+    }
+
     /// What was probably meant by a beginning that nothing begins with.
     pub(crate) fn corrected_beginning(&self, typed: &str) -> Option<String> {
         let words: Vec<&str> = typed.split(' ').collect();

@@ -230,6 +230,13 @@ impl Index {
         let mut suggestions = Vec::new();
         let mut seen = HashSet::new();
         self.complete_in_parts(&typed, request, now, &mut seen, &mut suggestions)?;
+        if suggestions.is_empty()
+            && let Some(key) = self.spaced_otherwise(&typed.key)
+        {
+            // What stands before the last words stands where it did.
+            let spaced = Typed { key, text: typed.text.clone(), starts: typed.starts.clone() };
+            self.complete_in_parts(&spaced, request, now, &mut seen, &mut suggestions)?;
+        }
         let mut corrected = None;
         if suggestions.is_empty()
             && !is_empty

@@ -127,6 +127,38 @@ fn mistyped_beginnings_are_forgiven() {
     assert!(texts(&shop.index, "leather lea").is_empty(), "nobody says it twice");
 }
 
+/// What is typed once began a completion only with the spaces that most titles have.
+#[test]
+fn completions_are_found_however_they_are_spaced() {
+    let titles = [
+        "Red T-Shirt, large",
+        "Red T-Shirt, small",
+        "Wi-Fi router, black",
+        "Wi-Fi router, white",
+        "H&M socks, black",
+        "H&M socks, white",
+        "Bluetooth speaker, black",
+        "Bluetooth speaker, white",
+    ];
+    let shop = shop_of_titles("en", &titles);
+    let check = |typed: &str, expected: &[&str]| {
+        let found = suggest(&shop.index, typed);
+        let texts: Vec<&str> = found.suggestions.iter().map(|one| one.text.as_str()).collect();
+        assert_eq!((texts.as_slice(), found.corrected), (expected, None), "{typed}");
+    };
+    for typed in ["tshirt", "tshi", "TShi"] {
+        check(typed, &["t-shirt"]);
+    }
+    check("red tshi", &["red t-shirt"]);
+    check("wifi", &["wi-fi router"]);
+    check("hm", &["h&m socks"]);
+    for typed in ["blue tooth", "blue too"] {
+        check(typed, &["bluetooth speaker"]);
+    }
+    check("Black blue tooth", &["black bluetooth speaker"]);
+    check("speaker hm", &[]);
+}
+
 /// Of words of seven letters or more, mistakes were once forgiven from the sixth letter on.
 #[test]
 fn mistakes_are_forgiven_from_the_fourth_letter_on() {

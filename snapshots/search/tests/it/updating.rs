@@ -102,8 +102,8 @@ const FILTERS: [&str; 7] = [
 const SORTS: [&str; 2] = ["cheap", "strong"];
 /// Which page of how many hits.
 const PAGES: [(usize, usize); 3] = [(1, 20), (2, 5), (3, 4)];
-const BEGINNINGS: [&str; 13] =
-    ["", "l", "la", "lam", "b", "boo", "leather ", "fire", "t s", "c", "acm", "lmap", "cmaer"];
+const BEGINNINGS: [&str; 14] =
+    ["", "l", "la", "lam", "b", "boo", "leather ", "fire", "t s", "c", "acm", "lmap", "cmaer", "tshi"];
 
 /// So many choices make a product.
 const CHOICES: usize = 18;
