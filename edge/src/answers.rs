@@ -92,7 +92,7 @@ pub fn search(out: &mut JsonOut, generation: &Generation, request: &SearchReques
     out.raw(",\"dropped\":");
     out.texts(&answer.dropped);
     out.raw("},");
-    curated(out, answer);
+    curated(out, &answer.rules, answer.redirect.as_deref(), &answer.user_data);
     snapshot(out, generation);
     out.raw("}");
 }
@@ -168,21 +168,21 @@ fn explanation(out: &mut JsonOut, hit: &Hit, parts: &ScoreParts) {
 }
 
 /// Writes what rules did, where any applied.
-fn curated(out: &mut JsonOut, answer: &Answer) {
-    if answer.rules.is_empty() {
+fn curated(out: &mut JsonOut, rules: &[String], redirect: Option<&str>, user_data: &[String]) {
+    if rules.is_empty() {
         return;
     }
     out.raw("\"rules\":");
-    out.texts(&answer.rules);
+    out.texts(rules);
     out.raw(",");
-    if let Some(redirect) = &answer.redirect {
+    if let Some(redirect) = redirect {
         out.raw("\"redirect\":");
         out.text(redirect);
         out.raw(",");
     }
-    if !answer.user_data.is_empty() {
+    if !user_data.is_empty() {
         out.raw("\"user_data\":[");
-        for (place, json) in answer.user_data.iter().enumerate() {
+        for (place, json) in user_data.iter().enumerate() {
             out.comma(place);
             out.raw(json);
         }
@@ -227,6 +227,7 @@ pub fn suggestions(out: &mut JsonOut, generation: &Generation, request: &Suggest
         None => out.raw("null"),
     }
     out.raw("},");
+    curated(out, &found.rules, found.redirect.as_deref(), &found.user_data);
     snapshot(out, generation);
     out.raw("}");
 }

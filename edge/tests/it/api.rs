@@ -310,6 +310,31 @@ fn suggestions_and_similar_products() {
     }
 }
 
+/// Rules changed which products were suggested, and nothing said so.
+#[test]
+fn suggestions_name_the_rules_that_applied() {
+    let shop = Shop::new();
+    let rules = r#"
+        [[rules]]
+        name = "light"
+        when = { query_is = "lamps" }
+        then = { pin = [{ id = "p7", position = 1 }], redirect = "/light", user_data = { banner = "Light!" } }
+    "#;
+    shop.announce(&shop.build_ruled(rules, "alpha", 30).id);
+    let edge = EdgeProcess::start(&shop.cache(), &[("us", &shop.url())], &[]);
+    edge.wait_for_sequence(1);
+    // The products of the second one are those of the first.
+    for fields in ["id", "id,title"] {
+        let body = edge.get(&format!("/v1/suggest?q=la&products=2&fields={fields}")).json();
+        assert_eq!((&body["searched"], &body["products"][0]["id"]), (&json!("lamps"), &json!("p7")), "{body}");
+        assert_eq!(body["rules"], json!(["light"]));
+        assert_eq!(body["redirect"], "/light");
+        assert_eq!(body["user_data"], json!([{"banner": "Light!"}]));
+    }
+    let others = edge.get("/v1/suggest?q=alp").json();
+    assert!(others["suggestions"][0].is_object() && others["rules"].is_null(), "{others}");
+}
+
 #[test]
 fn misspelled_queries_and_explanations() {
     let (_shop, edge) = serve(30);

@@ -68,7 +68,14 @@ impl Shop {
     /// The same, with queries that shoppers typed, and how often.
     pub fn build_recorded(&self, settings: String, brand: &str, products: usize, queries: &[(&str, u64)]) -> Manifest {
         let products = (0..products).map(|number| product(brand, number)).collect();
-        wait_for(write_snapshot(&self.store, self.folder.path(), settings, products, queries))
+        wait_for(write_snapshot(&self.store, self.folder.path(), settings, None, products, queries))
+    }
+
+    /// A snapshot with rules.
+    pub fn build_ruled(&self, rules: &str, brand: &str, products: usize) -> Manifest {
+        let products = (0..products).map(|number| product(brand, number)).collect();
+        let (settings, rules) = (SETTINGS.to_owned(), Some(rules.to_owned()));
+        wait_for(write_snapshot(&self.store, self.folder.path(), settings, rules, products, &[]))
     }
 
     /// Moves the live channel; returns the new sequence.
@@ -112,6 +119,7 @@ async fn write_snapshot(
     store: &Store,
     folder: &Path,
     settings: String,
+    rules: Option<String>,
     mut products: Vec<Product>,
     queries: &[(&str, u64)],
 ) -> Manifest {
@@ -125,7 +133,7 @@ async fn write_snapshot(
     let product_count = builder.finish().expect("a segment").product_count;
     let draft = Draft {
         settings,
-        rules: None,
+        rules,
         kept: Vec::new(),
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics: Statistics { product_count: u64::from(product_count), ..Default::default() },

@@ -81,6 +81,10 @@ pub struct Suggestions {
     pub products: Arc<TopProducts>,
     /// What those were searched by.
     pub searched: String,
+    /// What rules did to that search, as in an [`Answer`].
+    pub rules: Vec<String>,
+    pub redirect: Option<String>,
+    pub user_data: Vec<String>,
 }
 
 /// The best products of a search, one of each group of variants, and where most of all that it finds belong.
@@ -261,7 +265,14 @@ impl Index {
         if let (Some(first), false) = (suggestions.first_mut(), is_empty) {
             first.scopes.clone_from(&products.scopes);
         }
-        Ok(Suggestions { suggestions, corrected, products, searched })
+        let (mut rules, mut redirect, mut user_data) = (Vec::new(), None, Vec::new());
+        // Products are kept without it: it may be much, and is found at once.
+        if self.rules.has_any() {
+            let search = self.products_request(&searched, request);
+            let curation = Curation::new(self, &search, now);
+            (rules, redirect, user_data) = (curation.rule_names(), curation.redirect(), curation.user_data());
+        }
+        Ok(Suggestions { suggestions, corrected, products, searched, rules, redirect, user_data })
     }
 
     fn products(&self, searched: &str, request: &SuggestRequest, now: Timestamp) -> Result<TopProducts, Error> {

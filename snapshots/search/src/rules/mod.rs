@@ -179,6 +179,11 @@ impl Rules {
         }
     }
 
+    /// Whether there are rules besides those that hide products for all.
+    pub(crate) fn has_any(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
     pub(crate) fn is_stop_word(&self, stem: &str) -> bool {
         self.stop_words.iter().any(|word| word == stem)
     }
