@@ -200,24 +200,33 @@ impl Rules {
         if self.rules.is_empty() {
             return Vec::new();
         }
-        let conjuncts = filter.cloned().map(Filter::into_conjuncts).unwrap_or_default();
         let applies = |rule: &&Rule| {
             rule.during.holds(now)
-                && rule.filters.iter().all(|wanted| conjuncts.iter().any(|asked| self.asks_for(asked, wanted)))
+                && rule.filters.iter().all(|wanted| filter.is_some_and(|asked| self.asks_for(asked, wanted)))
                 && (rule.contexts.is_empty() || rule.contexts.iter().any(|context| contexts.contains(context)))
         };
         let places = self.by_query.fulfilled(&self.rules, queries);
         places.into_iter().map(|place| &self.rules[place]).filter(applies).collect()
     }
 
-    /// Whether whoever filters so asks for what a rule wants: the same, or a category below.
+    /// Whether whoever filters so asks for what a rule wants: the same, a category below, or less of a range or of some
+    /// alternatives.
     fn asks_for(&self, asked: &Filter, wanted: &Filter) -> bool {
+        let any_for = |parts: &[Filter]| parts.iter().any(|part| self.asks_for(part, wanted));
+        let for_any = |parts: &[Filter]| parts.iter().any(|part| self.asks_for(asked, part));
         match (asked, wanted) {
+            (Filter::Any(parts), _) => parts.iter().all(|part| self.asks_for(part, wanted)),
+            (_, Filter::All(parts)) => parts.iter().all(|part| self.asks_for(asked, part)),
+            (Filter::All(parts), Filter::Any(wanted)) => any_for(parts) || for_any(wanted),
+            (Filter::All(parts), _) => any_for(parts),
+            (_, Filter::Any(wanted)) => for_any(wanted),
             (Filter::Value { facet, value }, Filter::Value { facet: wanted_facet, value: wanted }) => {
                 let is_path = self.hierarchies.contains(facet);
                 facet == wanted_facet && (value == wanted || (is_path && is_below(value, wanted)))
             }
-            (Filter::Any(parts), _) => asked == wanted || parts.iter().all(|part| self.asks_for(part, wanted)),
+            (Filter::Range { number, low, high }, Filter::Range { number: wanted_number, low: from, high: to }) => {
+                number == wanted_number && from <= low && high <= to
+            }
             _ => asked == wanted,
         }
     }

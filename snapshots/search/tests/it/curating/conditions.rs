@@ -83,7 +83,6 @@ fn a_rule_on_one_letter_knows_it_at_the_end_of_a_run() {
 
 #[test]
 fn a_rule_for_a_category_holds_for_what_lies_below() {
-    let settings = "name = \"t\"\ncurrency = \"USD\"\n[[facets]]\nname = \"category\"\n[[facets]]\nname = \"brand\"\n";
     let rules = r#"
         [[rules]]
         name = "women"
@@ -94,19 +93,65 @@ fn a_rule_for_a_category_holds_for_what_lies_below() {
         when = { filters = "brand:A" }
         then = { user_data = 2 }
     "#;
-    let mut shoe = Product::new(ProductId::new("s").expect("an id"), "Shoe");
-    shoe.category = vec!["Women".into(), "Shoes".into()];
-    let shop = open_shop_with_rules(settings, rules, vec![(vec![shoe], Vec::new())]);
-    let check = |filters: &str, names: &[&str]| {
-        let raw = RawRequest { filters: Some(filters.into()), ..Default::default() };
-        assert_eq!(ask(&shop.index, raw).answer.rules, names, "{filters}");
-    };
+    let check = |filters: &str, names: &[&str]| check_filtered(rules, filters, names);
     check("category:Women", &["women"]);
     check("category:'Women > Shoes' AND brand:A", &["women", "a"]);
     check("category:'Women > Shoes' OR category:'Women > Bags'", &["women"]);
     check("category:'Women > Shoes' OR category:Men", &[]);
     check("category:'Women & Men' AND brand:'A > B'", &[]);
     check("NOT category:'Women > Shoes'", &[]);
+}
+
+/// Which rules hold for a request that filters so.
+fn check_filtered(rules: &str, filters: &str, names: &[&str]) {
+    let settings = r#"
+        name = "t"
+        currency = "USD"
+        [[facets]]
+        name = "category"
+        [[facets]]
+        name = "brand"
+        [[facets]]
+        name = "price"
+    "#;
+    let mut shoe = Product::new(ProductId::new("s").expect("an id"), "Shoe");
+    shoe.category = vec!["Women".into(), "Shoes".into()];
+    let shop = open_shop_with_rules(settings, rules, vec![(vec![shoe], Vec::new())]);
+    let raw = RawRequest { filters: Some(filters.into()), ..Default::default() };
+    assert_eq!(ask(&shop.index, raw).answer.rules, names, "{filters}");
+}
+
+/// Such rules once held for the identical filter alone.
+#[test]
+fn a_rule_holds_for_whoever_asks_for_less() {
+    let rules = r#"
+        [[rules]]
+        name = "a or b"
+        when = { filters = "brand:A OR brand:B" }
+        then = { user_data = 1 }
+        [[rules]]
+        name = "cheap"
+        when = { filters = "price<100" }
+        then = { user_data = 2 }
+        [[rules]]
+        name = "cheap a, or b"
+        when = { filters = "(brand:A AND price<100) OR brand:B" }
+        then = { user_data = 3 }
+    "#;
+    let check = |filters: &str, names: &[&str]| check_filtered(rules, filters, names);
+    for filters in ["brand:A OR brand:B", "brand:B OR brand:A", "(brand:B OR brand:A) AND category:Women"] {
+        check(filters, &["a or b"]);
+    }
+    check("brand:A", &["a or b"]);
+    check("brand:B", &["a or b", "cheap a, or b"]);
+    check("brand:A OR brand:B OR brand:C", &[]);
+    for filters in ["price<100", "price<50", "price:10 TO 50", "price=10 OR price<5"] {
+        check(filters, &["cheap"]);
+    }
+    for filters in ["price<=100", "price>10", "price<50 OR brand:C", "NOT price<100"] {
+        check(filters, &[]);
+    }
+    check("price<50 AND brand:A", &["a or b", "cheap", "cheap a, or b"]);
 }
 
 #[test]
