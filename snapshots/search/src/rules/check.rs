@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use snapshots::Snapshot;
 
+use super::condition::QueryCondition;
 use super::{During, Hidden, Rule, Rules};
 use crate::filter::Filter;
 use crate::index::Index;
@@ -47,25 +48,37 @@ impl Index {
     }
 }
 
+/// What only the first of the rules that ask the same of a request does.
+#[derive(PartialEq, Eq, Hash)]
+enum Claim {
+    Pin { position: usize },
+    ReplaceQuery,
+    Redirect,
+}
+
 impl Rules {
-    /// Looks for rules that can do nothing with a snapshot's products at `now` or later. Whether products have the
-    /// words that rules lead to is left out: that takes an [`Index`].
+    /// Looks for rules and replacements that can do nothing with a snapshot's products at `now` or later. Whether products
+    /// have the words that rules lead to is left out: that takes an [`Index`].
     pub fn check(&self, snapshot: &Snapshot, now: Timestamp) -> RuleFindings {
         let mut findings = RuleFindings::default();
         let mut hiding: HashMap<&str, Vec<&Hidden>> = HashMap::new();
         self.hidden.iter().for_each(|one| hiding.entry(&one.id).or_default().push(one));
-        // The rules that ask the same of a request and pin something to the same position, by both.
-        let mut pinning: HashMap<_, Vec<&Rule>> = HashMap::new();
+        // The rules that ask the same of a request and would do the same thing, by both.
+        let mut claims: HashMap<_, Vec<&Rule>> = HashMap::new();
         for rule in &self.rules {
             check_rule(rule, snapshot, now, &mut findings);
+            let mut first_with = |claim: Claim| {
+                let alike = claims.entry((&rule.query, &rule.filters, &rule.contexts, claim)).or_default();
+                let first = alike.iter().find(|one| covers(&one.markets, one.during, rule, now)).copied();
+                alike.push(rule);
+                first.filter(|_| !rule.during.has_ended(now))
+            };
             for (id, position) in &rule.then.pins {
                 let Some(product) = snapshot.find(id) else { continue };
-                let alike = pinning.entry((&rule.query, &rule.filters, &rule.contexts, *position)).or_default();
                 let hiding = hiding.get(id.as_str()).map_or(&[][..], Vec::as_slice);
                 let is_hidden =
                     rule.then.hide.contains(id) || hiding.iter().any(|one| covers(&one.markets, one.during, rule, now));
-                let first = alike.iter().find(|one| covers(&one.markets, one.during, rule, now));
-                let reason = match first {
+                let reason = match first_with(Claim::Pin { position: *position }) {
                     _ if rule.during.has_ended(now) => None,
                     Some(first) => Some(format!("rule '{}', which asks the same, has its position", first.name)),
                     None if is_hidden => Some("it is hidden".to_owned()),
@@ -75,12 +88,26 @@ impl Rules {
                     None => None,
                 };
                 findings.faults.extend(reason.map(|reason| format!("rule '{}': pin '{id}': {reason}", rule.name)));
-                alike.push(rule);
+            }
+            let replaces = rule.then.replace_query.is_some().then_some(("replace_query", Claim::ReplaceQuery));
+            let redirects = rule.then.redirect.is_some().then_some(("redirect", Claim::Redirect));
+            for (what, claim) in replaces.into_iter().chain(redirects) {
+                let first = first_with(claim);
+                let told = |first: &Rule| {
+                    format!("rule '{}': {what}: rule '{}', which asks the same, has its own", rule.name, first.name)
+                };
+                findings.faults.extend(first.map(told));
             }
         }
         for hidden in &self.hidden {
             check_hidden(hidden, snapshot, now, &mut findings);
         }
+        let passed_over = self.synonyms.passed_over();
+        let mut passed_over: Vec<String> = passed_over
+            .map(|(from, to)| format!("replacement '{from}': something else replaces it already, never '{to}'"))
+            .collect();
+        passed_over.sort_unstable();
+        findings.faults.append(&mut passed_over);
         findings
     }
 }
@@ -111,6 +138,9 @@ fn check_rule(rule: &Rule, snapshot: &Snapshot, now: Timestamp, findings: &mut R
     for context in rule.contexts.iter().filter(|context| context.len() > limits::CONTEXT_BYTES) {
         let limit = limits::CONTEXT_BYTES;
         fault(format!("when.contexts: '{context}' is longer than the {limit} bytes that a request's may have"));
+    }
+    if let Some(excess) = rule.query.as_ref().and_then(QueryCondition::excess) {
+        fault(excess);
     }
     if rule.filters.iter().any(|wanted| !is_ever_true(wanted, snapshot)) {
         fault("no product passes when.filters, so nobody asks for them".to_owned());

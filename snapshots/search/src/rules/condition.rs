@@ -6,6 +6,7 @@ use super::Rule;
 use super::file::WhenTable;
 use crate::analysis::{Analyzer, last_of_pair};
 use crate::query::{QueryWord, read_query};
+use crate::request::limits;
 
 /// Words that a query must be, begin with, or hold side by side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,20 +24,30 @@ enum Kind {
     Contains,
 }
 
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Is => "query_is",
+            Self::StartsWith => "query_starts_with",
+            Self::Contains => "query_contains",
+        }
+    }
+}
+
 impl QueryCondition {
     pub(super) fn read(when: &WhenTable, analyzer: &Analyzer) -> Result<Option<Self>, String> {
-        let given: Vec<(&str, &String, Kind)> = [
-            ("query_is", &when.query_is, Kind::Is),
-            ("query_starts_with", &when.query_starts_with, Kind::StartsWith),
-            ("query_contains", &when.query_contains, Kind::Contains),
+        let given: Vec<(&String, Kind)> = [
+            (&when.query_is, Kind::Is),
+            (&when.query_starts_with, Kind::StartsWith),
+            (&when.query_contains, Kind::Contains),
         ]
         .into_iter()
-        .filter_map(|(name, text, kind)| Some((name, text.as_ref()?, kind)))
+        .filter_map(|(text, kind)| Some((text.as_ref()?, kind)))
         .collect();
         match given.as_slice() {
             [] => Ok(None),
-            [(name, text, kind)] => match read_query(analyzer, text).as_slice() {
-                [] => Err(format!("when.{name}: '{text}' has no word, so no query is like it")),
+            [(text, kind)] => match read_query(analyzer, text).as_slice() {
+                [] => Err(format!("when.{}: '{text}' has no word, so no query is like it", kind.name())),
                 words => Ok(Some(Self::new(*kind, words))),
             },
             _ => Err("when: one of query_is, query_starts_with and query_contains".to_owned()),
@@ -49,6 +60,19 @@ impl QueryCondition {
             join(&mut joined, if place + 1 < words.len() { &word.text } else { &word.stem });
         }
         Self { kind, stems: words.iter().map(|word| word.stem.clone()).collect(), joined }
+    }
+
+    /// Why no query is like it; None where one can be.
+    pub(super) fn excess(&self) -> Option<String> {
+        let (words, bytes) = (self.stems.len(), self.joined.len());
+        let excess = match () {
+            () if words > limits::QUERY_WORDS => format!("{words} words, and of a query {} count", limits::QUERY_WORDS),
+            () if bytes > limits::QUERY_BYTES => {
+                format!("words of {bytes} bytes, and a query has at most {}", limits::QUERY_BYTES)
+            }
+            () => return None,
+        };
+        Some(format!("when.{}: it has {excess}", self.kind.name()))
     }
 
     /// Whether it holds for a query of `count` words that has its own from `at` on and before `end`.

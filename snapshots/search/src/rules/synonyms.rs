@@ -1,7 +1,7 @@
 //! Words that stand for others, and queries that are rewritten.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::file::{RulesError, RulesFile, limits};
 use super::{at_most, begins_with, stems};
@@ -124,6 +124,15 @@ impl Synonyms {
     /// The stems that are replaced, and by what.
     pub(crate) fn replacements(&self) -> impl Iterator<Item = (String, &str)> {
         self.replacements.values().flatten().map(|one| (one.from.join(" "), one.to.as_str()))
+    }
+
+    /// Those of them that are replaced by something else already.
+    pub(super) fn passed_over(&self) -> impl Iterator<Item = (String, &str)> {
+        self.replacements.values().flat_map(|list| {
+            let mut known = HashSet::new();
+            let again = list.iter().filter(move |one| !known.insert(&one.from));
+            again.map(|one| (one.from.join(" "), one.to.as_str()))
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

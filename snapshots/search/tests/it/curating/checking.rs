@@ -86,6 +86,59 @@ fn what_can_never_fire_is_told() {
 }
 
 #[test]
+fn what_stands_behind_its_like_is_told() {
+    let many = (1..=33).map(|length| "x".repeat(length)).collect::<Vec<_>>().join(" ");
+    let long = ["b", "c", "d", "f", "g", "h", "j", "k", "m"].map(|letter| letter.repeat(60)).join(" ");
+    let shop = shop(&format!(
+        r#"
+        [[replacements]]
+        from = "divan"
+        to = "sofa"
+        [[replacements]]
+        from = "divans"
+        to = "couch"
+        [[replacements]]
+        from = "divan table"
+        to = "table"
+        [[rules]]
+        name = "first"
+        when = {{ query_is = "sofa" }}
+        then = {{ replace_query = "couch", redirect = "/sofas" }}
+        [[rules]]
+        name = "second"
+        when = {{ query_is = "sofas", markets = ["us"] }}
+        then = {{ replace_query = "blue sofa", redirect = "/blue" }}
+        [[rules]]
+        name = "over"
+        when = {{ query_is = "sofa", until = 2026-01-01T00:00:00Z }}
+        then = {{ redirect = "/over" }}
+        [[rules]]
+        name = "any"
+        when = {{ query_contains = "sofa" }}
+        then = {{ redirect = "/any" }}
+        [[rules]]
+        name = "many"
+        when = {{ query_is = "{many}" }}
+        then = {{ redirect = "/many" }}
+        [[rules]]
+        name = "long"
+        when = {{ query_contains = "{long}" }}
+        then = {{ redirect = "/long" }}
+        "#
+    ));
+    let findings = shop.index.check_rules("2026-06-15T12:00:00Z".parse().expect("a time"));
+    let faults = [
+        "rule 'second': replace_query: rule 'first', which asks the same, has its own",
+        "rule 'second': redirect: rule 'first', which asks the same, has its own",
+        "rule 'over': it has ended, and can never fire again",
+        "rule 'many': when.query_is: it has 33 words, and of a query 32 count",
+        "rule 'long': when.query_contains: it has words of 540 bytes, and a query has at most 512",
+        "replacement 'divan': something else replaces it already, never 'couch'",
+    ];
+    assert_eq!(findings.faults, faults);
+}
+
+#[test]
 fn faults_name_the_rule() {
     let catalogue = Catalogue::parse(SETTINGS).expect("settings");
     let check = |text: &str, expected: &str| {
