@@ -5,6 +5,7 @@
 //! counts as worth nothing; `judged_ndcg` instead takes unjudged hits out of the first hundred before it looks at the
 //! first ten, since sparse judgements punish what their authors never saw.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -310,9 +311,8 @@ fn worst_queries(evaluation: &Evaluation, worst: usize, out: &mut String) {
 }
 
 fn moved_queries(evaluation: &Evaluation, against: &Evaluation, most: usize, out: &mut String) {
-    let mut moved: Vec<(f64, &QueryScore)> = evaluation.moves(against).collect();
+    let mut moved = evaluation.most_moved_first(against);
     moved.retain(|(by, _)| by.abs() > 1e-9);
-    moved.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then_with(|| a.1.id.cmp(&b.1.id)));
     let _ = writeln!(out, "\n{} queries moved\n  moved  nDCG@10  query", moved.len());
     for (by, score) in moved.into_iter().take(most) {
         let _ = writeln!(out, "{by:>+7.3}  {:>7.3}  {}", score.ndcg, score.query);
@@ -323,7 +323,7 @@ impl Evaluation {
     /// The queries, worst first.
     pub fn worst_first(&self) -> Vec<&QueryScore> {
         let mut scores: Vec<&QueryScore> = self.per_query.iter().collect();
-        scores.sort_by(|a, b| a.ndcg.total_cmp(&b.ndcg).then_with(|| a.id.cmp(&b.id)));
+        scores.sort_by(|a, b| worse_first(a, b));
         scores
     }
 
@@ -331,6 +331,17 @@ impl Evaluation {
     pub fn moves<'a>(&'a self, against: &'a Self) -> impl Iterator<Item = (f64, &'a QueryScore)> {
         self.per_query.iter().zip(&against.per_query).map(|(here, there)| (here.ndcg - there.ndcg, here))
     }
+
+    /// The same, those that moved most first, then the worst.
+    pub fn most_moved_first<'a>(&'a self, against: &'a Self) -> Vec<(f64, &'a QueryScore)> {
+        let mut moved: Vec<(f64, &QueryScore)> = self.moves(against).collect();
+        moved.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then_with(|| worse_first(a.1, b.1)));
+        moved
+    }
+}
+
+fn worse_first(a: &QueryScore, b: &QueryScore) -> Ordering {
+    a.ndcg.total_cmp(&b.ndcg).then_with(|| a.id.cmp(&b.id))
 }
 
 #[cfg(test)]

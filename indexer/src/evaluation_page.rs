@@ -1,4 +1,4 @@
-//! An evaluation as a page that stands alone: the measures, and every query with its hits, worst first.
+//! An evaluation as a page that stands alone: the measures, and queries with their hits.
 
 use std::fmt::Write;
 
@@ -13,22 +13,27 @@ th:first-child,td:first-child{text-align:left}details{border-bottom:1px solid #e
 summary b{display:inline-block;width:4rem;font-variant-numeric:tabular-nums}.g{display:inline-block;width:2rem;color:#667085}\
 .g3{color:#0f5c4d;font-weight:700}.g2{color:#0f5c4d}.g0{color:#9b2c2c}.up{color:#0f5c4d}.down{color:#9b2c2c}";
 
-/// Writes the page; with another evaluation of the same queries, what moved is shown beside it.
+/// Writes the page, the worst queries first; with another evaluation of the same queries, those that moved most.
 pub fn page(name: &str, evaluation: &Evaluation, against: Option<&Evaluation>) -> String {
     let mut out =
         String::from("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Relevance</title><style>");
     out.push_str(STYLE);
     let _ = write!(out, "</style><h1>Relevance of {}</h1>", escaped(name));
     measures(evaluation, against, &mut out);
-    let _ = write!(out, "<h2>Queries, worst first</h2>");
-    let moves: Vec<f64> =
-        against.map(|against| evaluation.moves(against).map(|(by, _)| by).collect()).unwrap_or_default();
-    for score in evaluation.worst_first().into_iter().take(MAX_QUERIES) {
-        let place = evaluation.per_query.iter().position(|one| one.id == score.id);
-        query(score, place.and_then(|place| moves.get(place).copied()), &mut out);
-    }
-    if evaluation.queries > MAX_QUERIES {
-        let _ = write!(out, "<p>{} more queries scored better.</p>", evaluation.queries - MAX_QUERIES);
+    let (order, others) = match against {
+        None => ("worst first", "scored no worse"),
+        Some(_) => ("most moved first", "moved no more"),
+    };
+    let _ = write!(out, "<h2>Queries, {order}</h2>");
+    let queries: Vec<(Option<f64>, &QueryScore)> = match against {
+        None => evaluation.worst_first().into_iter().map(|score| (None, score)).collect(),
+        Some(against) => {
+            evaluation.most_moved_first(against).into_iter().map(|(by, score)| (Some(by), score)).collect()
+        }
+    };
+    queries.iter().take(MAX_QUERIES).for_each(|(moved, score)| query(score, *moved, &mut out));
+    if queries.len() > MAX_QUERIES {
+        let _ = write!(out, "<p>{} more queries {others}, and are left out.</p>", queries.len() - MAX_QUERIES);
     }
     out.push_str("</html>\n");
     out
@@ -82,4 +87,40 @@ fn query(score: &QueryScore, moved: Option<f64>, out: &mut String) {
 /// A text as it may stand in a page, between tags or inside a quoted attribute.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What had moved from bad to good was once left out of a comparison of more queries than the page lists.
+    #[test]
+    fn of_many_queries_those_that_moved_most_are_listed() {
+        let score = |number: usize, ndcg: f64| QueryScore {
+            id: format!("q{number:04}"),
+            query: format!("query {number:04}"),
+            found: 1,
+            judged: 1,
+            ndcg,
+            judged_ndcg: ndcg,
+            recall: None,
+            reciprocal_rank: 0.0,
+            corrected: None,
+            refused: None,
+            hits: Vec::new(),
+        };
+        let evaluation = |best: f64| {
+            let per_query: Vec<QueryScore> =
+                (0..=MAX_QUERIES).map(|number| score(number, if number == 7 { best } else { 0.5 })).collect();
+            Evaluation { queries: per_query.len(), per_query, ..Default::default() }
+        };
+        let (here, there) = (evaluation(1.0), evaluation(0.1));
+        let alone = page("here", &here, None);
+        assert!(!alone.contains("query 0007") && alone.contains("query 1000"), "the best one is left out");
+        assert!(alone.contains("<p>1 more queries scored no worse, and are left out.</p>"));
+        let compared = page("here", &here, Some(&there));
+        let place = |text: &str| compared.find(text);
+        assert!(place("query 0007").is_some() && place("query 0007") < place("query 0000"), "it moved most");
+        assert!(place("query 1000").is_none() && compared.contains("1 more queries moved no more"));
+    }
 }

@@ -96,7 +96,7 @@ pub struct Evaluate {
     pub against: Option<String>,
     #[command(flatten)]
     pub trust: TrustArgs,
-    /// Also write the whole report, with every query's hits, as a page.
+    /// Also write the report as a page, with the hits of up to 1,000 queries: the worst, or those that moved most.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Fail when a measure is below a floor, such as ndcg=0.38. Measures: ndcg, judged_ndcg, recall, mrr. Repeatable.
