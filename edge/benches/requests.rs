@@ -170,7 +170,7 @@ fn steps<'a>(stages: &'a Stages, desk: &'a Desk) -> Vec<Step<'a>> {
         Step { name: "understand", run: Box::new(understand) },
         search(SORTED, asked(queries.clone(), "&sort=price_asc")),
         search("match and rank", plain()),
-        search("match, one typo", asked(queries.iter().map(|query| with_typo(query)).collect(), "")),
+        search("match, one typo", asked(queries.iter().filter_map(|query| with_typo(query)).collect(), "")),
         search("match, unfinished word", asked(unfinished, "")),
         search("match and count 3 facets", asked(queries.clone(), FACETS)),
         search("match, filter, count 3 facets", asked(queries.clone(), &format!("{FACETS}&filters=price%3C150"))),

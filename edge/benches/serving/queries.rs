@@ -14,10 +14,16 @@ pub fn unfinished(query: &str) -> &str {
     &query[..query.len() - 2]
 }
 
-/// A query with the middle letters of its first word swapped.
-pub fn with_typo(query: &str) -> String {
-    let mut letters = query.as_bytes().to_vec();
-    let middle = letters.iter().position(|byte| *byte == b' ').unwrap_or(letters.len()) / 2;
+/// A query with the middle letters of its first word swapped. None where that is no typo: the letters are the same, or it
+/// has figures, and would be another number.
+pub fn with_typo(query: &str) -> Option<String> {
+    let end = query.find(' ').unwrap_or(query.len());
+    let (first, rest) = query.split_at(end);
+    let mut letters: Vec<char> = first.chars().collect();
+    let middle = letters.len() / 2;
+    if !letters.iter().all(|letter| letter.is_alphabetic()) || letters[middle - 1] == letters[middle] {
+        return None;
+    }
     letters.swap(middle - 1, middle);
-    String::from_utf8_lossy(&letters).into_owned()
+    Some(letters.into_iter().chain(rest.chars()).collect())
 }

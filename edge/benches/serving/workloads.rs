@@ -56,7 +56,7 @@ pub fn workloads(address: SocketAddr) -> Vec<Workload> {
     let titles = products.iter().enumerate();
     let queries: Vec<String> = titles.filter_map(|(number, (_, title))| two_words(title, number)).collect();
     let beginnings: Vec<String> = queries.iter().map(|query| unfinished(query).to_owned()).collect();
-    let mistyped: Vec<String> = queries.iter().map(|query| with_typo(query)).collect();
+    let mistyped: Vec<String> = queries.iter().filter_map(|query| with_typo(query)).collect();
     let search = |queries: &[String], rest: &str| -> Vec<String> {
         queries.iter().map(|query| format!("/v1/search?q={}{rest}", query.replace(' ', "+"))).collect()
     };

@@ -310,6 +310,8 @@ fn queries_are_two_neighbours_as_typed() {
     check("Oak Desk", 7, Some("Desk"));
     check("Öl 5 l", 0, None);
     assert_eq!(queries::unfinished("Desk with"), "Desk wi");
-    assert_eq!(queries::with_typo("Leather boots"), "Letaher boots");
-    assert_eq!(queries::with_typo("Desk"), "Dsek");
+    assert_eq!(queries::with_typo("Leather boots").as_deref(), Some("Letaher boots"));
+    assert_eq!(queries::with_typo("Desk").as_deref(), Some("Dsek"));
+    assert_eq!(queries::with_typo("boots leather"), None, "the same letter twice");
+    assert_eq!(queries::with_typo("1080p screen"), None, "another number");
 }
