@@ -23,11 +23,12 @@ pub struct Observed {
     pub goodput: f64,
     /// Which share of the requests was begun. Where that is not nearly all, the client was too slow.
     pub begun: f64,
-    /// How many were answered with anything but 200. A connection that breaks ends the run.
+    /// How many were answered with anything but 200, or not at all. A connection that breaks is opened anew.
     pub failed: usize,
 }
 
 struct Plan {
+    address: SocketAddr,
     requests: Vec<Vec<u8>>,
     requests_per_s: f64,
     count: usize,
@@ -36,13 +37,27 @@ struct Plan {
 
 struct Outcome {
     took: Duration,
-    /// None where it was given up.
-    status: Option<u16>,
+    became: Became,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Became {
+    /// It was never begun.
+    GivenUp,
+    /// It has this status.
+    Answered(u16),
+    /// The connection broke, or there was none.
+    Broken,
 }
 
 impl Outcome {
     fn is_useful(&self) -> bool {
-        self.status == Some(200) && self.took <= USEFUL
+        self.became == Became::Answered(200) && self.took <= USEFUL
+    }
+
+    fn is_failed(&self) -> bool {
+        !matches!(self.became, Became::GivenUp | Became::Answered(200))
     }
 }
 
@@ -54,9 +69,9 @@ pub fn offer(address: SocketAddr, paths: &[String], requests_per_s: f64, lasts: 
     let outcomes = runtime.block_on(async {
         let mut streams = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            streams.push(TcpStream::connect(address).await.expect("a connection"));
+            streams.push(connect(address).await.expect("a connection"));
         }
-        ask_all(streams, Plan { requests, requests_per_s, count, begins: Instant::now() }).await
+        ask_all(streams, Plan { address, requests, requests_per_s, count, begins: Instant::now() }).await
     });
     Observed::of(&outcomes, lasts)
 }
@@ -66,12 +81,12 @@ impl Observed {
         let mut times: Vec<Duration> = outcomes.iter().map(|outcome| outcome.took).collect();
         times.sort_unstable();
         let useful = outcomes.iter().filter(|outcome| outcome.is_useful()).count();
-        let begun = outcomes.iter().filter(|outcome| outcome.status.is_some()).count();
+        let begun = outcomes.iter().filter(|outcome| outcome.became != Became::GivenUp).count();
         Self {
             p99_ms: times[times.len() * 99 / 100].as_secs_f64() * 1e3,
             goodput: useful as f64 / lasts.as_secs_f64(),
             begun: begun as f64 / outcomes.len() as f64,
-            failed: outcomes.iter().filter(|outcome| outcome.status.is_some_and(|status| status != 200)).count(),
+            failed: outcomes.iter().filter(|outcome| outcome.is_failed()).count(),
         }
     }
 }
@@ -83,26 +98,51 @@ async fn ask_all(streams: Vec<TcpStream>, plan: Plan) -> Vec<Outcome> {
     let asking: Vec<_> = asking.map(|(first, stream)| tokio::spawn(ask(stream, plan.clone(), first))).collect();
     let mut outcomes = Vec::with_capacity(plan.count);
     for asked in asking {
-        outcomes.extend(asked.await.expect("no panic").expect("answers"));
+        outcomes.extend(asked.await.expect("no panic"));
     }
     outcomes
 }
 
-async fn ask(mut stream: TcpStream, plan: Arc<Plan>, first: usize) -> std::io::Result<Vec<Outcome>> {
-    let _ = stream.set_nodelay(true);
-    let (mut outcomes, mut answer) = (Vec::new(), Vec::with_capacity(64 * 1024));
+async fn ask(stream: TcpStream, plan: Arc<Plan>, first: usize) -> Vec<Outcome> {
+    let (mut outcomes, mut stream, mut answer) = (Vec::new(), Some(stream), Vec::with_capacity(64 * 1024));
     for number in (first..plan.count).step_by(CONNECTIONS) {
         let planned = plan.begins + Duration::from_secs_f64(number as f64 / plan.requests_per_s);
         sleep_until(planned).await;
         if planned.elapsed() > PATIENCE {
-            outcomes.push(Outcome { took: planned.elapsed(), status: None });
+            outcomes.push(Outcome { took: planned.elapsed(), became: Became::GivenUp });
             continue;
         }
-        stream.write_all(&plan.requests[number % plan.requests.len()]).await?;
-        let status = read_answer(&mut stream, &mut answer).await?;
-        outcomes.push(Outcome { took: planned.elapsed(), status: Some(status) });
+        let request = &plan.requests[number % plan.requests.len()];
+        let became = match ask_once(&mut stream, plan.address, request, &mut answer).await {
+            Ok(status) => Became::Answered(status),
+            Err(_) => Became::Broken,
+        };
+        outcomes.push(Outcome { took: planned.elapsed(), became });
     }
-    Ok(outcomes)
+    outcomes
+}
+
+/// Asks over a connection, or a new one where there is none; gives the status. A connection that breaks is gone.
+async fn ask_once(
+    stream: &mut Option<TcpStream>,
+    address: SocketAddr,
+    request: &[u8],
+    answer: &mut Vec<u8>,
+) -> std::io::Result<u16> {
+    let mut open = match stream.take() {
+        Some(open) => open,
+        None => connect(address).await?,
+    };
+    open.write_all(request).await?;
+    let status = read_answer(&mut open, answer).await?;
+    *stream = Some(open);
+    Ok(status)
+}
+
+async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 /// Reads an answer to its end; gives its status.
@@ -135,9 +175,36 @@ mod tests {
     fn answers_that_fail_are_counted_apart_from_requests_that_were_never_begun() {
         // A bench has no tests, and nothing to import for them.
         use super::*;
-        let outcome = |ms: u64, status: Option<u16>| Outcome { took: Duration::from_millis(ms), status };
-        let outcomes = [outcome(1, Some(200)), outcome(2, Some(503)), outcome(300, None), outcome(2_000, Some(200))];
+        let outcome = |ms: u64, became: Became| Outcome { took: Duration::from_millis(ms), became };
+        let outcomes = [
+            outcome(1, Became::Answered(200)),
+            outcome(2, Became::Answered(503)),
+            outcome(2, Became::Broken),
+            outcome(300, Became::GivenUp),
+            outcome(2_000, Became::Answered(200)),
+        ];
         let observed = Observed::of(&outcomes, Duration::from_secs(2));
-        assert_eq!((observed.failed, observed.begun, observed.goodput), (1, 0.75, 0.5));
+        assert_eq!((observed.failed, observed.begun, observed.goodput), (2, 0.8, 0.5));
+    }
+
+    #[test]
+    fn a_connection_that_broke_is_opened_anew() {
+        use super::*;
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let server = std::thread::spawn(move || {
+            drop(listener.accept().expect("the first connection"));
+            let (mut second, _) = listener.accept().expect("the second connection");
+            let read = second.read(&mut [0; 1024]).expect("a request");
+            second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").expect("a client");
+            read
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (mut stream, mut answer) = (None, Vec::new());
+        let mut ask = || runtime.block_on(ask_once(&mut stream, address, b"GET / HTTP/1.1\r\n\r\n", &mut answer));
+        assert!(ask().is_err(), "it is closed without an answer");
+        assert_eq!(ask().expect("an answer"), 200);
+        assert!(server.join().expect("no panic") > 0);
     }
 }
