@@ -8,6 +8,9 @@ use std::process::Command;
 /// connections that stays far below what an edge works on at once.
 const STREAMS: u32 = 4;
 
+/// What takes longer has failed. Without it, wrk would wait 2 s, and browsing a million products may take as long.
+const WRK_TIMEOUT: &str = "30s";
+
 /// What a client says of a run in which nothing failed.
 pub struct Told {
     pub requests: f64,
@@ -26,7 +29,11 @@ pub fn wrk(url: &str, paths: &[String], seconds: u32, flags: &[String]) -> Told 
     lua += "}\nlocal n = 0\nrequest = function() n = n % #paths + 1; return wrk.format('GET', paths[n]) end\n";
     std::fs::write(&script, lua).expect("a script");
     let text = said_by(
-        Command::new("wrk").args(["--latency", &format!("-d{seconds}s"), "-s"]).arg(&script).args(flags).arg(url),
+        Command::new("wrk")
+            .args(["--latency", "--timeout", WRK_TIMEOUT, &format!("-d{seconds}s"), "-s"])
+            .arg(&script)
+            .args(flags)
+            .arg(url),
     );
     assert!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{text}");
     let after =

@@ -10,6 +10,7 @@
 
 mod arrivals;
 mod beside;
+mod browsing;
 mod building;
 mod drivers;
 mod large;
@@ -135,7 +136,7 @@ fn run(settings: &Settings) {
     let mut rows = Vec::new();
     let beside_name = if bases.is_some() { "base" } else { "fixed" };
     println!(
-        "{:<25} {:>9} {:>9} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
+        "{:<28} {:>9} {:>9} {:>7} {:>8} {:>8} {:>7} {:>8} {:>8}",
         "",
         "edge r/s",
         format!("{beside_name} r/s"),
@@ -171,7 +172,7 @@ fn run(settings: &Settings) {
         ];
         let [edge_rps, fixed_rps, edge_us, fixed_us, p50_ms, p99_ms] = figures;
         println!(
-            "{:<25} {edge_rps:>9.0} {fixed_rps:>9.0} {speed:>7.2} {edge_us:>8.1} {fixed_us:>8.1} {cost:>7.1} {p50_ms:>8.2} {p99_ms:>8.2}",
+            "{:<28} {edge_rps:>9.0} {fixed_rps:>9.0} {speed:>7.2} {edge_us:>8.1} {fixed_us:>8.1} {cost:>7.1} {p50_ms:>8.2} {p99_ms:>8.2}",
             workload.name,
         );
         rows.push(json!({

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use crate::browsing::{FACETS, browsing, first_letters};
 use crate::client::Connection;
 use crate::queries::{two_words, unfinished, with_typo};
 
@@ -10,6 +11,7 @@ use crate::queries::{two_words, unfinished, with_typo};
 const SIZED: usize = 200;
 
 /// A kind of request, with the paths that are asked for in turn.
+#[derive(Clone)]
 pub struct Workload {
     pub name: &'static str,
     pub paths: Vec<String>,
@@ -45,12 +47,13 @@ pub fn named(name: &str, workloads: Vec<Workload>) -> Workload {
 /// Words and ids of the shop that is served, so that every request finds something.
 pub fn workloads(address: SocketAddr) -> Vec<Workload> {
     let mut connection = Connection::open(address);
-    let mut products: Vec<(String, String)> = Vec::new();
+    let (mut products, mut categories) = (Vec::new(), BTreeSet::new());
     for page in 1..=20 {
-        let answer = connection.get(&format!("/v1/search?per_page=100&page={page}&sort=newest&fields=id,title")).json();
-        for hit in answer["hits"].as_array().expect("hits") {
+        let path = format!("/v1/search?per_page=100&page={page}&sort=newest&fields=id,title,category");
+        for hit in connection.get(&path).json()["hits"].as_array().expect("hits") {
             let text = |name: &str| hit[name].as_str().expect(name).to_owned();
             products.push((text("id"), text("title")));
+            categories.extend(hit["category"][0].as_str().map(str::to_owned));
         }
     }
     let titles = products.iter().enumerate();
@@ -60,14 +63,16 @@ pub fn workloads(address: SocketAddr) -> Vec<Workload> {
     let search = |queries: &[String], rest: &str| -> Vec<String> {
         queries.iter().map(|query| format!("/v1/search?q={}{rest}", query.replace(' ', "+"))).collect()
     };
-    let facets = "&facets=category,brand,price";
-    let suggest = |length: usize| -> Vec<String> {
+    let facets = &format!("&{FACETS}");
+    let asked =
+        |strings: Vec<String>| -> Vec<String> { strings.iter().map(|string| format!("/v1/search?{string}")).collect() };
+    let suggest = |length: usize, rest: &str| -> Vec<String> {
         let beginnings = queries.iter().map(|query| &query[..query.floor_char_boundary(length)]);
         let some: BTreeSet<&str> = beginnings.filter(|query| !query.ends_with(' ')).collect();
-        some.iter().map(|query| format!("/v1/suggest?q={query}")).collect()
+        some.iter().map(|query| format!("/v1/suggest?q={query}{rest}")).collect()
     };
     let similar = products.iter().map(|(id, _)| format!("/v1/products/{id}/similar")).collect();
-    let kinds: [(&'static str, Vec<String>); 14] = [
+    let mut kinds: Vec<(&'static str, Vec<String>)> = vec![
         ("product by id", products.iter().map(|(id, _)| format!("/v1/products/{id}")).collect()),
         ("search", search(&queries, "")),
         ("search, cached", search(&queries, "").into_iter().take(200).collect()),
@@ -76,19 +81,27 @@ pub fn workloads(address: SocketAddr) -> Vec<Workload> {
         ("search, 3 facets", search(&queries, facets)),
         ("as you type, 3 facets", search(&beginnings, facets)),
         ("filter, 3 facets", search(&queries, &format!("{facets}&filters=price%3C150"))),
-        ("browse, 3 facets", vec![format!("/v1/search?{}", &facets[1..])]),
-        ("browse, variants folded", vec!["/v1/search?facets=*&distinct=true".to_owned()]),
         ("browse and filter, folded", vec!["/v1/search?facets=*&filters=price%3C150&distinct=true".to_owned()]),
-        ("suggest, 4 letters", suggest(4)),
-        ("suggest, cached", suggest(4)),
+        ("one letter, variants folded", asked(first_letters(&queries))),
+        // Few things are typed, and an index keeps what their first suggestions find; for a context it keeps nothing.
+        ("suggest, 4 letters", suggest(4, "")),
+        ("suggest, nothing kept", suggest(4, "&contexts=bench")),
+        ("suggest, cached", suggest(4, "")),
         ("similar products", similar),
     ];
-    let sized = kinds.map(|(name, paths)| {
-        let mean_body_bytes = mean(paths.iter().take(SIZED).map(|path| connection.get(path).body.len()));
+    kinds.extend(browsing(&categories).map(|(name, strings)| (name, asked(strings))));
+    let sized = kinds.into_iter().map(|(name, paths)| {
+        let mean_body_bytes = mean_body_bytes(address, &paths);
         let by = if name.ends_with("cached") { By::Caching } else { By::Searching };
         Workload { name, mean_body_bytes, paths, by, protocol: Protocol::Http1, coding: None }
     });
-    sized.into()
+    sized.collect()
+}
+
+/// How large answers are, by the first of them.
+pub fn mean_body_bytes(address: SocketAddr, paths: &[String]) -> usize {
+    let mut connection = Connection::open(address);
+    mean(paths.iter().take(SIZED).map(|path| connection.get(path).body.len()))
 }
 
 /// The same cached searches for clients that read smaller bodies, and some over TLS and HTTP/2.
