@@ -85,7 +85,7 @@ bench-growth: demo wrk ## plot cost and latency over catalogue size and connecti
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--seconds 2 --indexer $(abspath $(RELEASE))/indexer --sizes $(SIZES) --sweep-connections 1,4,16,64,256
 
-bench-limits: demo wrk ## tell what is wanted beside what is reached: serving, overload, updates, suggestions, swaps, builds, opening, digests, memory: make bench-limits OPENED=1000000
+bench-limits: demo wrk ## tell what is wanted beside what is reached: serving, overload, updates, typos, suggestions, swaps, builds, opening, digests, memory: make bench-limits OPENED=1000000
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
 		--indexer $(abspath $(RELEASE))/indexer --limits $(DEMO_PRODUCTS) --opened $(OPENED)
 

@@ -32,9 +32,17 @@ pub fn cpu_us(process: u32) -> Option<f64> {
 
 /// The memory that a process holds, pages of mapped files among it. None where there is no such process.
 pub fn resident_bytes(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"))?;
-    Some(kib.trim().parse::<u64>().ok()? * 1024)
+    status_bytes(process, "VmRSS:")
+}
+
+/// The most that it has held so far, in the same way.
+pub fn peak_bytes(process: u32) -> Option<u64> {
+    status_bytes(process, "VmHWM:")
+}
+
+/// What it holds without the pages of mapped files, which the kernel can take away when it needs them.
+pub fn own_bytes(process: u32) -> Option<u64> {
+    status_bytes(process, "RssAnon:")
 }
 
 /// The process that listens on a TCP port; of several that share the socket, the one that handed it down. None where
@@ -49,6 +57,13 @@ pub fn listening_on(port: u16) -> Option<u32> {
 /// What a process is called: 15 letters of it at the most.
 pub fn name(process: u32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{process}/comm")).ok()?.trim().to_owned())
+}
+
+/// A size that `/proc/PROCESS/status` tells. None where there is no such process, or it has ended.
+fn status_bytes(process: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"))?;
+    Some(kib.trim().parse::<u64>().ok()? * 1024)
 }
 
 fn all() -> impl Iterator<Item = u32> {

@@ -1,27 +1,26 @@
 //! What is to be reached, and what is: ratios of things that are measured in turn.
 
-use std::hint::black_box;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use edge::stages::Stages;
 use serde_json::json;
 use snapshots::Store;
-use test_servers::processes;
 
 use crate::arrivals::{Observed, offer};
 use crate::building::building;
+use crate::in_process::{in_process_us, mistyping, updated};
 use crate::large::large;
 use crate::servers::Server;
-use crate::shops::{UpdatedShop, wait_for};
+use crate::shops::{UpdatedShop, shop, wait_for};
 use crate::suggesting::suggesting;
 use crate::swaps::swapping;
 use crate::wanted::{Limit, Wanted, tell};
-use crate::workloads::{Workload, named, workloads};
+use crate::workloads::{Workload, workloads};
 use crate::{Settings, median, this_edge};
 
 /// What is asked for, each time anew.
-const KIND: &str = "search, 3 facets";
+pub const KIND: &str = "search, 3 facets";
 /// How much is offered, of what an edge can do; the last is the overload.
 const OFFERED: [f64; 6] = [0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
 
@@ -30,17 +29,21 @@ pub fn limits(settings: &Settings) {
     let (Some(indexer), Some(products)) = (&settings.indexer, settings.limits) else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| folder.path().join(name);
-    let mut shop = UpdatedShop::make(indexer, folder.path(), products);
+    let store = shop(indexer, folder.path(), products);
+    let mut shop = UpdatedShop::update_thrice(indexer, folder.path(), store);
+    let merged_store = shop.publish_merged();
     // Nothing else runs meanwhile: its CPU is that of whatever children end.
-    let mut limits = vec![building(settings, indexer, folder.path())];
-    let mut edge = Server::edge(this_edge(), &shop.merged_store, &path("cache"), 0);
-    let workload = named(KIND, workloads(edge.address));
-    let one = open(&shop.merged_store, &path("one"));
-    limits.extend([served(settings, &mut edge, &one, &workload), overload(settings, &mut edge, &workload)]);
+    let mut limits: Vec<Limit> = building(settings, indexer, folder.path()).into();
+    let mut edge = Server::edge(this_edge(), &merged_store, &path("cache"), 0);
+    let workloads = workloads(edge.address);
+    let workload = workloads.iter().find(|workload| workload.name == KIND).expect("a workload");
+    let one = open(&merged_store, &path("one"));
+    limits.extend([served(settings, &mut edge, &one, workload), overload(settings, &mut edge, workload)]);
     drop(edge);
-    limits.push(updated(settings, &open(&shop.store, &path("updated")), &one, &workload));
-    limits.push(suggesting(settings, indexer, products));
-    limits.extend(swapping(settings, folder.path(), &mut shop, &workload));
+    limits.push(updated(settings, &open(&shop.store, &path("updated")), &one, &workloads));
+    limits.push(mistyping(settings, &one));
+    limits.extend(suggesting(settings, indexer, products));
+    limits.extend(swapping(settings, folder.path(), &mut shop, workload));
     limits.extend(large(settings, indexer));
     tell(settings, products, &limits);
 }
@@ -53,9 +56,10 @@ fn open(store: &str, cache: &Path) -> Stages {
 /// What a search costs an edge, over what it costs in-process and what a fixed body of its size costs hyper, together.
 fn served(settings: &Settings, edge: &mut Server, stages: &Stages, workload: &Workload) -> Limit {
     let mut fixed = Server::fixed_body(workload.mean_body_bytes);
+    let lasts = Duration::from_secs(settings.load.seconds.into());
     let rounds = (0..settings.rounds).map(|_| {
         let served = edge.drive(workload, settings.load).cpu_us;
-        [served, in_process_us(settings, stages, workload), fixed.drive(workload, settings.load).cpu_us]
+        [served, in_process_us(stages, &workload.paths, lasts), fixed.drive(workload, settings.load).cpu_us]
     });
     let rounds: Vec<[f64; 3]> = rounds.collect();
     let part = |place: usize| median(rounds.iter().map(|round| round[place]).collect());
@@ -85,41 +89,9 @@ fn overload(settings: &Settings, edge: &mut Server, workload: &Workload) -> Limi
     }
 }
 
-/// What a search costs in-process over a segment with three updates on top, over one segment with the same products.
-fn updated(settings: &Settings, updated: &Stages, one: &Stages, workload: &Workload) -> Limit {
-    let (ratio, [updated_us, one_us]) =
-        in_turn(settings, || [updated, one].map(|stages| in_process_us(settings, stages, workload)));
-    Limit {
-        name: "CPU of a search over three updates, over one segment",
-        wanted: Wanted::AtMost(1.5),
-        seen: ratio,
-        parts: json!({ "updated_cpu_us": updated_us, "one_segment_cpu_us": one_us }),
-    }
-}
-
 /// Measures two things in every round; gives the median of their ratios, and of each.
 pub fn in_turn(settings: &Settings, mut measure: impl FnMut() -> [f64; 2]) -> (f64, [f64; 2]) {
     let rounds: Vec<[f64; 2]> = (0..settings.rounds).map(|_| measure()).collect();
     let middle = |of: fn(&[f64; 2]) -> f64| median(rounds.iter().map(of).collect());
     (middle(|[one, other]| one / other), [middle(|round| round[0]), middle(|round| round[1])])
-}
-
-/// What a request of a workload costs without a socket: read, searched, and written.
-fn in_process_us(settings: &Settings, stages: &Stages, workload: &Workload) -> f64 {
-    let queries: Vec<&str> = workload.paths.iter().filter_map(|path| Some(path.split_once('?')?.1)).collect();
-    let ends = Instant::now() + Duration::from_secs(settings.load.seconds.into());
-    let (before, mut count) = (own_cpu_us(), 0_u32);
-    while Instant::now() < ends {
-        for query in &queries {
-            let request = stages.understand(query).expect("a request");
-            let answer = stages.search(&request).expect("an answer");
-            black_box(stages.write(&request, &answer));
-            count += 1;
-        }
-    }
-    (own_cpu_us() - before) / f64::from(count)
-}
-
-pub fn own_cpu_us() -> f64 {
-    processes::own_cpu_us(std::process::id()).expect("this process's times")
 }

@@ -13,6 +13,7 @@ mod beside;
 mod browsing;
 mod building;
 mod drivers;
+mod in_process;
 mod large;
 mod limits;
 mod peer;

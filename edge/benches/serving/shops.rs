@@ -3,28 +3,47 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use snapshots::{Cache, ChannelName, Manifest, Pointer, SnapshotId, Store};
+use test_servers::processes;
 
 /// Which of each thousand products the updates change: each fewer than half of those before, so that none is merged with
 /// another in passing.
 const UPDATES: [Range<usize>; 3] = [0..10, 10..14, 14..15];
+/// What shoppers typed, in the folder of a shop.
+const QUERIES_FILE: &str = "queries.tsv";
 /// So many updates are staged at once, and their merge.
 const STAGED: usize = 4;
 
+/// How often a command is looked at that runs: what it holds only between two looks is missed.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The most memory that a command was seen to hold: on its own, and with what it maps.
+#[derive(Clone, Copy, Default)]
+pub struct Peak {
+    pub own_bytes: u64,
+    pub resident_bytes: u64,
+}
+
 /// Builds and publishes a demo shop; gives its store.
 pub fn shop(indexer: &Path, folder: &Path, products: u64) -> String {
+    shop_and_peak(indexer, folder, products).0
+}
+
+/// The same, and what memory the build took.
+pub fn shop_and_peak(indexer: &Path, folder: &Path, products: u64) -> (String, Peak) {
     write_rows(indexer, folder, products);
-    build(indexer, folder, &folder.join("built"), &[]);
-    publish(indexer, folder, "store")
+    let peak = build(indexer, folder, &folder.join("built"), &[]);
+    (publish(indexer, folder, "store"), peak)
 }
 
 /// The same, whose shoppers typed so many queries, or as many as its titles give.
 pub fn shop_with_queries(indexer: &Path, folder: &Path, products: u64, queries: usize) -> String {
     write_rows(indexer, folder, products);
-    let file = folder.join("queries.tsv");
+    let file = folder.join(QUERIES_FILE);
     std::fs::write(&file, recorded(&rows_of(folder), queries)).expect("queries");
     build(indexer, folder, &folder.join("built"), &["--recorded-queries", &file.display().to_string()]);
     publish(indexer, folder, "store")
@@ -40,13 +59,18 @@ pub fn rows_of(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("shop/products.jsonl")).expect("the products")
 }
 
-/// Builds the rows of the shop in a folder.
-pub fn build(indexer: &Path, folder: &Path, out: &Path, flags: &[&str]) {
+/// What shoppers typed in the shop in a folder: a query and its count on each line.
+pub fn queries_of(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join(QUERIES_FILE)).expect("the queries")
+}
+
+/// Builds the rows of the shop in a folder; gives what memory that took.
+pub fn build(indexer: &Path, folder: &Path, out: &Path, flags: &[&str]) -> Peak {
     let path = |name: &str| folder.join(name).display().to_string();
     let (catalogue, rejects, rows) = (path("shop/catalogue.toml"), path("rejects.jsonl"), path("shop/products.jsonl"));
     let out = out.display().to_string();
     let args: &[&str] = &["build", "--catalogue", &catalogue, "--rejects", &rejects, "--out", &out, &rows];
-    run(indexer, &[args, flags].concat());
+    run(indexer, &[args, flags].concat())
 }
 
 /// Brings what is live in a store to a cache folder.
@@ -61,30 +85,31 @@ pub fn install(store: &str, cache: &Path) -> Manifest {
     })
 }
 
-/// A demo shop that was updated three times, and the same products as one segment.
+/// A demo shop that is updated.
 pub struct UpdatedShop {
     indexer: PathBuf,
     folder: PathBuf,
-    rows: String,
     /// The place among each thousand products that the next update changes.
     next: usize,
     pub store: String,
-    pub merged_store: String,
 }
 
 impl UpdatedShop {
-    pub fn make(indexer: &Path, folder: &Path, products: u64) -> Self {
-        let store = shop(indexer, folder, products);
-        let (rows, next) = (rows_of(folder), UPDATES.iter().map(|places| places.end).max().unwrap_or(0));
-        let (indexer, folder) = (indexer.to_owned(), folder.to_owned());
-        let mut shop = Self { indexer, folder, rows, next, store, merged_store: String::new() };
+    /// Updates the shop of that store, in that folder, three times.
+    pub fn update_thrice(indexer: &Path, folder: &Path, store: String) -> Self {
+        let next = UPDATES.iter().map(|places| places.end).max().unwrap_or(0);
+        let shop = Self { indexer: indexer.to_owned(), folder: folder.to_owned(), next, store };
         for places in UPDATES {
             shop.update(&places);
             publish(&shop.indexer, &shop.folder, "store");
         }
-        shop.merge();
-        shop.merged_store = publish(&shop.indexer, &shop.folder, "merged");
         shop
+    }
+
+    /// Publishes the same products as one segment; gives the store of that.
+    pub fn publish_merged(&self) -> String {
+        self.merge();
+        publish(&self.indexer, &self.folder, "merged")
     }
 
     /// Makes snapshots that the store has not seen yet, and brings them there without announcing them: updates, each on top
@@ -114,7 +139,7 @@ impl UpdatedShop {
     fn update(&self, places: &Range<usize>) {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let (built, changes, rejects) = (path("built"), path("changes.jsonl"), path("rejects.jsonl"));
-        std::fs::write(&changes, changed(&self.rows, places)).expect("rows");
+        std::fs::write(&changes, changed(&rows_of(&self.folder), places)).expect("rows");
         run(&self.indexer, &["update", "--out", &built, "--rejects", &rejects, &changes]);
     }
 
@@ -197,7 +222,19 @@ fn publish(indexer: &Path, folder: &Path, name: &str) -> String {
     url
 }
 
-fn run(indexer: &Path, args: &[&str]) {
-    let output = Command::new(indexer).args(args).output().expect("the indexer runs");
+fn run(indexer: &Path, args: &[&str]) -> Peak {
+    let mut command = Command::new(indexer);
+    let command = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the indexer runs");
+    let process = child.id();
+    let ending = std::thread::spawn(move || child.wait_with_output());
+    let mut peak = Peak::default();
+    while !ending.is_finished() {
+        peak.own_bytes = peak.own_bytes.max(processes::own_bytes(process).unwrap_or(0));
+        peak.resident_bytes = peak.resident_bytes.max(processes::peak_bytes(process).unwrap_or(0));
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let output = ending.join().expect("no panic").expect("what the indexer says");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    peak
 }

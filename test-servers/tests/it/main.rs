@@ -125,6 +125,11 @@ fn what_a_process_holds_in_memory_grows_with_what_it_touches() {
     let before = processes::resident_bytes(std::process::id()).expect("this process");
     let touched = vec![1_u8; MORE];
     let after = processes::resident_bytes(std::process::id()).expect("this process");
+    let own = processes::own_bytes(std::process::id()).expect("this process");
     assert!(std::hint::black_box(touched).len() == MORE && after >= before + MORE as u64 / 2, "{before} {after}");
+    assert!(own >= MORE as u64 / 2 && own < after, "pages of the program are mapped: {own} of {after}");
+    // What was touched is given back by now.
+    let peak = processes::peak_bytes(std::process::id()).expect("this process");
+    assert!(peak >= before + MORE as u64 / 2, "{before} {peak}");
     assert_eq!(processes::resident_bytes(u32::MAX), None);
 }
