@@ -167,11 +167,11 @@ drill: ## break something under load, and tell what was lost: make drill NAME=re
 test-drills: ## try what drills rely on: who is signalled, what fails a drill
 	python3 -m unittest discover infra/local/tests
 
-instructions: ## count the instructions of each step, and fail where they grew by a tenth; RECORD=1 records them
+instructions: ## count the instructions of each step, and fail where they grew by a tenth; RECORD=1 records them, CHECK=1 fails where a step is not recorded, or one that is has gone
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind; }
 	$(MAKE) demo DEMO=$(DEMO)-10k DEMO_PRODUCTS=10000
 	$(CARGO) bench --workspace --locked --bench requests -- --store file://$(abspath $(DEMO)-10k)/store \
-		--instructions $(abspath edge/benches/instructions.json) $(if $(RECORD),--record)
+		--instructions $(abspath edge/benches/instructions.json) $(if $(RECORD),--record) $(if $(CHECK),--check)
 
 # What is given on the command line is in the environment of commands, where loadtests/run looks for it.
 load: $(if $(TARGET),,demo) ## drive a shop with k6 and judge it: make load SCENARIO=smoke, and TARGET=https://... RATE=20 DURATION=1m

@@ -25,5 +25,8 @@ mod protocols;
 // The benches'.
 #[path = "../../benches/serving/queries.rs"]
 mod queries;
+// The benches', for its own tests.
+#[path = "../../benches/requests/recorded.rs"]
+mod recorded;
 mod shop;
 mod swaps;
