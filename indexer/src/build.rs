@@ -1,22 +1,19 @@
 //! Builds a snapshot from files and queries into a folder that is laid out like a store.
 
-use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use search::{BuildReport, Rules, SegmentBuilder};
-use serde_json::Value;
-use snapshots::{
-    Catalogue, Draft, DraftSegment, Manifest, Product, ProductError, Statistics, ValidationReport, id_hash,
-};
+use snapshots::{Catalogue, Draft, DraftSegment, Manifest, Statistics, ValidationReport};
 
-use crate::changes::{FILES_MARK, SQL_MARK, deleted_id};
-use crate::product_row::product_of;
+use crate::changes::{FILES_MARK, SQL_MARK};
+use crate::in_order;
 use crate::progress::Progress;
 use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
-use crate::source::{Format, Input, Mapping, Row, Source, SourceRow};
+use crate::row_sink::RowSink;
+use crate::source::{Format, Input, Mapping, Source};
 use crate::spool::Spool;
 use crate::workshop::{BUILDER, Workshop};
 
@@ -60,6 +57,10 @@ pub struct Built {
 /// # Errors
 /// When the settings or an input cannot be read, too many rows are bad, or the disk is full.
 pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Built> {
+    build_on(in_order::workers(), request, progress).await
+}
+
+async fn build_on(workers: usize, request: &BuildRequest, progress: &mut Progress) -> Result<Built> {
     let started = std::time::Instant::now();
     let path = &request.catalogue;
     let settings = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
@@ -72,26 +73,21 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     let scratch = workshop.scratch();
 
     let mut spool = Spool::new(scratch)?;
-    let mut reader = RowSink {
-        catalogue: &catalogue,
-        rejects: Rejects::new(request.rows.rejects.clone(), catalogue.private_attributes.clone()),
-        lines: HashMap::new(),
-        private_seen: BTreeSet::new(),
-        rows: 0,
-        deleted: 0,
-        expired: 0,
-    };
+    let rejects = Rejects::new(request.rows.rejects.clone(), catalogue.private_attributes.clone());
+    let mut sink = RowSink::new(&catalogue, rejects);
     for input in &request.rows.inputs {
         let source = Source::of(input, request.rows.format, request.rows.mapping.clone())?;
-        reader.read(source, input, &mut spool, progress)?;
+        sink.read(source, input, workers, &mut spool, progress)?;
     }
-    let rejected = reader.rejects.finish()?;
+    let rejected = sink.rejects.finish()?;
     ensure!(spool.len() > 0, "the input holds no product: an empty snapshot would empty the shop");
 
-    check_rules(parsed.as_ref(), &reader)?;
+    check_rules(parsed.as_ref(), &sink)?;
 
     let file = scratch.join("segment");
-    let report = write_segment(spool, &catalogue, &queries, &file, scratch, progress)?;
+    let mut builder = SegmentBuilder::new(catalogue.clone(), &file, scratch)?;
+    queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
+    let report = write_segment(spool, builder, progress)?;
     let product_count = report.product_count;
     let statistics = Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() };
     for (name, count) in &report.unread_numbers {
@@ -101,14 +97,14 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     for column in request.rows.mapping.unused() {
         progress.note(&format!("column '{column}' is mapped, but no row has it"));
     }
-    for name in catalogue.private_attributes.difference(&reader.private_seen) {
+    for name in catalogue.private_attributes.iter().filter(|name| !sink.private_seen.contains(name.as_str())) {
         progress.note(&format!("private attribute '{name}' is in no row: is its name right?"));
     }
     for (facet, _) in report.facet_values.iter().filter(|(_, count)| *count == 0) {
         progress.note(&format!("facet '{facet}' has no value: no product has such an attribute"));
     }
     let validation = ValidationReport {
-        rows_read: reader.rows,
+        rows_read: sink.rows,
         rows_rejected: rejected.all,
         rejected_by_field: rejected.by_field,
         facet_value_counts: report.facet_values.into_iter().collect(),
@@ -132,9 +128,9 @@ pub async fn build(request: &BuildRequest, progress: &mut Progress) -> Result<Bu
     Ok(Built {
         manifest,
         rejected: rejected.all,
-        deleted: reader.deleted,
-        expired: reader.expired,
-        rejects_file: reader.rejects.file().map(Path::to_owned),
+        deleted: sink.deleted,
+        expired: sink.expired,
+        rejects_file: sink.rejects.file().map(Path::to_owned),
         products_per_second: f64::from(product_count) / started.elapsed().as_secs_f64(),
     })
 }
@@ -150,76 +146,6 @@ fn watermark(request: &BuildRequest) -> Option<String> {
     })
 }
 
-/// Takes rows, and tells products from rejects.
-struct RowSink<'a> {
-    catalogue: &'a Catalogue,
-    rejects: Rejects,
-    /// Where each id was seen first.
-    lines: HashMap<u64, u64>,
-    /// The private attributes that some row has.
-    private_seen: BTreeSet<String>,
-    rows: u64,
-    deleted: u64,
-    expired: u64,
-}
-
-impl RowSink<'_> {
-    fn read(&mut self, mut source: Source, input: &Input, spool: &mut Spool, progress: &mut Progress) -> Result<()> {
-        let (name, is_of_query) = (input.name(), matches!(input, Input::Sql(_)));
-        progress.begin("read", "bytes", source.size_bytes());
-        while let Some(row) = source.next() {
-            let row = row.with_context(|| name.display().to_string())?;
-            self.rows += 1;
-            progress.at(source.position());
-            if row.is_expired {
-                self.expired += 1;
-                continue;
-            }
-            match self.product(&row, is_of_query) {
-                Ok(Some(product)) => spool.push(&product)?,
-                Ok(None) => self.deleted += 1,
-                Err(fault) => {
-                    self.rejects.add(name, &row, &fault).with_context(|| name.display().to_string())?;
-                }
-            }
-        }
-        progress.end();
-        Ok(())
-    }
-
-    /// The product that a row is; None where a query, which may be one that is followed as well, says that it is deleted.
-    fn product(&mut self, row: &SourceRow, is_of_query: bool) -> Result<Option<Product>, ProductError> {
-        let fields = row.row.as_ref().map_err(|reason| ProductError::new("row", reason.clone()))?;
-        self.look_for_private(fields);
-        if is_of_query && deleted_id(fields)?.is_some() {
-            return Ok(None);
-        }
-        let product = product_of(fields, self.catalogue)?;
-        self.first_of_its_id(product, row.line).map(Some)
-    }
-
-    fn look_for_private(&mut self, fields: &Row) {
-        let attributes = fields.get("attributes").and_then(Value::as_object);
-        for name in &self.catalogue.private_attributes {
-            let has = fields.contains_key(name) || attributes.is_some_and(|attributes| attributes.contains_key(name));
-            if has && !self.private_seen.contains(name) {
-                self.private_seen.insert(name.clone());
-            }
-        }
-    }
-
-    fn first_of_its_id(&mut self, product: Product, line: u64) -> Result<Product, ProductError> {
-        match self.lines.insert(id_hash(product.id.as_str()), line) {
-            None => Ok(product),
-            Some(first) => {
-                self.lines.insert(id_hash(product.id.as_str()), first);
-                let reason = format!("'{}' stands twice, first in line {first}", product.id);
-                Err(ProductError::new("id", reason))
-            }
-        }
-    }
-}
-
 /// The rules, from where the request or the settings have them.
 fn read_rules(request: &BuildRequest) -> Result<Option<String>> {
     let beside = request.catalogue.with_file_name("rules.toml");
@@ -232,29 +158,81 @@ fn read_rules(request: &BuildRequest) -> Result<Option<String>> {
 }
 
 /// That every product that a rule names is there.
-fn check_rules(rules: Option<&Rules>, rows: &RowSink<'_>) -> Result<()> {
+fn check_rules(rules: Option<&Rules>, sink: &RowSink<'_>) -> Result<()> {
     let named = rules.into_iter().flat_map(Rules::products);
-    let missing = named.filter(|(_, id)| !rows.lines.contains_key(&id_hash(id)));
+    let missing = named.filter(|(_, id)| !sink.has(id));
     let missing: Vec<String> = missing.map(|(at, id)| format!("{at}: there is no product '{id}'")).collect();
     ensure!(missing.is_empty(), "rules.toml: {}", missing.join("; "));
     Ok(())
 }
 
-fn write_segment(
-    spool: Spool,
-    catalogue: &Arc<Catalogue>,
-    queries: &[(String, u64)],
-    file: &Path,
-    scratch: &Path,
-    progress: &mut Progress,
-) -> Result<BuildReport> {
+fn write_segment(spool: Spool, mut builder: SegmentBuilder, progress: &mut Progress) -> Result<BuildReport> {
     progress.begin("index", "products", Some(spool.len() as u64));
-    let mut builder = SegmentBuilder::new(catalogue.clone(), file, scratch)?;
-    queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
-    for (number, product) in spool.into_ranked()?.enumerate() {
-        builder.add(&product?)?;
+    let ranked = spool.into_ranked()?;
+    for (number, entry) in ranked.entries().iter().enumerate() {
+        builder.add(&ranked.product(entry)?)?;
         progress.at(number as u64);
     }
     progress.begin("write", "bytes", None);
     Ok(builder.finish()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::demo;
+    use crate::progress::Output;
+
+    /// Rows of a demo shop, many batches of them, with bad ones and ones that come again between them.
+    fn write_rows(shop: &Path, progress: &mut Progress) {
+        demo::write(shop, 1_000, 1, progress).expect("a demo shop");
+        let products = std::fs::read_to_string(shop.join("products.jsonl")).expect("products");
+        let mut rows = String::new();
+        for (number, row) in products.lines().enumerate() {
+            rows += &format!("{row}\n");
+            match number % 100 {
+                7 => rows += &format!("{row}\n"),
+                8 => rows += "no JSON\n",
+                9 => rows += "{\"id\": \"untitled\"}\n\n",
+                _ => {}
+            }
+        }
+        let first = products.lines().next().expect("a product");
+        std::fs::write(shop.join("rows.jsonl"), format!("{rows}{first}\n")).expect("rows");
+    }
+
+    #[tokio::test]
+    async fn any_number_of_workers_builds_the_same() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let shop = folder.path().join("shop");
+        let mut progress = Progress::new(Output::Text);
+        write_rows(&shop, &mut progress);
+        let mut told = Vec::new();
+        for workers in [1, 4] {
+            let file = folder.path().join(format!("rejects-{workers}.jsonl"));
+            let request = BuildRequest {
+                catalogue: shop.join("catalogue.toml"),
+                rows: RowsRequest {
+                    inputs: vec![Input::File(shop.join("rows.jsonl"))],
+                    format: None,
+                    mapping: Mapping::default(),
+                    rejects: RejectPolicy { file: file.clone(), strict: false, max_rejects: 100, keeps_earlier: false },
+                },
+                out: folder.path().join(format!("built-{workers}")),
+                rules: None,
+                recorded_queries: None,
+                inbox_read_to: None,
+            };
+            let manifest = build_on(workers, &request, &mut progress).await.expect("a build").manifest;
+            let rejects = std::fs::read_to_string(file).expect("the rejects");
+            told.push(json!({
+                "objects": manifest.objects, "validation": manifest.validation, "statistics": manifest.statistics,
+                "rejects": rejects,
+            }));
+        }
+        assert_eq!(told[0]["validation"]["rows_rejected"], 31);
+        assert_eq!(told[0], told[1]);
+    }
 }

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rkyv::util::AlignedVec;
 use snapshots::{Mapping, Product};
 
 /// Takes products in any order. Memory holds their ranks and ids; the rest is on disk.
@@ -15,11 +16,37 @@ pub(crate) struct Spool {
     end: u64,
 }
 
-struct Entry {
+/// A product as it is written.
+pub(crate) struct Packed {
+    rank: u32,
+    id: Box<str>,
+    bytes: AlignedVec,
+}
+
+/// Where a product stands.
+pub(crate) struct Entry {
     rank: u32,
     id: Box<str>,
     start: u64,
     end: u64,
+}
+
+/// All products by falling static rank, then by id.
+pub(crate) struct Ranked {
+    entries: Vec<Entry>,
+    /// None where there are none: an empty file cannot be mapped.
+    bytes: Option<Mapping>,
+}
+
+impl Packed {
+    pub(crate) fn of(product: &Product) -> Result<Self> {
+        let bytes = rkyv::to_bytes::<rkyv::rancor::Error>(product)?;
+        Ok(Self { rank: product.static_rank(), id: product.id.as_str().into(), bytes })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl Spool {
@@ -29,12 +56,12 @@ impl Spool {
         Ok(Self { path, out: BufWriter::with_capacity(1 << 20, file), entries: Vec::new(), end: 0 })
     }
 
-    pub(crate) fn push(&mut self, product: &Product) -> Result<()> {
-        let bytes = rkyv::to_bytes::<rkyv::rancor::Error>(product)?;
+    pub(crate) fn push(&mut self, product: Packed) -> Result<()> {
+        let Packed { rank, id, bytes } = product;
         self.out.write_all(&bytes).with_context(|| self.path.display().to_string())?;
         let (start, end) = (self.end, self.end + bytes.len() as u64);
         self.end = end;
-        self.entries.push(Entry { rank: product.static_rank(), id: product.id.as_str().into(), start, end });
+        self.entries.push(Entry { rank, id, start, end });
         Ok(())
     }
 
@@ -42,20 +69,24 @@ impl Spool {
         self.entries.len()
     }
 
-    /// The products by falling static rank, then by id.
-    pub(crate) fn into_ranked(mut self) -> Result<impl Iterator<Item = Result<Product>>> {
+    pub(crate) fn into_ranked(mut self) -> Result<Ranked> {
         self.out.flush()?;
         let mut entries = self.entries;
         entries.sort_unstable_by(|a, b| b.rank.cmp(&a.rank).then_with(|| a.id.cmp(&b.id)));
-        // An empty file cannot be mapped.
         let bytes = if entries.is_empty() { None } else { Some(Mapping::open(&self.path, false)?) };
-        let mut aligned = rkyv::util::AlignedVec::<16>::new();
-        Ok(entries.into_iter().map(move |entry| {
-            aligned.clear();
-            aligned.extend_from_slice(
-                bytes.as_ref().map_or(&[], |bytes| &bytes[entry.start as usize..entry.end as usize]),
-            );
-            Ok(rkyv::from_bytes::<Product, rkyv::rancor::Error>(&aligned)?)
-        }))
+        Ok(Ranked { entries, bytes })
+    }
+}
+
+impl Ranked {
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(crate) fn product(&self, entry: &Entry) -> Result<Product> {
+        let bytes = self.bytes.as_ref().map_or(&[][..], |bytes| &bytes[entry.start as usize..entry.end as usize]);
+        let mut aligned = AlignedVec::<16>::with_capacity(bytes.len());
+        aligned.extend_from_slice(bytes);
+        Ok(rkyv::from_bytes::<Product, rkyv::rancor::Error>(&aligned)?)
     }
 }

@@ -1,17 +1,18 @@
 //! Merchant feeds as RSS 2.0 and Atom 1.0: one item at a time.
 
 use std::io::{BufReader, Read};
+use std::sync::Arc;
 
 use super::merchant::{FeedItem, FeedValue, Merchant, Standing, WITHHELD, attribute_name, is_secret};
 use super::xml::{Element, Piece, XmlReader};
-use super::{SourceError, SourceRow};
+use super::{SourceError, SourceRow, UnreadRow};
 
 /// How many elements one item may have, at any depth.
 const MAX_ELEMENTS: usize = 5_000;
 
 pub struct FeedXml {
     xml: XmlReader,
-    merchant: Merchant,
+    merchant: Arc<Merchant>,
     /// What a product is called, once the first element has told.
     item_name: Option<&'static str>,
     ended: bool,
@@ -19,10 +20,10 @@ pub struct FeedXml {
 
 impl FeedXml {
     pub fn new(input: BufReader<Box<dyn Read>>, merchant: Merchant) -> Self {
-        Self { xml: XmlReader::new(input), merchant, item_name: None, ended: false }
+        Self { xml: XmlReader::new(input), merchant: Arc::new(merchant), item_name: None, ended: false }
     }
 
-    fn next_item(&mut self) -> Result<Option<SourceRow>, SourceError> {
+    fn next_item(&mut self) -> Result<Option<UnreadRow>, SourceError> {
         loop {
             self.xml.mark();
             let line = self.xml.line();
@@ -47,7 +48,7 @@ impl FeedXml {
         }
     }
 
-    fn item(&mut self, line: u64) -> Result<SourceRow, SourceError> {
+    fn item(&mut self, line: u64) -> Result<UnreadRow, SourceError> {
         let mut reader = ItemReader::default();
         loop {
             match self.xml.piece()? {
@@ -63,16 +64,20 @@ impl FeedXml {
             true => WITHHELD.to_owned(),
             false => String::from_utf8_lossy(self.xml.raw()).into_owned(),
         };
-        let item = match reader.fault {
-            Some(reason) => Err(reason),
-            None => self.merchant.row(reader.item),
+        let merchant = self.merchant.clone();
+        let read = move || {
+            let item = match reader.fault {
+                Some(reason) => Err(reason),
+                None => merchant.row(reader.item),
+            };
+            SourceRow::of_item(line, text, item)
         };
-        Ok(SourceRow::of_item(line, text, item))
+        Ok(UnreadRow::new(self.xml.raw().len(), read))
     }
 }
 
 impl Iterator for FeedXml {
-    type Item = Result<SourceRow, SourceError>;
+    type Item = Result<UnreadRow, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -175,7 +180,7 @@ mod tests {
         let input: Box<dyn Read> = Box::new(Cursor::new(xml.into()));
         let merchant = Merchant::new(Mapping::default(), "2026-03-01T12:00:00Z".parse().expect("a time"));
         // So small that everything is cut somewhere.
-        FeedXml::new(BufReader::with_capacity(7, input), merchant).collect()
+        FeedXml::new(BufReader::with_capacity(7, input), merchant).map(|row| row.map(UnreadRow::read)).collect()
     }
 
     fn rss(items: &str) -> String {

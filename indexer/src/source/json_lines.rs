@@ -1,18 +1,19 @@
 //! JSON Lines: one object a line.
 
 use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
 
-use super::{MAX_LINE_BYTES, Mapping, SourceError, SourceRow};
+use super::{MAX_LINE_BYTES, Mapping, Row, SourceError, SourceRow, UnreadRow};
 
 pub struct JsonLines {
     input: BufReader<Box<dyn Read>>,
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     line: u64,
 }
 
 impl JsonLines {
     pub fn new(input: BufReader<Box<dyn Read>>, mapping: Mapping) -> Self {
-        Self { input, mapping, line: 0 }
+        Self { input, mapping: Arc::new(mapping), line: 0 }
     }
 
     fn read_line(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
@@ -32,7 +33,7 @@ impl JsonLines {
 }
 
 impl Iterator for JsonLines {
-    type Item = Result<SourceRow, SourceError>;
+    type Item = Result<UnreadRow, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -41,25 +42,32 @@ impl Iterator for JsonLines {
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
             };
-            let is_ended = bytes.ends_with(b"\n");
-            // A byte order mark is no part of the first row.
-            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii();
-            if bytes.is_empty() {
+            let text = text_of(&bytes);
+            if text.is_empty() {
                 continue;
             }
-            let row = match serde_json::from_slice(bytes) {
-                // Whatever lay behind it is gone as well, which must not count as one bad row.
-                Err(error) if error.is_eof() && !is_ended => {
-                    let reason = "the last line ends within its JSON: is the file cut off?".to_owned();
-                    return Some(Err(SourceError::Read { line: self.line, reason }));
-                }
-                Err(error) => Err(format!("is no JSON object: {error}")),
-                Ok(row) => Ok(self.mapping.apply(row)),
-            };
-            let text = String::from_utf8_lossy(bytes).into_owned();
-            return Some(Ok(SourceRow::new(self.line, text, row)));
+            // Whatever lay behind it is gone as well, which must not count as one bad row.
+            let is_ended = bytes.ends_with(b"\n");
+            if !is_ended && serde_json::from_slice::<Row>(text).is_err_and(|error| error.is_eof()) {
+                let reason = "the last line ends within its JSON: is the file cut off?".to_owned();
+                return Some(Err(SourceError::Read { line: self.line, reason }));
+            }
+            let (line, mapping) = (self.line, self.mapping.clone());
+            return Some(Ok(UnreadRow::new(bytes.len(), move || row_of(line, &bytes, &mapping))));
         }
     }
+}
+
+/// A line without what surrounds it. A byte order mark is no part of the first row.
+fn text_of(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii()
+}
+
+fn row_of(line: u64, bytes: &[u8], mapping: &Mapping) -> SourceRow {
+    let bytes = text_of(bytes);
+    let row = serde_json::from_slice(bytes).map_err(|error| format!("is no JSON object: {error}"));
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    SourceRow::new(line, text, row.map(|row| mapping.apply(row)))
 }
 
 #[cfg(test)]
@@ -70,7 +78,7 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Vec<Result<SourceRow, SourceError>> {
         let input: Box<dyn Read> = Box::new(Cursor::new(bytes.to_vec()));
-        JsonLines::new(BufReader::new(input), Mapping::default()).collect()
+        JsonLines::new(BufReader::new(input), Mapping::default()).map(|row| row.map(UnreadRow::read)).collect()
     }
 
     /// The last row of a file that is cut off was set aside like any bad row, and those behind it were gone.

@@ -53,6 +53,27 @@ impl SourceRow {
     }
 }
 
+/// A row of which the source knows where it ends, and no more: it can be read on another thread.
+pub struct UnreadRow {
+    size_bytes: usize,
+    read: Box<dyn FnOnce() -> SourceRow + Send>,
+}
+
+impl UnreadRow {
+    fn new(size_bytes: usize, read: impl FnOnce() -> SourceRow + Send + 'static) -> Self {
+        Self { size_bytes, read: Box::new(read) }
+    }
+
+    /// How long it is as it was written.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    pub fn read(self) -> SourceRow {
+        (self.read)()
+    }
+}
+
 /// The input as a whole cannot be read on.
 #[derive(Debug, Error)]
 pub enum SourceError {
@@ -103,7 +124,7 @@ pub enum Format {
 }
 
 /// The rows of an input.
-type Rows = Box<dyn Iterator<Item = Result<SourceRow, SourceError>>>;
+type Rows = Box<dyn Iterator<Item = Result<UnreadRow, SourceError>>>;
 
 /// An input that is read once, row by row.
 pub struct Source {
@@ -171,6 +192,11 @@ impl Source {
         Ok(Self { rows: Box::new(rows), progress, size_bytes: None })
     }
 
+    /// The next row, for whoever has other threads to read it.
+    pub(crate) fn next_unread(&mut self) -> Option<Result<UnreadRow, SourceError>> {
+        self.rows.next()
+    }
+
     /// How many bytes there are to read, where that is known.
     pub fn size_bytes(&self) -> Option<u64> {
         self.size_bytes
@@ -186,7 +212,7 @@ impl Iterator for Source {
     type Item = Result<SourceRow, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.rows.next()
+        self.next_unread().map(|row| row.map(UnreadRow::read))
     }
 }
 

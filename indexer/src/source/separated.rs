@@ -3,19 +3,25 @@
 use std::cell::Cell;
 use std::io::{BufReader, Read};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::merchant::{FeedItem, ItemRow, WITHHELD, add_cell, attribute_name, is_secret};
-use super::{MAX_LINE_BYTES, Mapping, Merchant, SourceError, SourceRow};
+use super::{MAX_LINE_BYTES, Mapping, Merchant, SourceError, SourceRow, UnreadRow};
 
 pub struct Separated {
     reader: csv::Reader<BoundedRead>,
     read: Rc<ReadState>,
-    columns: csv::StringRecord,
+    columns: Arc<Columns>,
+    record: csv::ByteRecord,
+}
+
+/// What makes a row of a record.
+struct Columns {
+    names: csv::StringRecord,
     naming: Naming,
     separator: u8,
-    record: csv::ByteRecord,
 }
 
 /// Who knows what the columns are.
@@ -97,16 +103,17 @@ impl Separated {
         let inner = without_mark(input).map_err(|error| fault(error.to_string()))?;
         let input = BoundedRead { inner, state: read.clone() };
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(input);
-        let mut columns = reader.headers().map_err(|error| fault(error.to_string()))?.clone();
+        let mut names = reader.headers().map_err(|error| fault(error.to_string()))?.clone();
         let mapping = match &naming {
             Naming::Columns(mapping) => mapping,
             Naming::Merchant(merchant) => {
-                columns = columns.iter().map(attribute_name).collect();
+                names = names.iter().map(attribute_name).collect();
                 merchant.mapping()
             }
         };
-        mapping.check_columns(columns.iter())?;
-        Ok(Self { reader, read, columns, naming, separator, record: csv::ByteRecord::new() })
+        mapping.check_columns(names.iter())?;
+        let columns = Arc::new(Columns { names, naming, separator });
+        Ok(Self { reader, read, columns, record: csv::ByteRecord::new() })
     }
 
     /// The line that the row begins on which was read last, counted back from where the parser is: what it says of the
@@ -127,15 +134,26 @@ impl Separated {
     /// Whether the input has ended within the row. Where all columns are there, many programs leave out the last line's
     /// end, and nothing tells whether the last cell is whole.
     fn ends_within_row(&self) -> bool {
-        self.read.has_ended.get() && self.record.len() < self.columns.len()
+        self.read.has_ended.get() && self.record.len() < self.columns.names.len()
     }
 
-    fn row(&self) -> Result<ItemRow, String> {
-        if self.record.len() != self.columns.len() {
-            return Err(format!("has {} columns, the first row has {}", self.record.len(), self.columns.len()));
+    /// Takes the record that was read last.
+    fn unread(&mut self, line: u64) -> UnreadRow {
+        let (size_bytes, cells) = (self.record.as_slice().len(), self.record.len());
+        // The next one is most likely as long.
+        let next = csv::ByteRecord::with_capacity(size_bytes, cells);
+        let (record, columns) = (std::mem::replace(&mut self.record, next), self.columns.clone());
+        UnreadRow::new(size_bytes, move || SourceRow::of_item(line, columns.text(&record), columns.row(&record)))
+    }
+}
+
+impl Columns {
+    fn row(&self, record: &csv::ByteRecord) -> Result<ItemRow, String> {
+        if record.len() != self.names.len() {
+            return Err(format!("has {} columns, the first row has {}", record.len(), self.names.len()));
         }
-        let mut cells = Vec::with_capacity(self.columns.len());
-        for (name, value) in self.columns.iter().zip(&self.record) {
+        let mut cells = Vec::with_capacity(self.names.len());
+        for (name, value) in self.names.iter().zip(record) {
             let value = std::str::from_utf8(value).map_err(|_| format!("column '{name}' is not UTF-8"))?;
             if !value.is_empty() {
                 cells.push((name, value));
@@ -154,17 +172,17 @@ impl Separated {
         }
     }
 
-    fn text(&self) -> String {
-        if matches!(self.naming, Naming::Merchant(_)) && self.columns.iter().any(is_secret) {
+    fn text(&self, record: &csv::ByteRecord) -> String {
+        if matches!(self.naming, Naming::Merchant(_)) && self.names.iter().any(is_secret) {
             return WITHHELD.to_owned();
         }
-        let cells = self.record.iter().map(String::from_utf8_lossy);
+        let cells = record.iter().map(String::from_utf8_lossy);
         cells.collect::<Vec<_>>().join(&char::from(self.separator).to_string())
     }
 }
 
 impl Iterator for Separated {
-    type Item = Result<SourceRow, SourceError>;
+    type Item = Result<UnreadRow, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let started = self.reader.position().line();
@@ -175,18 +193,18 @@ impl Iterator for Separated {
                 let inner_ends = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
                 let line = self.line(inner_ends);
                 // One stray quote makes one row of many, which must count neither as one bad row nor as one product.
-                let is_many = inner_ends > 0 && self.record.len() != self.columns.len();
+                let is_many = inner_ends > 0 && self.record.len() != self.columns.names.len();
                 if is_many || self.ends_within_quotes() {
                     let lines = inner_ends + 1;
                     let reason = format!("a row begins here and runs over {lines} lines: is a quote not closed?");
                     return Some(Err(SourceError::Read { line, reason }));
                 }
                 if self.ends_within_row() {
-                    let (has, wanted) = (self.record.len(), self.columns.len());
+                    let (has, wanted) = (self.record.len(), self.columns.names.len());
                     let reason = format!("the last row has {has} of {wanted} columns and no end: is the file cut off?");
                     return Some(Err(SourceError::Read { line, reason }));
                 }
-                Some(Ok(SourceRow::of_item(line, self.text(), self.row())))
+                Some(Ok(self.unread(line)))
             }
             Err(error) => {
                 let line = error.position().map_or(started, csv::Position::line);
@@ -207,7 +225,7 @@ mod tests {
         let (start, rest) = text.as_bytes().split_at(text.len().min(4));
         let input: Box<dyn Read> = Box::new(Cursor::new(start.to_vec()).chain(Cursor::new(rest.to_vec())));
         let rows = Separated::new(BufReader::new(input), b',', Mapping::default());
-        rows.expect("names of columns").collect()
+        rows.expect("names of columns").map(|row| row.map(UnreadRow::read)).collect()
     }
 
     #[test]
@@ -274,7 +292,7 @@ mod tests {
         let input: Box<dyn Read> = Box::new(Cursor::new(text));
         let merchant = Merchant::new(Mapping::default(), "2026-03-01T12:00:00Z".parse().expect("a time"));
         let rows = Separated::of_merchant(BufReader::new(input), merchant).expect("a feed");
-        let rows: Vec<SourceRow> = rows.map(|row| row.expect("the input can be read")).collect();
+        let rows: Vec<SourceRow> = rows.map(|row| row.expect("the input can be read").read()).collect();
         assert!(rows[0].row.as_ref().expect_err("no time").contains("sale_price_effective_date"));
         assert!(rows[1].row.is_ok());
     }

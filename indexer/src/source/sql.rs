@@ -20,7 +20,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Postgres, SqlSafeStr, Statement};
 use tokio::time::timeout;
 
-use super::{MAX_LINE_BYTES, Mapping, Row, SourceError, SourceRow};
+use super::{MAX_LINE_BYTES, Mapping, Row, SourceError, SourceRow, UnreadRow};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The server ends a statement itself after ten minutes; past that, it is gone.
@@ -138,7 +138,7 @@ enum Event {
 /// The rows as they come.
 pub(super) struct SqlRows {
     events: Receiver<Event>,
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     read_bytes: Arc<AtomicU64>,
     since: Option<Since>,
     row: u64,
@@ -160,12 +160,13 @@ impl SqlRows {
             let _ = sender.send(last);
         };
         thread::Builder::new().name("sql".to_owned()).spawn(run).map_err(|error| fault("a thread", &error))?;
+        let mapping = Arc::new(mapping);
         Ok(Self { events, mapping, read_bytes, since: query.since.clone(), row: 0, is_over: false })
     }
 }
 
 impl Iterator for SqlRows {
-    type Item = Result<SourceRow, SourceError>;
+    type Item = Result<UnreadRow, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_over {
@@ -176,13 +177,16 @@ impl Iterator for SqlRows {
         match event {
             Ok(Event::Row(text)) => {
                 self.row += 1;
-                self.read_bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+                let size_bytes = text.len();
+                self.read_bytes.fetch_add(size_bytes as u64, Ordering::Relaxed);
                 let row = serde_json::from_str(&text).map_err(|error| format!("is no JSON object: {error}"));
+                // Which time is the latest depends on the order of the rows.
                 if let (Ok(row), Some(since)) = (&row, &self.since) {
                     since.take_note(row, Timestamp::now());
                 }
-                let row = row.map(|row| self.mapping.apply(row));
-                Some(Ok(SourceRow::new(self.row, text, row)))
+                let (number, mapping) = (self.row, self.mapping.clone());
+                let read = move || SourceRow::new(number, text, row.map(|row| mapping.apply(row)));
+                Some(Ok(UnreadRow::new(size_bytes, read)))
             }
             Ok(Event::End) => None,
             Ok(Event::Fault(error)) => Some(Err(error)),
