@@ -8,7 +8,8 @@ use search::{BuildReport, Rules, SegmentBuilder};
 use snapshots::{Catalogue, Draft, DraftSegment, Manifest, Statistics, ValidationReport};
 
 use crate::changes::{FILES_MARK, SQL_MARK};
-use crate::in_order;
+use crate::filling::add_all;
+use crate::in_order::{self, batches};
 use crate::progress::Progress;
 use crate::recorded;
 use crate::rejects::{RejectPolicy, Rejects};
@@ -87,7 +88,7 @@ async fn build_on(workers: usize, request: &BuildRequest, progress: &mut Progres
     let file = scratch.join("segment");
     let mut builder = SegmentBuilder::new(catalogue.clone(), &file, scratch)?;
     queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
-    let report = write_segment(spool, builder, progress)?;
+    let report = write_segment(spool, builder, workers, progress)?;
     let product_count = report.product_count;
     let statistics = Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() };
     for (name, count) in &report.unread_numbers {
@@ -166,13 +167,16 @@ fn check_rules(rules: Option<&Rules>, sink: &RowSink<'_>) -> Result<()> {
     Ok(())
 }
 
-fn write_segment(spool: Spool, mut builder: SegmentBuilder, progress: &mut Progress) -> Result<BuildReport> {
+fn write_segment(
+    spool: Spool,
+    mut builder: SegmentBuilder,
+    workers: usize,
+    progress: &mut Progress,
+) -> Result<BuildReport> {
     progress.begin("index", "products", Some(spool.len() as u64));
     let ranked = spool.into_ranked()?;
-    for (number, entry) in ranked.entries().iter().enumerate() {
-        builder.add(&ranked.product(entry)?)?;
-        progress.at(number as u64);
-    }
+    let entries = batches(ranked.entries().iter(), |entry| entry.size_bytes());
+    add_all(&mut builder, workers, entries, |entry| ranked.product(entry), progress)?;
     progress.begin("write", "bytes", None);
     Ok(builder.finish()?)
 }

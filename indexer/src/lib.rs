@@ -17,6 +17,7 @@ pub mod diff;
 pub mod ending;
 pub mod evaluate;
 pub mod evaluation_page;
+mod filling;
 pub mod gc;
 pub mod golden;
 mod hindrance;

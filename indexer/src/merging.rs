@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use search::{BuildReport, SegmentBuilder, recorded_queries};
-use snapshots::{Catalogue, LiveSegment, Manifest, limits};
+use snapshots::{Catalogue, LiveSegment, Manifest, Product, limits};
 
+use crate::filling::add_all;
+use crate::in_order::{self, batches};
 use crate::progress::Progress;
 
 /// So many updates may lie on top of the first segment. While some are being merged, they count as what they become.
@@ -107,10 +109,12 @@ pub(crate) fn write_merged(
     for part in parts {
         recorded_queries(&part.segment)?.iter().for_each(|(query, count)| builder.record_query(query, *count));
     }
-    for (number, (place, doc)) in origins.iter().enumerate() {
-        builder.add(&parts[*place].segment.product(*doc)?)?;
-        progress.at(number as u64);
-    }
+    let size_bytes = |(place, doc): &(usize, u32)| {
+        parts[*place].segment.record(*doc).fragments().map(|(_, json)| json.len()).sum::<usize>()
+    };
+    let product = |(place, doc): (usize, u32)| -> Result<Product> { Ok(parts[place].segment.product(doc)?) };
+    let batches = batches(origins.iter().copied(), size_bytes);
+    add_all(&mut builder, in_order::workers(), batches, product, progress)?;
     Ok(Written { report: builder.finish()?, origins })
 }
 

@@ -90,3 +90,9 @@ impl Ranked {
         Ok(rkyv::from_bytes::<Product, rkyv::rancor::Error>(&aligned)?)
     }
 }
+
+impl Entry {
+    pub(crate) fn size_bytes(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+}

@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use snapshots::{Catalogue, LiveSegment, Product, Snapshot};
 
 use crate::analysis::{Analyzer, Tokens, short_prefixes};
-use crate::completions::{MAX_COMPLETION_BYTES, key_of, texts_of};
+use crate::completions::{Said, said};
 use crate::error::Error;
 use crate::index::TextReader;
 use crate::kinds;
@@ -87,14 +87,6 @@ fn bury(
     Ok(())
 }
 
-/// A completion that a product offers.
-pub(crate) struct Said {
-    pub(crate) key: String,
-    /// How the product writes it, in small letters.
-    pub(crate) text: String,
-    pub(crate) is_name: bool,
-}
-
 /// Reads the words of products as a build does.
 pub(crate) struct ProductReader<'a> {
     catalogue: &'a Catalogue,
@@ -128,13 +120,7 @@ impl<'a> ProductReader<'a> {
     /// Everything that a product offers as completions.
     pub(crate) fn said(&mut self, product: &Product) -> Vec<Said> {
         let phrases = self.phrases(product);
-        let (analyzer, tokens) = (self.analyzer, &mut self.tokens);
-        let said = texts_of(product, phrases.into_iter()).filter_map(|(text, is_name)| {
-            let key = key_of(analyzer, &text, tokens);
-            let is_offered = !key.is_empty() && text.len() <= MAX_COMPLETION_BYTES;
-            is_offered.then_some(Said { key, text, is_name })
-        });
-        said.collect()
+        said(self.analyzer, product, phrases.into_iter(), &mut self.tokens)
     }
 
     /// The phrases of a product's title.

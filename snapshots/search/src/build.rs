@@ -8,15 +8,14 @@ use std::sync::Arc;
 use snapshots::{Catalogue, Product, SegmentWriter};
 use tantivy::SegmentReader;
 
-use crate::analysis::{Analyzer, Tokens};
+use crate::analysed::{AnalysedProduct, Analysis};
 use crate::codes::CodesBuilder;
 use crate::completions::CompletionsBuilder;
 use crate::error::Error;
-use crate::lead::{self, LeadReader};
 use crate::postings;
-use crate::text::{AVAILABILITY, AnalysedText, Fields, IndexedWord, LENGTHS, field_texts};
+use crate::text::{AVAILABILITY, AnalysedText, Fields, IndexedWord, LENGTHS};
 use crate::text_writer::TextWriter;
-use crate::vocabulary::VocabularyBuilder;
+use crate::vocabulary::{Lead, VocabularyBuilder};
 
 /// The name that a segment's text files have in place of a random one, so that the same input gives the same bytes.
 pub(crate) const TEXT_SEGMENT_ID: &str = "00000000000000000000000000000001";
@@ -27,13 +26,13 @@ pub struct SegmentBuilder {
     text: TextWriter,
     text_folder: PathBuf,
     catalogue: Arc<Catalogue>,
-    analyzer: Analyzer,
+    analysis: Analysis,
     vocabulary: VocabularyBuilder,
     codes: CodesBuilder,
     completions: CompletionsBuilder,
-    tokens: Tokens,
-    analysed: AnalysedText,
-    lead: LeadReader,
+    indexed: AnalysedText,
+    /// The numbers of the words of the product that was added last, token by token.
+    numbers: Vec<u32>,
     /// The weighted length of each product's text.
     lengths: Vec<u16>,
     availability: Vec<u8>,
@@ -69,14 +68,13 @@ impl SegmentBuilder {
             segment: SegmentWriter::new(BufWriter::with_capacity(1 << 20, file), &catalogue)?,
             text,
             text_folder,
-            analyzer: Analyzer::new(&catalogue.locale),
+            analysis: Analysis::new(catalogue.clone()),
             catalogue,
             vocabulary: VocabularyBuilder::default(),
             codes: CodesBuilder::default(),
             completions: CompletionsBuilder::default(),
-            tokens: Tokens::default(),
-            analysed: AnalysedText::default(),
-            lead: LeadReader::default(),
+            indexed: AnalysedText::default(),
+            numbers: Vec::new(),
             lengths: Vec::new(),
             availability: Vec::new(),
             words: Vec::new(),
@@ -91,7 +89,12 @@ impl SegmentBuilder {
 
     /// Takes note of a query that shoppers typed so many times: it is suggested while it finds something.
     pub fn record_query(&mut self, query: &str, count: u64) {
-        self.completions.add_recorded(&self.analyzer, query, count);
+        self.completions.add_recorded(&self.analysis.analyzer, query, count);
+    }
+
+    /// Reads products on any thread, for [`Self::add_analysed`].
+    pub fn analysis(&self) -> Analysis {
+        self.analysis.clone()
     }
 
     /// Adds the next product; the order is that of [`SegmentWriter::add`].
@@ -99,49 +102,53 @@ impl SegmentBuilder {
     /// # Errors
     /// As [`SegmentWriter::add`].
     pub fn add(&mut self, product: &Product) -> Result<(), Error> {
+        let analysed = self.analysis.read(product);
+        self.add_analysed(product, analysed)
+    }
+
+    /// As [`Self::add`], for a product that was read before.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_analysed(&mut self, product: &Product, analysed: AnalysedProduct) -> Result<(), Error> {
+        let doc = self.report.product_count;
         self.segment.add(product)?;
         self.availability.push(product.availability as u8);
-        self.codes.add(product, self.report.product_count);
-        self.analyse(product);
-        self.text.add(&self.analysed)?;
+        self.codes.add(&analysed.codes, doc);
+        self.add_words(&analysed);
+        self.completions.add_product(product, analysed.said, doc);
+        self.text.add(&self.indexed)?;
         self.report.product_count += 1;
         Ok(())
     }
 
-    /// Reads all searched text of a product, once for everything that needs its words.
-    fn analyse(&mut self, product: &Product) {
-        self.analysed.clear();
-        self.lead.clear();
-        let catalogue = self.catalogue.clone();
+    /// Numbers the words of a product, for everything that needs them.
+    fn add_words(&mut self, analysed: &AnalysedProduct) {
+        self.indexed.clear();
+        self.numbers.clear();
         let mut length = 0_u32;
-        for (place, field) in catalogue.search_fields.iter().enumerate() {
-            self.analysed.begin_field(place);
-            let part = lead::part_of(&catalogue, &field.name);
-            for text in field_texts(&catalogue, product, &field.name) {
-                self.analyzer.read(text, &mut self.tokens);
-                for token in self.tokens.iter() {
-                    let (number, is_known) = self.vocabulary.add(token);
-                    if number as usize == self.words.len() {
-                        self.words.push(self.analysed.index(&self.analyzer, token.text));
-                    }
-                    self.analysed.push(&self.words[number as usize], is_known);
-                    if token.kind.is_extra() {
-                        continue;
-                    }
-                    self.report.words[place].1 += 1;
-                    if field.length > 0 {
-                        length += u32::from(field.weight);
-                    }
-                    if let Some(part) = part {
-                        self.lead.add(&self.analyzer, number, part, token);
-                    }
+        for (place, (field, texts)) in self.catalogue.search_fields.iter().zip(&analysed.fields).enumerate() {
+            self.indexed.begin_field(place);
+            for token in texts.iter().flat_map(|text| text.iter()) {
+                let (number, is_known) = self.vocabulary.add(token);
+                if number as usize == self.words.len() {
+                    self.words.push(self.indexed.index(&self.analysis.analyzer, token.text));
+                }
+                self.indexed.push(&self.words[number as usize], is_known);
+                self.numbers.push(number);
+                if token.kind.is_extra() {
+                    continue;
+                }
+                self.report.words[place].1 += 1;
+                if field.length > 0 {
+                    length += u32::from(field.weight);
                 }
             }
         }
         self.lengths.push(u16::try_from(length).unwrap_or(u16::MAX));
-        self.vocabulary.end_product(self.lead.words());
-        let phrases = self.lead.phrases(&product.title);
-        self.completions.add_product(&self.analyzer, product, self.report.product_count, phrases);
+        let numbers = &self.numbers;
+        let lead = analysed.lead.iter().map(|lead| Lead { word: numbers[lead.word as usize], ..*lead });
+        self.vocabulary.end_product(lead);
     }
 
     /// Finishes the file.
@@ -177,8 +184,8 @@ impl SegmentBuilder {
         sections.section(AVAILABILITY, &self.availability).map_err(io)?;
         sections.section(LENGTHS, bytemuck::cast_slice(&self.lengths)).map_err(io)?;
         self.codes.write(&mut sections).map_err(io)?;
-        self.completions.write(&self.analyzer, &mut sections).map_err(io)?;
-        self.vocabulary.write(&self.analyzer, &mut sections).map_err(io)?;
+        self.completions.write(&self.analysis.analyzer, &mut sections).map_err(io)?;
+        self.vocabulary.write(&self.analysis.analyzer, &mut sections).map_err(io)?;
         let meta = std::fs::read_to_string(folder.join("meta.json")).map_err(io)?;
         let hyphenated = |id: &str| [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
         let meta = meta.replace(&hyphenated(&id), &hyphenated(TEXT_SEGMENT_ID)).replace(&id, TEXT_SEGMENT_ID);

@@ -20,13 +20,18 @@ pub(crate) struct CodesBuilder {
     codes: Vec<(u64, u32)>,
 }
 
+/// Hashes of the codes of a product.
+pub(crate) fn codes_of(product: &Product) -> Vec<u64> {
+    let brand = product.brand.as_deref().unwrap_or_default();
+    let sku = product.sku.iter().flat_map(|sku| [code_key(sku), code_key(&format!("{brand}{sku}"))]);
+    let gtins = product.gtins.iter().map(|gtin| gtin_key(&code_key(gtin)));
+    let codes = sku.chain(gtins).chain([code_key(&product.title)]);
+    codes.filter(|code| !code.is_empty()).map(|code| id_hash(&code)).collect()
+}
+
 impl CodesBuilder {
-    pub(crate) fn add(&mut self, product: &Product, doc: u32) {
-        let brand = product.brand.as_deref().unwrap_or_default();
-        let sku = product.sku.iter().flat_map(|sku| [code_key(sku), code_key(&format!("{brand}{sku}"))]);
-        let gtins = product.gtins.iter().map(|gtin| gtin_key(&code_key(gtin)));
-        let codes = sku.chain(gtins).chain([code_key(&product.title)]);
-        self.codes.extend(codes.filter(|code| !code.is_empty()).map(|code| (id_hash(&code), doc)));
+    pub(crate) fn add(&mut self, codes: &[u64], doc: u32) {
+        self.codes.extend(codes.iter().map(|code| (*code, doc)));
     }
 
     pub(crate) fn write<W: Write>(mut self, out: &mut SectionWriter<W>) -> std::io::Result<()> {

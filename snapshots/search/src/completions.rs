@@ -21,7 +21,7 @@ use crate::wordings::{self, Wording, Wordings, WordingsBuilder};
 const MAX_COMPLETIONS: usize = 500_000;
 /// When more phrases than this are gathered, those that only one product has go.
 const MAX_GATHERED: usize = 2_000_000;
-pub(crate) const MAX_COMPLETION_BYTES: usize = 100;
+const MAX_COMPLETION_BYTES: usize = 100;
 /// A phrase of fewer titles is no phrase, but a name.
 const MIN_PHRASE_PRODUCTS: u32 = 2;
 /// Weights are logarithms in thousandths; what shoppers did type stands before what they may type.
@@ -89,13 +89,32 @@ pub(crate) fn weight_of(product: &Product) -> u64 {
     ((1.0 + popularity.ln_1p()) * PARTS) as u64
 }
 
-/// The names of a product, each with whether it is one, then its phrases, all in small letters.
-pub(crate) fn texts_of<'p>(
-    product: &'p Product,
-    phrases: impl Iterator<Item = String> + 'p,
-) -> impl Iterator<Item = (String, bool)> {
+/// A completion that a product offers.
+pub(crate) struct Said {
+    pub(crate) key: String,
+    /// How the product writes it, in small letters.
+    pub(crate) text: String,
+    pub(crate) is_name: bool,
+}
+
+impl Said {
+    /// None for what says nothing, or is too long to be offered.
+    fn new(analyzer: &Analyzer, text: String, is_name: bool, tokens: &mut Tokens) -> Option<Self> {
+        let key = key_of(analyzer, &text, tokens);
+        (!key.is_empty() && text.len() <= MAX_COMPLETION_BYTES).then_some(Self { key, text, is_name })
+    }
+}
+
+/// Everything that a product offers as completions.
+pub(crate) fn said(
+    analyzer: &Analyzer,
+    product: &Product,
+    phrases: impl Iterator<Item = String>,
+    tokens: &mut Tokens,
+) -> Vec<Said> {
     let names = product.category.iter().chain(&product.brand).map(|name| (name.to_lowercase(), true));
-    names.chain(phrases.map(|phrase| (phrase, false)))
+    let texts = names.chain(phrases.map(|phrase| (phrase, false)));
+    texts.filter_map(|(text, is_name)| Said::new(analyzer, text, is_name, tokens)).collect()
 }
 
 struct Gathered {
@@ -112,33 +131,28 @@ pub(crate) struct CompletionsBuilder {
     wordings: WordingsBuilder,
     /// How many there are before phrases of one product go again.
     prune_at: usize,
-    tokens: Tokens,
-    key: String,
 }
 
 impl CompletionsBuilder {
     pub(crate) fn add_recorded(&mut self, analyzer: &Analyzer, query: &str, count: u64) {
-        if let Some(one) = self.entry(analyzer, &query.trim().to_lowercase(), RECORDED) {
+        let text = query.trim().to_lowercase();
+        if let Some(said) = Said::new(analyzer, text, false, &mut Tokens::default())
+            && let Some(one) = self.entry(&said, RECORDED)
+        {
             one.tally.is_recorded = true;
             one.tally.typed = one.tally.typed.saturating_add(count);
         }
     }
 
-    /// Takes the names and the phrases of a product.
-    pub(crate) fn add_product<'p>(
-        &mut self,
-        analyzer: &Analyzer,
-        product: &'p Product,
-        doc: u32,
-        phrases: impl Iterator<Item = String> + 'p,
-    ) {
+    /// Takes what a product says.
+    pub(crate) fn add_product(&mut self, product: &Product, said: Vec<Said>, doc: u32) {
         let weight = weight_of(product);
-        for (text, is_name) in texts_of(product, phrases) {
-            let Some(one) = self.entry(analyzer, &text, doc) else { continue };
-            one.tally.add(is_name, weight);
+        for said in said {
+            let Some(one) = self.entry(&said, doc) else { continue };
+            one.tally.add(said.is_name, weight);
             // What shoppers typed is shown as they typed it.
-            if one.first != RECORDED && one.text != text {
-                self.wordings.add(&self.key, text, doc);
+            if one.first != RECORDED && one.text != said.text {
+                self.wordings.add(&said.key, said.text, doc);
             }
         }
         if self.by_key.len() > self.prune_at.max(MAX_GATHERED) {
@@ -147,18 +161,14 @@ impl CompletionsBuilder {
         }
     }
 
-    /// What is gathered of a text; what says nothing, or is too long to be offered, is not.
-    fn entry(&mut self, analyzer: &Analyzer, text: &str, doc: u32) -> Option<&mut Gathered> {
-        write_key(analyzer, text, &mut self.tokens, &mut self.key);
-        if self.key.is_empty() || text.len() > MAX_COMPLETION_BYTES {
-            return None;
-        }
+    /// What is gathered of it.
+    fn entry(&mut self, said: &Said, doc: u32) -> Option<&mut Gathered> {
         // Most are known already.
-        if !self.by_key.contains_key(self.key.as_str()) {
-            let first = Gathered { text: text.to_owned(), tally: Tally::default(), first: doc };
-            self.by_key.insert(self.key.clone(), first);
+        if !self.by_key.contains_key(&said.key) {
+            let first = Gathered { text: said.text.clone(), tally: Tally::default(), first: doc };
+            self.by_key.insert(said.key.clone(), first);
         }
-        self.by_key.get_mut(self.key.as_str())
+        self.by_key.get_mut(&said.key)
     }
 
     pub(crate) fn write<W: Write>(self, analyzer: &Analyzer, out: &mut SectionWriter<W>) -> std::io::Result<()> {
@@ -216,20 +226,14 @@ fn write_singles<W: Write>(out: &mut SectionWriter<W>, singles: Vec<(String, Gat
 /// The folded words of a text, with a space between them.
 pub(crate) fn key_of(analyzer: &Analyzer, text: &str, tokens: &mut Tokens) -> String {
     let mut key = String::new();
-    write_key(analyzer, text, tokens, &mut key);
-    key
-}
-
-/// Writes the key of a text, in place of what was there.
-pub(crate) fn write_key(analyzer: &Analyzer, text: &str, tokens: &mut Tokens, key: &mut String) {
     analyzer.read(text, tokens);
-    key.clear();
     for token in tokens.iter().filter(|token| !token.kind.is_extra()) {
         if !key.is_empty() {
             key.push(' ');
         }
         key.push_str(token.text);
     }
+    key
 }
 
 /// A hash of what a key says in whatever forms of its words; None where it says something twice.

@@ -3,6 +3,7 @@
 //! This crate does no I/O of its own but for building: it reads what `snapshots` has mapped.
 
 mod amend;
+mod analysed;
 mod analysis;
 mod beginnings;
 mod bits;
@@ -53,6 +54,7 @@ mod window;
 mod wordings;
 mod words;
 
+pub use analysed::{AnalysedProduct, Analysis};
 pub use build::{BuildReport, SegmentBuilder};
 pub use categories::Category;
 pub use completions::recorded_queries;

@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use rustc_hash::FxHashMap;
 use snapshots::{LiveSegment, Product};
 
-use crate::amend::{ProductReader, Said};
-use crate::completions::{Tally, meaning_of, weight_of};
+use crate::amend::ProductReader;
+use crate::completions::{Said, Tally, meaning_of, weight_of};
 use crate::error::Error;
 use crate::index::{Index, TextReader};
 use crate::peaks::OwnWeights;

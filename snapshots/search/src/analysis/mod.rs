@@ -109,6 +109,12 @@ impl Tokens {
         })
     }
 
+    /// The tokens, out of the buffer.
+    pub(crate) fn take(&mut self) -> Self {
+        let (letters, entries) = (std::mem::take(&mut self.letters), std::mem::take(&mut self.entries));
+        Self { pieces: Pieces::default(), letters, entries }
+    }
+
     fn push(&mut self, text: &str, kind: TokenKind, parts: usize, from: &Piece) {
         self.push_joined(&[text], kind, parts, from);
     }
