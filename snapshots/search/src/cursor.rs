@@ -32,8 +32,36 @@ pub(crate) struct SlotCursor<'a> {
 
 enum PrefixCursor<'a> {
     None,
-    Postings(Box<SegmentPostings>),
+    Postings(BegunPostings),
     Bits { bits: &'a Bits, doc: u32 },
+}
+
+/// A walk over the documents that have a word with a short beginning.
+struct BegunPostings {
+    postings: Box<SegmentPostings>,
+    /// How many documents there are: tantivy believes its file, and may tell of others where that is damaged.
+    doc_count: u32,
+}
+
+impl BegunPostings {
+    #[inline]
+    fn doc(&self) -> u32 {
+        let doc = self.postings.doc();
+        if doc < self.doc_count { doc } else { TERMINATED }
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        self.postings.advance();
+    }
+
+    #[inline]
+    fn seek(&mut self, target: u32) -> u32 {
+        if self.doc() < target {
+            self.postings.seek(target);
+        }
+        self.doc()
+    }
 }
 
 /// A walk over the documents of a word itself, or of several that stand for it.
@@ -102,7 +130,8 @@ impl<'a> SlotCursor<'a> {
             None => PrefixCursor::None,
             Some(PrefixDocs::Postings(info)) => {
                 let postings = text.prefixes.read_postings_from_terminfo(info, IndexRecordOption::Basic);
-                PrefixCursor::Postings(Box::new(postings.map_err(read_error)?))
+                let postings = Box::new(postings.map_err(read_error)?);
+                PrefixCursor::Postings(BegunPostings { postings, doc_count: text.doc_count() as u32 })
             }
             Some(PrefixDocs::Bits(bits)) => PrefixCursor::Bits { bits, doc: bits.next_from(0).unwrap_or(TERMINATED) },
         };
@@ -142,10 +171,7 @@ impl<'a> SlotCursor<'a> {
         match &mut self.prefix {
             PrefixCursor::None => self.exact.seek(target),
             // What stands for the word need not begin like it.
-            PrefixCursor::Postings(postings) => {
-                let found = if postings.doc() >= target { postings.doc() } else { postings.seek(target) };
-                found.min(self.exact.seek(target))
-            }
+            PrefixCursor::Postings(postings) => postings.seek(target).min(self.exact.seek(target)),
             PrefixCursor::Bits { bits, doc } => {
                 *doc = bits.next_from(target).unwrap_or(TERMINATED);
                 *doc
@@ -246,5 +272,36 @@ impl Match<'_> {
             Worth::Known(score) => score,
             Worth::In { worths, has } => worths.of(self.doc, has),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tantivy::schema::{STRING, Schema, TantivyDocument};
+    use tantivy::{Index, Term};
+
+    use super::*;
+
+    /// A damaged list of a short beginning told of more documents than there are, which have no lengths.
+    #[test]
+    fn documents_behind_the_last_one_end_a_walk() {
+        let mut schema = Schema::builder();
+        let field = schema.add_text_field("word", STRING);
+        let index = Index::create_in_ram(schema.build());
+        let mut writer = index.writer_with_num_threads(1, 15_000_000).expect("a writer");
+        for _ in 0..5 {
+            let mut document = TantivyDocument::new();
+            document.add_text(field, "w");
+            writer.add_document(document).expect("a document");
+        }
+        writer.commit().expect("an index");
+        let searcher = index.reader().expect("a reader").searcher();
+        let words = searcher.segment_reader(0).inverted_index(field).expect("words");
+        let term = Term::from_field_text(field, "w");
+        let postings = words.read_postings(&term, IndexRecordOption::Basic).expect("a list").expect("documents");
+        let mut walk = BegunPostings { postings: Box::new(postings), doc_count: 3 };
+        assert_eq!((walk.doc(), walk.seek(2)), (0, 2));
+        walk.advance();
+        assert_eq!((walk.doc(), walk.seek(4)), (TERMINATED, TERMINATED));
     }
 }

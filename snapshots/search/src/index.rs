@@ -240,6 +240,11 @@ impl Index {
 }
 
 impl TextReader {
+    /// How many documents the segment has, current or not.
+    pub(crate) fn doc_count(&self) -> usize {
+        self.availability.len()
+    }
+
     fn open(segment: &Segment) -> Result<Self, Error> {
         let fields = Fields::new();
         let index = tantivy::Index::open(SegmentDirectory::new(segment))?;
