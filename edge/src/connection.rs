@@ -37,7 +37,7 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_STREAMS: u32 = 128;
 /// What such a connection may have sent us that we have not read.
 const WINDOW_BYTES: u32 = 256 * 1024;
-/// What is kept of each answer for a client that does not read, beyond what `http2.rs` holds back.
+/// What h2 takes of each answer for a client that does not read; `http2.rs` holds back the rest, and counts both.
 const MAX_UNSENT_BYTES: usize = 64 * 1024;
 /// A silent HTTP/2 connection is asked whether it lives, and cut where it does not say.
 const PING_INTERVAL: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! What bounds an HTTP/2 connection, which hyper leaves open as long as its client answers pings.
 //!
-//! Requests are counted from their head until the last of their answer is handed on. A connection is cut that says nothing
-//! for too long, or leaves answers unread; and what it has not read may not grow beyond a bound.
+//! Requests are counted from their head until no byte of their answer is kept. A connection is cut that says nothing for too
+//! long, or leaves answers unread; and what it has not read may not grow beyond a bound.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::reply::HttpResponse;
 use crate::unread::Unread;
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Answers of a connection that were not handed on yet, together. More are refused.
+/// Answers of a connection that were not read to their end yet, together. More are refused.
 const MAX_UNREAD_BYTES: usize = 32 * 1024 * 1024;
-/// An answer is handed on in such pieces, so that what h2 has taken and the client has not is little.
+/// An answer is handed on in such pieces: that another one is taken tells that the client reads.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// What a connection is doing.
@@ -103,14 +103,17 @@ impl OpenRequest {
     /// The answer, which is handed on piece by piece.
     pub(crate) fn answer(self, response: HttpResponse) -> Response<Answer> {
         let (mut head, body) = response.into_parts();
-        let mut rest = body.into_inner().unwrap_or_default();
+        let (mut rest, activity) = (body.into_inner().unwrap_or_default(), self.activity.clone());
         if self.is_head && !rest.is_empty() {
             // Over HTTP/1.1 hyper leaves out the body by itself, and says how long it would be.
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from(rest.len() as u64));
             rest = Bytes::new();
         }
-        self.activity.unread_bytes.fetch_add(rest.len(), Ordering::Relaxed);
-        Response::from_parts(head, Answer { rest, request: self })
+        if !rest.is_empty() {
+            activity.unread_bytes.fetch_add(rest.len(), Ordering::Relaxed);
+            rest = Bytes::from_owner(Kept { answer: rest, request: self });
+        }
+        Response::from_parts(head, Answer { rest, activity })
     }
 }
 
@@ -121,10 +124,29 @@ impl Drop for OpenRequest {
     }
 }
 
-/// An answer's bytes that were not handed on yet.
+/// An answer that is unread, and its request open, while any part of it is kept, whoever keeps it: what hyper has taken waits
+/// there, and in h2, for a client that gives no window.
+struct Kept {
+    answer: Bytes,
+    request: OpenRequest,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.answer
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.request.activity.unread_bytes.fetch_sub(self.answer.len(), Ordering::Relaxed);
+    }
+}
+
+/// What was not handed on yet of an answer.
 pub(crate) struct Answer {
     rest: Bytes,
-    request: OpenRequest,
+    activity: Arc<Activity>,
 }
 
 impl Body for Answer {
@@ -137,8 +159,7 @@ impl Body for Answer {
         }
         let length = self.rest.len().min(PIECE_BYTES);
         let piece = self.rest.split_to(length);
-        self.request.activity.unread_bytes.fetch_sub(length, Ordering::Relaxed);
-        self.request.activity.touch();
+        self.activity.touch();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -148,12 +169,6 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.rest.len() as u64)
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.request.activity.unread_bytes.fetch_sub(self.rest.len(), Ordering::Relaxed);
     }
 }
 
@@ -169,16 +184,40 @@ mod tests {
         Response::new(Full::new(Bytes::from(vec![b'x'; bytes])))
     }
 
+    async fn piece_of(answer: &mut Answer) -> Bytes {
+        answer.frame().await.expect("a piece").expect("no error").into_data().expect("data")
+    }
+
     #[tokio::test]
-    async fn answers_are_handed_on_in_pieces_and_counted_until_then() {
+    async fn answers_are_handed_on_in_pieces_and_counted_while_any_is_kept() {
         let activity = Activity::new(alone());
+        let counted = || (activity.unread_bytes.load(Ordering::Relaxed), activity.open.load(Ordering::Relaxed));
         let mut answer = activity.request(&Method::GET).answer(response(PIECE_BYTES + 1)).into_body();
-        assert_eq!(activity.unread_bytes.load(Ordering::Relaxed), PIECE_BYTES + 1);
-        let piece = answer.frame().await.expect("a piece").expect("no error").into_data().expect("data");
-        assert_eq!((piece.len(), activity.unread_bytes.load(Ordering::Relaxed)), (PIECE_BYTES, 1));
-        assert_eq!(activity.open.load(Ordering::Relaxed), 1);
+        assert_eq!(counted(), (PIECE_BYTES + 1, 1));
+        let piece = piece_of(&mut answer).await;
+        assert_eq!((piece.len(), answer.size_hint().exact()), (PIECE_BYTES, Some(1)));
         drop(answer);
-        assert_eq!((activity.unread_bytes.load(Ordering::Relaxed), activity.open.load(Ordering::Relaxed)), (0, 0));
+        assert_eq!(counted(), (PIECE_BYTES + 1, 1), "hyper or h2 has it still");
+        drop(piece);
+        assert_eq!(counted(), (0, 0));
+        let head = activity.request(&Method::HEAD).answer(response(1));
+        assert_eq!((head.headers()[CONTENT_LENGTH].to_str().ok(), counted()), (Some("1"), (0, 0)));
+    }
+
+    /// A client without a window had 8 MiB kept for it on each connection, which nothing counted.
+    #[tokio::test]
+    async fn what_is_handed_on_and_not_read_counts() {
+        let (activity, node_bytes) = (Activity::new(alone()), Arc::<AtomicUsize>::default());
+        let node = Unread::new(node_bytes.clone(), usize::MAX);
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let open = activity.request(&Method::GET);
+            let held = open.hold(&node, response(PIECE_BYTES)).expect("an answer");
+            kept.push(piece_of(open.answer(held).body_mut()).await);
+        }
+        assert_eq!(node_bytes.load(Ordering::Relaxed), 2 * PIECE_BYTES, "the first of a connection is free");
+        drop(kept);
+        assert_eq!(node_bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]
