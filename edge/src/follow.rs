@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use snapshots::{Cache, Digest, Manifest, Remembered, SnapshotId, Store, Target, Watcher};
@@ -122,7 +122,9 @@ struct Failed {
 pub struct KeptObjects {
     announced: Mutex<VecDeque<KeptSnapshot>>,
     previews: Mutex<HashSet<Digest>>,
-    /// What is announced finds no space on the disk.
+    /// The markets for whose announcements the disk had no space, until they serve what is announced.
+    cramped: Mutex<HashSet<String>>,
+    /// Another market is among these, or one once more.
     space_needed: Notify,
 }
 
@@ -142,11 +144,28 @@ impl KeptObjects {
         keep_newest(&mut kept, KEPT_SNAPSHOTS, market, served);
     }
 
-    /// Forgets all but a market's newest snapshot and the one it serves, and has previews closed: their space is needed.
-    fn shrink(&self, market: &str, served: Option<&SnapshotId>) {
+    /// Forgets all but a market's newest snapshot and the one it serves, and has previews closed and none opened: their space
+    /// is needed.
+    pub fn shrink(&self, market: &str, served: Option<&SnapshotId>) {
         let mut kept = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         keep_newest(&mut kept, 1, market, served);
+        drop(kept);
+        self.cramped().insert(market.to_owned());
         self.space_needed.notify_one();
+    }
+
+    /// Takes note that a market needs no more space than it has.
+    pub fn found_space(&self, market: &str) {
+        self.cramped().remove(market);
+    }
+
+    /// Whether what is announced finds no space on the disk.
+    pub fn lacks_space(&self) -> bool {
+        !self.cramped().is_empty()
+    }
+
+    fn cramped(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.cramped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns once the space that previews take is needed: to one who waits for that.
@@ -278,7 +297,7 @@ impl Follower {
         }
         let served = self.market.live.load();
         if served.as_ref().is_some_and(|generation| generation.target() == target) {
-            self.failed = None;
+            self.note_success();
             return Ok(());
         }
         let started = Instant::now();
@@ -295,13 +314,13 @@ impl Follower {
         match opened {
             // What it leads to now is looked for at once.
             Ok(false) => {
-                self.failed = None;
+                self.note_success();
                 info!(market = labels, snapshot.id = %id, "taken back before it was served");
                 self.market.hint();
                 Ok(())
             }
             Ok(true) => {
-                self.failed = None;
+                self.note_success();
                 let took_ms = started.elapsed().as_millis() as u64;
                 self.metrics.opened(labels, started.elapsed());
                 info!(market = labels, snapshot.id = %id, snapshot.sequence = target.pointer.sequence, followed = ?target.followed, took_ms, "serving a new snapshot");
@@ -314,6 +333,11 @@ impl Follower {
                 Err(Fault::Open { id: id.to_string(), cause: fault })
             }
         }
+    }
+
+    fn note_success(&mut self) {
+        self.failed = None;
+        self.kept.found_space(&self.market.name);
     }
 
     fn note_failure(&mut self, target: Target, fault: String) {
@@ -483,6 +507,10 @@ mod tests {
         assert!(has(&kept, "us6"), "what is served stays, however many announcements fail");
         kept.shrink("us", Some(&served));
         assert!(has(&kept, "us6") && has(&kept, "bad4") && !has(&kept, "bad3") && has(&kept, "slow"));
+        kept.found_space("eu");
+        assert!(kept.lacks_space(), "us does still");
+        kept.found_space("us");
+        assert!(!kept.lacks_space());
         let preview = |name: &str| kept.set_previews([Digest::of(name.as_bytes())].into());
         preview("first");
         assert!(has(&kept, "first") && has(&kept, "us6"));

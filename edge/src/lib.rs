@@ -29,6 +29,8 @@ mod preview_key;
 mod reply;
 mod result_cache;
 mod routes;
+#[cfg(test)]
+mod sample;
 mod server;
 mod shapes;
 mod shelf;

@@ -32,8 +32,6 @@ const MAX_OPENINGS: usize = 8;
 /// What nobody looked at for so long is closed.
 const IDLE: Duration = Duration::from_secs(600);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
-/// For so long none is opened once what is live has needed their space, or whoever looks would take it away again.
-const SPACE_PAUSE: Duration = Duration::from_secs(60);
 /// When to ask again for what is not open yet, and for what could not be opened.
 const RETRY_OPENING_S: u32 = 2;
 const RETRY_FAILED_S: u32 = 30;
@@ -61,8 +59,6 @@ struct State {
     openings: Vec<(PreviewName, Opening)>,
     /// The objects of the snapshot that is being opened.
     installing: HashSet<Digest>,
-    /// What is live needs the space until then.
-    closed_until: Option<Instant>,
 }
 
 /// How an opening ended, once it has.
@@ -78,6 +74,8 @@ enum PreviewError {
     OtherCatalogue { found: String, served: String },
     #[error("it takes {} MiB, and previews may take {} MiB together", size_bytes.div_ceil(1 << 20), max_bytes >> 20)]
     TooLarge { size_bytes: u64, max_bytes: u64 },
+    #[error("the disk is full: what is live comes first")]
+    WithoutSpace,
     #[error("{cause}")]
     Failed { cause: String, is_transient: bool },
 }
@@ -97,15 +95,16 @@ impl PreviewError {
             Self::TooLarge { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "preview_too_large", format!("snapshot {id}: {self}"))
             }
+            Self::WithoutSpace => (StatusCode::SERVICE_UNAVAILABLE, "preview_without_space", self.to_string()),
             Self::Failed { is_transient, .. } => {
                 let status = if *is_transient { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
                 (status, "preview_failed", format!("snapshot {id} cannot be opened; the edge's log says why"))
             }
         };
         let mut answer = ApiError::new(status, code, detail);
-        if let Self::Failed { cause, is_transient } = self {
+        answer.retry_after_s = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_FAILED_S);
+        if let Self::Failed { cause, .. } = self {
             answer.cause = Some(cause.clone());
-            answer.retry_after_s = is_transient.then_some(RETRY_FAILED_S);
         }
         answer
     }
@@ -121,7 +120,7 @@ impl Previews {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (shelf, openings, installing) = (Shelf::new(max_bytes), Vec::new(), HashSet::new());
-        let state = State { shelf, openings, installing, closed_until: None };
+        let state = State { shelf, openings, installing };
         let (turn, waiting) = (tokio::sync::Mutex::default(), Semaphore::new(MAX_WAITING));
         Self { key, max_bytes, cache, kept, metrics, state: Mutex::new(state), turn, waiting }
     }
@@ -177,14 +176,18 @@ impl Previews {
         }
     }
 
-    /// Closes all, and removes from the disk what nothing else needs.
+    /// Closes all that are open. One that is being opened is let go of once it is.
     fn give_up_space(&self) {
-        self.state().closed_until = Some(Instant::now() + SPACE_PAUSE);
         let gone = self.take_idle(Duration::ZERO);
         if gone.is_empty() {
             return;
         }
         warn!(count = gone.len(), "previews are closed: the disk is full, and what is live comes first");
+        self.free(gone);
+    }
+
+    /// Lets go of snapshots, and removes from the disk what nothing else needs.
+    fn free(&self, gone: Vec<Arc<Generation>>) {
         let (cache, kept) = (self.cache.clone(), self.kept.clone());
         let work = move || {
             gone.into_iter().for_each(Generation::retire);
@@ -210,11 +213,8 @@ impl Previews {
         if state.openings.len() >= MAX_OPENINGS {
             return Err(ApiError::unavailable("overloaded", "too many snapshots are being opened"));
         }
-        if state.closed_until.is_some_and(|until| Instant::now() < until) {
-            let mut answer =
-                ApiError::unavailable("preview_without_space", "the disk is full: what is live comes first");
-            answer.retry_after_s = Some(RETRY_FAILED_S);
-            return Err(answer);
+        if self.kept.lacks_space() {
+            return Err(PreviewError::WithoutSpace.to_answer(&name.id));
         }
         let (ended, opening) = watch::channel(None);
         state.openings.push((name.clone(), opening.clone()));
@@ -236,6 +236,10 @@ impl Previews {
     async fn open(&self, name: &PreviewName, store: Store, catalogue: &str) -> Outcome {
         let manifest = self.manifest(name, &store, catalogue).await?;
         let _turn = self.turn.lock().await;
+        // It may have waited for long.
+        if self.kept.lacks_space() {
+            return Err(PreviewError::WithoutSpace);
+        }
         let size_bytes = memory_bytes(&manifest);
         // Between being looked for in vain and this turn, another opening may have brought it.
         let Some(gone) = self.make_room(name, &manifest) else { return Ok(()) };
@@ -293,6 +297,13 @@ impl Previews {
     fn settle(&self, name: &PreviewName, size_bytes: u64, opened: Result<Arc<Generation>, OpenError>) -> Outcome {
         let mut state = self.state();
         state.installing.clear();
+        // The follower has found no space meanwhile, and would find none the next time.
+        if self.kept.lacks_space() {
+            self.note(&state);
+            drop(state);
+            self.free(opened.ok().into_iter().collect());
+            return Err(PreviewError::WithoutSpace);
+        }
         let outcome = opened.map(|generation| {
             state.shelf.put(name.clone(), generation, size_bytes, Instant::now());
         });
@@ -352,6 +363,7 @@ fn retire(gone: Vec<Arc<Generation>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample;
 
     fn manifest(segments: &[(u32, u32)]) -> Manifest {
         let (digest, count) = (Digest::of(b"an object"), segments.iter().map(|(_, live)| live).sum::<u32>());
@@ -378,5 +390,37 @@ mod tests {
         check(&[(500, 490), (10, 10)], 10);
         check(&[(500, 500), (10, 10)], 10);
         check(&[(500, 480), (10, 5), (5, 5)], 25);
+    }
+
+    /// Those that waited for their turn took the space again, each time before the live snapshot was tried once more.
+    #[tokio::test]
+    async fn none_takes_the_space_that_what_is_live_lacks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open("memory://", &[]).expect("a store");
+        let manifest = sample::publish(&store, folder.path()).await;
+        let cache = Arc::new(Cache::open(&folder.path().join("cache")).expect("a cache"));
+        let (kept, metrics) = (Arc::new(KeptObjects::default()), Arc::new(Metrics::new(Vec::new())));
+        let previews = Arc::new(Previews::new(None, u64::MAX, cache, kept.clone(), metrics));
+        let name = PreviewName { market: "us".into(), id: manifest.id.clone() };
+        let open = || previews.open(&name, store.clone(), &manifest.catalogue);
+
+        let turn = previews.turn.lock().await;
+        let fill_disk = async {
+            kept.shrink("us", None);
+            drop(turn);
+        };
+        let (waited, ()) = tokio::join!(open(), fill_disk);
+        assert!(matches!(waited, Err(PreviewError::WithoutSpace)), "{waited:?}");
+        let refused = previews.opening(&name, &store, &manifest.catalogue).map(drop).expect_err("there is no space");
+        assert_eq!((refused.status.as_u16(), refused.retry_after_s), (503, Some(RETRY_FAILED_S)));
+        assert!(previews.state().openings.is_empty());
+
+        kept.found_space("us");
+        open().await.expect("there is space");
+        let opened = previews.take_idle(Duration::ZERO).pop().expect("it is open");
+        kept.shrink("us", None);
+        let ended = previews.settle(&name, 1, Ok(opened));
+        assert!(matches!(ended, Err(PreviewError::WithoutSpace)), "it was opened meanwhile: {ended:?}");
+        assert_eq!(previews.state().shelf.count(), 0);
     }
 }

@@ -204,6 +204,9 @@ fn previews_make_room_for_what_is_announced_where_the_disk_is_full() {
     fs::remove_file(&partial).expect("space again");
     edge.wait_for_sequence(sequence);
     assert_eq!(edge.get("/v1/search?q=lamp").json()["found"], 50);
+    let is_it = |line: &String| line.contains("serving a new snapshot") && line.contains(gamma.id.as_str());
+    wait_until("it is told", || edge.log.lock().expect("the log").iter().any(is_it));
+    assert_eq!(preview(&edge, "/v1/search", &beta).json()["found"], 40, "previews are opened again at once");
 }
 
 #[test]

@@ -1,0 +1,36 @@
+//! A snapshot of a few products, for tests of what needs an open one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use search::SegmentBuilder;
+use snapshots::{Catalogue, Draft, DraftSegment, Manifest, Product, ProductId, Statistics, Store};
+
+const PRODUCTS: u32 = 30;
+
+/// Writes the snapshot to a store. One query is recorded in it: "lamp".
+pub(crate) async fn publish(store: &Store, scratch: &Path) -> Manifest {
+    let settings = "name = \"tests\"\ncurrency = \"USD\"\n".to_owned();
+    let catalogue = Arc::new(Catalogue::parse(&settings).expect("valid settings"));
+    let file = scratch.join("segment");
+    let mut builder = SegmentBuilder::new(catalogue, &file, scratch).expect("a builder");
+    builder.record_query("lamp", 5);
+    for number in 0..PRODUCTS {
+        let id = ProductId::new(format!("p{number:02}")).expect("an id");
+        builder.add(&Product::new(id, format!("lamp {number}"))).expect("a product in order");
+    }
+    builder.finish().expect("a segment");
+    let draft = Draft {
+        settings,
+        rules: None,
+        kept: Vec::new(),
+        segments: vec![DraftSegment { file, product_count: PRODUCTS, liveness: None }],
+        statistics: Statistics { product_count: u64::from(PRODUCTS), ..Default::default() },
+        validation: Default::default(),
+        source_watermark: None,
+        parent: None,
+        created_at: "2026-01-02T03:04:05Z".parse().expect("a time"),
+        builder_version: "test".to_owned(),
+    };
+    draft.write(store).await.expect("a snapshot in the store")
+}
