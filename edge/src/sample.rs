@@ -3,8 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use search::SegmentBuilder;
-use snapshots::{Catalogue, Draft, DraftSegment, Manifest, Product, ProductId, Statistics, Store};
+use search::{Index, SegmentBuilder};
+use snapshots::{
+    Cache, Catalogue, Draft, DraftSegment, Followed, Manifest, Pointer, Product, ProductId, Snapshot, Statistics,
+    Store, Target, install,
+};
+
+use crate::live::Generation;
+use crate::metrics::Metrics;
+use crate::result_cache::ResultCache;
 
 const PRODUCTS: u32 = 30;
 
@@ -33,4 +40,20 @@ pub(crate) async fn publish(store: &Store, scratch: &Path) -> Manifest {
         builder_version: "test".to_owned(),
     };
     draft.write(store).await.expect("a snapshot in the store")
+}
+
+/// Opens the snapshot. The folder may go meanwhile: what is mapped stays.
+pub(crate) async fn open(folder: &Path) -> Arc<Index> {
+    let store = Store::open("memory://", &[]).expect("a store");
+    let manifest = publish(&store, folder).await;
+    let cache = Cache::open(&folder.join("cache")).expect("a cache");
+    install(&store, &cache, &manifest).await.expect("its objects");
+    Arc::new(Index::open(Snapshot::open(&cache, manifest).expect("a snapshot")).expect("an index"))
+}
+
+/// The snapshot as it is served, before it has answered anything.
+pub(crate) fn generation(index: &Arc<Index>) -> Generation {
+    let pointer = Pointer::new(index.snapshot().manifest.id.clone(), 1);
+    let target = Target { pointer, followed: Followed::Channel };
+    Generation::new(index.clone(), target, ResultCache::new(1 << 20), &Metrics::new(Vec::new()))
 }

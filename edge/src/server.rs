@@ -360,6 +360,8 @@ where
         false => Ok(reply::method_not_allowed(route.allowed())),
     };
     let result = result.and_then(|response| match open {
+        // What has no body leaves nothing to read, and probes are always answered.
+        _ if route == Route::Health || parts.method == Method::HEAD => Ok(response),
         Some(open) => open.hold(&shared.unread, response),
         None => shared.unread.hold(0, response),
     });
@@ -436,5 +438,42 @@ where
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::bad_parameter("body", error.to_string())),
         Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body did not arrive in time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use http_body_util::{Empty, Full};
+    use hyper::Response;
+
+    use super::*;
+    use crate::config::Cli;
+    use crate::http2::Activity;
+    use crate::idle::tests::alone;
+    use crate::sample;
+
+    /// They were refused like any other answer.
+    #[tokio::test]
+    async fn probes_are_answered_where_too_much_is_unread() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (any, cache) = ("127.0.0.1:0", folder.path().join("edge"));
+        let cache = cache.to_str().expect("a plain path");
+        let flags = ["edge", "--market", "us=memory://", "--listen", any, "--admin-listen", any, "--cache-dir", cache];
+        let cli = Cli::try_parse_from(flags.into_iter().chain(["--no-access-log"])).expect("flags");
+        let shared = Edge::build(cli.resolve().expect("settings")).await.expect("an edge").shared();
+        shared.markets[0].live.replace(sample::generation(&sample::open(folder.path()).await), || ());
+        let activity = Activity::new(alone());
+        let large = Response::new(Full::new(Bytes::from(vec![b'x'; 32 << 20])));
+        let _unread = activity.request(&Method::GET).answer(large);
+        let ask = async |method: Method, path: &str| {
+            let open = activity.request(&method);
+            let request = Request::builder().method(method).uri(path).body(Empty::new()).expect("a request");
+            let Ok(response) = handle(shared.clone(), request, Some(&open)).await;
+            response.status().as_u16()
+        };
+        assert_eq!(ask(Method::GET, "/").await, 503, "too much is unread");
+        assert_eq!(ask(Method::GET, "/healthz").await, 200);
+        assert_eq!(ask(Method::HEAD, "/").await, 200, "there is nothing to read");
     }
 }
