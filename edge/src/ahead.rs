@@ -99,7 +99,7 @@ fn beginnings(text: &str) -> impl Iterator<Item = &str> {
 fn answer(generation: &Generation, asked: Asked, coding: Coding) {
     let (now, results) = (Timestamp::now(), &generation.results);
     let (rules, hash) = (generation.index.rules().version_at(now), hashed(generation, now, &asked));
-    let plain = results.get(hash, &asked, rules, Coding::Identity).or_else(|| {
+    let plain = results.peek(hash, &asked, rules, Coding::Identity).or_else(|| {
         let answered = answer_to(generation, &asked, now).ok()?;
         results.put(hash, asked.clone(), rules, Coding::Identity, answered.clone());
         Some(answered)
@@ -112,6 +112,31 @@ fn answer(generation: &Generation, asked: Asked, coding: Coding) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample;
+
+    fn lamps() -> Shape {
+        Shape::Search(RawRequest { per_page: Some(30), ..RawRequest::default() })
+    }
+
+    /// What was compressed once counted as asked for again in every later generation.
+    #[tokio::test]
+    async fn what_nobody_asks_for_any_more_is_not_asked_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let index = sample::open(folder.path()).await;
+        let [first, second, third] = std::array::from_fn(|_| sample::generation(&index));
+        let asked = lamps().with("lamp", index.catalogue());
+        answer(&first, asked.clone(), Coding::Zstd);
+        answer_again(&second, &first, Patience::FULL);
+        answer_again(&third, &second, Patience::FULL);
+        let mut codings: Vec<Coding> = third.results.asked(9).into_iter().map(|(_, coding)| coding).collect();
+        codings.sort_unstable_by_key(|coding| coding.name());
+        assert_eq!(codings, [Coding::Identity, Coding::Zstd], "it is kept in both");
+        assert!(third.results.asked_again(1_000).is_empty());
+        let (now, index) = (Timestamp::now(), &third.index);
+        let (rules, hash) = (index.rules().version_at(now), hashed(&third, now, &asked));
+        assert!(third.results.get(hash, &asked, rules, Coding::Zstd).is_some());
+        assert_eq!(third.results.asked_again(1_000), [asked]);
+    }
 
     /// A rollback was served once all was answered ahead that a new snapshot may be, three seconds later.
     #[test]

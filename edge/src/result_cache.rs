@@ -113,14 +113,32 @@ impl ResultCache {
 
     /// The answer to what has this hash, if it was given under this set of rules, in this coding.
     pub fn get(&self, hash: u64, asked: &Asked, rules: usize, coding: Coding) -> Option<Answered> {
+        self.look_up(hash, asked, rules, coding, |entry| entry.is_used = true)
+    }
+
+    /// The same, for one who asks on behalf of nobody.
+    pub fn peek(&self, hash: u64, asked: &Asked, rules: usize, coding: Coding) -> Option<Answered> {
+        self.look_up(hash, asked, rules, coding, |_| ())
+    }
+
+    fn look_up(
+        &self,
+        hash: u64,
+        asked: &Asked,
+        rules: usize,
+        coding: Coding,
+        found: impl FnOnce(&mut Entry),
+    ) -> Option<Answered> {
         let hash = in_coding(hash, coding);
         let mut part = self.part(hash)?.lock().unwrap_or_else(PoisonError::into_inner);
         let place = *part.places.get(&hash)?;
         let entry = &mut part.entries[place];
         // A hash is no proof.
         let is_it = entry.rules == rules && entry.coding == coding && entry.asked == *asked;
-        entry.is_used |= is_it;
-        is_it.then(|| entry.answered.clone())
+        is_it.then(|| {
+            found(entry);
+            entry.answered.clone()
+        })
     }
 
     /// Keeps an answer, as it is.

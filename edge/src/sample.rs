@@ -24,7 +24,8 @@ pub(crate) async fn publish(store: &Store, scratch: &Path) -> Manifest {
     builder.record_query("lamp", 5);
     for number in 0..PRODUCTS {
         let id = ProductId::new(format!("p{number:02}")).expect("an id");
-        builder.add(&Product::new(id, format!("lamp {number}"))).expect("a product in order");
+        let title = format!("lamp {number}, to stand on a table or a shelf");
+        builder.add(&Product::new(id, title)).expect("a product in order");
     }
     builder.finish().expect("a segment");
     let draft = Draft {
@@ -55,5 +56,5 @@ pub(crate) async fn open(folder: &Path) -> Arc<Index> {
 pub(crate) fn generation(index: &Arc<Index>) -> Generation {
     let pointer = Pointer::new(index.snapshot().manifest.id.clone(), 1);
     let target = Target { pointer, followed: Followed::Channel };
-    Generation::new(index.clone(), target, ResultCache::new(1 << 20), &Metrics::new(Vec::new()))
+    Generation::new(index.clone(), target, ResultCache::new(8 << 20), &Metrics::new(Vec::new()))
 }
