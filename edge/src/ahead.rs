@@ -111,8 +111,12 @@ fn answer(generation: &Generation, asked: Asked, coding: Coding) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::sample;
+
+    const NONE: Patience = Patience { warming: Duration::ZERO, answering: Duration::ZERO };
 
     fn lamps() -> Shape {
         Shape::Search(RawRequest { per_page: Some(30), ..RawRequest::default() })
@@ -136,6 +140,27 @@ mod tests {
         let (rules, hash) = (index.rules().version_at(now), hashed(&third, now, &asked));
         assert!(third.results.get(hash, &asked, rules, Coding::Zstd).is_some());
         assert_eq!(third.results.asked_again(1_000), [asked]);
+    }
+
+    /// How much is kept of a new generation after that.
+    fn count_after(index: &Arc<Index>, prepare: impl FnOnce(&Generation)) -> usize {
+        let generation = sample::generation(index);
+        prepare(&generation);
+        generation.results.asked(1_000).len()
+    }
+
+    /// Nothing failed where a rollback answered ahead for as long as a new snapshot may.
+    #[tokio::test]
+    async fn nothing_is_answered_ahead_beyond_its_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let index = sample::open(folder.path()).await;
+        let before = sample::generation(&index);
+        answer(&before, lamps().with("lamp", index.catalogue()), Coding::Identity);
+        assert_eq!(count_after(&index, |next| answer_again(next, &before, NONE)), 0);
+        assert_eq!(count_after(&index, |next| answer_again(next, &before, Patience::FULL)), 1);
+        assert_eq!(count_after(&index, |next| answer_recorded(next, &[lamps()], NONE)), 0);
+        let recorded = count_after(&index, |next| answer_recorded(next, &[lamps()], Patience::FULL));
+        assert_eq!(recorded, 2, "without a query, and with the one that is recorded");
     }
 
     /// A rollback was served once all was answered ahead that a new snapshot may be, three seconds later.
