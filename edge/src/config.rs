@@ -83,7 +83,7 @@ pub struct Cli {
     #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_IN_FLIGHT", default_value = "256")]
     max_in_flight: String,
     /// How many connections are held open at once. Where another one comes, those are cut that have waited longest for
-    /// something to answer.
+    /// something to answer, or for an answer to be read: a second at the least.
     #[arg(long, value_name = "COUNT", env = "VITRINE_MAX_CONNECTIONS", default_value = "10000")]
     max_connections: String,
     /// How much memory answers may take that clients have not read yet, in MiB; more are turned away with 503. The first

@@ -4,8 +4,8 @@
 //! long, or leaves answers unread; and what it has not read may not grow beyond a bound.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub(crate) struct Activity {
     last_ms: AtomicU64,
     /// The same, for a full house.
     waiting: Waiting,
+    /// How many requests have no answer yet. A lock, so that `waiting` is told of the last change last.
+    unanswered: Mutex<usize>,
     requests: AtomicUsize,
     open: AtomicUsize,
     unread_bytes: AtomicUsize,
@@ -42,20 +44,29 @@ pub(crate) struct Activity {
 impl Activity {
     pub(crate) fn new(waiting: Waiting) -> Arc<Self> {
         let (requests, open, unread_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { begun: Instant::now(), last_ms: AtomicU64::new(0), waiting, requests, open, unread_bytes })
+        let (begun, last_ms, unanswered) = (Instant::now(), AtomicU64::new(0), Mutex::new(0));
+        Arc::new(Self { begun, last_ms, waiting, unanswered, requests, open, unread_bytes })
     }
 
-    fn touch(&self) {
-        self.waiting.begin();
+    /// Takes note that something goes on, by which other requests may be unanswered than before.
+    fn touch(&self, change: impl FnOnce(&mut usize)) {
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut unanswered);
+        match *unanswered {
+            0 => self.waiting.begin(),
+            _ => self.waiting.end(),
+        }
+        drop(unanswered);
         self.last_ms.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Counts a request, until what this gives is dropped.
     pub(crate) fn request(self: &Arc<Self>, method: &Method) -> OpenRequest {
-        self.touch();
+        self.touch(|unanswered| *unanswered += 1);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
-        OpenRequest { activity: self.clone(), is_head: method == Method::HEAD }
+        let (unanswered, open) = (Unanswered(self.clone()), Open(self.clone()));
+        OpenRequest { is_head: method == Method::HEAD, unanswered, open }
     }
 
     /// Ends once the connection is to be cut; one that has asked for nothing yet, as soon as all are to close.
@@ -80,10 +91,30 @@ impl Activity {
     }
 }
 
-/// A request that is not over yet.
+/// A request without an answer.
 pub(crate) struct OpenRequest {
-    activity: Arc<Activity>,
     is_head: bool,
+    unanswered: Unanswered,
+    open: Open,
+}
+
+/// One more is unanswered, until this is dropped.
+struct Unanswered(Arc<Activity>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.touch(|unanswered| *unanswered -= 1);
+    }
+}
+
+/// One more is open, until this is dropped.
+struct Open(Arc<Activity>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.touch(|_| ());
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl OpenRequest {
@@ -93,7 +124,7 @@ impl OpenRequest {
     /// When it would be too much.
     pub(crate) fn hold(&self, unread: &Unread, response: HttpResponse) -> Result<HttpResponse, ApiError> {
         let bytes = response.body().size_hint().lower() as usize;
-        let unread_bytes = self.activity.unread_bytes.load(Ordering::Relaxed);
+        let unread_bytes = self.open.0.unread_bytes.load(Ordering::Relaxed);
         if unread_bytes > 0 && unread_bytes + bytes > MAX_UNREAD_BYTES {
             return Err(ApiError::unavailable("unread", "too much of this connection's answers is unread"));
         }
@@ -103,24 +134,19 @@ impl OpenRequest {
     /// The answer, which is handed on piece by piece.
     pub(crate) fn answer(self, response: HttpResponse) -> Response<Answer> {
         let (mut head, body) = response.into_parts();
-        let (mut rest, activity) = (body.into_inner().unwrap_or_default(), self.activity.clone());
-        if self.is_head && !rest.is_empty() {
+        let Self { is_head, unanswered, open } = self;
+        let (mut rest, activity) = (body.into_inner().unwrap_or_default(), open.0.clone());
+        if is_head && !rest.is_empty() {
             // Over HTTP/1.1 hyper leaves out the body by itself, and says how long it would be.
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from(rest.len() as u64));
             rest = Bytes::new();
         }
         if !rest.is_empty() {
             activity.unread_bytes.fetch_add(rest.len(), Ordering::Relaxed);
-            rest = Bytes::from_owner(Kept { answer: rest, request: self });
+            rest = Bytes::from_owner(Kept { answer: rest, open });
         }
+        drop(unanswered);
         Response::from_parts(head, Answer { rest, activity })
-    }
-}
-
-impl Drop for OpenRequest {
-    fn drop(&mut self) {
-        self.activity.touch();
-        self.activity.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -128,7 +154,7 @@ impl Drop for OpenRequest {
 /// there, and in h2, for a client that gives no window.
 struct Kept {
     answer: Bytes,
-    request: OpenRequest,
+    open: Open,
 }
 
 impl AsRef<[u8]> for Kept {
@@ -139,7 +165,7 @@ impl AsRef<[u8]> for Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.request.activity.unread_bytes.fetch_sub(self.answer.len(), Ordering::Relaxed);
+        self.open.0.unread_bytes.fetch_sub(self.answer.len(), Ordering::Relaxed);
     }
 }
 
@@ -159,7 +185,7 @@ impl Body for Answer {
         }
         let length = self.rest.len().min(PIECE_BYTES);
         let piece = self.rest.split_to(length);
-        self.activity.touch();
+        self.activity.touch(|_| ());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -262,5 +288,33 @@ mod tests {
         house.make_room(1);
         settle().await;
         assert_eq!(seen.strong_count(), 0, "it was cut");
+    }
+
+    /// One whose request waited for a preview was cut after a second, with whatever else it asked for.
+    #[tokio::test]
+    async fn a_connection_with_a_request_to_answer_makes_no_room() {
+        let house = IdleWatch::new(Duration::from_secs(1), 120);
+        let (give, given) = tokio::sync::oneshot::channel();
+        let inside = Arc::new(());
+        let seen = Arc::downgrade(&inside);
+        house.spawn(move |waiting| async move {
+            let activity = Activity::new(waiting);
+            drop(give.send([activity.request(&Method::GET), activity.request(&Method::GET)]));
+            std::future::pending::<()>().await;
+            drop(inside);
+        });
+        let [first, second] = given.await.expect("it has begun");
+        let make_room = async || {
+            (0..2).for_each(|_| house.look());
+            house.make_room(1);
+            settle().await;
+        };
+        drop(first);
+        make_room().await;
+        assert_eq!(seen.strong_count(), 1, "one is to be answered");
+        let answer = second.answer(response(1));
+        make_room().await;
+        assert_eq!(seen.strong_count(), 0, "nobody reads what it was answered");
+        drop(answer);
     }
 }

@@ -288,6 +288,7 @@ impl Door<'_> {
                 }
             };
             // In a full house those make room who have waited longest, or clients that say nothing would keep out probes.
+            // Who has not read an answer a second after it was ready is one of these, over HTTP/1.1 however steadily it reads.
             // Where all are at work, one waits at the door: the system's queue is short and bounded.
             while open.load(Ordering::Relaxed) >= self.most {
                 self.idle.make_room(self.most.div_ceil(ROOM_SHARE));
