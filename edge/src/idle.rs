@@ -29,6 +29,8 @@ pub(crate) struct IdleWatch {
 struct Watched {
     connections: HashMap<u64, (Arc<AtomicU64>, Option<AbortHandle>)>,
     next: u64,
+    /// The look since which nobody could make room: only with the next one can somebody.
+    full_since: Option<u64>,
 }
 
 impl IdleWatch {
@@ -78,6 +80,9 @@ impl IdleWatch {
     pub(crate) fn make_room(&self, count: usize) {
         let now = self.looks.load(Ordering::Relaxed);
         let longest: Vec<AbortHandle> = self.change(|watched| {
+            if watched.full_since == Some(now) {
+                return Vec::new();
+            }
             let waiting = watched.connections.values().filter_map(|(since, task)| {
                 let task = task.as_ref().filter(|task| !task.is_finished())?;
                 let since = since.load(Ordering::Relaxed);
@@ -85,7 +90,9 @@ impl IdleWatch {
             });
             let mut waiting: Vec<(u64, &AbortHandle)> = waiting.collect();
             waiting.sort_unstable_by_key(|(since, _)| *since);
-            waiting.into_iter().take(count).map(|(_, task)| task.clone()).collect()
+            let longest: Vec<AbortHandle> = waiting.into_iter().take(count).map(|(_, task)| task.clone()).collect();
+            watched.full_since = longest.is_empty().then_some(now);
+            longest
         });
         longest.iter().for_each(AbortHandle::abort);
     }
@@ -204,6 +211,24 @@ pub(crate) mod tests {
         watch.make_room(9);
         settle().await;
         assert_eq!(there(), [1, 0, 0], "one works");
+    }
+
+    /// All were looked at two hundred times a second, while nobody else could come or go.
+    #[tokio::test]
+    async fn where_nobody_makes_room_they_are_looked_at_once() {
+        let watch = IdleWatch::new(Duration::from_secs(1), 120);
+        let busy = enter(&watch, true).await;
+        (0..3).for_each(|_| watch.look());
+        watch.make_room(1);
+        // Nobody has waited for longer before the next look; this one shows whether it is looked at.
+        watch.change(|watched| watched.connections.values().for_each(|(since, _)| since.store(0, Ordering::Relaxed)));
+        watch.make_room(1);
+        settle().await;
+        assert_eq!(busy.strong_count(), 1, "it is not looked at again");
+        watch.look();
+        watch.make_room(1);
+        settle().await;
+        assert_eq!(busy.strong_count(), 0);
     }
 
     #[tokio::test]
