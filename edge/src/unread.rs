@@ -35,14 +35,22 @@ impl Unread {
         if unread_bytes + bytes <= FREE_BYTES {
             return Ok(response);
         }
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.take(bytes)?;
         let (head, body) = response.into_parts();
-        // What is refused is counted no more as soon as this is dropped.
         let answer = Counted { answer: body.into_inner().unwrap_or_default(), bytes: self.bytes.clone() };
-        if before > 0 && before + bytes > self.max_bytes {
-            return Err(ApiError::unavailable("unread", "too many large answers are unread"));
-        }
         Ok(Response::from_parts(head, Full::new(Bytes::from_owner(answer))))
+    }
+
+    /// Counts so much, or nothing: what is refused must not have others refused that come at that moment.
+    fn take(&self, bytes: usize) -> Result<(), ApiError> {
+        let mut before = self.bytes.load(Ordering::Relaxed);
+        while before == 0 || before + bytes <= self.max_bytes {
+            match self.bytes.compare_exchange_weak(before, before + bytes, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => before = now,
+            }
+        }
+        Err(ApiError::unavailable("unread", "too many large answers are unread"))
     }
 }
 
@@ -66,6 +74,8 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     fn response(bytes: usize) -> HttpResponse {
@@ -104,5 +114,26 @@ mod tests {
         assert!(unread.hold(0, response(FREE_BYTES)).is_ok(), "small ones are");
         drop(first);
         assert!(unread.hold(0, response(FREE_BYTES + 1)).is_ok());
+    }
+
+    /// What was refused was counted until then, and had others refused for which there was room.
+    #[test]
+    fn what_is_refused_keeps_nobody_out() {
+        static LARGE: [u8; 8 * FREE_BYTES] = [b'x'; 8 * FREE_BYTES];
+        let (unread, is_over) = (Unread::new(Arc::default(), 4 * FREE_BYTES), AtomicBool::new(false));
+        let answer = |bytes: usize| unread.hold(0, Response::new(Full::new(Bytes::from_static(&LARGE[..bytes]))));
+        let _kept = answer(FREE_BYTES + 1).expect("an answer");
+        let kept_out = std::thread::scope(|scope| {
+            let refused = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(answer(LARGE.len()).is_err(), "it is too much");
+                }
+            });
+            let kept_out = (0..20_000).filter(|_| answer(FREE_BYTES + 1).is_err()).count();
+            is_over.store(true, Ordering::Relaxed);
+            refused.join().expect("all were refused");
+            kept_out
+        });
+        assert_eq!(kept_out, 0);
     }
 }
