@@ -39,16 +39,45 @@ pub fn secret_of(
     if given.is_some() {
         return Err(SecretError::Both { flag });
     }
-    let mut text = String::new();
-    let read = File::open(&path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
+    let mut bytes = Vec::new();
+    let read = File::open(&path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes));
     if let Err(source) = read {
         return Err(SecretError::Unreadable { flag, path, source });
     }
-    if text.len() as u64 > MAX_SECRET_BYTES {
+    // First: what was cut off may end within a letter.
+    if bytes.len() as u64 > MAX_SECRET_BYTES {
         return Err(SecretError::Large { flag, path });
     }
+    // The error of `from_utf8` itself holds the bytes.
+    let Ok(text) = String::from_utf8(bytes) else {
+        let source = io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8");
+        return Err(SecretError::Unreadable { flag, path, source });
+    };
     match text.trim() {
         "" => Err(SecretError::Empty { flag, path }),
         secret => Ok(Some(secret.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A large one was told to be no text, where it was cut off within a letter.
+    #[test]
+    fn files_that_hold_no_secret_are_told_as_what_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        let check = |bytes: &[u8], reason: &str| {
+            std::fs::write(&path, bytes).expect("a file");
+            let fault = secret_of("--key", None, Some(&path)).expect_err(reason).to_string();
+            assert!(fault.starts_with("--key-file: ") && fault.ends_with(reason), "{fault}");
+        };
+        check("ö".repeat(10_000).as_bytes(), "is larger than 16384 bytes");
+        check(b"caf\xe9", "it is no UTF-8");
+        check(b" \n", "is empty");
+        std::fs::write(&path, " caf\u{e9}\n").expect("a file");
+        let secret = secret_of("--key", None, Some(&path)).expect("a secret").expect("a secret");
+        assert_eq!(secret.expose_secret(), "caf\u{e9}");
     }
 }
