@@ -18,6 +18,7 @@ mod follow;
 mod hints;
 mod http2;
 mod idle;
+mod kept;
 mod live;
 mod metrics;
 mod opening;

@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::error::ApiError;
-use crate::follow::{KeptObjects, MarketState};
+use crate::follow::MarketState;
+use crate::kept::KeptObjects;
 use crate::live::Generation;
 use crate::metrics::Metrics;
 use crate::opening::{self, OpenError};
