@@ -47,6 +47,8 @@ impl Plan {
         let read = self.read_as_others(index)?;
         let mut words: Vec<QueryWord> = Vec::new();
         let (mut told, mut dropped, mut also) = (Vec::new(), Vec::new(), Vec::new());
+        // Longer words that what is dropped is a part of: no product has them either.
+        let mut lost: Vec<&String> = Vec::new();
         // The last word may be unfinished while it stands as it was typed.
         let mut is_unfinished = false;
         for word in curation.words() {
@@ -64,6 +66,7 @@ impl Plan {
             match correction {
                 Correction::None if place.is_some_and(|place| known[place] == 0 && !read[place]) => {
                     dropped.push(word.text.clone());
+                    lost.extend(&word.wholes);
                 }
                 Correction::None => {
                     push(&mut words, word.clone());
@@ -83,10 +86,14 @@ impl Plan {
             }
         }
         let is_changed = !told.is_empty() || !dropped.is_empty() || !also.is_empty();
-        if !is_changed || dropped.len() == self.slots.len() {
+        let telling = self.telling();
+        let is_kept = |(place, slot): (usize, &Slot)| telling >> place & 1 == 1 && !dropped.contains(&slot.text);
+        if !is_changed || !self.slots.iter().enumerate().any(is_kept) {
             return Ok(None);
         }
         words.truncate(QUERY_WORDS);
+        // A stop word says nothing without what it was joined to.
+        words.iter_mut().for_each(|word| word.wholes.retain(|whole| !lost.contains(&whole)));
         let mut plan = Self::of_words(index, &words, is_unfinished)?;
         // What is left out did not stand before the letter that ends the query, and what did is not its neighbour.
         if !dropped.is_empty() {

@@ -201,7 +201,7 @@ impl<'a> Gathered<'a> {
             match tier {
                 Tier::Typed | Tier::Corrected => matcher.all_words(&mut each),
                 Tier::AllButOne => matcher.all_but_one(&mut each),
-                Tier::AnyWord => matcher.any_word(&mut each),
+                Tier::AnyWord => matcher.any_word(found.plan.telling(), &mut each),
             }
             let done = collector.finish();
             self.keep(place, done);

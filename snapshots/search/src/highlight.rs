@@ -17,10 +17,12 @@ pub struct Highlighter<'a> {
 }
 
 impl<'a> Highlighter<'a> {
-    /// `words` are those of [`Answer::words`](crate::Answer::words), the last of which may be unfinished.
+    /// `words` are those of [`Answer::words`](crate::Answer::words), the last of which may be unfinished. Stop words before
+    /// it are not marked: a query has them for what it joins them to.
     pub fn new(index: &'a Index, words: &'a [String]) -> Self {
-        let stems = words.iter().map(|word| index.analyzer.stem(word).into_owned()).collect();
         let prefix = words.last().map(String::as_str);
+        let marked = words.iter().filter(|word| Some(word.as_str()) == prefix || !index.analyzer.is_stop_word(word));
+        let stems = marked.map(|word| index.analyzer.stem(word).into_owned()).collect();
         Self { analyzer: &index.analyzer, stems, prefix, tokens: Tokens::default(), known: FxHashMap::default() }
     }
 

@@ -337,9 +337,9 @@ impl<'a> Matcher<'a> {
         Match { doc, has, weak, begun, worth: Worth::Known(score) }
     }
 
-    /// Calls `each` with every document that has any of the words.
-    pub(crate) fn any_word(self, each: &mut impl FnMut(Match<'_>)) {
-        self.by_windows(|_| true, each);
+    /// Calls `each` with every document that has any of these words, which are bits.
+    pub(crate) fn any_word(self, words: u32, each: &mut impl FnMut(Match<'_>)) {
+        self.by_windows(|has| has & words != 0, each);
     }
 
     /// Unites the documents of all words, and calls `each` with those that have what is asked for.

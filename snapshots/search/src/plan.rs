@@ -36,6 +36,8 @@ pub(crate) struct Slot {
     /// Set where the word may be unfinished.
     pub(crate) prefix: Option<String>,
     pub(crate) is_number: bool,
+    /// It says nothing by itself, and is looked for since the query joins it to another: "at&t".
+    pub(crate) is_stop_word: bool,
 }
 
 /// What is looked for.
@@ -105,6 +107,7 @@ impl Plan {
             slot.prefix = Some(word.text.clone());
         }
         for (slot, word) in slots.iter_mut().zip(words) {
+            slot.is_stop_word = index.is_stop_word(word);
             // Where no product has the quantity, the number is all there is.
             if let Some(quantity) = quantity(words, word)
                 && index.stem_count(quantity)? > 0
@@ -137,6 +140,16 @@ impl Plan {
         replacements.truncate(MAX_READINGS);
         plan.add_readings(index, replacements);
         Ok(plan)
+    }
+
+    /// The words that say something by themselves, as bits; all, where none does.
+    pub(crate) fn telling(&self) -> u32 {
+        let every_word = u32::MAX.checked_shr(u32::BITS - self.slots.len() as u32).unwrap_or(0);
+        let stop_words = self.slots.iter().enumerate().filter(|(_, slot)| slot.is_stop_word);
+        match stop_words.fold(every_word, |telling, (place, _)| telling & !(1 << place)) {
+            0 => every_word,
+            telling => telling,
+        }
     }
 
     /// Adds to each word its synonyms; gives those that are several words: where they stand, for how many words, and what
@@ -277,8 +290,13 @@ impl Slot {
 
     fn of(analyzer: &Analyzer, word: &QueryWord) -> Self {
         let own = Alternative { stem: word.stem.clone(), weight: 1.0 };
-        let mut slot =
-            Self { text: word.text.clone(), alternatives: vec![own], prefix: None, is_number: word.is_number };
+        let mut slot = Self {
+            text: word.text.clone(),
+            alternatives: vec![own],
+            prefix: None,
+            is_number: word.is_number,
+            is_stop_word: false,
+        };
         for whole in &word.wholes {
             slot.also(&analyzer.stem(whole), 1.0);
         }
@@ -287,7 +305,7 @@ impl Slot {
 
     pub(crate) fn word(analyzer: &Analyzer, text: &str) -> Self {
         let own = Alternative { stem: analyzer.stem(text).into_owned(), weight: 1.0 };
-        Self { text: text.to_owned(), alternatives: vec![own], prefix: None, is_number: false }
+        Self { text: text.to_owned(), alternatives: vec![own], prefix: None, is_number: false, is_stop_word: false }
     }
 
     /// Adds what may stand for the word.
@@ -312,6 +330,10 @@ impl Index {
     fn is_idle(&self, word: &QueryWord, is_last: bool) -> bool {
         let is_alone = || !is_end_of_whole(word) || (is_last && is_letter(word));
         word.is_unit || self.rules.is_stop_word(&word.stem) || (self.analyzer.is_stop_word(&word.text) && is_alone())
+    }
+
+    fn is_stop_word(&self, word: &QueryWord) -> bool {
+        self.rules.is_stop_word(&word.stem) || self.analyzer.is_stop_word(&word.text)
     }
 }
 

@@ -199,11 +199,13 @@ impl Index {
         let found = self.look_up(loosest, corrected.is_some())?;
         gathered.ask(&found)?;
         let tiers = [Tier::Corrected, Tier::AllButOne, Tier::AnyWord].into_iter();
+        // Beside a single word that says something, a stop word is half of a name: neither "a" nor "line" is "a-line".
+        let may_lack = loosest.telling().count_ones() > 1;
         let opens = |tier: &Tier| match tier {
             Tier::Typed => false,
             Tier::Corrected => corrected.is_some(),
-            Tier::AllButOne => loosest.slots.len() > 1,
-            Tier::AnyWord => loosest.slots.len() > 2,
+            Tier::AllButOne => may_lack,
+            Tier::AnyWord => may_lack && loosest.slots.len() > 2,
         };
         for tier in tiers.filter(opens) {
             matched = match tier {

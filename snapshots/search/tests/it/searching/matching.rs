@@ -2,7 +2,7 @@
 
 use std::iter::repeat_n;
 
-use search::RawRequest;
+use search::{Highlighter, RawRequest};
 use snapshots::{AttributeValue, Product};
 
 use super::{PLAIN, SETTINGS, check_finds, check_finds_whole, ids, product, strict, titles};
@@ -70,6 +70,36 @@ fn a_stop_word_that_is_joined_to_another_is_looked_for() {
     let found = search(&rugs.index, RawRequest { q: "black-and-white rug".into(), ..Default::default() });
     assert_eq!((found.ids, found.dropped), (owned(&["0"]), owned(&["and"])));
     assert_eq!(found.missing, [Vec::<String>::new()]);
+}
+
+/// "A-line" once opened whatever has "a" or "line", where few are called so.
+#[test]
+fn what_shares_a_stop_word_with_a_query_is_not_found() {
+    let check = |titles_of: &[&str], q: &str, expected: &[&str], dropped: &[&str]| {
+        let found = search(&titles(PLAIN, titles_of).index, RawRequest { q: q.into(), ..Default::default() });
+        let mut ids = found.ids;
+        ids.sort_unstable();
+        assert_eq!((ids, found.found, found.dropped), (owned(expected), expected.len() as u64, owned(dropped)), "{q}");
+    };
+    check(&["A-line dress", "A lamp", "Fishing line"], "a-line", &["0"], &[]);
+    check(&["AT&T phone", "Lamp at home", "Table"], "at&t", &["0"], &[]);
+    let ears = ["On-ear headphones", "Lamp on sale", "Headphones", "Ear plugs", "In-ear headphones"];
+    check(&ears, "on-ear headphones", &["0", "2", "3", "4"], &[]);
+    // Without the word that it is joined to it says nothing.
+    let dresses = ["A dress", "Dress", "A lamp"];
+    check(&dresses, "a-qwzx dress", &["0", "1"], &["a", "qwzx"]);
+    check(&dresses, "a-qwzx", &[], &[]);
+}
+
+#[test]
+fn a_stop_word_that_is_joined_to_another_is_not_marked_everywhere() {
+    let shop = strict("en", &["A-line dress"]);
+    let request = shop.index.request(RawRequest { q: "a-line dress".into(), ..Default::default() });
+    let answer = shop.index.search(&request.expect("a request")).expect("an answer");
+    assert_eq!(answer.words, ["a", "line", "dress"]);
+    let mut out = String::new();
+    Highlighter::new(&shop.index, &answer.words).write("A dress with a line", "[", "]", &mut out);
+    assert_eq!(out, "A [dress] with a [line]");
 }
 
 fn owned(texts: &[&str]) -> Vec<String> {
