@@ -3,7 +3,7 @@
 //! The second look tells it of the best candidates alone. Where more products match than it looks at, the type must count
 //! before: "laptop" would otherwise find hundreds of laptop bags before the first laptop.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
 
@@ -22,27 +22,53 @@ const LIST_COST: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct TypeLists(RwLock<Kept>);
 
+/// A list, or the place that it will have once it is read.
+type List = Arc<OnceLock<Arc<[u32]>>>;
+
 #[derive(Debug, Default)]
 struct Kept {
-    lists: FxHashMap<Vec<u32>, Arc<[u32]>>,
+    lists: FxHashMap<Vec<u32>, List>,
+    /// Of the lists that were read.
     size: usize,
 }
 
 impl TypeLists {
-    fn get(&self, stems: &[u32]) -> Option<Arc<[u32]>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).lists.get(stems).cloned()
+    /// The list of a type. The first that asks for it reads it, and whoever asks meanwhile waits: after each swap, all that
+    /// serve would otherwise read the same.
+    fn get_or_read(&self, stems: &[u32], read: impl FnOnce() -> Vec<u32>) -> Arc<[u32]> {
+        let list = self.place(stems);
+        let mut is_new = false;
+        let docs = list.get_or_init(|| {
+            is_new = true;
+            read().into()
+        });
+        if is_new {
+            self.count(stems, &list, docs.len());
+        }
+        docs.clone()
     }
 
-    fn put(&self, stems: &[u32], docs: Arc<[u32]>) {
-        let size = docs.len() + stems.len() + LIST_COST;
+    fn place(&self, stems: &[u32]) -> List {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).lists.get(stems).cloned();
+        known.unwrap_or_else(|| {
+            let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            kept.lists.entry(stems.to_vec()).or_default().clone()
+        })
+    }
+
+    /// Counts a list that was read. Where there are too many, it alone stays.
+    fn count(&self, stems: &[u32], list: &List, docs: usize) {
+        let size = docs + stems.len() + LIST_COST;
         let mut gone = FxHashMap::default();
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.size + size > MAX_KEPT {
-            gone = std::mem::take(&mut kept.lists);
-            kept.size = 0;
-        }
-        if kept.lists.insert(stems.to_vec(), docs).is_none() {
+        // It may have been forgotten while it was read.
+        if kept.lists.get(stems).is_some_and(|known| Arc::ptr_eq(known, list)) {
             kept.size += size;
+        }
+        if kept.size > MAX_KEPT {
+            gone = std::mem::take(&mut kept.lists);
+            kept.lists.extend(gone.remove_entry(stems));
+            kept.size = size;
         }
         drop(kept);
         // It may be much, and others wait for the lock no longer.
@@ -56,12 +82,7 @@ impl TextReader {
         if stems.is_empty() {
             return Arc::default();
         }
-        if let Some(known) = self.type_lists.get(stems) {
-            return known;
-        }
-        let docs: Arc<[u32]> = self.read_type(stems, is_first).into();
-        self.type_lists.put(stems, docs.clone());
-        docs
+        self.type_lists.get_or_read(stems, || self.read_type(stems, is_first))
     }
 
     fn read_type(&self, stems: &[u32], is_first: bool) -> Vec<u32> {
@@ -95,6 +116,12 @@ impl<'a> TypeWalk<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -107,13 +134,42 @@ mod tests {
 
     #[test]
     fn lists_are_kept_until_they_are_too_many() {
-        let lists = TypeLists::default();
-        let half: Arc<[u32]> = vec![0_u32; MAX_KEPT / 2 - LIST_COST - 1].into();
-        lists.put(&[1], half.clone());
-        lists.put(&[1], half.clone());
-        lists.put(&[2], half);
-        assert!(lists.get(&[1]).is_some() && lists.get(&[2]).is_some() && lists.get(&[1, 2]).is_none());
-        lists.put(&[3], Arc::default());
-        assert!(lists.get(&[1]).is_none() && lists.get(&[2]).is_none() && lists.get(&[3]).is_some());
+        let (lists, read) = (TypeLists::default(), Cell::new(0));
+        // How many were read, when a list of so many documents was asked for.
+        let ask = |stems: &[u32], docs: usize| {
+            let list = lists.get_or_read(stems, || {
+                read.set(read.get() + 1);
+                vec![0; docs]
+            });
+            assert_eq!(list.len(), docs);
+            read.get()
+        };
+        let half = MAX_KEPT / 2 - LIST_COST - 1;
+        assert_eq!(
+            [ask(&[1], half), ask(&[1], half), ask(&[2], half), ask(&[1], half), ask(&[2], half)],
+            [1, 1, 2, 2, 2]
+        );
+        assert_eq!([ask(&[3], 0), ask(&[3], 0), ask(&[1], 0), ask(&[2], 0), ask(&[1, 2], 0)], [3, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_list_is_read_once_however_many_ask_at_once() {
+        const ASKING: usize = 4;
+        let (lists, read, start) = (TypeLists::default(), AtomicUsize::new(0), Barrier::new(ASKING));
+        thread::scope(|scope| {
+            for _ in 0..ASKING {
+                scope.spawn(|| {
+                    start.wait();
+                    let list = lists.get_or_read(&[1], || {
+                        read.fetch_add(1, Ordering::Relaxed);
+                        // So that the others ask meanwhile.
+                        thread::sleep(Duration::from_millis(20));
+                        vec![7]
+                    });
+                    assert_eq!(*list, [7]);
+                });
+            }
+        });
+        assert_eq!(read.into_inner(), 1);
     }
 }

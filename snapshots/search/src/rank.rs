@@ -122,8 +122,14 @@ pub(crate) struct LeadMatch {
 
 impl<'a> Asked<'a> {
     /// `found` are the words of the plan as the segment knows them; `is_first` where its language names types before what
-    /// describes them.
-    pub(crate) fn new(text: &'a TextReader, plan: &Plan, found: &[FoundSlot], is_first: bool) -> Result<Self, Error> {
+    /// describes them. Where `lists_type` is not set, no document is of the type until its lead is read.
+    pub(crate) fn new(
+        text: &'a TextReader,
+        plan: &Plan,
+        found: &[FoundSlot],
+        is_first: bool,
+        lists_type: bool,
+    ) -> Result<Self, Error> {
         let of_slot = |(place, slot): (usize, &FoundSlot)| {
             slot.exact.iter().map(move |one| (one.stem, place)).collect::<Vec<_>>()
         };
@@ -145,7 +151,7 @@ impl<'a> Asked<'a> {
             filter,
             exact,
             head: plan.head,
-            of_type: text.of_type(&heads, is_first),
+            of_type: if lists_type { text.of_type(&heads, is_first) } else { Arc::default() },
             is_first,
             words: plan.slots.len() as u32,
         })

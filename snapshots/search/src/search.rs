@@ -91,6 +91,8 @@ pub(crate) struct FoundPlan<'a> {
     /// By segment, then by word.
     pub(crate) found: Vec<Vec<FoundSlot>>,
     pub(crate) weights: Vec<WordWeight>,
+    /// How many products have each word at the most.
+    counts: Vec<u64>,
     phrases: Vec<Phrase>,
     /// What has its last word only where that counts little is not found.
     is_strict: bool,
@@ -107,6 +109,15 @@ struct Phrase {
 }
 
 impl FoundPlan<'_> {
+    /// How many products the tiers up to this one find at the most. Readings have words of their own.
+    pub(crate) fn at_most(&self, tier: Tier) -> u64 {
+        match tier {
+            _ if !self.plan.readings.is_empty() => u64::MAX,
+            Tier::Typed | Tier::Corrected => self.counts.iter().copied().min().unwrap_or(0),
+            Tier::AllButOne | Tier::AnyWord => self.counts.iter().sum(),
+        }
+    }
+
     /// Whether a document that has the words, these of them only where they count little, is what is asked for.
     pub(crate) fn admits(&self, text: &TextReader, segment: usize, doc: u32, weak: u32) -> bool {
         let is_last_weak = || weak >> (self.plan.slots.len() - 1) & 1 == 1;
@@ -171,7 +182,7 @@ impl Index {
         gathered.take_first(&filter);
         let mut typed = Plan::as_typed(self, curation.words())?;
         let found = self.look_up(&typed, false)?;
-        gathered.ask(&found)?;
+        gathered.ask(&found, Tier::Typed)?;
         let enough = self.catalogue().min_results as u64;
         let mut matched = self.run_whole(&mut gathered, &found, &filter, Tier::Typed)?;
         if counted_hits == Counted::Typed {
@@ -184,7 +195,7 @@ impl Index {
         let known = typed.readings.len();
         if typed.read_in_parts(self)? {
             let found = self.look_up(&typed, false)?;
-            gathered.ask(&found)?;
+            gathered.ask(&found, Tier::Typed)?;
             gathered.note_seen(&found)?;
             for reading in &typed.readings[known..] {
                 matched = gathered.run(&self.look_up_reading(reading, &found)?, &filter, Tier::Typed)?;
@@ -197,7 +208,6 @@ impl Index {
         let corrected = typed.corrected(self, &curation)?;
         let loosest = corrected.as_ref().unwrap_or(&typed);
         let found = self.look_up(loosest, corrected.is_some())?;
-        gathered.ask(&found)?;
         let tiers = [Tier::Corrected, Tier::AllButOne, Tier::AnyWord].into_iter();
         // Beside a single word that says something, a stop word is half of a name: neither "a" nor "line" is "a-line".
         let may_lack = loosest.telling().count_ones() > 1;
@@ -207,6 +217,7 @@ impl Index {
             Tier::AllButOne => may_lack,
             Tier::AnyWord => may_lack && loosest.slots.len() > 2,
         };
+        gathered.ask(&found, if may_lack { Tier::AnyWord } else { Tier::Corrected })?;
         for tier in tiers.filter(opens) {
             matched = match tier {
                 Tier::Typed | Tier::Corrected => self.run_whole(&mut gathered, &found, &filter, tier)?,
@@ -248,17 +259,15 @@ impl Index {
             found.push(slots.collect::<Result<Vec<_>, _>>()?);
         }
         let sum = |count: fn(&FoundSlot) -> u64, place: usize| found.iter().map(|slots| count(&slots[place])).sum();
-        let weight = |place| {
-            let (exact, mut prefix): (u64, u64) =
-                (sum(FoundSlot::exact_count, place), sum(FoundSlot::prefix_count, place));
-            if plan.slots[place].has_short_prefix() {
-                // What stands for the word need not begin like it.
-                prefix = prefix.max(exact);
-            }
-            WordWeight::new(self.scale, self.product_count(), exact, prefix)
-        };
-        let weights = (0..plan.slots.len()).map(weight).collect();
-        Ok(FoundPlan { plan, is_corrected, weights, found, phrases: Vec::new(), is_strict: false })
+        let (mut weights, mut counts) = (Vec::with_capacity(plan.slots.len()), Vec::with_capacity(plan.slots.len()));
+        for (place, slot) in plan.slots.iter().enumerate() {
+            let (exact, prefix): (u64, u64) = (sum(FoundSlot::exact_count, place), sum(FoundSlot::prefix_count, place));
+            // What stands for the word need not begin like it.
+            let begun = if slot.has_short_prefix() { prefix.max(exact) } else { prefix };
+            weights.push(WordWeight::new(self.scale, self.product_count(), exact, begun));
+            counts.push(if slot.has_short_prefix() { exact + prefix } else { prefix });
+        }
+        Ok(FoundPlan { plan, is_corrected, weights, counts, found, phrases: Vec::new(), is_strict: false })
     }
 
     /// Looks a reading up. Its other words together count no more than the words of the query that they stand for.
@@ -280,5 +289,24 @@ impl Index {
             }
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lists of types are read where more may be found than are looked at again: too low a number would lose them.
+    #[test]
+    fn a_plan_knows_how_many_products_it_finds_at_the_most() {
+        let plan = Plan::default();
+        let (found, weights, phrases) = (Vec::new(), Vec::new(), Vec::new());
+        let counts = vec![300, 5, 40];
+        let found = FoundPlan { plan: &plan, is_corrected: false, found, weights, counts, phrases, is_strict: false };
+        let at_most = [Tier::Typed, Tier::Corrected, Tier::AllButOne, Tier::AnyWord].map(|tier| found.at_most(tier));
+        assert_eq!(at_most, [5, 5, 345, 345]);
+        let reading = Reading { plan: Plan::default(), parts: Vec::new() };
+        let plan = Plan { readings: vec![reading], ..Plan::default() };
+        assert_eq!(FoundPlan { plan: &plan, ..found }.at_most(Tier::Typed), u64::MAX);
     }
 }

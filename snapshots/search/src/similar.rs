@@ -68,7 +68,7 @@ impl Index {
         let found = self.look_up(&plan, false)?;
         let mut gathered = Gathered::new(self, &request, &curation);
         gathered.like(segment, doc);
-        gathered.ask(&found)?;
+        gathered.ask(&found, Tier::AnyWord)?;
         gathered.run(&found, &filter, Tier::AnyWord)?;
         gathered.rank();
         let mut answer = gathered.into_answer(plan);

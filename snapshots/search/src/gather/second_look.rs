@@ -5,20 +5,22 @@ use std::hint::black_box;
 use super::{CORRECTED_LEVEL, Gathered, TYPED_LEVEL};
 use crate::error::Error;
 use crate::rank::{Asked, HEAD, ScoreParts};
-use crate::search::{FoundPlan, Level};
+use crate::search::{FoundPlan, Level, Tier};
 use crate::top::{Candidate, score_key};
 
 impl Gathered<'_> {
-    /// Takes note of a query, where relevance decides. Whether a product is of the type that it names counts from here on,
-    /// since more may be found than are looked at again.
-    pub(crate) fn ask(&mut self, found: &FoundPlan<'_>) -> Result<(), Error> {
+    /// Takes note of a query, where relevance decides. Whether a product is of the type that it names counts from here on
+    /// where the tiers up to this one may find more than are looked at again, and where variants are compared before.
+    pub(crate) fn ask(&mut self, found: &FoundPlan<'_>, tier: Tier) -> Result<(), Error> {
         if self.request.sort.is_some() {
             return Ok(());
         }
         let index = self.index;
         let is_first = index.analyzer.head().is_first;
-        let asked =
-            index.texts.iter().zip(&found.found).map(|(text, slots)| Asked::new(text, found.plan, slots, is_first));
+        let at_most = found.at_most(tier).saturating_add(self.candidates.len() as u64);
+        let lists_type = self.groups.is_some() || at_most > HEAD as u64;
+        let segments = index.texts.iter().zip(&found.found);
+        let asked = segments.map(|(text, slots)| Asked::new(text, found.plan, slots, is_first, lists_type));
         self.asked = asked.collect::<Result<_, _>>()?;
         Ok(())
     }
