@@ -11,7 +11,7 @@ use crate::index::TextReader;
 use crate::postings::count_before;
 use crate::rank::names_type;
 
-/// Of the documents that have a word so many are read, those with the best rank.
+/// Of the documents that have one of the words that name a type so many are read, of each word those with the best rank.
 const MAX_READ: usize = 1 << 16;
 /// So many numbers of 4 bytes the lists of a segment have together before all of them are forgotten.
 const MAX_KEPT: usize = 1 << 22;
@@ -86,16 +86,31 @@ impl TextReader {
     }
 
     fn read_type(&self, stems: &[u32], is_first: bool) -> Vec<u32> {
-        let having = stems.iter().flat_map(|stem| self.postings.docs(*stem).iter().map(move |doc| (*stem, *doc)));
-        let is_of_type = |(stem, doc): &(u32, u32)| {
-            let (lead, _) = self.vocabulary.lead(*doc);
-            (0..lead.len()).any(|at| lead[at].stem() == *stem && names_type(lead, at, is_first, &self.type_pairs))
+        let is_of_type = |stem: u32, doc: u32| {
+            let (lead, _) = self.vocabulary.lead(doc);
+            (0..lead.len()).any(|at| lead[at].stem() == stem && names_type(lead, at, is_first, &self.type_pairs))
         };
-        let mut docs: Vec<u32> = having.take(MAX_READ).filter(is_of_type).map(|(_, doc)| doc).collect();
+        let mut docs: Vec<u32> = Vec::new();
+        let lists = stems.iter().map(|stem| (*stem, self.postings.docs(*stem))).collect();
+        for (stem, having) in best_of_each(lists, MAX_READ) {
+            docs.extend(having.iter().filter(|doc| is_of_type(stem, **doc)));
+        }
         docs.sort_unstable();
         docs.dedup();
         docs
     }
+}
+
+/// The first documents of each list, so many together at the most. Each list has its share, and what short ones leave of
+/// theirs.
+fn best_of_each(mut lists: Vec<(u32, &[u32])>, most: usize) -> Vec<(u32, &[u32])> {
+    lists.sort_by_key(|(_, docs)| docs.len());
+    let (count, mut left) = (lists.len(), most);
+    for (at, (_, docs)) in lists.iter_mut().enumerate() {
+        *docs = &docs[..docs.len().min(left / (count - at))];
+        left -= docs.len();
+    }
+    lists
 }
 
 /// A walk over the documents of a type.
@@ -130,6 +145,23 @@ mod tests {
         let found: Vec<u32> = [0, 2, 4, 8, 9, 10, 41, 50].into_iter().filter(|doc| walk.has(*doc)).collect();
         assert_eq!(found, [2, 8, 41]);
         assert!(!TypeWalk::new(&[]).has(0));
+    }
+
+    /// A word that very many products have once left nothing to the compounds that name its type.
+    #[test]
+    fn each_word_has_its_share_of_what_is_read() {
+        let docs: Vec<u32> = (0..100).collect();
+        let check = |lengths: &[usize], expected: &[usize]| {
+            let lists = (0..).zip(lengths).map(|(stem, length)| (stem, &docs[..*length])).collect();
+            let mut shares = best_of_each(lists, 60);
+            shares.sort_unstable();
+            assert_eq!(shares.iter().map(|(_, docs)| docs.len()).collect::<Vec<_>>(), expected, "{lengths:?}");
+        };
+        check(&[100], &[60]);
+        check(&[100, 3, 10], &[47, 3, 10]);
+        check(&[100, 100, 4], &[28, 28, 4]);
+        check(&[20, 30], &[20, 30]);
+        check(&[], &[]);
     }
 
     #[test]
