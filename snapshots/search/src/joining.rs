@@ -15,6 +15,8 @@ const MIN_JOINED_PRODUCTS: u64 = 2;
 const MIN_JOINED_LETTERS: usize = 5;
 /// A code from this length on may be divided anywhere, and a number from this length on is a code.
 const MIN_LONG_CODE: usize = 6;
+/// So many pairs of parts are looked for side by side for all codes of a query together.
+pub(crate) const MAX_CODE_PAIRS: usize = 16;
 /// What the parts of a code count, next to the code itself.
 const CODE_PARTS_WEIGHT: f32 = 0.9;
 /// The shortest part that a word is split into.
@@ -63,11 +65,17 @@ fn is_long_number(word: &str) -> bool {
 }
 
 impl Index {
-    /// What products may write in place of a word, which stands at these places of a query, as two.
-    pub(crate) fn parts_of(&self, word: &QueryWord, replaced: Range<usize>) -> Result<Vec<Replacement>, Error> {
+    /// What products may write in place of a word, which stands at these places of a query, as two; `pairs` is how many
+    /// may still be looked for.
+    pub(crate) fn parts_of(
+        &self,
+        word: &QueryWord,
+        replaced: Range<usize>,
+        pairs: &mut usize,
+    ) -> Result<Vec<Replacement>, Error> {
         let is_code = has_digits(&word.text);
         let all = match is_code {
-            true => self.parts_of_code(word)?,
+            true => self.parts_of_code(word, pairs)?,
             false => self.commoner_parts(word)?.into_iter().collect(),
         };
         let weight = if is_code { CODE_PARTS_WEIGHT } else { 1.0 };
@@ -81,7 +89,7 @@ impl Index {
     }
 
     /// The words as which products write a code in two, side by side: "ps 5" for "ps5", "dv7 1211ea" for "dv71211ea".
-    fn parts_of_code(&self, word: &QueryWord) -> Result<Vec<[String; 2]>, Error> {
+    fn parts_of_code(&self, word: &QueryWord, pairs: &mut usize) -> Result<Vec<[String; 2]>, Error> {
         let text = word.text.as_str();
         let is_divided = text.chars().all(char::is_alphanumeric) && (!word.is_number || is_long_number(text));
         let is_word = |part: &str| !self.analyzer.is_stop_word(part) && self.word_count(part) > 0;
@@ -89,7 +97,8 @@ impl Index {
         for (at, _) in text.char_indices().skip(1).filter(|_| is_divided) {
             let (left, right) = text.split_at(at);
             let is_point = text.len() >= MIN_LONG_CODE || is_split_point(left, right);
-            if is_point && is_word(left) && is_word(right) {
+            if *pairs > 0 && is_point && is_word(left) && is_word(right) {
+                *pairs -= 1;
                 let [first, second] = [left, right].map(|part| self.analyzer.stem(part));
                 if self.count_neighbours(&first, &second, 1)? > 0 {
                     found.push([left.to_owned(), right.to_owned()]);

@@ -7,7 +7,7 @@ use crate::analysis::{Analyzer, MAX_SHORT_PREFIX};
 use crate::compounds::add_compounds;
 use crate::error::Error;
 use crate::index::Index;
-use crate::joining::{has_digits, join_neighbours};
+use crate::joining::{MAX_CODE_PAIRS, has_digits, join_neighbours};
 use crate::query::QueryWord;
 
 /// What a synonym counts, next to the word itself.
@@ -132,9 +132,10 @@ impl Plan {
         });
         // Where nothing is looked for, other words would only ask for more.
         let mut replacements: Vec<Replacement> = synonyms.filter(|synonym| !synonym.replaced.is_empty()).collect();
+        let mut pairs = MAX_CODE_PAIRS;
         for (at, word) in words.iter().enumerate().filter(|(at, _)| kept[*at]) {
             if replacements.len() < MAX_READINGS {
-                replacements.extend(index.parts_of(word, place(at)..place(at + 1))?);
+                replacements.extend(index.parts_of(word, place(at)..place(at + 1), &mut pairs)?);
             }
         }
         replacements.truncate(MAX_READINGS);

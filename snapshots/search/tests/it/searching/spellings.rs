@@ -161,6 +161,18 @@ fn codes_are_found_with_and_without_a_space() {
     check("45-1234", "451234");
 }
 
+/// Each pair of parts may cost thousands of steps, and a query of numbers once had 160 of them.
+#[test]
+fn so_many_parts_of_codes_are_looked_for_at_the_most() {
+    let parts = |digit: &str| (1..6).map(|length| digit.repeat(length)).collect::<Vec<_>>().join(" ");
+    let parts = ["1", "2", "3", "4"].map(parts).join(" ");
+    let shop = strict("en", &["Set 111111 222222 333333 444444 45 1234", &parts]);
+    check_finds_whole(&shop, &["451234", "111111 222222 333333 451234"], "0");
+    let raw = RawRequest { q: "111111 222222 333333 444444 451234".into(), ..Default::default() };
+    let found = search(&shop.index, raw);
+    assert_eq!((found.ids, found.dropped), (vec!["0".to_owned()], vec!["451234".to_owned()]));
+}
+
 #[test]
 fn several_in_one_are_no_measure() {
     let shop = strict("en", &["2-in-1 laptop", "Convertible laptop, 2 in 1", "2in1 tablet, laptop", "Laptop 2 in."]);
