@@ -109,11 +109,12 @@ impl Plan {
         Ok(Some(plan))
     }
 
-    /// Which words of the query are read as others that products have together, each with the next.
+    /// Which words of the query are read as others that products have together, each with the next. Parts of a compound
+    /// may stand anywhere in a product: that some have both says little of how the compound is spelled.
     fn read_as_others(&self, index: &Index) -> Result<Vec<bool>, Error> {
         let mut read = vec![false; self.slots.len()];
         for reading in &self.readings {
-            for part in &reading.parts {
+            for part in reading.parts.iter().filter(|part| !part.phrase.is_empty()) {
                 let others = &reading.plan.slots[part.others.clone()];
                 let others: Vec<_> = others.iter().map(|slot| index.analyzer.stem(&slot.text)).collect();
                 let mut are_together = true;

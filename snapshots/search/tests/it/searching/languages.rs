@@ -1,5 +1,7 @@
 //! Languages with words and compounds of their own.
 
+use std::iter::repeat_n;
+
 use search::{Highlighter, RawRequest};
 
 use super::{check_finds, check_finds_whole, ids, product, strict, titles};
@@ -79,6 +81,16 @@ fn short_words_and_beginnings_that_are_no_words_make_compounds() {
     finds("de", &rubber[..4], "Stiefel", &[]);
     let tables = ["Tisch, weiß", "Tische, weiß", "Praktisch, weiß", "Praktische Dose", "Praktischer Halter"];
     finds("de", &tables, "Tisch", &["0", "1"]);
+}
+
+/// It was once left as it is where its parts are words, too.
+#[test]
+fn a_misspelled_compound_is_corrected_though_products_have_its_parts() {
+    let all: Vec<&str> =
+        ["Kinderwaagen, blau", "Waage für Kinder"].into_iter().chain(repeat_n("Kinderwagen", 25)).collect();
+    let shop = titles("name = \"de\"\ncurrency = \"EUR\"\nlocale = \"de\"\n", &all);
+    let found = search(&shop.index, RawRequest { q: "Kinderwaagen".into(), ..Default::default() });
+    assert_eq!((&*found.ids[0], found.found, found.corrected), ("0", 27, None));
 }
 
 #[test]
