@@ -26,7 +26,7 @@ impl QueryWord {
 }
 
 /// The distinct words of a text in their order. A repeated word keeps its last place, so that what is being typed stays
-/// last.
+/// last, and is a part of all that it is joined to anywhere.
 pub(crate) fn read_query(analyzer: &Analyzer, text: &str) -> Vec<QueryWord> {
     let mut tokens = Tokens::default();
     analyzer.read_query(text, &mut tokens);
@@ -55,8 +55,14 @@ pub(crate) fn read_query(analyzer: &Analyzer, text: &str) -> Vec<QueryWord> {
             *left -= 1;
         }
         open.retain(|(left, _)| *left > 0);
-        word.ends_run |= words.iter().any(|earlier| earlier.ends_run && earlier.text == word.text);
-        words.retain(|earlier| earlier.text != word.text);
+        if let Some(at) = words.iter().position(|earlier| earlier.text == word.text) {
+            let earlier = words.remove(at);
+            word.ends_run |= earlier.ends_run;
+            // Of two quantities the last one is asked for.
+            if !earlier.is_number && !earlier.is_unit {
+                word.wholes.extend(earlier.wholes);
+            }
+        }
         words.push(word);
     }
     words
@@ -79,6 +85,8 @@ mod tests {
         check("Wi-Fi router", &[("wi", &["wifi"]), ("fi", &["wifi"]), ("router", &[])]);
         check("13 inch case", &[("13", &["13inch"]), ("inch", &["13inch"]), ("case", &[])]);
         check("red shoe red", &[("shoe", &[]), ("red", &[])]);
+        check("in-ear phones in red", &[("ear", &["inear"]), ("phones", &[]), ("in", &["inear"]), ("red", &[])]);
+        check("13 inch 13 cm", &[("inch", &["13inch"]), ("13", &["13cm"]), ("cm", &["13cm"])]);
         check("運動靴 白", &[("運動", &[]), ("動靴", &[]), ("白", &[])]);
     }
 }
