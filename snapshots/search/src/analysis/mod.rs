@@ -189,7 +189,7 @@ impl Analyzer {
         let mut at = 0;
         while at < pieces.len() {
             at += match pieces.kind(at) {
-                Kind::Number => number(&self.language, &pieces, at, tokens),
+                Kind::Number => number(&self.language, text, &pieces, at, tokens),
                 Kind::Word => word(&pieces, at, tokens),
             };
         }
@@ -198,7 +198,7 @@ impl Analyzer {
 }
 
 /// Adds a number and, where its unit follows, that too; returns how many pieces that took.
-fn number(language: &Language, pieces: &Pieces, at: usize, tokens: &mut Tokens) -> usize {
+fn number(language: &Language, text: &str, pieces: &Pieces, at: usize, tokens: &mut Tokens) -> usize {
     let piece = pieces.at(at);
     tokens.push(pieces.text(at), TokenKind::Number, 1, piece);
     // "2 x 4": the sign between two numbers is no word.
@@ -206,12 +206,13 @@ fn number(language: &Language, pieces: &Pieces, at: usize, tokens: &mut Tokens) 
     if is_times(at + 1) && at + 2 < pieces.len() && pieces.kind(at + 2) == Kind::Number {
         return 2;
     }
-    if is_many_in_one(language, pieces, at) {
+    if is_many_in_one(language, text, pieces, at) {
         let whole = piece.at((piece.range.0, pieces.at(at + 2).range.1));
         let parts = [at, at + 1, at + 2].map(|place| pieces.text(place));
         tokens.push_joined(&parts, TokenKind::Joined, parts.len(), &whole);
         tokens.push(parts[1], TokenKind::Word, 1, pieces.at(at + 1));
-        return 2;
+        tokens.push(parts[2], TokenKind::Number, 1, pieces.at(at + 2));
+        return parts.len();
     }
     let Some((unit, length)) = unit_at(language, pieces, at + 1) else {
         join(pieces, at, tokens);
@@ -226,21 +227,27 @@ fn number(language: &Language, pieces: &Pieces, at: usize, tokens: &mut Tokens) 
     1 + length + usize::from(times)
 }
 
-/// Whether "2 in 1" begins here, with a single hyphen or space between each two: "2 in. 1" ends a measure, and "2 in 1 ft"
-/// has two.
-fn is_many_in_one(language: &Language, pieces: &Pieces, at: usize) -> bool {
+/// Whether "2 in 1" begins here. With hyphens it is nothing else, whatever follows; with a space between each two it may be
+/// a measure: "2 in 1 ft" and "2 in 1 1/2 ft" have two, and "2 in. 1" ends one.
+fn is_many_in_one(language: &Language, text: &str, pieces: &Pieces, at: usize) -> bool {
     let is_number = |place: usize| place < pieces.len() && pieces.kind(place) == Kind::Number;
-    let follows = |place: usize| {
-        let gap = pieces.at(place).range.0 - pieces.at(place - 1).range.1;
-        gap == 1 && matches!(pieces.at(place).glue, Glue::Near | Glue::Joined)
-    };
-    is_number(at + 2)
+    let is_phrase = is_number(at + 2)
         && (pieces.text(at + 1), pieces.text(at + 2)) == ("in", "1")
-        && pieces.text(at).bytes().all(|byte| byte.is_ascii_digit())
-        && follows(at + 1)
-        && follows(at + 2)
-        && !is_number(at + 3)
-        && unit_at(language, pieces, at + 3).is_none()
+        && pieces.text(at).bytes().all(|byte| byte.is_ascii_digit());
+    if !is_phrase {
+        return false;
+    }
+    let is_joined = |place: usize| pieces.at(place).glue == Glue::Joined;
+    let follows = |place: usize| {
+        let mut gap = text[pieces.at(place - 1).range.1..pieces.at(place).range.0].chars();
+        is_joined(place) || (gap.next().is_some_and(char::is_whitespace) && gap.next().is_none())
+    };
+    let ends_measure = || {
+        let has_fraction = is_number(at + 3) && pieces.text(at + 3).contains('/');
+        has_fraction || unit_at(language, pieces, at + 3).is_some()
+    };
+    let places = [at + 1, at + 2];
+    places.into_iter().all(is_joined) || (places.into_iter().all(follows) && !ends_measure())
 }
 
 /// The unit that the words from `at` on name, and how many pieces name it.
@@ -355,8 +362,11 @@ mod tests {
         check("150 sq. ft. 1.9 cu ft", "150 (150sqft) sqft 1.9 (1.9cuft) cuft");
         check("table in oak", "table in oak");
         check("2-in-1 pen, 2 in 1 pen 2in1", "2 (2in1) in 1 pen 2 (2in1) in 1 pen 2in1");
+        check("2-in-1 14\" laptop 3-in-1 pack", "2 (2in1) in 1 14 (14inch) inch laptop 3 (3in1) in 1 pack");
+        check("2-in-1, 15.6 inch 3 in 1 400 ml", "2 (2in1) in 1 15.6 (15.6inch) inch 3 (3in1) in 1 400 (400ml) ml");
+        check("2\u{2011}in\u{2010}1 2\u{a0}in\u{202f}1 pen", "2 (2in1) in 1 2 (2in1) in 1 pen");
         check("2 in. 1 pen", "2 (2inch) inch 1 pen");
-        check("2 in 1 ft", "2 (2inch) inch 1 (1foot) foot");
+        check("2 in 1 ft 2 in 1 1/2 ft", "2 (2inch) inch 1 (1foot) foot 2 (2inch) inch 1 1/2 (1/2foot) foot");
         check("2-in 4", "2 (2inch) inch 4");
         check("iphone 6s 5 red", "iphone 6s 5 red");
         check("43.2 cm (17\")", "43.2 (43.2cm) cm 17 (17inch) inch");
