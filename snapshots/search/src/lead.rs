@@ -199,5 +199,6 @@ mod tests {
         check("en", "Laptop 13\" sleeve", &["laptop", "sleeve"]);
         check("en", "2× USB cable", &["cable", "usb cable"]);
         check("de", "Schuh\u{ad}regal", &["schuhregal"]);
+        check("de", "USB\u{200b}Kabel", &["kabel", "usb kabel"]);
     }
 }

@@ -60,10 +60,10 @@ fn joins(c: char) -> bool {
 }
 
 /// Whether a character only says how others are set: where a word may be broken, in which direction it runs, how it is
-/// drawn (Unicode's Default_Ignorable_Code_Point).
+/// drawn (Unicode's Default_Ignorable_Code_Point). A space of no width is none of these: it parts words.
 pub(crate) fn is_unseen(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{180b}'..='\u{180f}' | '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
@@ -97,7 +97,8 @@ mod tests {
         for uneven in ["e\u{301}", "\u{1112}\u{1161}", "a\u{ad}b", "м\u{2bc}яч", "\u{feff}a"] {
             assert!(is_uneven(uneven), "{uneven:?}");
         }
-        for even in ["Чайник", "é ß ł", "한글", "हिन्दी", "運動靴", "’“„"] {
+        for even in ["Чайник", "é ß ł", "한글", "हिन्दी", "運動靴", "’“„", "a\u{200b}b"]
+        {
             assert!(!is_uneven(even), "{even}");
         }
     }

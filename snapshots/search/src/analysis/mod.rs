@@ -449,6 +449,7 @@ mod tests {
         check("Чаи\u{306}ник белыи\u{306}", "чайник белый");
         check("\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}", "한글 글");
         check("Schuh\u{ad}regal Auf\u{200c}lage \u{feff}neu\u{200b}", "schuhregal auflage neu");
+        check("USB\u{200b}Kabel", "usb kabel");
         check("м\u{2bc}яч м’яч м'яч", &["м яч"; 3].join(" "));
     }
 
