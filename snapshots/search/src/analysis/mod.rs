@@ -357,6 +357,7 @@ mod tests {
         check("1.5l 100 ft 1,000 W", "1.5 (1.5liter) liter 100 (100foot) foot 1000 (1000watt) watt");
         check("3-1/2 in. 1 1/2\"", "3 1/2 (1/2inch) inch 1 1/2 (1/2inch) inch");
         check("27“ 27‟ 27'' 27’’ 27′′ 27´´ 27 \"", &["27 (27inch) inch"; 7].join(" "));
+        check("Hülle für „iPhone 13“ 27“ „a“", "hulle fur iphone 13 27 (27inch) inch a");
         check("6’ 6´ 6′", &["6 (6foot) foot"; 3].join(" "));
         check("set of 5 \"wide\" cups", "set of 5 wide cups");
         check("150 sq. ft. 1.9 cu ft", "150 (150sqft) sqft 1.9 (1.9cuft) cuft");

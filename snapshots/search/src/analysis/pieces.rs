@@ -214,17 +214,24 @@ impl Reader<'_, '_> {
     fn quote_unit(&mut self) {
         let (first, second, third) = self.next_three();
         match (first, second) {
-            (Some(c), _) if DOUBLE_QUOTES.contains(&c) => self.add("inch", Kind::Word, c.len_utf8()),
+            (Some(c), _) if self.is_inches(c) => self.add("inch", Kind::Word, c.len_utf8()),
             (Some(c), Some(next)) if SINGLE_QUOTES.contains(&c) && SINGLE_QUOTES.contains(&next) => {
                 self.add("inch", Kind::Word, c.len_utf8() + next.len_utf8());
             }
             (Some(c), _) if SINGLE_QUOTES.contains(&c) => self.add("foot", Kind::Word, c.len_utf8()),
-            (Some(' '), Some(c)) if DOUBLE_QUOTES.contains(&c) && third.is_none_or(|c| !is_letter(c)) => {
+            (Some(' '), Some(c)) if self.is_inches(c) && third.is_none_or(|c| !is_letter(c)) => {
                 self.at += 1;
                 self.add("inch", Kind::Word, c.len_utf8());
             }
             _ => {}
         }
+    }
+
+    /// Whether a quote that comes next stands for inches: it does not where it closes what "„" has opened.
+    fn is_inches(&self, quote: char) -> bool {
+        let before = &self.text[..self.at];
+        let closes = || matches!(quote, '“' | '”') && before.rfind('„') > before.rfind(['“', '”']);
+        DOUBLE_QUOTES.contains(&quote) && !closes()
     }
 
     fn next_three(&self) -> (Option<char>, Option<char>, Option<char>) {
