@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use snapshots::{Product, SectionWriter, Segment, first_from_hash, id_hash};
 
-use crate::analysis::code_key;
+use crate::analysis::{code_key, even};
 use crate::error::Error;
 use crate::index::Index;
 use crate::sections::numbers;
@@ -143,7 +143,7 @@ impl Index {
     }
 }
 
-/// A text without what nobody sees: case and the number of spaces.
+/// A text without what nobody sees: case, the number of spaces, and how letters are encoded.
 fn plain(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    even(text).split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }

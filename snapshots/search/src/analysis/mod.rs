@@ -287,11 +287,15 @@ fn join(pieces: &Pieces, at: usize, tokens: &mut Tokens) {
 
 /// The letters and digits of a code such as a SKU, folded, without what separates them.
 pub(crate) fn code_key(text: &str) -> String {
-    let even = forms::is_uneven(text).then(|| forms::even_out(text).0);
-    let text = even.as_deref().unwrap_or(text);
+    let text = even(text);
     let mut key = String::with_capacity(text.len());
     text.chars().filter(|c| c.is_alphanumeric()).for_each(|c| fold::fold(c, &mut key));
     key
+}
+
+/// A text in letters of the usual form.
+pub(crate) fn even(text: &str) -> Cow<'_, str> {
+    if forms::is_uneven(text) { Cow::Owned(forms::even_out(text).0) } else { Cow::Borrowed(text) }
 }
 
 /// The second letter of a word that is a pair of a script without spaces.

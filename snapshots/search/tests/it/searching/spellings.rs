@@ -55,7 +55,7 @@ fn a_code_to_the_letter_comes_before_those_that_only_look_like_it() {
     ];
     let shop = open_shop(SETTINGS, vec![(things, Vec::new())]);
     check_finds(&shop, &["1-23", "1/23", "acme 1-23"], "a");
-    check_finds(&shop, &["12-3", "ACME  12-3"], "b");
+    check_finds(&shop, &["12-3", "ACME  12-3", "１２－３", "Acme\u{3000}１２-３"], "b");
     check_finds(&shop, &["123"], "c");
     check_finds(&shop, &["00123", "Acme 00123"], "d");
     check_finds(&shop, &["12345678905"], "digits");
