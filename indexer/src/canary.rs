@@ -100,10 +100,8 @@ impl Canary<'_> {
              compare with",
             names.len()
         );
-        let count = (names.len() * self.plan.percent as usize).div_ceil(100).clamp(1, names.len() - 1);
-        let is_away = |name: &String| self.away.iter().any(|region| is_in(name, region));
-        let chosen: Vec<String> =
-            names.into_iter().map(|(_, name)| name).filter(|name| !is_away(name)).take(count).collect();
+        let names = names.into_iter().map(|(_, name)| name).collect();
+        let chosen = share(names, &self.away, self.plan.percent);
         ensure!(!chosen.is_empty(), "no node can try it: all are in regions that cannot be brought the snapshot");
         Ok(chosen)
     }
@@ -200,6 +198,15 @@ impl Canary<'_> {
     }
 }
 
+/// So many of a hundred nodes whose regions have the snapshot, and one at the least. Of several one goes on as before: what
+/// serves a region must not hang on a snapshot that is only tried.
+fn share(mut names: Vec<String>, away: &[RegionName], percent: u32) -> Vec<String> {
+    names.retain(|name| !away.iter().any(|region| is_in(name, region)));
+    let count = (names.len() * percent as usize).div_ceil(100);
+    names.truncate(count.clamp(1, names.len().saturating_sub(1).max(1)));
+    names
+}
+
 /// Whether a node, by its full name, stands in a region.
 fn is_in(name: &str, region: &RegionName) -> bool {
     name.split_once('/').is_some_and(|(its_region, _)| its_region == region.as_str())
@@ -245,4 +252,27 @@ pub(crate) async fn last(store: &Store) -> Result<Option<ReadPointer>> {
 /// Whether nodes follow this canary now.
 pub fn is_under_way(pointer: &Pointer) -> bool {
     !pointer.nodes.is_empty() && pointer.until.is_none_or(|until| Timestamp::now() < until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The share was one of all nodes, and all nodes of the regions that were well came to try it.
+    #[test]
+    fn nodes_of_a_region_that_is_away_count_for_nothing() {
+        let away: Vec<RegionName> = vec!["east".parse().expect("a name")];
+        let check = |west: usize, east: usize, percent: u32, expected: usize| {
+            let names = |region: &str, count: usize| (0..count).map(|n| format!("{region}/n{n}")).collect::<Vec<_>>();
+            let chosen = share([names("west", west), names("east", east)].concat(), &away, percent);
+            assert!(chosen.iter().all(|name| name.starts_with("west/")), "{chosen:?}");
+            assert_eq!(chosen.len(), expected, "{percent}% of {west}, and {east} away");
+        };
+        check(10, 10, 50, 5);
+        check(10, 10, 99, 9);
+        check(10, 0, 5, 1);
+        check(2, 10, 99, 1);
+        check(1, 2, 99, 1);
+        check(0, 2, 99, 0);
+    }
 }
