@@ -161,19 +161,25 @@ impl Regions {
         futures::future::join_all(follow).await
     }
 
-    /// As [`Regions::follow`], but for the regions that are left out. Returns whether all are there by now.
+    /// As [`Regions::follow`], but for the regions that are left out, which fail.
     pub(crate) async fn follow_again(
         &self,
         channel: &ChannelName,
         announced: &WrittenPointer,
         progress: &Progress,
-    ) -> bool {
+    ) -> Vec<RegionOutcome> {
         let follow = self.others.iter().map(|(region, store)| async move {
-            self.ensure_not_left_out(region)?;
             let mut quiet = progress.quiet();
-            self.or_leave_out(region, self.catch_up(store, channel, announced, false, &mut quiet)).await
+            let result = match self.ensure_not_left_out(region) {
+                Ok(()) => {
+                    let caught_up = self.catch_up(store, channel, announced, false, &mut quiet);
+                    self.or_leave_out(region, caught_up).await.map(drop)
+                }
+                Err(error) => Err(error),
+            };
+            RegionOutcome { region: region.clone(), result }
         });
-        futures::future::join_all(follow).await.iter().all(Result::is_ok)
+        futures::future::join_all(follow).await
     }
 
     /// Brings every region to where the home store is: objects, manifest, pointer, for every channel.

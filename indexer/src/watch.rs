@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use snapshots::{ChannelName, Inbox, Manifest, Pointer, SnapshotId, Store, WrittenPointer};
+use snapshots::{ChannelName, Inbox, Manifest, SnapshotId, Store, WrittenPointer};
 use tokio::time::{Instant, sleep_until};
 
 use crate::background::Background;
@@ -24,7 +24,7 @@ use crate::opened::Scratch;
 use crate::policy::Policy;
 use crate::progress::{Output, Progress};
 use crate::publish::{self, Change, Prepared, PublishRequest, Published};
-use crate::regions::Regions;
+use crate::regions::{RegionOutcome, Regions};
 use crate::source::{Input, SqlQuery};
 use crate::stdout::say;
 use crate::telling;
@@ -128,7 +128,7 @@ pub async fn watch(
                     () = &mut stop => None,
                 }
             };
-            let Some((announced, found)) = found else {
+            let Some(found) = found else {
                 background.let_go(progress).await;
                 return Ok(());
             };
@@ -145,22 +145,18 @@ pub async fn watch(
             looked.iter().for_each(|looked| tell(looked, output));
             // A publish has done it. Otherwise none may for a long time, least of all where the channel is held, or a fault or a
             // policy stops what is new.
-            if let Some(announced) = announced.filter(|announced| all_at != Some(announced.pointer().sequence))
-                && !matches!(looked, Ok(Looked::Published(_)))
-            {
-                let follow = request.to.follow_again(&request.channel, &announced, &quiet);
-                let followed = {
-                    let following = background.beside(follow, &quiet);
+            if !matches!(looked, Ok(Looked::Published(_))) {
+                let is_stopped = {
+                    let following = background.beside(follow(request, &mut all_at, &quiet), &quiet);
                     tokio::select! {
-                        all = following => Some(all),
-                        () = &mut stop => None,
+                        _ = following => false,
+                        () = &mut stop => true,
                     }
                 };
-                let Some(all) = followed else {
+                if is_stopped {
                     background.let_go(progress).await;
                     return Ok(());
-                };
-                all_at = all.then_some(announced.pointer().sequence);
+                }
             }
             live = looked.ok().and_then(Looked::live);
         }
@@ -190,7 +186,7 @@ async fn look_once(
     output: Output,
     progress: &mut Progress,
 ) -> Result<()> {
-    let (announced, found) = tokio::select! {
+    let found = tokio::select! {
         found = look(request, settings, MAX_FILES, InPassing::Small, progress) => found,
         () = &mut stop => bail!("it was stopped before anything was published: nothing is lost, run it again"),
     };
@@ -202,13 +198,17 @@ async fn look_once(
     if is_made {
         tidy(request, progress).await;
     }
-    if let Some(announced) = announced
-        && !matches!(looked, Ok(Looked::Published(_)))
-    {
-        tokio::select! {
-            () = follow(request, &announced, progress) => {}
-            () = &mut stop => bail!("it was stopped before all regions were brought up: run it again, or 'indexer sync'"),
-        }
+    if !matches!(looked, Ok(Looked::Published(_))) {
+        let mut all_at = None;
+        let followed = tokio::select! {
+            followed = follow(request, &mut all_at, progress) => followed,
+            () = &mut stop => {
+                // Why nothing was published matters more.
+                looked?;
+                bail!("it was stopped before all regions were brought up: run it again, or 'indexer sync'")
+            }
+        };
+        tell_behind(followed, progress);
     }
     let looked = looked?;
     tell(&looked, output);
@@ -216,12 +216,36 @@ async fn look_once(
     Ok(())
 }
 
-/// Brings up the regions that an earlier look has left behind, and says where that fails.
-async fn follow(request: &WatchRequest, live: &WrittenPointer, progress: &Progress) {
-    for outcome in request.to.follow(&request.channel, live, progress).await {
-        if let Err(error) = outcome.result {
-            progress.note(&format!("region {} is behind: {error:#}", outcome.region));
+/// Brings up the regions that an earlier look has left behind, unless all were seen at what is announced by now. That is read
+/// once more: a look may take minutes, and whoever has gone back meanwhile would find what they took back in a region.
+///
+/// # Errors
+/// When it cannot be read.
+async fn follow(request: &WatchRequest, all_at: &mut Option<u64>, progress: &Progress) -> Result<Vec<RegionOutcome>> {
+    if request.to.others.is_empty() {
+        return Ok(Vec::new());
+    }
+    let announced = read_live(request).await?;
+    let sequence = announced.pointer().sequence;
+    if *all_at == Some(sequence) {
+        return Ok(Vec::new());
+    }
+    let outcomes = request.to.follow_again(&request.channel, &announced, progress).await;
+    *all_at = outcomes.iter().all(|outcome| outcome.result.is_ok()).then_some(sequence);
+    Ok(outcomes)
+}
+
+/// Says which regions are behind.
+fn tell_behind(followed: Result<Vec<RegionOutcome>>, progress: &Progress) {
+    match followed {
+        Ok(outcomes) => {
+            for RegionOutcome { region, result } in outcomes {
+                if let Err(error) = result {
+                    progress.note(&format!("region {region} is behind: {error:#}"));
+                }
+            }
         }
+        Err(error) => progress.note(&format!("the regions may be behind: {error:#}")),
     }
 }
 
@@ -234,42 +258,16 @@ fn hindrance(looked: &Result<Looked>) -> Option<Hindrance> {
 }
 
 /// Looks at the source, and makes an update of what is new there: so many files at the most. Nothing is half done where this
-/// is given up. What is live is given whatever comes of that, where it can be read.
+/// is given up.
 async fn look(
     request: &WatchRequest,
     settings: &[(String, String)],
     files: usize,
     in_passing: InPassing,
     progress: &mut Progress,
-) -> (Option<WrittenPointer>, Result<Found>) {
-    match read_live(request).await {
-        Ok(live) => {
-            let found = find(request, live.pointer(), settings, files, in_passing, progress).await;
-            (Some(live), found)
-        }
-        Err(error) => (None, Err(error)),
-    }
-}
-
-async fn read_live(request: &WatchRequest) -> Result<WrittenPointer> {
-    let (home, channel) = (&request.to.home, &request.channel);
-    match channels::read(home, channel).await? {
-        Some(live) => Ok(live.written()),
-        None => bail!(
-            "nothing is live on channel '{channel}' of {}: publish a first snapshot with 'indexer build' and 'indexer publish'",
-            home.url()
-        ),
-    }
-}
-
-async fn find(
-    request: &WatchRequest,
-    live: &Pointer,
-    settings: &[(String, String)],
-    files: usize,
-    in_passing: InPassing,
-    progress: &mut Progress,
 ) -> Result<Found> {
+    let live = read_live(request).await?;
+    let live = live.pointer();
     if live.held {
         return Ok(Found::Held);
     }
@@ -294,6 +292,17 @@ async fn find(
         return Ok(Found::Nothing(Box::new(updated.manifest)));
     }
     Ok(Found::New(live.snapshot.clone(), Box::new(updated)))
+}
+
+async fn read_live(request: &WatchRequest) -> Result<WrittenPointer> {
+    let (home, channel) = (&request.to.home, &request.channel);
+    match channels::read(home, channel).await? {
+        Some(live) => Ok(live.written()),
+        None => bail!(
+            "nothing is live on channel '{channel}' of {}: publish a first snapshot with 'indexer build' and 'indexer publish'",
+            home.url()
+        ),
+    }
 }
 
 /// Publishes what was found.

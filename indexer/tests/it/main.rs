@@ -21,4 +21,5 @@ mod reporting;
 mod signing;
 mod sql;
 mod updating;
+mod watched_regions;
 mod watching;

@@ -319,7 +319,7 @@ fn a_watch_ends_while_a_region_does_not_answer() {
     fs::create_dir(path.join("inbox")).expect("a folder");
     shop.stand_still(Some(""));
     let watch = ["watch", "--out", "updates", "--inbox", "inbox"];
-    for (more, expected) in [(&["--once"][..], 1), (&[][..], 0)] {
+    let check = |more: &[&str], expected: i32| {
         let before = shop.stood.load(Ordering::Relaxed);
         let mut watching = Watching::start(&mut shop.command(&[&watch[..], more].concat()));
         let started = Instant::now();
@@ -328,7 +328,12 @@ fn a_watch_ends_while_a_region_does_not_answer() {
             std::thread::sleep(PAUSE);
         }
         assert_eq!(watching.terminate().code(), Some(expected), "{more:?}");
-    }
+    };
+    check(&["--once"], 1);
+    check(&[], 0);
+    // That the policy had stopped something was lost.
+    fs::write(path.join("inbox/1.jsonl"), "{\"delete\": \"p0\"}\n{\"delete\": \"p1\"}\n").expect("rows");
+    check(&["--once"], 2);
     shop.stand_still(None);
 }
 

@@ -13,11 +13,12 @@ use snapshots::{Cache, Snapshot, Store};
 use test_servers::Postgres;
 
 use crate::collecting::present;
-use crate::command::{SETTINGS, build_products, fails, indexer, json, run};
-use crate::merging::Watching;
-use crate::regions;
+use crate::command::{SETTINGS, fails, indexer, json, run};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A query that takes longer than any test.
+pub const SLEEPING: &str = "SELECT 'p1' AS id, 'table' AS title, now() AS updated_at, pg_sleep(500)::text AS pause";
+pub const SLEEPERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
 
 fn row(id: usize, title: &str) -> String {
     format!("{{\"id\": \"p{id}\", \"title\": \"{title}\"}}\n")
@@ -28,7 +29,7 @@ fn deletions(ids: Range<usize>) -> String {
 }
 
 /// A store with a first snapshot of `count` products.
-fn shop(path: &Path, count: usize) -> String {
+pub fn shop(path: &Path, count: usize) -> String {
     fs::write(path.join("catalogue.toml"), SETTINGS).expect("settings");
     fs::write(path.join("rows.jsonl"), (0..count).map(|id| row(id, "lamp")).collect::<String>()).expect("rows");
     json(path, &["build", "--catalogue", "catalogue.toml", "--out", "shop", "rows.jsonl"]);
@@ -39,7 +40,7 @@ fn shop(path: &Path, count: usize) -> String {
 }
 
 /// Leaves a file whole, under its name at once.
-fn leave(path: &Path, name: &str, rows: &str) {
+pub fn leave(path: &Path, name: &str, rows: &str) {
     fs::write(path.join("inbox/.unfinished"), rows).expect("rows");
     fs::rename(path.join("inbox/.unfinished"), path.join("inbox").join(name)).expect("its name");
 }
@@ -65,8 +66,15 @@ fn live(path: &Path, store: &str) -> BTreeMap<String, String> {
     products
 }
 
-fn watch<'a>(store: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub fn watch<'a>(store: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["watch", "--store", store, "--out", "updates", "--inbox", "inbox", "--every-s", "1"], more].concat()
+}
+
+/// Breaks the connections off that wait for it.
+pub fn wake(postgres: &Postgres) {
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    postgres.execute(&postgres.url(), end);
+    postgres.wait_for(SLEEPERS, "0");
 }
 
 #[test]
@@ -228,43 +236,6 @@ fn what_a_policy_stops_does_not_fill_the_folder_of_updates() {
     assert_eq!(present(&updates).len(), 10);
 }
 
-/// A region that was down when someone went back served what was bad until something was published again.
-#[test]
-fn a_region_is_brought_up_while_the_channel_is_held_or_a_file_stops_the_inbox() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path();
-    let store = shop(path, 100);
-    let (east, stops) = (format!("file://{}/east", path.display()), "0001.dat stops the inbox");
-    fs::create_dir(path.join("east")).expect("a folder");
-    build_products(path, "two", 101);
-    json(path, &["publish", "--store", &store, "two"]);
-    leave(path, "0001.dat", "?");
-    // Whoever does this does not name the region, which is as if it were down.
-    let call = |command: &str| json(path, &[command, "--store", &store]);
-    let region = format!("east={east}");
-    let args = watch(&store, &["--region", &region]);
-    let once = [&args[..], &["--once"]].concat();
-    call("rollback");
-    assert_eq!(json(path, &once)["event"], "held");
-    assert_eq!((regions::live(&east), regions::live(&store).1), (regions::live(&store), 3));
-    call("resume");
-    let stopped = fails(path, &once);
-    assert!(stopped.contains(stops), "{stopped}");
-    assert_eq!((regions::live(&east), regions::live(&store).1), (regions::live(&store), 4));
-
-    let watching = Watching::start(indexer().current_dir(path).arg("--json").args(args));
-    watching.says(stops);
-    for (command, told) in [("hold", "the channel is held"), ("resume", stops)] {
-        call(command);
-        watching.says(told);
-        let started = Instant::now();
-        while regions::live(&east) != regions::live(&store) {
-            assert!(started.elapsed() < PATIENCE, "{command}: the region stays behind");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
 /// A build of everything takes the place of what was followed so far. It knows of an inbox what it is told.
 #[test]
 fn a_build_says_how_far_an_inbox_was_read() {
@@ -408,14 +379,12 @@ fn a_query_that_takes_long_is_given_up_when_the_watch_is_to_end() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();
     let store = shop(path, 20);
-    let query = "SELECT 'p1' AS id, 'table' AS title, now() AS updated_at, pg_sleep(500)::text AS pause";
-    let sleepers = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
     for (more, expected) in [(&["--once"][..], Some(1)), (&[][..], Some(0))] {
         let mut command = indexer();
         command.current_dir(path).env("READ_SQL_URL", &url);
-        command.args(["watch", "--store", &store, "--out", "updates", "--sql", query]).args(more);
+        command.args(["watch", "--store", &store, "--out", "updates", "--sql", SLEEPING]).args(more);
         let mut watching = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the indexer runs");
-        postgres.wait_for(sleepers, "1");
+        postgres.wait_for(SLEEPERS, "1");
         let interrupted = std::process::Command::new("kill").args(["-INT", &watching.id().to_string()]).status();
         assert!(interrupted.expect("kill runs").success());
         let began = Instant::now();
@@ -430,9 +399,7 @@ fn a_query_that_takes_long_is_given_up_when_the_watch_is_to_end() {
             std::thread::sleep(Duration::from_millis(20));
         };
         assert_eq!(status.code(), expected, "{more:?}");
-        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-        postgres.execute(&url, end);
-        postgres.wait_for(sleepers, "0");
+        wake(&postgres);
     }
 }
 
