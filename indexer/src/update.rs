@@ -189,7 +189,7 @@ pub(crate) fn resegmented(of: &Snapshot, kept: Vec<KeptSegment>, created_at: Tim
     }
 }
 
-/// A segment of which something is current.
+/// A segment with what is current of it.
 pub(crate) fn kept_segment(object: &ObjectRef, liveness: &Liveness) -> KeptSegment {
     let is_whole = liveness.live_count() == liveness.doc_count();
     KeptSegment {
@@ -320,7 +320,7 @@ impl<'a> Plan<'a> {
         if let Some(file) = self.write_delta(workshop, progress)? {
             segments.push(file);
         }
-        let kept = self.kept();
+        let kept = self.kept()?;
         let draft = Draft {
             settings: self.base.settings.clone(),
             rules,
@@ -341,8 +341,7 @@ impl<'a> Plan<'a> {
 
     /// Writes the new versions, together with the deltas that are to be merged with them: there are never too many.
     fn write_delta(&mut self, workshop: &Workshop, progress: &mut Progress) -> Result<Option<DraftSegment>> {
-        let queries = self.orphaned_queries()?;
-        let merged = self.to_merge(!queries.is_empty());
+        let merged = self.to_merge();
         if self.upserts.is_empty() && merged.is_empty() {
             return Ok(None);
         }
@@ -360,7 +359,6 @@ impl<'a> Plan<'a> {
         all.sort_by(|a, b| b.static_rank().cmp(&a.static_rank()).then_with(|| a.id.cmp(&b.id)));
         progress.begin("index", "products", Some(all.len() as u64));
         let mut builder = SegmentBuilder::new(catalogue.clone(), &file, scratch)?;
-        queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
         for (number, product) in all.iter().enumerate() {
             builder.add(product)?;
             progress.at(number as u64);
@@ -369,21 +367,10 @@ impl<'a> Plan<'a> {
         Ok(Some(DraftSegment { file, product_count, liveness: None }))
     }
 
-    /// What shoppers typed, where nothing is left of the first segment, which is the one that knows it.
-    fn orphaned_queries(&self) -> Result<Vec<(String, u64)>> {
-        match self.liveness[0].live_count() {
-            0 => Ok(recorded_queries(&self.base.segments[0].segment)?),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// The deltas that are written anew with what is new: all of them where the new segment must be the first.
-    fn to_merge(&self, becomes_first: bool) -> Vec<usize> {
+    /// The deltas that are written anew with what is new.
+    fn to_merge(&self) -> Vec<usize> {
         let deltas = (1..self.liveness.len()).map(|place| (place, u64::from(self.liveness[place].live_count())));
         let deltas: Vec<(usize, u64)> = deltas.filter(|(_, live)| *live > 0).collect();
-        if becomes_first {
-            return deltas.into_iter().map(|(place, _)| place).collect();
-        }
         let mut products = self.upserts.len() as u64;
         // No segment comes, so that none is one too many, however many there are.
         if products == 0 {
@@ -401,13 +388,18 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The segments of which something is left.
-    fn kept(&self) -> Vec<KeptSegment> {
-        let parts = self.base.manifest.segments.iter().zip(&self.liveness);
-        let kept = parts
-            .filter(|(_, liveness)| liveness.live_count() > 0)
-            .filter_map(|(part, liveness)| Some(kept_segment(self.base.manifest.object(&part.segment)?, liveness)));
-        kept.collect()
+    /// The segments of which something is left, and the first for what shoppers typed, which it alone knows: a merge hands
+    /// that on.
+    fn kept(&self) -> Result<Vec<KeptSegment>> {
+        let mut kept = Vec::new();
+        for (place, (part, liveness)) in self.base.manifest.segments.iter().zip(&self.liveness).enumerate() {
+            let is_needed = liveness.live_count() > 0
+                || (place == 0 && !recorded_queries(&self.base.segments[place].segment)?.is_empty());
+            if let Some(object) = self.base.manifest.object(&part.segment).filter(|_| is_needed) {
+                kept.push(kept_segment(object, liveness));
+            }
+        }
+        Ok(kept)
     }
 
     fn validation(&self) -> ValidationReport {
@@ -482,10 +474,9 @@ mod tests {
         let base = snapshot(folder.path(), &[9, 4, 3, 2, 1]).await;
         for in_passing in [InPassing::Small, InPassing::OneTooMany { merging: Vec::new() }] {
             let mut plan = Plan::new(&base, Changes::default(), &in_passing).expect("a plan");
-            assert!(plan.to_merge(false).is_empty(), "{in_passing:?}");
+            assert!(plan.to_merge().is_empty(), "{in_passing:?}");
             plan.upserts.push(Product::new(ProductId::new("new").expect("an id"), "lamp"));
-            assert!(plan.to_merge(false).starts_with(&[4]), "{in_passing:?}");
-            assert_eq!(plan.to_merge(true), [1, 2, 3, 4], "{in_passing:?}");
+            assert!(plan.to_merge().starts_with(&[4]), "{in_passing:?}");
         }
     }
 }

@@ -116,7 +116,8 @@ fn a_merge_keeps_what_shoppers_typed() {
     assert_eq!(merged.segments, fresh.segments, "byte for byte");
 }
 
-/// They went with the first segment once nothing of it was current any more.
+/// They went with the first segment once nothing of it was current any more; and then all that lay on top of it was written
+/// anew with them at once, in memory.
 #[test]
 fn an_update_of_everything_keeps_what_shoppers_typed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -125,18 +126,28 @@ fn an_update_of_everything_keeps_what_shoppers_typed() {
     let check = |changes: &[String], rows: &[String]| {
         write(path, "changes.jsonl", changes);
         let updated = json(path, &["update", "--out", "shop", "changes.jsonl"]);
-        let (updated, _) = answers(path, "shop", updated["snapshot"].as_str().expect("an id"));
-        let (fresh, _) = answers(path, "fresh", &build_with_queries(path, "fresh", rows));
-        assert_eq!(updated.segments, fresh.segments, "byte for byte");
+        let (updated, told) = answers(path, "shop", updated["snapshot"].as_str().expect("an id"));
+        let live: Vec<u32> = updated.segments.iter().map(|part| part.live_count).collect();
+        assert_eq!(live, [0, rows.len() as u32], "what is left of the first segment, and the update");
+        let (fresh, expected) = answers(path, "fresh", &build_with_queries(path, "fresh", rows));
+        assert_eq!(told, expected);
+        fresh
+    };
+    let merge = |fresh: &Manifest| {
+        let merged = json(path, &["merge", "--out", "shop"]);
+        let (merged, _) = answers(path, "shop", merged["snapshot"].as_str().expect("an id"));
+        assert_eq!(merged.segments, fresh.segments, "byte for byte");
     };
     let rows: Vec<String> = (0..20).map(|id| row(id, "cheap chair", 12)).collect();
-    check(&rows, &rows);
-    // What lies on top becomes the first segment, although nothing is new.
-    let added = row(20, "red lamp", 10);
-    write(path, "changes.jsonl", std::slice::from_ref(&added));
+    merge(&check(&rows, &rows));
+    let mut added = vec![row(20, "red lamp", 10)];
+    write(path, "changes.jsonl", &added);
     json(path, &["update", "--out", "shop", "changes.jsonl"]);
     let deletions: Vec<String> = (0..20).map(|id| format!("{{\"delete\": \"p{id}\"}}\n")).collect();
-    check(&deletions, &[added]);
+    check(&deletions, &added);
+    // On top of a first segment of which nothing was left before.
+    added.push(row(21, "red lamp", 10));
+    merge(&check(&added[1..], &added));
 }
 
 /// It had to be called `delete`, which nothing in a feed can be.

@@ -70,7 +70,7 @@ pub fn watch<'a>(store: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["watch", "--store", store, "--out", "updates", "--inbox", "inbox", "--every-s", "1"], more].concat()
 }
 
-/// Breaks the connections off that wait for it.
+/// Breaks off the connections of such queries.
 pub fn wake(postgres: &Postgres) {
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
     postgres.execute(&postgres.url(), end);
