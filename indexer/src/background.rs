@@ -89,9 +89,14 @@ impl<'a> Background<'a> {
         Self { request, settings, running: None, merged: None, rests_until: None }
     }
 
-    /// Whether nothing is being merged, or waits to be published.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.running.is_none() && self.merged.is_none()
+    /// Whether something is being merged. No manifest names what it has written, and nobody else knows of it.
+    pub(crate) fn is_merging(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// What is merged, and waits to be published. No manifest names it yet.
+    pub(crate) fn waiting(&self) -> Option<Digest> {
+        self.merged.as_ref().map(|merged| merged.object.blake3)
     }
 
     /// The segments that are being merged, or that something merged is to take the place of.
@@ -106,7 +111,7 @@ impl<'a> Background<'a> {
     /// Begins the merge that is due, if nothing else is under way.
     pub(crate) async fn begin(&mut self, live: &Manifest, progress: &Progress) {
         let places = due(live);
-        if places.is_empty() || !self.is_idle() || self.rests() {
+        if places.is_empty() || self.is_merging() || self.merged.is_some() || self.rests() {
             return;
         }
         let (count, total) = (places.len(), live.segments.len());

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use snapshots::{ChannelName, Inbox, Manifest, SnapshotId, Store, WrittenPointer};
+use snapshots::{ChannelName, Digest, Inbox, Manifest, SnapshotId, Store, WrittenPointer};
 use tokio::time::{Instant, sleep_until};
 
 use crate::background::Background;
@@ -161,9 +161,9 @@ pub async fn watch(
             live = looked.ok().and_then(Looked::live);
         }
         is_made |= background.publish(&mut live, output, progress).await;
-        // No manifest names yet what is being merged.
-        if is_made && background.is_idle() {
-            tidy(request, progress).await;
+        // A policy may stop what is new for long, and what is merged waits that long.
+        if is_made && !background.is_merging() {
+            tidy(request, background.waiting(), progress).await;
         }
         if let Some(live) = &live {
             background.begin(live, progress).await;
@@ -196,7 +196,7 @@ async fn look_once(
         Err(error) => Err(error),
     };
     if is_made {
-        tidy(request, progress).await;
+        tidy(request, None, progress).await;
     }
     if !matches!(looked, Ok(Looked::Published(_))) {
         let mut all_at = None;
@@ -443,10 +443,10 @@ pub(crate) async fn prepare(publish: &PublishRequest, base: &SnapshotId) -> Resu
 }
 
 /// What was published is in the store, and the next update takes from there what it lacks; what a policy stops is made anew
-/// with each look. That something is kept in vain is no failure: what matters is live.
-async fn tidy(request: &WatchRequest, progress: &Progress) {
+/// with each look. `waiting` is in no manifest yet. That something is kept in vain is no failure: what matters is live.
+async fn tidy(request: &WatchRequest, waiting: Option<Digest>, progress: &Progress) {
     let tidied = match Workshop::open(&request.out) {
-        Ok(workshop) => workshop.tidy().await,
+        Ok(workshop) => workshop.tidy(waiting).await,
         Err(error) => Err(error),
     };
     if let Err(error) = tidied {

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
-use snapshots::{ListedObject, Manifest, Store};
+use snapshots::{Digest, ListedObject, Manifest, Store};
 use tempfile::TempDir;
 
 use crate::opened::Scratch;
@@ -74,10 +74,10 @@ impl Workshop {
         Ok(())
     }
 
-    /// Removes all updates but the newest, and what no snapshot of the folder is made of: whoever follows a source would
-    /// fill the disk. What was built anew stays.
-    pub(crate) async fn tidy(&self) -> Result<()> {
-        let (mut updates, mut needed) = (0, HashSet::new());
+    /// Removes all updates but the newest, and what no snapshot of the folder is made of, but for an object that one is to be
+    /// made of: whoever follows a source would fill the disk. What was built anew stays.
+    pub(crate) async fn tidy(&self, waiting: Option<Digest>) -> Result<()> {
+        let (mut updates, mut needed) = (0, HashSet::from_iter(waiting));
         let listed = self.store.list_manifests().await?;
         for listed in listed.iter().rev().filter(|listed| listed.has_manifest) {
             let manifest = self.store.get_manifest(&listed.id).await?;

@@ -18,6 +18,7 @@ mod nodes;
 mod publishing;
 mod regions;
 mod reporting;
+mod shop;
 mod signing;
 mod sql;
 mod updating;

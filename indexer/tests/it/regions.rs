@@ -14,7 +14,7 @@ use test_servers::{Azurite, Moment, Passing, Proxy, Redis};
 use crate::channels::url;
 use crate::collecting::{block, build};
 use crate::command::{build_products, fails, indexer, json, run};
-use crate::merging::Watching;
+use crate::shop::Watching;
 
 /// How long something may take that must happen; waiting ends as soon as it does.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use test_servers::Postgres;
 
 use crate::command::{build_products, fails, indexer, json};
-use crate::merging::Watching;
 use crate::regions;
+use crate::shop::Watching;
 use crate::watching::{PATIENCE, SLEEPERS, SLEEPING, leave, shop, wake, watch};
 
 /// A region that was down when someone went back served what was bad until something was published again.
