@@ -243,7 +243,9 @@ impl<'a> Background<'a> {
             Ok(segments) => segments,
             Err(why) => return Ok(Fate::InVain(why)),
         };
-        let draft = resegmented(&opened, segments, workshop.created_at().await?);
+        // A watch that begins says by this time which files have come too late, and a merge looks at none.
+        let created_at = workshop.created_at(opened.manifest.created_at).await?;
+        let draft = resegmented(&opened, segments, created_at);
         let manifest = draft.write(&workshop.store).await?;
         drop(workshop);
         let change = Change::Segments { ahead: merged.held() };

@@ -120,7 +120,7 @@ async fn build_on(workers: usize, request: &BuildRequest, progress: &mut Progres
         validation,
         source_watermark: watermark(request),
         parent: None,
-        created_at: workshop.created_at().await?,
+        created_at: workshop.created_at(jiff::Timestamp::now()).await?,
         builder_version: BUILDER.to_owned(),
     };
     progress.begin("store", "bytes", None);

@@ -63,6 +63,7 @@ async fn run(command: Command, output: Output) -> Result<()> {
                 base: Base::named(args.base, args.trust.read()?),
                 out: args.out,
                 taking: Taking::All,
+                looked_at: None,
                 in_passing: InPassing::Small,
             };
             let updated = update::update(&request, &config::azure_settings(), &mut progress).await?;

@@ -35,6 +35,9 @@ pub struct UpdateRequest {
     pub rules: Option<String>,
     pub rows: RowsRequest,
     pub taking: Taking,
+    /// When a source that is followed was looked at: what comes to it after that is not in what comes of this, which is of that
+    /// time. Otherwise it is of the time when it is written.
+    pub looked_at: Option<Timestamp>,
     pub in_passing: InPassing,
 }
 
@@ -112,7 +115,7 @@ pub async fn update(
         true => base.manifest.clone(),
         false => {
             ensure!(plan.products_left() > 0, "no product would be left: an empty snapshot would empty the shop");
-            let manifest = plan.write(&workshop, rules, watermark, progress).await?;
+            let manifest = plan.write(&workshop, rules, watermark, request.looked_at, progress).await?;
             if request.in_passing == InPassing::Small && is_base_due(&manifest) {
                 progress.note("so much is outdated or new by now that it is slow to open: 'indexer merge' is due");
             }
@@ -165,7 +168,7 @@ pub async fn merge(
     let draft = Draft {
         segments: vec![DraftSegment { file, product_count, liveness: None }],
         statistics: Statistics { product_count: u64::from(product_count), words: report.words.into_iter().collect() },
-        ..resegmented(&base, Vec::new(), workshop.created_at().await?)
+        ..resegmented(&base, Vec::new(), workshop.created_at(Timestamp::now()).await?)
     };
     progress.begin("store", "bytes", None);
     let manifest = draft.write(&workshop.store).await?;
@@ -314,6 +317,7 @@ impl<'a> Plan<'a> {
         workshop: &Workshop,
         rules: Option<String>,
         watermark: Option<String>,
+        looked_at: Option<Timestamp>,
         progress: &mut Progress,
     ) -> Result<Manifest> {
         let mut segments = Vec::new();
@@ -330,7 +334,7 @@ impl<'a> Plan<'a> {
             validation: self.validation(),
             source_watermark: watermark,
             parent: Some(self.base.manifest.id.clone()),
-            created_at: workshop.created_at().await?,
+            created_at: workshop.created_at(looked_at.unwrap_or_else(Timestamp::now)).await?,
             builder_version: BUILDER.to_owned(),
         };
         progress.begin("store", "bytes", None);

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
 use serde_json::json;
 use snapshots::{ChannelName, Digest, Inbox, Manifest, SnapshotId, Store, WrittenPointer};
 use tokio::time::{Instant, sleep_until};
@@ -273,6 +274,8 @@ async fn look(
     }
     let home = &request.to.home;
     let manifest = home.get_manifest(&live.snapshot).await?;
+    // What comes from now on may be in no list of this look.
+    let looked_at = Some(Timestamp::now());
     // Where files are read from: it goes with this look.
     let scratch = tempfile::tempdir().context("making a folder for files")?;
     let inputs = inputs(request, &manifest, files, scratch.path(), progress).await?;
@@ -285,6 +288,7 @@ async fn look(
         rules: None,
         rows: RowsRequest { inputs, ..request.rows.clone() },
         taking: Taking::WhatFits,
+        looked_at,
         in_passing,
     };
     let updated = update::update(&update, settings, progress).await?;

@@ -44,13 +44,12 @@ impl Workshop {
         Ok(Self { store, folder: folder.to_owned(), scratch, _lock: lock })
     }
 
-    /// A time for a new snapshot: now, or just after the newest one where the clock was put back. Ids sort by it, and
-    /// whoever names none means the newest.
-    pub(crate) async fn created_at(&self) -> Result<Timestamp> {
-        let now = Timestamp::now();
-        let Some(newest) = self.store.newest_snapshot().await? else { return Ok(now) };
-        let Ok(newest) = self.store.get_manifest(&newest).await else { return Ok(now) };
-        Ok(now.max(newest.created_at + SignedDuration::from_millis(1)))
+    /// A time for a new snapshot: what is asked for, or just after the newest one where that is not later, as when the clock
+    /// was put back. Ids sort by it, and whoever names none means the newest.
+    pub(crate) async fn created_at(&self, time: Timestamp) -> Result<Timestamp> {
+        let Some(newest) = self.store.newest_snapshot().await? else { return Ok(time) };
+        let Ok(newest) = self.store.get_manifest(&newest).await else { return Ok(time) };
+        Ok(time.max(newest.created_at + SignedDuration::from_millis(1)))
     }
 
     /// A folder for what is unfinished.

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::store::Store;
+use crate::store::{Seen, Store};
 
 /// Where files arrive. They are taken in the order of their names, so each name must stand behind those before it: a time
 /// or a number at its beginning does.
 #[derive(Clone, Debug)]
 pub struct Inbox {
     store: Store,
-    /// When the newest file was written that was there at the last look, by the store's clock. All clones share it.
-    seen_to: Arc<Mutex<Option<Timestamp>>>,
+    /// What was there at the last look, by the store's clock. All clones share it.
+    seen: Arc<Mutex<Option<Seen>>>,
 }
 
 /// What a look at an inbox finds: names of files, in their order.
@@ -28,7 +28,7 @@ pub struct Arrived {
 
 impl Inbox {
     pub fn new(store: Store) -> Self {
-        Self { store, seen_to: Arc::default() }
+        Self { store, seen: Arc::default() }
     }
 
     pub fn url(&self) -> &str {
@@ -43,9 +43,14 @@ impl Inbox {
     /// When the store fails.
     pub async fn look(&self, after: Option<&str>, taken_at: Timestamp, most: usize) -> Result<Arrived, Error> {
         let is_whole = |name: &str| !(name.starts_with('.') || name.ends_with(".tmp") || name.ends_with(".partial"));
-        let seen_to = *self.seen_to.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = self.store.list_files(after, seen_to.unwrap_or(taken_at), most, is_whole).await?;
-        *self.seen_to.lock().unwrap_or_else(PoisonError::into_inner) = seen_to.max(found.newest);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let seen_to = seen.as_ref().map(|seen| seen.to);
+        let seen = seen.unwrap_or_else(|| Seen::up_to(taken_at));
+        let found = self.store.list_files(after, &seen, most, is_whole).await?;
+        // The newest may have been moved away.
+        if found.seen.as_ref().map(|seen| seen.to) >= seen_to {
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = found.seen;
+        }
         Ok(Arrived { next: found.next.into_iter().collect(), late: found.late.into_iter().collect() })
     }
 
@@ -104,6 +109,10 @@ mod tests {
         leave("1.jsonl", 11);
         leave(".0.jsonl", 11);
         check(&inbox, Some("2.jsonl"), 20, &[], &["1.jsonl"]).await;
+        check(&inbox, Some("2.jsonl"), 20, &[], &[]).await;
+        // In the same second, which is all that Azure tells.
+        leave("15.jsonl", 11);
+        check(&inbox, Some("2.jsonl"), 20, &[], &["15.jsonl"]).await;
         check(&inbox, Some("2.jsonl"), 20, &[], &[]).await;
         // It was taken as it was before.
         leave("2.jsonl", 21);

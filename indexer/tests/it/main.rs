@@ -12,6 +12,7 @@ mod faulty_store;
 mod feeds;
 mod interleaving;
 mod killed;
+mod late_files;
 mod mending;
 mod merging;
 mod nodes;

@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use snapshots::Digest;
 use test_servers::{Moment, Passing, Proxy};
 
@@ -41,6 +42,9 @@ fn updates_are_published_during_a_merge_and_lie_on_top_of_it_afterwards() {
     assert_eq!(answered, expected);
     assert_eq!(merged.statistics, fresh.statistics);
     assert_eq!(merged.source_watermark.as_deref(), Some("files:0006.jsonl"));
+    // What came to the inbox after that is too late, and whoever begins to watch says so.
+    let looked_at = published.last().map(|manifest| manifest.created_at);
+    assert_eq!(Some(merged.created_at - SignedDuration::from_millis(1)), looked_at);
     let first = &merged.segments[0];
     assert_eq!((first.segment.to_string(), first.product_count, first.live_count), (shop.merged.clone(), 40, 30));
     assert!(merged.segments.len() <= 4, "{merged:?}");

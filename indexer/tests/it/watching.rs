@@ -13,14 +13,14 @@ use snapshots::{Cache, Snapshot, Store};
 use test_servers::Postgres;
 
 use crate::collecting::present;
-use crate::command::{SETTINGS, fails, indexer, json, run};
+use crate::command::{SETTINGS, fails, indexer, json};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A query that takes longer than any test.
 pub const SLEEPING: &str = "SELECT 'p1' AS id, 'table' AS title, now() AS updated_at, pg_sleep(500)::text AS pause";
 pub const SLEEPERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
 
-fn row(id: usize, title: &str) -> String {
+pub fn row(id: usize, title: &str) -> String {
     format!("{{\"id\": \"p{id}\", \"title\": \"{title}\"}}\n")
 }
 
@@ -111,24 +111,6 @@ fn files_are_taken_once_in_the_order_of_their_names() {
     assert_eq!(live(path, &store).len(), 20);
     let nothing = fails(path, &["watch", "--store", &store, "--out", "updates", "--once"]);
     assert!(nothing.contains("say what to follow"), "{nothing}");
-}
-
-/// It is never taken, and nobody was told.
-#[test]
-fn a_file_that_comes_too_late_is_told() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path();
-    let store = shop(path, 20);
-    let once = watch(&store, &["--once"]);
-    leave(path, "0002.jsonl", &row(2, "second"));
-    assert_eq!(json(path, &once)["watermark"], "files:0002.jsonl");
-    let told = || String::from_utf8(run(path, &once).stderr).expect("text");
-    assert!(!told().contains("too late"), "none has");
-    leave(path, "0001.jsonl", &row(1, "first"));
-    let late = fs::File::options().write(true).open(path.join("inbox/0001.jsonl")).expect("the file");
-    late.set_modified(std::time::SystemTime::now()).expect("its time");
-    let told = told();
-    assert!(told.contains("0001.jsonl came too late, and will not be taken: 0002.jsonl was taken before"), "{told}");
 }
 
 /// The next look, seconds later, took away what the one before had set aside, which never comes again.

@@ -11,24 +11,54 @@ use super::Store;
 use super::retention::modified_at;
 use crate::error::Error;
 
+/// So many names of files that were written at one time are kept. Of more, what comes at that time is not known to be new.
+const MAX_NAMES: usize = 10_000;
+
+/// What has been seen: the files that were written before a time, and some that were at it, which may be a whole second.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) to: Timestamp,
+    names: BTreeSet<String>,
+}
+
+impl Seen {
+    pub(crate) fn up_to(to: Timestamp) -> Self {
+        Self { to, names: BTreeSet::new() }
+    }
+
+    fn has(&self, name: &str, written_at: Timestamp) -> bool {
+        let has_name = || self.names.len() >= MAX_NAMES || self.names.contains(name);
+        written_at < self.to || (written_at == self.to && has_name())
+    }
+
+    fn add(&mut self, name: &str, written_at: Timestamp) {
+        if written_at > self.to {
+            *self = Self::up_to(written_at);
+        }
+        if written_at == self.to && self.names.len() < MAX_NAMES {
+            self.names.insert(name.to_owned());
+        }
+    }
+}
+
 /// Some of the files directly under a store, by name.
 #[derive(Default)]
 pub(crate) struct FoundFiles {
     /// The first of those behind the last one that was taken.
     pub(crate) next: BTreeSet<String>,
-    /// The first of the others, as far as they were written lately.
+    /// The first of the others, as far as they have not been seen.
     pub(crate) late: BTreeSet<String>,
-    /// When the newest of all was written.
-    pub(crate) newest: Option<Timestamp>,
+    /// All that there is.
+    pub(crate) seen: Option<Seen>,
 }
 
 impl Store {
     /// The files directly under this store that are wanted: up to `most` behind `after` in the order of their names, and up to
-    /// `most` of those that are not, and were written later than `since`.
+    /// `most` of those that are not, and have not been seen.
     pub(crate) async fn list_files(
         &self,
         after: Option<&str>,
-        since: Timestamp,
+        seen: &Seen,
         most: usize,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<FoundFiles, Error> {
@@ -43,11 +73,11 @@ impl Store {
                 continue;
             }
             let written_at = modified_at(&meta)?;
-            found.newest = found.newest.max(Some(written_at));
+            found.seen.get_or_insert_with(|| Seen::up_to(written_at)).add(name, written_at);
             let kept = match after.is_none_or(|after| name > after) {
                 true => &mut found.next,
-                false if written_at > since => &mut found.late,
-                false => continue,
+                false if seen.has(name, written_at) => continue,
+                false => &mut found.late,
             };
             kept.insert(name.to_owned());
             if kept.len() > most {
