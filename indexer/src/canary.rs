@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use futures::future::join_all;
 use jiff::Timestamp;
-use snapshots::{ChannelName, Manifest, Pointer, ReadPointer, RegionName, StatusBoard, Store};
+use snapshots::{ChannelName, Manifest, Pointer, ReadPointer, RegionName, StatusBoard, Store, WrittenPointer};
 
 use crate::channels;
 use crate::nodes::{NodeView, heard};
 use crate::progress::Progress;
 use crate::publish::announce;
-use crate::regions::Regions;
+use crate::regions::{Regions, copy_pointer};
 use crate::verdict::{Verdict, compare, has_failed, is_free, tries};
 
 const POLL: Duration = Duration::from_millis(500);
@@ -43,7 +44,7 @@ pub struct Tried {
 
 /// A snapshot that is to be tried.
 pub struct Canary<'a> {
-    /// The stores that have it.
+    /// The stores that have it, and keep it until this is over.
     pub stores: Regions,
     /// The regions that could not be brought it: none of their nodes tries it, and nobody waits for them once more.
     pub away: Vec<RegionName>,
@@ -123,22 +124,33 @@ impl Canary<'_> {
         pointer
     }
 
-    /// Announces it, and gives the nodes whose stores say so. Those of a region that went away meanwhile have no part in it.
+    /// Announces it, and gives the nodes whose stores say so. Those of a region that went away meanwhile have no part in it. What
+    /// it points at is there and held: the pointer alone is copied.
     async fn point(&self, last: Option<&ReadPointer>, pointer: &Pointer, progress: &Progress) -> Result<Vec<String>> {
         let channel = ChannelName::canary();
         let announced = announce(&self.stores.home, &channel, last.map(ReadPointer::version), pointer).await?;
         self.stores.tell(&channel, None, progress).await;
+        let copies = self.stores.others.iter().map(|(region, store)| {
+            let copy = self.copy(store, &channel, &announced);
+            async move { (region, copy.await) }
+        });
         let mut told = pointer.nodes.clone();
-        for outcome in self.stores.follow(&channel, &announced, progress).await {
-            let Err(error) = outcome.result else { continue };
-            let error = error.context(format!("the canary in region {}", outcome.region));
-            told.retain(|name| !is_in(name, &outcome.region));
+        for (region, copied) in join_all(copies).await {
+            let Err(error) = copied else { continue };
+            let error = error.context(format!("the canary in region {region}"));
+            told.retain(|name| !is_in(name, region));
             if told.is_empty() {
                 return Err(error);
             }
             progress.note(&format!("only nodes of other regions try it: {error:#}"));
         }
         Ok(told)
+    }
+
+    async fn copy(&self, store: &Store, channel: &ChannelName, announced: &WrittenPointer) -> Result<()> {
+        self.stores.in_time(copy_pointer(&self.stores.home, store, channel, announced)).await?;
+        self.stores.tell_followed(channel, announced).await;
+        Ok(())
     }
 
     async fn watch(&self, chosen: &[String], mut before: Vec<NodeView>, progress: &mut Progress) -> Result<Verdict> {

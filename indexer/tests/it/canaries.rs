@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use indexer::canary::{self, CanaryPlan};
@@ -9,10 +11,11 @@ use indexer::progress::{Output, Progress};
 use indexer::publish::{self, Change, PublishRequest};
 use indexer::regions::Regions;
 use snapshots::{ChannelName, Pointer, StatusBoard, Store, Traffic};
+use test_servers::{Azurite, Moment, Passing, Proxy};
 
 use crate::channels::url;
 use crate::collecting::block;
-use crate::command::{build_products, fails, json, run};
+use crate::command::{build_products, fails, indexer, json, run};
 use crate::nodes::{Nodes, beside_nodes};
 
 const FINE: Traffic = Traffic { requests: 500, errors: 0, searches: 100, empty: 3, p99_us: 800 };
@@ -116,6 +119,40 @@ fn a_canary_ends_when_none_of_its_nodes_can_be_told_of_it() {
     assert_eq!((told["event"].as_str(), told["snapshot"].as_str()), (Some("announced"), Some(two.as_str())));
     let nodes = told["canary"]["nodes"].as_array().expect("nodes");
     assert!(nodes.iter().all(|node| node.as_str().is_some_and(|name| name.starts_with("local/"))), "{told}");
+}
+
+/// All of it was read once more in each region before its nodes were told.
+#[test]
+fn a_canary_is_brought_to_a_region_once() {
+    let (azurite, folder) = (Azurite::start(), tempfile::tempdir().expect("a temporary folder"));
+    let path = folder.path();
+    let (_, two) = shop(path);
+    let built = Store::directory(&path.join("two")).expect("a store");
+    let manifest = block(built.get_manifest(&two.parse().expect("an id"))).expect("a manifest");
+    let (object, reads) = (format!("/objects/{}", manifest.segments[0].segment), Arc::new(AtomicUsize::new(0)));
+    let count = reads.clone();
+    let proxy = Proxy::start(azurite.address(), move |passing: &Passing| {
+        let is_read = passing.line.starts_with("GET") && passing.line.contains(&object);
+        if is_read && passing.moment == Moment::Before {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        true
+    });
+    let settings = azurite.settings_through(&format!("http://{}{}", proxy.address, azurite.account_path()));
+    let (store, status) = (url(path, "store"), url(path, "status"));
+    let region = format!("east={}", azurite.url("east"));
+    let canary = ["publish", "--store", &store, "--region", &region, "--status-store", &status, "--canary", "5%"];
+    let publish = || {
+        let mut command = indexer();
+        command.envs(settings.into_iter().map(|(name, value)| (format!("EAST_{name}"), value)));
+        command.current_dir(path).args(canary).args(["--canary-window-s", "1", "two"]);
+        command.output().expect("the indexer runs")
+    };
+    let promoted = Nodes { traffic: [FINE, FINE], ..Nodes::of(path) }.beside(publish);
+    assert!(promoted.status.success(), "{}", String::from_utf8_lossy(&promoted.stderr));
+    let east = Store::open(&azurite.url("east"), &azurite.settings()).expect("a store");
+    let copy = canary_of(&east).expect("a copy of the canary");
+    assert_eq!((copy.snapshot.as_str(), reads.load(Ordering::SeqCst)), (two.as_str(), 1));
 }
 
 /// What it had told before was enough.
