@@ -405,12 +405,12 @@ async fn publish(
     let prepared = prepare(&publish, base).await?;
     let scratch = Scratch::new(Some(&cache_of(&request.out)))?;
     let checked = publish::judge(&publish, &prepared, &request.policy, &scratch).await?;
-    let id = &updated.manifest.id;
+    // Each try is a snapshot of its own, and soon gone: the newest is the one that is meant. And what is told is the same then.
     ensure!(
         checked.violations.is_empty(),
         Ending::verdict(format!(
-            "the policy stops snapshot {id}, and these rows are tried again later; publish it all the same with 'indexer \
-             publish --store URL --snapshot {id} --override REASON {}', or take them out of the source:\n{}",
+            "the policy stops what is new, and these rows are tried again later; publish them all the same with 'indexer publish \
+             --store URL --override REASON {}', or take them out of the source:\n{}",
             request.out.display(),
             checked.text()
         ))
