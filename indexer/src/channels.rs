@@ -128,7 +128,8 @@ pub(crate) async fn ensure_followable(store: &Store, manifest: &Manifest) -> Res
     ensure!(
         is_followed,
         "snapshot {} is not signed with this key (--sign-key), and no node that trusts that alone would follow: name the key that \
-         it was signed with, too (--trust), and it is signed anew",
+         it was signed with, too (--trust), and it is signed anew. Where nobody has signed it, publish it again from its folder, \
+         or leave out --sign-key if no node trusts a key alone",
         manifest.id
     );
     Ok(())
@@ -362,12 +363,18 @@ async fn catalogue_of(store: &Store, pointer: &Pointer) -> Result<Option<String>
 }
 
 /// That a snapshot is of the catalogue that a channel serves, where that is known: the edges of a shop would serve another one.
+/// Nobody knows which of the two is wrong, so that the other takes several steps.
 ///
 /// # Errors
 /// When it is not.
 pub(crate) fn ensure_of(serves: Option<String>, channel: &ChannelName, to: &Manifest) -> Result<()> {
     let Some(serves) = serves.filter(|serves| *serves != to.catalogue) else { return Ok(()) };
-    bail!("channel '{channel}' serves the catalogue '{serves}', and snapshot {} is of '{}'", to.id, to.catalogue)
+    let (id, catalogue) = (&to.id, &to.catalogue);
+    bail!(
+        "channel '{channel}' serves the catalogue '{serves}', and snapshot {id} is of '{catalogue}'. If it should serve that one, \
+         remove channels/{channel}.json from its store and from those of the regions, and write it anew: 'indexer rollback --mend \
+         --channel {channel} --to {id} --sequence NUMBER', with a higher number than 'indexer status' shows"
+    )
 }
 
 /// Moves the pointer at home from where `version` saw it, then in every region, which is first brought what it lacks.

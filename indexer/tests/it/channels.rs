@@ -145,11 +145,20 @@ fn no_channel_or_region_is_moved_to_a_snapshot_of_another_catalogue() {
     let refused = |command: &[&str]| {
         let text = fails(path, &[command, &["--to", other], &stores].concat());
         assert!(text.contains("serves the catalogue 'shop'") && text.contains("is of 'other'"), "{command:?}: {text}");
+        let remedy = format!("'indexer rollback --mend --channel live --to {other} --sequence NUMBER'");
+        assert!(text.contains("remove channels/live.json") && text.contains(&remedy), "{command:?}: {text}");
     };
     refused(&["rollback"]);
     refused(&["pin", "east"]);
     fs::remove_file(path.join("home/channels/live.json")).expect("it is lost");
     refused(&["rollback", "--mend"]);
+    // Where that one is right, it can be put right.
+    fs::remove_file(path.join("east/channels/live.json")).expect("a copy");
+    let mend = ["rollback", "--mend", "--channel", "live", "--to", other, "--sequence", "2"];
+    json(path, &[&mend[..], &stores].concat());
+    for store in ["home", "east"] {
+        assert_eq!(json(path, &["show", "--store", &url(path, store)])["id"], other, "{store}");
+    }
 }
 
 /// A pin of a region whose store was not named, or whose name was mistyped, was written where none of its edges looked.

@@ -114,6 +114,13 @@ fn what_another_key_has_signed_is_not_gone_back_to_before_it_is_verified() {
     assert_eq!(live(&store), (two.clone(), 2));
     // What it has signed itself it may pin.
     json(path, &[&["pin", "local", "--force", "--to", &two][..], &new].concat());
+    // There may be no key to name.
+    let three = build_products(path, "three", 3);
+    json(path, &["publish", "--store", &store, "--channel", "preview", "three"]);
+    let refused = fails(path, &[&["rollback", "--to", &three][..], &new].concat());
+    assert!(refused.contains("Where nobody has signed it, publish it again from its folder"), "{refused}");
+    json(path, &[&["publish", "three"][..], &new].concat());
+    assert_eq!(live(&store), (three, 3));
 }
 
 /// A canary that was over before a key was changed had the status fail for good, and so retention, bringing up regions, and
