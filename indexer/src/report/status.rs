@@ -3,14 +3,15 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use snapshots::{ChannelName, Error, Followed, StatusBoard, Store};
+use snapshots::{ChannelName, Error, Followed, RegionName, StatusBoard, Store};
 
-use super::{rows_of, table, text};
+use super::{READS_AT_ONCE, rows_of, table, text};
 use crate::checks::is_damage;
-use crate::regions::{Regions, in_time};
+use crate::regions::Regions;
 use crate::{canary, channels, nodes};
 
 /// A region is waited for so long at the most, whatever it may take over a publish.
@@ -23,7 +24,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn status(stores: &Regions, board: Option<&StatusBoard>) -> Result<Value> {
     let home = &stores.home;
     let timeout = stores.timeout.min(LOOK_TIMEOUT);
-    let looks = stores.others.iter().map(|(_, store)| in_time(timeout, copies_of(store)));
+    let looks = stores.others.iter().map(|(_, store)| copies_in_time(store, timeout));
     let copies = futures::future::join_all(looks).await;
     // After them: what is announced meanwhile puts no region ahead of it.
     let mut channels = channels_of(home, channels::remedy).await?;
@@ -73,25 +74,31 @@ pub fn ensure_readable(status: &Value) -> Result<()> {
 }
 
 /// The channels of a region's store, and its pins.
-async fn copies_of(store: &Store) -> Result<(Vec<Value>, Vec<Value>)> {
-    Ok((channels_of(store, remedy_of_copy).await?, pins_of(store).await?))
+async fn copies_in_time(store: &Store, timeout: Duration) -> Result<(Vec<Value>, Vec<Value>)> {
+    let copies = futures::future::try_join(channels_of(store, remedy_of_copy), pins_of(store));
+    match tokio::time::timeout(timeout, copies).await {
+        Ok(copies) => copies,
+        Err(_) => bail!("it is slow: a status waits {} s", timeout.as_secs()),
+    }
 }
 
 /// The pins that stand in a store, which may be of other regions, too.
 async fn pins_of(store: &Store) -> Result<Vec<Value>> {
-    let mut pins = Vec::new();
-    for region in store.list_pins().await? {
-        let pin = match store.pointer(&region).await {
-            Ok(Some(read)) => json!({
+    let pins = stream::iter(store.list_pins().await?).map(|region| pin_of(store, region)).buffered(READS_AT_ONCE);
+    Ok(pins.filter_map(std::future::ready).collect().await)
+}
+
+/// A pin, if there is one still.
+async fn pin_of(store: &Store, region: RegionName) -> Option<Value> {
+    match store.pointer(&region).await {
+        Ok(read) => read.map(|read| {
+            json!({
                 "region": region, "store": store.url(), "snapshot": read.pointer.snapshot,
                 "pinned_at": read.pointer.announced_at, "reason": read.pointer.reason,
-            }),
-            Ok(None) => continue,
-            Err(error) => json!({ "region": region, "store": store.url(), "fault": error.to_string() }),
-        };
-        pins.push(pin);
+            })
+        }),
+        Err(error) => Some(json!({ "region": region, "store": store.url(), "fault": error.to_string() })),
     }
-    Ok(pins)
 }
 
 /// The channels that only regions have still. A canary that is over at home may not be over there.
@@ -145,41 +152,42 @@ fn behind(home: &[Value], mut there: Vec<Value>) -> Vec<Value> {
 }
 
 async fn channels_of(store: &Store, remedy: fn(&Error) -> &'static str) -> Result<Vec<Value>> {
-    let mut channels = Vec::new();
-    for channel in store.list_channels().await? {
-        let pointer = match store.pointer(&channel).await {
-            Ok(Some(read)) => read.pointer,
-            Ok(None) => continue,
-            // One damaged channel must not hide the others.
-            Err(error) => {
-                let fault = format!("{error}{}", remedy(&error));
-                channels.push(json!({ "channel": channel.as_str(), "fault": fault }));
-                continue;
-            }
-        };
-        // A canary that is over says nothing about anyone.
-        let is_canary = channel == ChannelName::canary();
-        if is_canary && !canary::is_under_way(&pointer) {
-            continue;
+    let channels = stream::iter(store.list_channels().await?);
+    let channels = channels.map(|channel| channel_of(store, channel, remedy)).buffered(READS_AT_ONCE);
+    Ok(channels.filter_map(std::future::ready).collect().await)
+}
+
+/// A channel, if there is anything to say about it.
+async fn channel_of(store: &Store, channel: ChannelName, remedy: fn(&Error) -> &'static str) -> Option<Value> {
+    let pointer = match store.pointer(&channel).await {
+        Ok(read) => read?.pointer,
+        // One damaged channel must not hide the others.
+        Err(error) => {
+            let fault = format!("{error}{}", remedy(&error));
+            return Some(json!({ "channel": channel.as_str(), "fault": fault }));
         }
-        let manifest = store.get_manifest(&pointer.snapshot).await;
-        let known = manifest.as_ref().ok();
-        channels.push(json!({
-            "channel": channel.as_str(),
-            "snapshot": pointer.snapshot,
-            "sequence": pointer.sequence,
-            "announced_at": pointer.announced_at,
-            "age_s": age(pointer.announced_at).as_secs(),
-            "held": pointer.held,
-            "reason": pointer.reason,
-            "previous": pointer.previous,
-            "nodes": is_canary.then_some(&pointer.nodes),
-            "product_count": known.map(|manifest| manifest.statistics.product_count),
-            "catalogue": known.map(|manifest| &manifest.catalogue).or(pointer.catalogue.as_ref()),
-            "fault": manifest.as_ref().err().map(|error| error.to_string()),
-        }));
+    };
+    // A canary that is over says nothing about anyone.
+    let is_canary = channel == ChannelName::canary();
+    if is_canary && !canary::is_under_way(&pointer) {
+        return None;
     }
-    Ok(channels)
+    let manifest = store.get_manifest(&pointer.snapshot).await;
+    let known = manifest.as_ref().ok();
+    Some(json!({
+        "channel": channel.as_str(),
+        "snapshot": pointer.snapshot,
+        "sequence": pointer.sequence,
+        "announced_at": pointer.announced_at,
+        "age_s": age(pointer.announced_at).as_secs(),
+        "held": pointer.held,
+        "reason": pointer.reason,
+        "previous": pointer.previous,
+        "nodes": is_canary.then_some(&pointer.nodes),
+        "product_count": known.map(|manifest| manifest.statistics.product_count),
+        "catalogue": known.map(|manifest| &manifest.catalogue).or(pointer.catalogue.as_ref()),
+        "fault": manifest.as_ref().err().map(|error| error.to_string()),
+    }))
 }
 
 /// What mends a region's copy of a channel that cannot be read.

@@ -261,7 +261,7 @@ fn a_region_that_does_not_answer_keeps_no_status_waiting() {
     shop.told(&["publish", "one"]);
     shop.stand_still(Some(""));
     let told = shop.told(&["status", "--region-timeout-s", "1"]);
-    assert!(fault(&told).is_some_and(|fault| fault.contains("was given up on after 1 s")), "{told}");
+    assert!(fault(&told).is_some_and(|fault| fault.contains("a status waits 1 s")), "{told}");
     assert_eq!(told["regions"][1]["channels"][0]["behind"], 0, "{told}");
     shop.stand_still(None);
 }

@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Barrier;
+
+use serde_json::Value;
+use test_servers::{Azurite, Moment, Passing, Proxy, Settings};
 
 use crate::channels::url;
-use crate::command::{build_products, json, run};
+use crate::command::{build_products, indexer, json, run};
 use crate::nodes::beside_nodes;
 
 /// What `status` says, which must fail: something is damaged.
@@ -13,6 +17,41 @@ fn status_of_damage(path: &Path, flags: &[&str]) -> String {
     let told = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(1), "{told}");
     told
+}
+
+/// One after another, those of a region with many took longer than a status waits, and it was told as down.
+#[test]
+fn the_channels_of_a_region_are_read_at_once() {
+    const CHANNELS: [&str; 4] = ["live", "preview", "spring", "summer"];
+    let (azurite, folder) = (Azurite::start(), tempfile::tempdir().expect("a temporary folder"));
+    let path = folder.path();
+    let all = Barrier::new(CHANNELS.len());
+    let proxy = Proxy::start(azurite.address(), move |passing: &Passing| {
+        let is_read = passing.line.starts_with("GET") && passing.line.contains("/channels/");
+        if is_read && passing.moment == Moment::Before {
+            all.wait();
+        }
+        true
+    });
+    let (store, region) = (url(path, "store"), format!("east={}", azurite.url("east")));
+    let call = |settings: Settings, args: &[&str]| {
+        let mut command = indexer();
+        command.envs(settings.into_iter().map(|(name, value)| (format!("EAST_{name}"), value)));
+        command.current_dir(path).arg("--json").args(args).args(["--store", &store, "--region", &region]);
+        let output = command.output().expect("the indexer runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{text}");
+        serde_json::from_str::<Value>(text.lines().last().unwrap_or("null")).expect("JSON lines")
+    };
+    build_products(path, "one", 3);
+    for channel in CHANNELS {
+        call(azurite.settings(), &["publish", "--channel", channel, "one"]);
+    }
+    let endpoint = format!("http://{}{}", proxy.address, azurite.account_path());
+    let told = call(azurite.settings_through(&endpoint), &["status"]);
+    let channels = told["regions"][0]["channels"].as_array().expect("channels");
+    assert!(channels.iter().map(|channel| &channel["channel"]).eq(CHANNELS), "{told}");
+    assert!(channels.iter().all(|channel| channel["behind"] == 0), "{told}");
 }
 
 /// Of a shop whose pointer at home was lost, neither pins nor regions nor nodes were told any more.
