@@ -5,9 +5,8 @@ mod publishing;
 mod rows;
 mod stores;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use secrecy::{ExposeSecret, SecretString};
 
 pub use looking::{Check, DemoCatalogue, Diff, Evaluate, List, Show};
 pub use publishing::{ChannelArgs, Gc, Hold, Keygen, Pin, Publish, Rollback, Sync, Unpin, WaitArgs, Withdraw};
@@ -86,17 +85,6 @@ impl Faults {
 
     fn told(self) -> anyhow::Error {
         Ending::settings(self.0.join("; ")).into()
-    }
-}
-
-/// A secret as it is given, or what its file holds; one that is empty is none.
-fn secret(name: &str, given: Option<&SecretString>, file: Option<&std::path::Path>) -> Result<Option<SecretString>> {
-    let given = given.filter(|secret| !secret.expose_secret().trim().is_empty());
-    match (given, file) {
-        (Some(_), Some(_)) => bail!("{name} is given, and a file for it as well: leave one out"),
-        (Some(secret), None) => Ok(Some(secret.clone())),
-        (None, Some(file)) => Ok(Some(SecretString::from(read_text(file)?.trim()))),
-        (None, None) => Ok(None),
     }
 }
 

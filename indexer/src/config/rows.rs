@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use secrecy::SecretString;
-use snapshots::{ChannelName, Inbox, Store};
+use snapshots::{ChannelName, Inbox, Store, secret_of};
 
-use super::{Faults, StoresArgs, TrustArgs, azure_settings, read_text, secret};
+use super::{Faults, StoresArgs, TrustArgs, azure_settings, read_text};
 use crate::build::{BuildRequest, RowsRequest};
 use crate::policy::Policy;
 use crate::rejects::RejectPolicy;
@@ -106,7 +106,7 @@ impl SqlArgs {
             (None, Some(file)) => read_text(file)?,
             (None, None) => return Ok(None),
         };
-        let url = secret("READ_SQL_URL", self.read_sql_url.as_ref(), self.read_sql_url_file.as_deref())?;
+        let url = secret_of("--read-sql-url", self.read_sql_url.clone(), self.read_sql_url_file.as_deref())?;
         let url = url.context("say which database to ask: READ_SQL_URL, or READ_SQL_URL_FILE for a file")?;
         let query = SqlQuery::new(&text, url)?;
         Ok(Some(match &self.updated_at {

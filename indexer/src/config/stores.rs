@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use secrecy::SecretString;
-use snapshots::{Hints, RegionName, SigningKey, StatusBoard, Store, Trust};
+use snapshots::{Hints, RegionName, SigningKey, StatusBoard, Store, Trust, secret_of};
 
-use super::{azure_settings, read_text, secret};
+use super::{azure_settings, read_text};
 use crate::ending::Ending;
 use crate::lease::MAX_HELD_HOURS;
 use crate::regions::{DEFAULT_TIMEOUT_S, Regions};
@@ -124,7 +124,7 @@ impl StoresArgs {
     }
 
     fn hints(&self) -> Result<Option<Hints>> {
-        let url = secret("--redis-url", self.redis_url.as_ref(), self.redis_url_file.as_deref())?;
+        let url = secret_of("--redis-url", self.redis_url.clone(), self.redis_url_file.as_deref())?;
         Ok(url.map(|url| Hints::new(&url)).transpose()?)
     }
 

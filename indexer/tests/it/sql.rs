@@ -126,12 +126,16 @@ fn a_database_that_is_not_there_is_named_without_the_password() {
     assert!(error.contains(&format!("cannot connect to 127.0.0.1:{free}: Connection refused")), "{error}");
     fs::write(path.join("url"), &url).expect("a URL");
     let both = refused(path, &url, &["--sql", "SELECT 1", "--read-sql-url-file", "url"]);
-    assert!(both.contains("READ_SQL_URL is given, and a file for it as well"), "{both}");
+    assert!(both.contains("--read-sql-url: stands beside --read-sql-url-file; give one of them"), "{both}");
+    // It was taken for none that was given.
+    fs::write(path.join("empty"), "\n").expect("a file");
+    let empty = refused(path, "", &["--sql", "SELECT 1", "--read-sql-url-file", "empty"]);
+    assert!(empty.contains("--read-sql-url-file: empty is empty"), "{empty}");
     let other = refused(path, &url.replace("postgres", "mysql"), &["--sql", "SELECT 1"]);
     assert!(other.contains("READ_SQL_URL does not begin with postgres://"), "{other}");
     let none = refused(path, "", &["--sql", "SELECT 1"]);
     assert!(none.contains("say which database to ask"), "{none}");
-    for error in [error, both, other, none] {
+    for error in [error, both, empty, other, none] {
         assert!(!error.contains("s3cret-word"), "{error}");
     }
     let help = command(path, &url, &["--help"]).output().expect("the indexer runs");
