@@ -48,4 +48,5 @@ mod threads;
 pub mod update;
 pub mod verdict;
 pub mod watch;
+mod watched_inputs;
 pub mod workshop;

@@ -5,7 +5,7 @@
 //!
 //! What has been published is merged beside that, which `background.rs` does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::background::Background;
 use crate::build::RowsRequest;
-use crate::changes::{FILES_MARK, SQL_MARK};
 use crate::channels;
 use crate::ending::Ending;
 use crate::hindrance::{HELD, Hindrance, Told, tell_hindrance};
@@ -26,10 +25,11 @@ use crate::policy::Policy;
 use crate::progress::{Output, Progress};
 use crate::publish::{self, Change, Prepared, PublishRequest, Published};
 use crate::regions::{RegionOutcome, Regions};
-use crate::source::{Input, SqlQuery};
+use crate::source::SqlQuery;
 use crate::stdout::say;
 use crate::telling;
 use crate::update::{self, Base, InPassing, Taking, UpdateRequest, Updated};
+use crate::watched_inputs::inputs;
 use crate::workshop::{Workshop, cache_of};
 
 /// So many files become one update at the most.
@@ -122,15 +122,8 @@ pub async fn watch(
         let (began, mut is_made) = (Instant::now(), false);
         if began >= look_at {
             let in_passing = InPassing::OneTooMany { merging: background.parts().to_vec() };
-            let found = {
-                let finding = background.beside(look(request, settings, files, in_passing, progress), &quiet);
-                tokio::select! {
-                    found = finding => Some(found),
-                    () = &mut stop => None,
-                }
-            };
-            let Some(found) = found else {
-                background.let_go(progress).await;
+            let found = look(request, settings, files, in_passing, progress);
+            let Some(found) = unless_stopped(&mut background, found, stop.as_mut(), &quiet).await else {
                 return Ok(());
             };
             is_made = matches!(found, Ok(Found::New(..)));
@@ -147,15 +140,8 @@ pub async fn watch(
             // A publish has done it. Otherwise none may for a long time, least of all where the channel is held, or a fault or a
             // policy stops what is new.
             if !matches!(looked, Ok(Looked::Published(_))) {
-                let is_stopped = {
-                    let following = background.beside(follow(request, &mut all_at, &quiet), &quiet);
-                    tokio::select! {
-                        _ = following => false,
-                        () = &mut stop => true,
-                    }
-                };
-                if is_stopped {
-                    background.let_go(progress).await;
+                let followed = follow(request, &mut all_at, &quiet);
+                if unless_stopped(&mut background, followed, stop.as_mut(), &quiet).await.is_none() {
                     return Ok(());
                 }
             }
@@ -178,6 +164,23 @@ pub async fn watch(
             }
         }
     }
+}
+
+/// Does something beside the merge that runs, unless all is to stop before that: what waits to be published is let go of then.
+async fn unless_stopped<T>(
+    background: &mut Background<'_>,
+    work: impl Future<Output = T>,
+    stop: Pin<&mut impl Future<Output = ()>>,
+    progress: &Progress,
+) -> Option<T> {
+    let done = tokio::select! {
+        done = background.beside(work, progress) => Some(done),
+        () = stop => None,
+    };
+    if done.is_none() {
+        background.let_go(progress).await;
+    }
+    done
 }
 
 async fn look_once(
@@ -278,7 +281,8 @@ async fn look(
     let looked_at = Some(Timestamp::now());
     // Where files are read from: it goes with this look.
     let scratch = tempfile::tempdir().context("making a folder for files")?;
-    let inputs = inputs(request, &manifest, files, scratch.path(), progress).await?;
+    let from = request.from.as_deref();
+    let inputs = inputs(&request.source, from, &manifest, files, scratch.path(), progress).await?;
     if inputs.is_empty() {
         return Ok(Found::Nothing(Box::new(manifest)));
     }
@@ -319,79 +323,6 @@ async fn finish(request: &WatchRequest, found: Found, progress: &mut Progress) -
             Ok(Looked::Published(Box::new((*updated, published))))
         }
     }
-}
-
-/// What may be new, so many files at the most.
-async fn inputs(
-    request: &WatchRequest,
-    live: &Manifest,
-    files: usize,
-    scratch: &Path,
-    progress: &Progress,
-) -> Result<Vec<Input>> {
-    let mark = live.source_watermark.as_deref();
-    match &request.source {
-        WatchedSource::Sql { query, column, overlap_s } => {
-            let after = after(mark, SQL_MARK)?.or(request.from.as_deref());
-            Ok(vec![Input::Sql(query.since(column, after, *overlap_s))])
-        }
-        WatchedSource::Files(inbox) => {
-            // How far a query was read says nothing about an inbox. A build of one leaves that, and updates carry it on; but so
-            // does a watch of the query, which an inbox that was meant for another channel would end.
-            let is_of_query = mark.is_some_and(|mark| mark.starts_with(SQL_MARK));
-            ensure!(
-                !is_of_query || live.parent.is_none() || request.from.is_some(),
-                "what is live follows a query ('{}'), which an inbox ends: say with --from after which file it takes its place",
-                mark.unwrap_or_default()
-            );
-            let mark = mark.filter(|_| !is_of_query);
-            let after = after(mark, FILES_MARK)?.or(request.from.as_deref());
-            let arrived = inbox.look(after, live.created_at, files).await.with_context(|| inbox.url().to_owned())?;
-            // With --from someone has said that they are not to be taken.
-            if let Some(mark) = after.filter(|_| mark.is_some()) {
-                tell_late(&arrived.late, mark, progress);
-            }
-            fetch(inbox, &arrived.next, scratch).await
-        }
-    }
-}
-
-/// Says which files will never be taken.
-fn tell_late(late: &[String], taken: &str, progress: &Progress) {
-    let Some(first) = late.first() else { return };
-    let more = match late.len() {
-        1 => String::new(),
-        several => format!(" and {} more", several - 1),
-    };
-    progress.note(&format!(
-        "{first}{more} came too late, and will not be taken: {taken} was taken before. Leave it under a name that stands behind \
-         that"
-    ));
-}
-
-/// Brings files to disk, up to the first that cannot be: it may have been moved away, and what lies before it does not wait.
-async fn fetch(inbox: &Inbox, names: &[String], scratch: &Path) -> Result<Vec<Input>> {
-    let mut files = Vec::with_capacity(names.len());
-    for name in names {
-        let file = scratch.join(name);
-        match inbox.fetch(name, &file).await {
-            Ok(()) => files.push(Input::File(file)),
-            Err(_) if !files.is_empty() => break,
-            Err(error) => return Err(error).with_context(|| format!("{name} of {}", inbox.url())),
-        }
-    }
-    Ok(files)
-}
-
-/// Where what is live left off.
-fn after<'m>(mark: Option<&'m str>, kind: &str) -> Result<Option<&'m str>> {
-    let Some(mark) = mark else { return Ok(None) };
-    let after = mark.strip_prefix(kind);
-    ensure!(
-        after.is_some(),
-        "what is live was made from another kind of source ('{mark}'): build and publish a snapshot from this one first"
-    );
-    Ok(after)
 }
 
 /// Publishes what was made of `base`, if that is still live.
@@ -498,23 +429,5 @@ fn tell(looked: &Looked, output: Output) {
             ));
         }
         _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A file that was moved away between the list and its turn failed the look, and with it all files before.
-    #[tokio::test]
-    async fn a_file_that_is_gone_keeps_none_before_it() {
-        let (left, scratch) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        let inbox = Inbox::new(Store::directory(left.path()).expect("a store"));
-        ["1.jsonl", "3.jsonl"].iter().for_each(|name| std::fs::write(left.path().join(name), "").expect("a file"));
-        let names = ["1.jsonl", "2.jsonl", "3.jsonl"].map(str::to_owned);
-        let files = fetch(&inbox, &names, scratch.path()).await.expect("the first");
-        assert_eq!(files.iter().map(Input::name).collect::<Vec<_>>(), [scratch.path().join("1.jsonl")]);
-        let error = fetch(&inbox, &names[1..], scratch.path()).await.expect_err("nothing lies before it");
-        assert!(error.to_string().starts_with("2.jsonl of "), "{error:#}");
     }
 }
