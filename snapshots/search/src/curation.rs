@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::bits::Bits;
 use crate::filter::Filter;
 use crate::index::Index;
+use crate::predicate::{SplitFilter, Verdict};
 use crate::query::{QueryWord, read_query};
 use crate::request::SearchRequest;
 use crate::rules::Rule;
@@ -88,6 +89,22 @@ impl<'a> Curation<'a> {
         pins.retain(|pin| !self.is_hidden(pin.product.0, pin.product.1));
         pins.sort_by_key(|pin| pin.position);
         self.pins = pins;
+    }
+
+    /// Leaves one pin of each group of variants: of those that pass the filter the first.
+    pub(crate) fn fold_pins(&mut self, index: &Index, filter: &SplitFilter) {
+        let mut groups: Vec<u64> = Vec::new();
+        self.pins.retain(|pin| {
+            let (place, doc) = pin.product;
+            let segment = &index.segments()[place].segment;
+            let group = segment.groups()[doc as usize];
+            let is_later = groups.contains(&group);
+            let passes = || matches!(filter.for_segment(segment).verdict(doc, segment.facet_rows()), Verdict::Hit);
+            if group != 0 && !is_later && passes() {
+                groups.push(group);
+            }
+            !is_later
+        });
     }
 
     pub(crate) fn query(&self) -> &str {

@@ -122,7 +122,7 @@ pub(crate) fn other_hits(
 }
 
 /// The better of two hits of a group first.
-pub(crate) fn order(index: &Index, is_browsed: bool, a: &GroupMember, b: &GroupMember) -> Ordering {
+fn order(index: &Index, is_browsed: bool, a: &GroupMember, b: &GroupMember) -> Ordering {
     let (one, other) = (&a.candidate, &b.candidate);
     // What is browsed may have its rank as its score: only rules say that one is better than another.
     let order = match is_browsed {

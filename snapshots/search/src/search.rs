@@ -170,10 +170,13 @@ impl Index {
         request: &SearchRequest,
         now: Timestamp,
     ) -> Result<Answer, Error> {
-        let curation = Curation::new(self, request, now);
+        let mut curation = Curation::new(self, request, now);
         let counted =
             |name: &str| request.facets.iter().copied().find(|place| self.catalogue().facets[*place].name == name);
         let filter = SplitFilter::new(request.filter.as_ref(), &curation.filters, counted);
+        if request.distinct {
+            curation.fold_pins(self, &filter);
+        }
         let mut gathered = Gathered::new(self, request, &curation);
         if curation.words().is_empty() {
             gathered.browse(&filter);

@@ -2,7 +2,7 @@
 //! pin some of them.
 
 use super::{Gathered, PINNED_LEVEL, TYPED_LEVEL};
-use crate::distinct::{GroupMember, order, other_hits};
+use crate::distinct::{GroupMember, other_hits};
 use crate::top::Candidate;
 
 impl Gathered<'_> {
@@ -14,17 +14,10 @@ impl Gathered<'_> {
         }
         let (index, folded) = (self.index, self.index.folded(self.curation.version));
         let group_of = |segment: usize, doc: u32| index.segments()[segment].segment.groups()[doc as usize];
-        // Of pinned variants the best stands for its group.
-        let mut pinned: Vec<GroupMember> = Vec::new();
-        for (segment, doc) in self.pinned_products() {
-            let group = group_of(segment, doc);
-            let pin = GroupMember::new(group, segment, Candidate::new(PINNED_LEVEL, 0, doc), None);
-            match pinned.iter_mut().find(|other| group != 0 && other.group == group) {
-                Some(other) if order(index, true, &pin, other).is_lt() => *other = pin,
-                Some(_) => {}
-                None => pinned.push(pin),
-            }
-        }
+        let pins = self.pinned_products().into_iter().map(|(segment, doc)| {
+            GroupMember::new(group_of(segment, doc), segment, Candidate::new(PINNED_LEVEL, 0, doc), None)
+        });
+        let pinned: Vec<GroupMember> = pins.collect();
         let gives_way = |segment: usize, doc: u32| {
             let group = group_of(segment, doc);
             pinned.iter().any(|pin| match group {

@@ -65,6 +65,42 @@ fn pins_stand_in_categories_and_before_exact_names() {
     assert!(!ask(&shop.index, q("sofa 4 pack")).ids.is_empty());
 }
 
+/// Of two pinned variants the more popular one stood for their group, wherever it was pinned, and the position of the other
+/// was lost.
+#[test]
+fn of_pinned_variants_the_first_stands_for_its_group() {
+    let settings = "name = \"t\"\ncurrency = \"USD\"\n[[facets]]\nname = \"brand\"\n";
+    let rules = r#"
+        [[rules]]
+        name = "lamps"
+        [rules.then]
+        pin = [{ id = "blue", position = 4 }, { id = "red", position = 1 }]
+    "#;
+    let lamp = |(id, brand, popularity): (&str, &str, i64)| {
+        let mut product = Product::new(ProductId::new(id).expect("an id"), "Glass lamp");
+        product.brand = Some(brand.to_owned());
+        product.popularity_thousandths = Some(1_000 * popularity);
+        product.variant_group = ["red", "blue"].contains(&id).then(|| "colors".to_owned());
+        product
+    };
+    let rows =
+        [("blue", "Best", 900), ("a", "Best", 700), ("b", "Best", 500), ("c", "Best", 300), ("red", "Acme", 100)];
+    let shop = open_shop_with_rules(settings, rules, vec![(rows.into_iter().map(lamp).collect(), Vec::new())]);
+    for query in ["", "lamp"] {
+        let raw = RawRequest { distinct: true, ..q(query) };
+        for filters in [None, Some("NOT brand:Cie".to_owned()), Some("NOT brand:Cie".to_owned())] {
+            let asked = ask(&shop.index, RawRequest { filters, ..raw.clone() });
+            assert_eq!((asked.ids, asked.found), (["red", "a", "b", "c"].map(str::to_owned).to_vec(), 4), "'{query}'");
+            assert_eq!(asked.answer.hits[0].variants.len(), 1);
+        }
+        // Where the first does not pass the filter, the next does as well.
+        let best = RawRequest { filters: Some("brand:Best".into()), ..raw };
+        for _ in 0..2 {
+            assert_eq!(ask(&shop.index, best.clone()).ids, ["a", "b", "c", "blue"], "'{query}'");
+        }
+    }
+}
+
 /// Products that are pinned behind a page stand at the front of what it is chosen from, and once took the places of
 /// others there.
 #[test]
