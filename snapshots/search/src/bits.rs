@@ -56,7 +56,7 @@ impl Bits {
         Some(place as u32 * 64 + word.trailing_zeros())
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + Clone {
         self.words.iter().enumerate().flat_map(|(place, word)| {
             let mut left = *word;
             std::iter::from_fn(move || {

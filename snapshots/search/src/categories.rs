@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use snapshots::{CATEGORY_SEPARATOR, FacetKind};
 
-use crate::bits::Bits;
+use crate::doc_sets::DocSet;
 use crate::index::Index;
 
 /// A category and what lies below it.
@@ -39,9 +39,10 @@ impl Index {
         let mut paths: Vec<&str> = texts.filter(|path| below.is_none_or(|below| is_below(path, below))).collect();
         // In the order of their text, "A" comes before "A > B", but "A & C" may come between: sort by levels.
         paths.sort_unstable_by(|a, b| a.split(CATEGORY_SEPARATOR).cmp(b.split(CATEGORY_SEPARATOR)));
+        let seen = self.seen_at(now);
         let (mut open, mut roots) = (Vec::<Category>::new(), Vec::new());
         for path in paths {
-            let count = self.live_count(facet, path, self.hidden_at(now));
+            let count = self.live_count(facet, path, seen.as_deref());
             if count == 0 {
                 continue;
             }
@@ -59,7 +60,7 @@ impl Index {
     /// Whether there is a tree below a path, without making it.
     pub fn has_category(&self, below: Option<&str>, now: Timestamp) -> bool {
         let Some((_, facet)) = self.hierarchy() else { return false };
-        below.is_none_or(|path| self.live_count(facet, path, self.hidden_at(now)) > 0)
+        below.is_none_or(|path| self.live_count(facet, path, self.seen_at(now).as_deref()) > 0)
     }
 
     /// The place and the name of the facet that is a tree.
@@ -68,16 +69,17 @@ impl Index {
         facets.find(|(_, facet)| facet.kind == FacetKind::Hierarchy).map(|(place, facet)| (place, facet.name.as_str()))
     }
 
-    /// How many current products that may be seen have a facet value.
-    fn live_count(&self, facet: &str, value: &str, hidden: &[Bits]) -> u64 {
+    /// How many current products have a facet value; of those that may be seen, where some are hidden.
+    fn live_count(&self, facet: &str, value: &str, seen: Option<&DocSet>) -> u64 {
         let in_segment = |(place, part): (usize, &snapshots::LiveSegment)| {
             let found = part.segment.facet(facet).and_then(|facet| part.segment.find_facet_value(facet, value));
             let docs = found.map_or(&[][..], |value| part.segment.facet_list(value));
-            if part.liveness.is_none() && hidden.is_empty() {
-                return docs.len() as u64;
-            }
-            let is_seen = |doc: u32| part.is_live(doc) && !hidden.get(place).is_some_and(|bits| bits.contains(doc));
-            docs.iter().filter(|doc| is_seen(**doc)).count() as u64
+            let count = match seen {
+                Some(seen) => docs.iter().filter(|doc| seen.docs(place).contains(**doc)).count(),
+                None if part.liveness.is_none() => docs.len(),
+                None => docs.iter().filter(|doc| part.is_live(**doc)).count(),
+            };
+            count as u64
         };
         self.segments().iter().enumerate().map(in_segment).sum()
     }

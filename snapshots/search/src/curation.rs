@@ -1,8 +1,10 @@
 //! What the rules of a catalogue make of one request.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::bits::Bits;
+use crate::doc_sets::DocSet;
 use crate::filter::Filter;
 use crate::index::Index;
 use crate::predicate::{SplitFilter, Verdict};
@@ -32,8 +34,8 @@ pub(crate) struct Curation<'a> {
     pub(crate) boosts: Vec<(&'a Filter, f32)>,
     /// The version of the rules, as far as it says which products nobody may see.
     pub(crate) version: usize,
-    /// The products that nobody may see now, by segment; empty where there are none.
-    hidden: &'a [Bits],
+    /// What may be seen now; None where nothing is hidden from all.
+    seen: Option<Arc<DocSet>>,
     /// Those that this request must not see, rising.
     pub(crate) hides: Vec<(usize, u32)>,
 }
@@ -54,7 +56,7 @@ impl<'a> Curation<'a> {
             replaced = Some(query);
             replaced_words = read(&replaced);
         }
-        let version = index.hiding_version(now);
+        let version = index.rules.hiding_version(now);
         let mut curation = Self {
             request,
             replaced,
@@ -63,7 +65,7 @@ impl<'a> Curation<'a> {
             pins: Vec::new(),
             boosts: Vec::new(),
             version,
-            hidden: index.hidden_in(version),
+            seen: index.seen_at(now),
             hides: Vec::new(),
             rules,
         };
@@ -118,17 +120,12 @@ impl<'a> Curation<'a> {
     /// Whether a product must not be seen.
     #[inline]
     pub(crate) fn is_hidden(&self, segment: usize, doc: u32) -> bool {
-        (!self.hidden.is_empty() && self.hidden[segment].contains(doc))
+        self.seen.as_ref().is_some_and(|seen| !seen.docs(segment).contains(doc))
             || (!self.hides.is_empty() && self.hides.binary_search(&(segment, doc)).is_ok())
     }
 
-    /// Whether rules change what a request finds or its order, other than by pins and by what nobody may see.
-    pub(crate) fn moves_hits(&self) -> bool {
-        !self.filters.is_empty() || !self.boosts.is_empty() || !self.hides.is_empty()
-    }
-
     pub(crate) fn hides_any(&self) -> bool {
-        !self.hidden.is_empty() || !self.hides.is_empty()
+        self.seen.is_some() || !self.hides.is_empty()
     }
 
     pub(crate) fn rule_names(&self) -> Vec<String> {
@@ -141,37 +138,5 @@ impl<'a> Curation<'a> {
 
     pub(crate) fn user_data(&self) -> Vec<String> {
         self.rules.iter().filter_map(|rule| rule.then.user_data.clone()).collect()
-    }
-}
-
-impl Index {
-    /// The products that nobody may see at a time, by segment; empty where there are none.
-    pub(crate) fn hidden_at(&self, now: Timestamp) -> &[Bits] {
-        self.hidden_in(self.hiding_version(now))
-    }
-
-    /// The version of the rules that is active at a time; 0 where none of them hides products from all.
-    pub(crate) fn hiding_version(&self, now: Timestamp) -> usize {
-        if self.rules.hidden.is_empty() { 0 } else { self.rules.version_at(now) }
-    }
-
-    /// The products that nobody may see while a version of the rules is active.
-    pub(crate) fn hidden_in(&self, version: usize) -> &[Bits] {
-        if self.rules.hidden.is_empty() {
-            return &[];
-        }
-        self.hidden[version].get_or_init(|| self.find_hidden(version))
-    }
-
-    fn find_hidden(&self, version: usize) -> Vec<Bits> {
-        let time = self.rules.time_of(version);
-        let mut hidden: Vec<Bits> =
-            self.segments().iter().map(|part| Bits::none(part.segment.product_count())).collect();
-        for one in self.rules.hidden.iter().filter(|one| one.during.holds(time)) {
-            if let Some((segment, doc)) = self.snapshot().find(&one.id) {
-                hidden[segment].insert(doc);
-            }
-        }
-        hidden
     }
 }

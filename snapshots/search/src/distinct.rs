@@ -63,7 +63,7 @@ impl Groups {
     /// Counts each group, and takes the best hit of each that has one.
     pub(crate) fn fold(&mut self, index: &Index, counts: &mut FacetCounts, take: impl FnMut(&GroupMember)) {
         self.buckets = Buckets::new(self.members.iter().zip(0..).map(|(member, place)| (member.group, place)));
-        let member = |place: u32| Some(self.members[place as usize]);
+        let member = |place: u32| self.members[place as usize];
         fold(index, self.is_browsed, &self.buckets, member, counts, take);
     }
 
@@ -84,7 +84,7 @@ pub(crate) fn fold(
     index: &Index,
     is_browsed: bool,
     buckets: &Buckets,
-    member: impl Fn(u32) -> Option<GroupMember>,
+    member: impl Fn(u32) -> GroupMember,
     counts: &mut FacetCounts,
     mut take: impl FnMut(&GroupMember),
 ) {
@@ -99,7 +99,7 @@ pub(crate) fn fold(
     };
     for bucket in buckets.iter() {
         let start = members.len();
-        members.extend(bucket.iter().filter_map(|place| member(*place)));
+        members.extend(bucket.iter().map(|place| member(*place)));
         members[start..].sort_unstable_by_key(|member| member.group);
         if members.len() >= BATCH {
             count_and_take(&members);

@@ -1,27 +1,33 @@
 //! Sets of documents that browsing asks for, kept where they are asked for again.
 //!
 //! Listing pages ask for the same few sets: what may be seen at all, and what a filter lets pass of it. Such a set knows what
-//! each facet counts in it and what comes first in each sort order, so that another page of it costs what it shows.
+//! each facet counts in it and what comes first in each sort order, with variants as one and without, so that another page of
+//! it costs what it shows.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rustc_hash::FxBuildHasher;
+use jiff::Timestamp;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::bits::Bits;
 use crate::facets::FacetCounts;
 use crate::filter::Filter;
+use crate::folded::Folded;
 use crate::index::Index;
 use crate::predicate::{Predicate, live_bits};
 use crate::request::limits;
-use crate::top::{Candidate, Top, sort_key};
+use crate::top::{Candidate, SortKeys, Top};
+use crate::versions::Versions;
 
 /// So many filtered sets are kept, or as many as take so much memory.
 const MAX_KEPT: usize = 64;
-const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
+const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 /// So many that were asked for once are remembered, by a hash.
 const MAX_ASKED: usize = 256;
+/// A filter of more conditions is answered anew: for each facet that it refines it asks for a set of its own.
+const MAX_CONDITIONS: usize = 8;
 /// So many documents of a set and a segment are kept in each sort order.
 const MAX_FIRST: usize = 1_000;
 
@@ -30,6 +36,8 @@ pub(crate) struct DocSet {
     parts: Vec<PartSet>,
     /// What all facets of the catalogue count.
     totals: OnceLock<FacetCounts>,
+    /// The same documents, variants as one.
+    folded: OnceLock<Folded>,
 }
 
 /// The documents of one segment.
@@ -41,34 +49,30 @@ struct PartSet {
 }
 
 impl DocSet {
-    fn new(index: &Index, docs: impl Iterator<Item = Bits>) -> Self {
+    fn new(index: &Index, docs: Vec<Bits>) -> Self {
         let sorts = index.catalogue().sorts.len();
         let first = || std::iter::repeat_with(OnceLock::new).take(sorts).collect();
-        let parts = docs.map(|docs| PartSet { count: docs.count(), docs, first: first() });
-        Self { parts: parts.collect(), totals: OnceLock::new() }
+        let parts = docs.into_iter().map(|docs| PartSet { count: docs.count(), docs, first: first() });
+        Self { parts: parts.collect(), totals: OnceLock::new(), folded: OnceLock::new() }
     }
 
     /// The documents that are current and not hidden.
     fn seen(index: &Index, version: usize) -> Self {
-        let hidden = index.hidden_in(version);
-        let docs = index.segments().iter().enumerate().map(|(place, part)| {
-            let mut docs = live_bits(part);
-            hidden.get(place).into_iter().for_each(|hidden| docs.subtract(hidden));
-            docs
-        });
+        let mut docs: Vec<Bits> = index.segments().iter().map(live_bits).collect();
+        for (segment, doc) in index.rules.hidden_in(version).filter_map(|id| index.snapshot().find(id)) {
+            docs[segment].remove(doc);
+        }
         Self::new(index, docs)
     }
 
     /// Those of them that fulfil all conditions.
-    fn fulfilling(index: &Index, version: usize, conditions: &[Filter]) -> Self {
+    fn fulfilling(index: &Index, version: usize, conditions: &[Filter], fulfilled: &mut Fulfilled) -> Self {
         let seen = index.seen(version);
-        let docs = index.segments().iter().enumerate().map(|(place, part)| {
-            let mut docs = seen.docs(place).clone();
-            for condition in conditions {
-                docs.intersect(Predicate::new(condition, &part.segment).bits(&part.segment).words());
-            }
-            docs
-        });
+        let mut docs: Vec<Bits> = seen.parts.iter().map(|part| part.docs.clone()).collect();
+        for condition in conditions {
+            let all = fulfilled.of(index, condition);
+            docs.iter_mut().zip(all).for_each(|(docs, all)| docs.intersect(all.words()));
+        }
         Self::new(index, docs)
     }
 
@@ -76,16 +80,27 @@ impl DocSet {
         &self.parts[segment].docs
     }
 
-    /// How many documents of a segment it has.
-    pub(crate) fn count(&self, segment: usize) -> usize {
-        self.parts[segment].count
+    /// How many hits it is, variants as one or not.
+    pub(crate) fn found(&self, index: &Index, folds: bool) -> u64 {
+        match folds {
+            true => self.folded(index).found,
+            false => self.parts.iter().map(|part| part.count as u64).sum(),
+        }
+    }
+
+    /// What of a segment stands in a list.
+    pub(crate) fn listed(&self, index: &Index, segment: usize, folds: bool) -> &Bits {
+        if folds { &self.folded(index).shown[segment] } else { self.docs(segment) }
     }
 
     /// What every facet of the catalogue counts.
-    pub(crate) fn totals(&self, index: &Index) -> &FacetCounts {
+    pub(crate) fn counts(&self, index: &Index, folds: bool) -> &FacetCounts {
+        if folds { &self.folded(index).counts } else { self.totals(index) }
+    }
+
+    fn totals(&self, index: &Index) -> &FacetCounts {
         self.totals.get_or_init(|| {
-            let facets: Vec<usize> = (0..index.catalogue().facets.len()).collect();
-            let mut counts = FacetCounts::new(index, &facets);
+            let mut counts = FacetCounts::of_all(index);
             for (segment, part) in self.parts.iter().enumerate() {
                 counts.for_segment(index, segment).add_set(&part.docs);
             }
@@ -93,69 +108,122 @@ impl DocSet {
         })
     }
 
-    /// The documents of a segment that come first in a sort order of the catalogue: [`MAX_FIRST`], or all.
-    pub(crate) fn first(&self, index: &Index, segment: usize, sort: usize) -> &[u32] {
-        let part = &self.parts[segment];
-        part.first[sort].get_or_init(|| {
-            let sort = &index.catalogue().sorts[sort];
-            let column = index.segments()[segment].segment.number(&sort.by).unwrap_or(&[]);
-            let mut top = Top::new(MAX_FIRST);
-            for doc in part.docs.iter() {
-                top.push(Candidate::new(0, sort_key(column[doc as usize], sort.order), doc));
-            }
-            let mut best = top.into_best();
-            best.sort_unstable_by_key(|one| (one.level_and_key(), one.doc()));
-            best.iter().map(Candidate::doc).collect()
-        })
+    fn folded(&self, index: &Index) -> &Folded {
+        self.folded.get_or_init(|| Folded::new(index, &self.all_docs()))
+    }
+
+    fn all_docs(&self) -> Vec<&Bits> {
+        self.parts.iter().map(|part| &part.docs).collect()
+    }
+
+    /// So many of what stands in a list of a segment, the first in a sort order of the catalogue, or all; None where that is
+    /// more than is kept.
+    pub(crate) fn first(
+        &self,
+        index: &Index,
+        segment: usize,
+        sort: usize,
+        folds: bool,
+        reach: usize,
+    ) -> Option<&[u32]> {
+        let first = match folds {
+            true => &self.folded(index).first(index, &self.all_docs(), sort)[segment],
+            false => self.parts[segment].first[sort].get_or_init(|| {
+                let (keys, mut first) = (SortKeys::new(index, Some(sort)), First::default());
+                self.docs(segment).iter().for_each(|doc| first.push(keys.of(segment, doc), doc));
+                first.into_docs()
+            }),
+        };
+        let is_known = reach <= first.len() || first.len() < MAX_FIRST;
+        is_known.then(|| &first[..reach.min(first.len())])
     }
 
     /// The most memory that a set of an index takes, about.
     fn size_bytes(index: &Index) -> usize {
         let bits: usize = index.segments().iter().map(|part| part.segment.product_count() / 8).sum();
         let first = 4 * MAX_FIRST * index.segments().len() * index.catalogue().sorts.len();
-        bits + first + 4 * index.values.total() + 2 * limits::FILTER_BYTES
+        // As it is, and with variants as one.
+        2 * (bits + first + 4 * index.values.total()) + 2 * limits::FILTER_BYTES
+    }
+}
+
+/// What comes first of the documents of a segment, by the keys of a sort order.
+pub(crate) struct First(Top);
+
+impl Default for First {
+    fn default() -> Self {
+        Self(Top::new(MAX_FIRST))
+    }
+}
+
+impl First {
+    pub(crate) fn push(&mut self, key: u64, doc: u32) {
+        self.0.push(Candidate::new(0, key, doc));
+    }
+
+    /// At most [`MAX_FIRST`], best first.
+    pub(crate) fn into_docs(self) -> Vec<u32> {
+        let mut best = self.0.into_best();
+        best.sort_unstable_by_key(|one| (one.level_and_key(), one.doc()));
+        best.iter().map(Candidate::doc).collect()
+    }
+}
+
+/// What fulfils the conditions of a request, by segment: several of its sets are made of the same.
+#[derive(Default)]
+pub(crate) struct Fulfilled(FxHashMap<Filter, Vec<Bits>>);
+
+impl Fulfilled {
+    fn of(&mut self, index: &Index, condition: &Filter) -> &[Bits] {
+        self.0.entry(condition.clone()).or_insert_with(|| {
+            let segments = index.segments().iter().map(|part| &part.segment);
+            segments.map(|segment| Predicate::new(condition, segment).bits(segment)).collect()
+        })
     }
 }
 
 /// The sets of one index.
 #[derive(Default)]
 pub(crate) struct DocSets {
-    /// What may be seen, by version of the rules.
-    seen: Vec<OnceLock<Arc<DocSet>>>,
+    /// What may be seen.
+    seen: Versions<DocSet>,
     kept: Mutex<Kept>,
 }
 
 impl DocSets {
-    pub(crate) fn new(versions: usize) -> Self {
-        Self { seen: std::iter::repeat_with(OnceLock::new).take(versions).collect(), kept: Mutex::default() }
-    }
-
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Index {
-    /// What may be seen while a version of the rules is active.
+    /// What may be seen while the same products are hidden from all.
     pub(crate) fn seen(&self, version: usize) -> Arc<DocSet> {
-        self.doc_sets.seen[version].get_or_init(|| Arc::new(DocSet::seen(self, version))).clone()
+        self.doc_sets.seen.get_or(version, || DocSet::seen(self, version))
+    }
+
+    /// What may be seen at a time; None where nothing is ever hidden from all.
+    pub(crate) fn seen_at(&self, now: Timestamp) -> Option<Arc<DocSet>> {
+        self.rules.hides_from_all().then(|| self.seen(self.rules.hiding_version(now)))
     }
 
     /// What may be seen and fulfils conditions, which are in order; None where nobody has asked for that lately.
-    pub(crate) fn kept_set(&self, version: usize, conditions: Vec<Filter>) -> Option<Arc<DocSet>> {
+    pub(crate) fn kept_set(
+        &self,
+        version: usize,
+        conditions: Vec<Filter>,
+        fulfilled: &mut Fulfilled,
+    ) -> Option<Arc<DocSet>> {
         if conditions.is_empty() {
             return Some(self.seen(version));
         }
         let most = MAX_KEPT.min(MAX_KEPT_BYTES / DocSet::size_bytes(self));
-        if most == 0 {
-            return None;
-        }
-        let asked = Asked::new(version, conditions);
+        let asked = Asked::new(version, conditions).filter(|_| most > 0)?;
         let known = self.doc_sets.kept().ask(&asked);
         match known {
             Known::Kept(set) => Some(set),
             Known::Asked => {
-                let set = Arc::new(DocSet::fulfilling(self, version, &asked.conditions));
+                let set = Arc::new(DocSet::fulfilling(self, version, &asked.conditions, fulfilled));
                 let gone = self.doc_sets.kept().put(asked, set.clone(), most);
                 // It may be much, and others wait for the lock no longer.
                 drop(gone);
@@ -176,8 +244,10 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(version: usize, conditions: Vec<Filter>) -> Self {
-        Self { hash: FxBuildHasher.hash_one((version, &conditions)), version, conditions }
+    /// None where the conditions are too many.
+    fn new(version: usize, conditions: Vec<Filter>) -> Option<Self> {
+        let is_kept = conditions.len() <= MAX_CONDITIONS;
+        is_kept.then(|| Self { hash: FxBuildHasher.hash_one((version, &conditions)), version, conditions })
     }
 }
 
@@ -230,11 +300,15 @@ mod tests {
     use super::*;
 
     fn asked(version: usize, brand: &str) -> Asked {
-        Asked::new(version, vec![Filter::Value { facet: "brand".into(), value: brand.into() }])
+        Asked::new(version, vec![of_brand(brand)]).expect("few conditions")
+    }
+
+    fn of_brand(brand: &str) -> Filter {
+        Filter::Value { facet: "brand".into(), value: brand.into() }
     }
 
     fn set() -> Arc<DocSet> {
-        Arc::new(DocSet { parts: Vec::new(), totals: OnceLock::new() })
+        Arc::new(DocSet { parts: Vec::new(), totals: OnceLock::new(), folded: OnceLock::new() })
     }
 
     /// Browsing made every set anew, however often it was asked for.
@@ -275,5 +349,12 @@ mod tests {
         assert_eq!(kept.asked.len(), MAX_ASKED);
         assert!(matches!(kept.ask(&asked(1, "a")), Known::Asked));
         assert!(matches!(kept.ask(&asked(0, "a")), Known::New));
+    }
+    /// A long filter that was asked for twice made a set for each facet that it refines, each of all of its conditions.
+    #[test]
+    fn long_filters_are_not_kept() {
+        let conditions = |count: usize| (0..count).map(|number| of_brand(&number.to_string())).collect();
+        assert!(Asked::new(0, conditions(MAX_CONDITIONS)).is_some());
+        assert!(Asked::new(0, conditions(MAX_CONDITIONS + 1)).is_none());
     }
 }

@@ -13,7 +13,7 @@ use crate::bits::Bits;
 use crate::categories::is_below;
 use crate::index::Index;
 use crate::request::{SearchRequest, counts_values};
-use values::{Counted, ValueCounts};
+use values::ValueCounts;
 
 /// A facet of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,11 @@ impl FacetCounts {
         Self { values: ValueCounts::new(of_values.map(|place| index.values.range(*place))), numbers: numbers.collect() }
     }
 
+    /// Counts of all facets of the catalogue.
+    pub(crate) fn of_all(index: &Index) -> Self {
+        Self::new(index, &(0..index.catalogue().facets.len()).collect::<Vec<_>>())
+    }
+
     /// What a segment's documents are counted with.
     pub(crate) fn for_segment<'a>(&'a mut self, index: &'a Index, segment: usize) -> SegmentCounts<'a> {
         let part = &index.segments()[segment];
@@ -66,33 +71,26 @@ impl FacetCounts {
         SegmentCounts { segment, rows, table, values: &mut self.values, numbers, index, pending: Vec::new() }
     }
 
-    /// Takes what others count of a facet, in place of what was counted.
-    pub(crate) fn replace(&mut self, index: &Index, facet: usize, others: &Self) {
-        let is_it = |(place, _): &(usize, NumberStats)| *place == facet;
-        match (self.numbers.iter().position(is_it), others.numbers.iter().copied().find(is_it)) {
-            (Some(place), Some(number)) => self.numbers[place] = number,
-            _ => self.values.replace(index.values.range(facet), &others.values),
-        }
+    /// What an answer says of a facet that is counted.
+    pub(crate) fn answer(&self, index: &Index, request: &SearchRequest, facet: usize) -> FacetAnswer {
+        let number = self.numbers.iter().find(|(number, _)| *number == facet);
+        let stats = number.map(|(_, stats)| *stats).filter(|stats| stats.count > 0);
+        FacetAnswer { facet, values: shown_values(index, request, facet, &self.values), stats }
     }
 
-    pub(crate) fn answer(&self, index: &Index, request: &SearchRequest) -> Vec<FacetAnswer> {
-        let counted = self.values.counted();
-        let answer = |place: &usize| {
-            let number = self.numbers.iter().find(|(number, _)| number == place);
-            let stats = number.map(|(_, stats)| *stats).filter(|stats| stats.count > 0);
-            FacetAnswer { facet: *place, values: shown_values(index, request, *place, &counted), stats }
-        };
-        request.facets.iter().map(answer).collect()
+    /// What it says of all that it asks for.
+    pub(crate) fn answers(&self, index: &Index, request: &SearchRequest) -> Vec<FacetAnswer> {
+        request.facets.iter().map(|facet| self.answer(index, request, *facet)).collect()
     }
 }
 
 /// What an answer shows of what was counted of a facet.
-fn shown_values(index: &Index, request: &SearchRequest, place: usize, counted: &Counted<'_>) -> Vec<(String, u64)> {
+fn shown_values(index: &Index, request: &SearchRequest, place: usize, counts: &ValueCounts) -> Vec<(String, u64)> {
     let facet = &index.catalogue().facets[place];
     let (segments, values) = (index.segments(), &index.values);
     let text = |value: usize| values.text(segments, value);
     let wanted = wanted_values(request, &facet.name);
-    let mut shown = if counts_values(facet.kind) { counted.within(values.range(place)) } else { Vec::new() };
+    let mut shown = if counts_values(facet.kind) { counts.within(values.range(place)) } else { Vec::new() };
     if facet.kind == FacetKind::Hierarchy {
         shown.retain(|(value, _)| is_visible(text(*value), &wanted));
     }

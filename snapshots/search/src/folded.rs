@@ -1,23 +1,28 @@
-//! What is found where nothing is asked for and variants are folded: made once while the same products may be seen.
+//! Sets of documents with variants as one: the best of each group stands for it.
+
+use std::sync::OnceLock;
 
 use crate::bits::Bits;
 use crate::buckets::Buckets;
 use crate::distinct::{GroupMember, fold};
+use crate::doc_sets::First;
 use crate::facets::FacetCounts;
 use crate::index::Index;
 use crate::predicate::live_bits;
-use crate::top::Candidate;
+use crate::top::{Candidate, SortKeys};
 
-/// All products that may be seen, with their variants as one.
+/// What a set of documents comes to where variants are one.
 pub(crate) struct Folded {
     /// By segment, what stands in a list: the best of each group, and what has no variants.
     pub(crate) shown: Vec<Bits>,
     pub(crate) found: u64,
     /// Of all facets.
     pub(crate) counts: FacetCounts,
+    /// By sort order of the catalogue and by segment, what comes first. Which variant is the best depends on it.
+    first: Vec<OnceLock<Vec<Vec<u32>>>>,
 }
 
-/// The current products with variants, by group.
+/// Products with variants, by group.
 pub(crate) struct Variants {
     /// The place of each segment's first document.
     firsts: Vec<u32>,
@@ -25,28 +30,29 @@ pub(crate) struct Variants {
 }
 
 impl Variants {
-    fn new(index: &Index) -> Self {
-        let mut firsts = Vec::with_capacity(index.segments().len());
+    /// Of these documents of each segment.
+    fn new(index: &Index, docs: &[&Bits]) -> Self {
+        let mut firsts = Vec::with_capacity(docs.len());
         let mut next = 0;
         for part in index.segments() {
             firsts.push(next);
             next += part.segment.product_count() as u32;
         }
-        let grouped = index.segments().iter().zip(&firsts).flat_map(|(part, first)| {
-            let docs = part.segment.groups().iter().zip(0..);
-            let docs = docs.filter(move |(group, doc)| **group != 0 && part.is_live(*doc));
-            docs.map(move |(group, doc)| (*group, first + doc))
+        let grouped = docs.iter().zip(index.segments()).zip(&firsts).flat_map(|((docs, part), first)| {
+            let groups = part.segment.groups();
+            let grouped = docs.iter().map(move |doc| (groups[doc as usize], first + doc));
+            grouped.filter(|(group, _)| *group != 0)
         });
         let buckets = Buckets::new(grouped);
         Self { firsts, buckets }
     }
 
-    /// The product at a place, as one of its group that is found at this level.
-    fn member(&self, index: &Index, place: u32, level: impl Fn(usize, u32) -> u8) -> GroupMember {
+    /// The product at a place, as one of its group that is found as such a candidate.
+    fn member(&self, index: &Index, place: u32, candidate: impl Fn(usize, u32) -> Candidate) -> GroupMember {
         let segment = self.firsts.partition_point(|first| *first <= place) - 1;
         let doc = place - self.firsts[segment];
         let group = index.segments()[segment].segment.groups()[doc as usize];
-        GroupMember::new(group, segment, Candidate::new(level(segment, doc), 0, doc), None)
+        GroupMember::new(group, segment, candidate(segment, doc), None)
     }
 
     /// The members of a group.
@@ -54,51 +60,73 @@ impl Variants {
         &'a self,
         index: &'a Index,
         group: u64,
-        level: impl Fn(usize, u32) -> u8 + 'a,
+        candidate: impl Fn(usize, u32) -> Candidate + 'a,
     ) -> impl Iterator<Item = GroupMember> + 'a {
-        let members = self.buckets.of(group).iter().map(move |place| self.member(index, *place, &level));
+        let members = self.buckets.of(group).iter().map(move |place| self.member(index, *place, &candidate));
         members.filter(move |member| member.group == group)
     }
 }
 
 impl Folded {
-    /// Of all current products but those that are hidden, by segment.
-    fn new(index: &Index, hidden: &[Bits]) -> Self {
-        let facets: Vec<usize> = (0..index.catalogue().facets.len()).collect();
-        let mut counts = FacetCounts::new(index, &facets);
-        let mut shown = Vec::with_capacity(index.segments().len());
-        for (place, part) in index.segments().iter().enumerate() {
-            let mut alone = live_bits(part);
-            hidden.get(place).into_iter().for_each(|hidden| alone.subtract(hidden));
-            let grouped = part.segment.groups().iter().zip(0..).filter(|(group, _)| **group != 0);
-            grouped.for_each(|(_, doc)| alone.remove(doc));
+    /// Of these documents of each segment.
+    pub(crate) fn new(index: &Index, docs: &[&Bits]) -> Self {
+        let mut counts = FacetCounts::of_all(index);
+        let mut shown: Vec<Bits> = docs.iter().copied().cloned().collect();
+        for (place, alone) in shown.iter_mut().enumerate() {
+            let groups = index.segments()[place].segment.groups();
+            docs[place].iter().filter(|doc| groups[*doc as usize] != 0).for_each(|doc| alone.remove(doc));
             let mut counted = counts.for_segment(index, place);
             alone.iter().for_each(|doc| counted.add(doc));
             counted.count_pending();
-            shown.push(alone);
         }
-        let variants = index.variants();
-        let is_seen = |segment: usize, doc| !hidden.get(segment).is_some_and(|bits| bits.contains(doc));
-        let member = |place| {
-            let member = variants.member(index, place, |_, _| 0);
-            is_seen(member.segment(), member.candidate.doc()).then_some(member)
-        };
-        fold(index, true, &variants.buckets, member, &mut counts, |best| {
-            shown[best.segment()].insert(best.candidate.doc());
+        best_of_each(index, docs, None, &mut counts, |segment, doc, _| {
+            shown[segment].insert(doc);
         });
         let found = shown.iter().map(|bits| bits.count() as u64).sum();
-        Self { shown, found, counts }
+        let sorts = index.catalogue().sorts.len();
+        Self { shown, found, counts, first: std::iter::repeat_with(OnceLock::new).take(sorts).collect() }
     }
+
+    /// By segment, what comes first in a sort order of the catalogue, of the documents that it was made of.
+    pub(crate) fn first(&self, index: &Index, docs: &[&Bits], sort: usize) -> &[Vec<u32>] {
+        self.first[sort].get_or_init(|| {
+            let keys = SortKeys::new(index, Some(sort));
+            let mut first: Vec<First> = docs.iter().map(|_| First::default()).collect();
+            for (place, (docs, part)) in docs.iter().zip(index.segments()).enumerate() {
+                let groups = part.segment.groups();
+                let alone = docs.iter().filter(|doc| groups[*doc as usize] == 0);
+                alone.for_each(|doc| first[place].push(keys.of(place, doc), doc));
+            }
+            best_of_each(index, docs, Some(sort), &mut FacetCounts::new(index, &[]), |segment, doc, key| {
+                first[segment].push(key, doc);
+            });
+            first.into_iter().map(First::into_docs).collect()
+        })
+    }
+}
+
+/// Counts each group of variants among documents, and takes the best of each in a sort order: segment, document and key.
+fn best_of_each(
+    index: &Index,
+    docs: &[&Bits],
+    sort: Option<usize>,
+    counts: &mut FacetCounts,
+    mut take: impl FnMut(usize, u32, u64),
+) {
+    let (variants, keys) = (Variants::new(index, docs), SortKeys::new(index, sort));
+    let candidate = |segment, doc| Candidate::new(0, keys.of(segment, doc), doc);
+    let member = |place| variants.member(index, place, candidate);
+    fold(index, sort.is_none(), &variants.buckets, member, counts, |best| {
+        take(best.segment(), best.candidate.doc(), best.candidate.key());
+    });
 }
 
 impl Index {
     /// The current products with variants, hidden ones among them.
     pub(crate) fn variants(&self) -> &Variants {
-        self.variants.get_or_init(|| Variants::new(self))
-    }
-
-    /// The fold of what may be seen while a version of the rules is active.
-    pub(crate) fn folded(&self, version: usize) -> &Folded {
-        self.folded[version].get_or_init(|| Folded::new(self, self.hidden_in(version)))
+        self.variants.get_or_init(|| {
+            let live: Vec<Bits> = self.segments().iter().map(live_bits).collect();
+            Variants::new(self, &live.iter().collect::<Vec<_>>())
+        })
     }
 }

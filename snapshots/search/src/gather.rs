@@ -1,10 +1,11 @@
 //! Gathering the products that match: tier by tier, segment by segment, filtered, counted, folded, and the best kept.
 
 mod browse;
-mod folded;
 mod second_look;
+mod variants;
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use snapshots::SortOrder;
 
@@ -12,6 +13,7 @@ use crate::bits::Bits;
 use crate::curation::Curation;
 use crate::cursor::{Match, Worth};
 use crate::distinct::{GroupMember, Groups};
+use crate::doc_sets::DocSet;
 use crate::error::Error;
 use crate::facets::{FacetAnswer, FacetCounts, SegmentCounts};
 use crate::index::Index;
@@ -59,8 +61,8 @@ pub(crate) struct Gathered<'a> {
     seen: Option<Vec<Bits>>,
     /// The variants that were found, where a group of them is one hit.
     groups: Option<Groups>,
-    /// What is found was known before: the groups are empty.
-    is_known: bool,
+    /// The set that was found, where one is kept: the groups are empty then.
+    known: Option<Arc<DocSet>>,
     found: u64,
     /// What candidates are asked, by segment, and how many of the best were looked at again.
     asked: Vec<Asked<'a>>,
@@ -83,7 +85,7 @@ impl<'a> Gathered<'a> {
             is_alone: false,
             seen: None,
             groups: request.distinct.then(|| Groups::new(curation.words().is_empty() && request.sort.is_none())),
-            is_known: false,
+            known: None,
             found: 0,
             asked: Vec::new(),
             head: 0,
@@ -213,7 +215,7 @@ impl<'a> Gathered<'a> {
 
     /// Answers the facets of what was found so far, whatever is found from here on; of variants, each counts.
     pub(crate) fn settle_facets(&mut self) {
-        self.facets = Some(self.counts.answer(self.index, self.request));
+        self.facets = Some(self.counts.answers(self.index, self.request));
     }
 
     /// Takes note of what the first tier has found, for readings that are only thought of when it is too little.
@@ -232,21 +234,6 @@ impl<'a> Gathered<'a> {
         }
         self.seen = Some(seen);
         Ok(())
-    }
-
-    /// Makes one candidate of each group of variants.
-    fn fold(&mut self) {
-        let limit = self.reach().max(HEAD);
-        let Some(groups) = self.groups.as_mut().filter(|_| !self.is_known) else { return };
-        let mut tops: Vec<Top> = self.index.segments().iter().map(|_| Top::new(limit)).collect();
-        let found = &mut self.found;
-        groups.fold(self.index, &mut self.counts, |best| {
-            *found += 1;
-            tops[best.segment()].push(best.candidate);
-        });
-        for (place, top) in tops.into_iter().enumerate() {
-            self.candidates.extend(top.into_best().into_iter().map(|candidate| (place, candidate)));
-        }
     }
 
     /// Where the page ends, counted from the first hit.
@@ -303,9 +290,6 @@ impl<'a> Gathered<'a> {
     pub(crate) fn into_answer(mut self, plan: Plan) -> Answer {
         // Relevance has its order by now; otherwise there is one list from each segment and tier.
         if self.request.sort.is_some() || plan.slots.is_empty() {
-            if plan.slots.is_empty() {
-                self.fold();
-            }
             let mut candidates = std::mem::take(&mut self.candidates);
             self.sort(&mut candidates);
             self.candidates = candidates;
@@ -338,7 +322,7 @@ impl<'a> Gathered<'a> {
             }
         }
         let words = plan.slots.into_iter().map(|slot| slot.text).collect();
-        let facets = self.facets.take().unwrap_or_else(|| self.counts.answer(self.index, self.request));
+        let facets = self.facets.take().unwrap_or_else(|| self.counts.answers(self.index, self.request));
         Answer {
             hits,
             found: self.found,

@@ -11,13 +11,12 @@ use tantivy::{InvertedIndexReader, SegmentReader};
 
 use crate::amend::{self, Dead};
 use crate::analysis::Analyzer;
-use crate::bits::Bits;
 use crate::codes::Codes;
 use crate::completions::Completions;
 use crate::directory::SegmentDirectory;
 use crate::doc_sets::DocSets;
 use crate::error::Error;
-use crate::folded::{Folded, Variants};
+use crate::folded::Variants;
 use crate::kinds::TypePairs;
 use crate::of_type::TypeLists;
 use crate::phrases::Phrases;
@@ -29,6 +28,7 @@ use crate::sections::numbers;
 use crate::suggest::{Firsts, Known};
 use crate::text::{AVAILABILITY, Fields, LENGTHS};
 use crate::top::Candidate;
+use crate::versions::Versions;
 use crate::vocabulary::Vocabulary;
 
 /// A snapshot that can be searched.
@@ -41,13 +41,9 @@ pub struct Index {
     pub(crate) scale: Scale,
     pub(crate) analyzer: Analyzer,
     pub(crate) rules: Rules,
-    /// The products that nobody may see, by version of the rules and by segment.
-    pub(crate) hidden: Vec<OnceLock<Vec<Bits>>>,
-    /// The fold of all that may be seen, by version of the rules.
-    pub(crate) folded: Vec<OnceLock<Folded>>,
     pub(crate) variants: OnceLock<Variants>,
-    /// Whether completions find something, by version of the rules, by list and place.
-    pub(crate) finds: Vec<OnceLock<Vec<Vec<Known>>>>,
+    /// Whether completions find something, by list and place.
+    pub(crate) finds: Versions<Vec<Vec<Known>>>,
     /// The products of first suggestions.
     pub(crate) firsts: Firsts,
     pub(crate) doc_sets: DocSets,
@@ -104,10 +100,8 @@ impl Index {
             scale,
             analyzer,
             rules: Rules::default(),
-            hidden: Vec::new(),
-            folded: Vec::new(),
             variants: OnceLock::new(),
-            finds: Vec::new(),
+            finds: Versions::default(),
             firsts: Firsts::default(),
             doc_sets: DocSets::default(),
         };
@@ -121,11 +115,8 @@ impl Index {
     pub fn with_rules_of(self, market: Option<&str>) -> Result<Self, Error> {
         let rules = self.snapshot.rules.as_deref().unwrap_or_default();
         let rules = Rules::parse(rules, &self.snapshot.catalogue, market)?;
-        let hidden = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
-        let folded = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
-        let finds = std::iter::repeat_with(OnceLock::new).take(rules.versions()).collect();
-        let doc_sets = DocSets::new(rules.versions());
-        Ok(Self { rules, hidden, folded, finds, firsts: Firsts::default(), doc_sets, ..self })
+        let (finds, firsts, doc_sets) = (Versions::default(), Firsts::default(), DocSets::default());
+        Ok(Self { rules, finds, firsts, doc_sets, ..self })
     }
 
     pub fn snapshot(&self) -> &Snapshot {
@@ -199,8 +190,7 @@ impl Index {
     /// The segment and document of a current product that may be seen at a time.
     pub(crate) fn find(&self, id: &str, now: Timestamp) -> Option<(usize, u32)> {
         let (segment, doc) = self.snapshot.find(id)?;
-        let hidden = self.hidden_at(now);
-        (hidden.is_empty() || !hidden[segment].contains(doc)).then_some((segment, doc))
+        self.seen_at(now).is_none_or(|seen| seen.docs(segment).contains(doc)).then_some((segment, doc))
     }
 
     /// The order of documents within a segment, continued over all: rank, then id.

@@ -49,6 +49,7 @@ mod suggest;
 mod text;
 mod text_writer;
 mod top;
+mod versions;
 mod vocabulary;
 mod window;
 mod wordings;

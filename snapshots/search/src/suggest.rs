@@ -350,6 +350,7 @@ impl Index {
         seen: &mut HashSet<u64>,
         suggestions: &mut Vec<Suggestion>,
     ) -> Result<(), Error> {
+        let known = self.known_finds(now);
         for (_, key, list, place) in self.phrases.best(self, beginning, request.limit * LOOKED_AT) {
             if suggestions.len() == request.limit {
                 break;
@@ -365,7 +366,7 @@ impl Index {
             let text = format!("{}{}", before.text, self.phrases.text(self, list, place));
             let finds = || self.finds_something(&text, request, now);
             let finds = match is_whole && request.contexts.is_empty() {
-                true => self.known_finds(now, list, place).get_or(finds)?,
+                true => known[list][place].get_or(finds)?,
                 false => finds()?,
             };
             if finds {
@@ -376,10 +377,10 @@ impl Index {
         Ok(())
     }
 
-    /// What is known of a completion while one set of rules is active.
-    fn known_finds(&self, now: Timestamp, list: usize, place: usize) -> &Known {
+    /// What is known of completions while one set of rules is active, by list and place.
+    fn known_finds(&self, now: Timestamp) -> Arc<Vec<Vec<Known>>> {
         let all = || self.phrases.lengths(self).map(|length| (0..length).map(|_| Known::default()).collect()).into();
-        &self.finds[self.rules.version_at(now)].get_or_init(all)[list][place]
+        self.finds.get_or(self.rules.version_at(now), all)
     }
 
     /// Whether any product that may be seen has all words of a text.

@@ -1,6 +1,8 @@
 //! Keeping the best of many documents without sorting them all.
 
-use snapshots::{ABSENT, SortOrder};
+use snapshots::{ABSENT, LiveSegment, SortOrder};
+
+use crate::index::Index;
 
 /// A document that may become a hit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +72,28 @@ pub(crate) fn sort_key(value: i64, order: SortOrder) -> u64 {
         _ if value == ABSENT => 0,
         SortOrder::Descending => rising,
         SortOrder::Ascending => !rising,
+    }
+}
+
+/// The keys of documents in a sort order of the catalogue; all the same where there is none.
+pub(crate) struct SortKeys<'a> {
+    order: SortOrder,
+    /// The column of each segment.
+    columns: Vec<&'a [i64]>,
+}
+
+impl<'a> SortKeys<'a> {
+    pub(crate) fn new(index: &'a Index, sort: Option<usize>) -> Self {
+        let Some(sort) = sort.map(|sort| &index.catalogue().sorts[sort]) else {
+            return Self { order: SortOrder::Descending, columns: Vec::new() };
+        };
+        let column = |part: &'a LiveSegment| part.segment.number(&sort.by).unwrap_or(&[]);
+        Self { order: sort.order, columns: index.segments().iter().map(column).collect() }
+    }
+
+    #[inline]
+    pub(crate) fn of(&self, segment: usize, doc: u32) -> u64 {
+        self.columns.get(segment).map_or(0, |column| sort_key(column[doc as usize], self.order))
     }
 }
 

@@ -16,13 +16,6 @@ pub(crate) struct ValueCounts {
     few: Vec<u32>,
 }
 
-/// What was counted, to be read facet by facet.
-pub(crate) struct Counted<'a> {
-    counts: &'a ValueCounts,
-    /// The values that are few, rising, and their counts.
-    few: Vec<(usize, u32)>,
-}
-
 /// Which values were counted for a group by now.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -108,19 +101,6 @@ impl ValueCounts {
         }
     }
 
-    /// Takes what others count of a facet, in place of what was counted.
-    pub(crate) fn replace(&mut self, facet: Range<usize>, others: &Self) {
-        if facet.is_empty() {
-            return;
-        }
-        self.spread();
-        let start = self.range.start;
-        self.counters[facet.start - start..facet.end - start].fill(0);
-        for (value, count) in others.counted().within(facet) {
-            self.counters[value - start] = count;
-        }
-    }
-
     /// Counts the values of one group, each once.
     pub(crate) fn add_once(&mut self, values: impl Iterator<Item = u32>, seen: &mut Seen) {
         if self.counters.is_empty() {
@@ -144,26 +124,19 @@ impl ValueCounts {
         });
     }
 
-    pub(crate) fn counted(&self) -> Counted<'_> {
-        let mut few = self.few.clone();
-        few.sort_unstable();
-        let few = few.chunk_by(|a, b| a == b).map(|same| (same[0] as usize, same.len() as u32)).collect();
-        Counted { counts: self, few }
-    }
-}
-
-impl Counted<'_> {
     /// The values of a facet that is asked for that were counted at all, rising, and their counts.
     pub(crate) fn within(&self, facet: Range<usize>) -> Vec<(usize, u32)> {
         if facet.is_empty() {
             return Vec::new();
         }
-        if self.counts.counters.is_empty() {
-            let start = self.few.partition_point(|(value, _)| *value < facet.start);
-            return self.few[start..].iter().take_while(|(value, _)| *value < facet.end).copied().collect();
+        if self.counters.is_empty() {
+            let few = self.few.iter().map(|value| *value as usize).filter(|value| facet.contains(value));
+            let mut few: Vec<usize> = few.collect();
+            few.sort_unstable();
+            return few.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u32)).collect();
         }
-        let first = self.counts.range.start;
-        let counters = &self.counts.counters[facet.start - first..facet.end - first];
+        let first = self.range.start;
+        let counters = &self.counters[facet.start - first..facet.end - first];
         facet.zip(counters.iter().copied()).filter(|(_, count)| *count > 0).collect()
     }
 }
@@ -193,10 +166,9 @@ mod tests {
             counts.add(2_000, 3);
             counts.add(3_000, 1);
             assert_eq!(counts.counters.is_empty(), !are_spread);
-            let counted = counts.counted();
-            assert_eq!(counted.within(100..1_100), [(100, 3)]);
-            assert_eq!(counted.within(2_000..3_000), [(2_000, 5), (2_999, 1)]);
-            assert!(counted.within(5..5).is_empty());
+            assert_eq!(counts.within(100..1_100), [(100, 3)]);
+            assert_eq!(counts.within(2_000..3_000), [(2_000, 5), (2_999, 1)]);
+            assert!(counts.within(5..5).is_empty());
         }
     }
 
@@ -210,7 +182,7 @@ mod tests {
         assert!(counts.counters.is_empty());
         counts.add_rows([&row[..1]].into_iter(), None);
         assert_eq!(counts.counters.len(), 2_900, "one for each from the first to the last, and for no other");
-        assert_eq!(counts.counted().within(100..1_100)[..2], [(100, 4), (101, 3)]);
+        assert_eq!(counts.within(100..1_100)[..2], [(100, 4), (101, 3)]);
     }
 
     #[test]
@@ -219,9 +191,8 @@ mod tests {
             let (mut counts, mut seen) = (counts(are_spread), Seen::default());
             counts.add_once([100, 2_000, 100, 7, 2_000].into_iter(), &mut seen);
             counts.add_once([2_000].into_iter(), &mut seen);
-            let counted = counts.counted();
-            assert_eq!(counted.within(100..1_100), [(100, 1)]);
-            assert_eq!(counted.within(2_000..3_000), [(2_000, 2)]);
+            assert_eq!(counts.within(100..1_100), [(100, 1)]);
+            assert_eq!(counts.within(2_000..3_000), [(2_000, 2)]);
         }
     }
 
@@ -230,6 +201,6 @@ mod tests {
         let mut counts = ValueCounts::new(std::iter::empty());
         assert!(counts.is_empty());
         counts.add_rows([&[0, 1][..]].into_iter(), None);
-        assert!(counts.counted().within(0..0).is_empty());
+        assert!(counts.within(0..0).is_empty());
     }
 }

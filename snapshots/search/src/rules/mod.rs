@@ -28,13 +28,15 @@ pub struct Rules {
     rules: Vec<Rule>,
     by_query: ByQuery,
     pub(crate) synonyms: Synonyms,
-    pub(crate) hidden: Vec<Hidden>,
+    hidden: Vec<Hidden>,
     /// Stems of words that products need not have.
     stop_words: Vec<String>,
     /// The facets whose values are paths.
     hierarchies: Vec<String>,
     /// When what is active changes, rising.
     changes: Vec<Timestamp>,
+    /// When what is hidden from all changes, rising.
+    hiding_changes: Vec<Timestamp>,
 }
 
 /// A rule: what it asks of a request, and what it does then.
@@ -61,6 +63,11 @@ impl During {
         self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
     }
 
+    /// When it begins and ends.
+    fn changes(self) -> impl Iterator<Item = Timestamp> {
+        self.from.into_iter().chain(self.until)
+    }
+
     fn is_empty(self) -> bool {
         matches!((self.from, self.until), (Some(from), Some(until)) if until <= from)
     }
@@ -78,10 +85,10 @@ impl During {
 }
 
 /// A product that is not shown.
-pub(crate) struct Hidden {
-    pub(crate) id: String,
+struct Hidden {
+    id: String,
     markets: Vec<String>,
-    pub(crate) during: During,
+    during: During,
 }
 
 /// What a rule does.
@@ -138,23 +145,22 @@ impl Rules {
             let at = format!("hidden '{}'", table.id);
             let during = during.map_err(|reason| RulesError::new(at, reason))?;
             if in_market(&table.markets) {
-                rules.note_changes(during);
+                rules.changes.extend(during.changes());
+                rules.hiding_changes.extend(during.changes());
                 rules.hidden.push(Hidden { id: table.id, markets: table.markets, during });
             }
         }
-        rules.changes.sort_unstable();
-        rules.changes.dedup();
+        for changes in [&mut rules.changes, &mut rules.hiding_changes] {
+            changes.sort_unstable();
+            changes.dedup();
+        }
         Ok(rules)
     }
 
     fn add(&mut self, rule: Rule) {
         self.by_query.add(rule.query.as_ref(), self.rules.len());
-        self.note_changes(rule.during);
+        self.changes.extend(rule.during.changes());
         self.rules.push(rule);
-    }
-
-    fn note_changes(&mut self, during: During) {
-        self.changes.extend(during.from.into_iter().chain(during.until));
     }
 
     /// Which set of rules is active at a time: another number, another set.
@@ -167,16 +173,20 @@ impl Rules {
         self.changes.get(self.version_at(now)).copied()
     }
 
-    pub(crate) fn versions(&self) -> usize {
-        self.changes.len() + 1
+    /// Which products are hidden from all at a time: as long as it is the same number, the same.
+    pub(crate) fn hiding_version(&self, now: Timestamp) -> usize {
+        self.hiding_changes.partition_point(|change| *change <= now)
     }
 
-    /// A time at which this version is active.
-    pub(crate) fn time_of(&self, version: usize) -> Timestamp {
-        match version.checked_sub(1) {
-            Some(change) => self.changes[change],
-            None => Timestamp::MIN,
-        }
+    /// The ids of the products that are hidden from all in such a version.
+    pub(crate) fn hidden_in(&self, version: usize) -> impl Iterator<Item = &str> {
+        let time = version.checked_sub(1).map_or(Timestamp::MIN, |change| self.hiding_changes[change]);
+        self.hidden.iter().filter(move |one| one.during.holds(time)).map(|one| one.id.as_str())
+    }
+
+    /// Whether any product is hidden from all at some time.
+    pub(crate) fn hides_from_all(&self) -> bool {
+        !self.hidden.is_empty()
     }
 
     /// Whether there are rules besides those that hide products for all.
@@ -357,5 +367,35 @@ fn at_most(what: &str, count: usize, limit: usize) -> Result<(), RulesError> {
     match count > limit {
         true => Err(RulesError::new(what, format!("{count} of them, the limit is {limit}"))),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that follows from what may be seen was made anew at the dates of every rule.
+    #[test]
+    fn only_the_dates_of_what_is_hidden_change_what_is_hidden() {
+        let catalogue = Catalogue::parse("name = \"t\"\ncurrency = \"EUR\"\n").expect("settings");
+        let rules = r#"
+            [[rules]]
+            name = "spring"
+            when = { from = 2026-03-01T00:00:00Z, until = 2026-06-01T00:00:00Z }
+            then = { redirect = "/spring" }
+            [[hidden]]
+            id = "a"
+            from = 2026-04-01T00:00:00Z
+            [[hidden]]
+            id = "b"
+        "#;
+        let rules = Rules::parse(rules, &catalogue, None).expect("rules");
+        let versions = |month: usize| {
+            let now = format!("2026-{month:02}-15T00:00:00Z").parse().expect("a time");
+            (rules.version_at(now), rules.hiding_version(now))
+        };
+        assert_eq!([2, 3, 4, 6].map(versions), [(0, 0), (1, 0), (2, 1), (3, 1)]);
+        let hidden = [0, 1].map(|version| rules.hidden_in(version).collect::<Vec<_>>());
+        assert_eq!(hidden, [vec!["b"], vec!["a", "b"]]);
     }
 }

@@ -100,7 +100,8 @@ fn sorted_pages_go_on_behind_what_is_kept_in_order() {
     let price = |number: usize| (number * 7_919 % PRODUCTS) as i64;
     let brand = |number: usize| if number.is_multiple_of(10) { "Best" } else { "Acme" };
     let shop = shop("", (0..PRODUCTS).map(|number| (brand(number), price(number))));
-    for filters in [None, Some("brand:Acme")] {
+    let asked = [None, Some("brand:Acme")].into_iter().flat_map(|filters| [(filters, false), (filters, true)]);
+    for (filters, distinct) in asked {
         let mut expected: Vec<usize> =
             (0..PRODUCTS).filter(|number| filters.is_none() || brand(*number) == "Acme").collect();
         expected.sort_by_key(|number| price(*number));
@@ -112,6 +113,7 @@ fn sorted_pages_go_on_behind_what_is_kept_in_order() {
                 per_page: Some(100),
                 sort: Some("cheap".into()),
                 filters: filters.map(str::to_owned),
+                distinct,
                 ..Default::default()
             };
             let answer = ask(&shop.index, &raw, BEFORE);
