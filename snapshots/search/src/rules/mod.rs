@@ -228,6 +228,9 @@ impl Rules {
             (Filter::Any(parts), _) => parts.iter().all(|part| self.asks_for(part, wanted)),
             (_, Filter::All(parts)) => parts.iter().all(|part| self.asks_for(asked, part)),
             (Filter::All(parts), Filter::Any(wanted)) => any_for(parts) || for_any(wanted),
+            (Filter::All(parts), Filter::Range { number, low, high }) => {
+                any_for(parts) || common_range(parts, number).is_some_and(|(from, to)| *low <= from && to <= *high)
+            }
             (Filter::All(parts), _) => any_for(parts),
             (_, Filter::Any(wanted)) => for_any(wanted),
             (Filter::Value { facet, value }, Filter::Value { facet: wanted_facet, value: wanted }) => {
@@ -351,6 +354,16 @@ fn during(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<During, S
         true => Err("it ends before it begins".to_owned()),
         false => Ok(during),
     }
+}
+
+/// What all of these together let pass of a number, where any of them is about it: storefronts state two bounds apart.
+fn common_range(parts: &[Filter], wanted: &str) -> Option<(i64, i64)> {
+    let ranges = parts.iter().filter_map(|part| match part {
+        Filter::Range { number, low, high } => (number == wanted).then_some((*low, *high)),
+        Filter::All(parts) => common_range(parts, wanted),
+        _ => None,
+    });
+    ranges.reduce(|(low, high), (from, to)| (low.max(from), high.min(to)))
 }
 
 /// The stems of a text's words.

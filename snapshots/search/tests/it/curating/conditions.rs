@@ -154,6 +154,22 @@ fn a_rule_holds_for_whoever_asks_for_less() {
     check("price<50 AND brand:A", &["a or b", "cheap", "cheap a, or b"]);
 }
 
+/// A rule on a range once held for no request that states two bounds apart, as storefronts do.
+#[test]
+fn two_bounds_are_one_range() {
+    for wanted in ["price:10 TO 100", "price>=10 AND price<=100"] {
+        let rules =
+            format!("[[rules]]\nname = \"middle\"\nwhen = {{ filters = \"{wanted}\" }}\nthen = {{ user_data = 1 }}\n");
+        let check = |filters: &str, names: &[&str]| check_filtered(&rules, filters, names);
+        for filters in ["price:10 TO 50", "price>=10 AND price<=50", "price<=50 AND (brand:A AND price>=20)"] {
+            check(filters, &["middle"]);
+        }
+        for filters in ["price>=10", "price>=10 AND brand:A", "price>=9 AND price<=50", "price>=10 OR price<=50"] {
+            check(filters, &[]);
+        }
+    }
+}
+
 #[test]
 fn markets_and_dates_say_when_a_rule_holds() {
     let rules = r#"
