@@ -48,14 +48,6 @@ impl Index {
     }
 }
 
-/// What only the first of the rules that ask the same of a request does.
-#[derive(PartialEq, Eq, Hash)]
-enum Claim {
-    Pin { position: usize },
-    ReplaceQuery,
-    Redirect,
-}
-
 impl Rules {
     /// Looks for rules and replacements that can do nothing with a snapshot's products at `now` or later. Whether products
     /// have the words that rules lead to is left out: that takes an [`Index`].
@@ -63,40 +55,46 @@ impl Rules {
         let mut findings = RuleFindings::default();
         let mut hiding: HashMap<&str, Vec<&Hidden>> = HashMap::new();
         self.hidden.iter().for_each(|one| hiding.entry(&one.id).or_default().push(one));
-        // The rules that ask the same of a request and would do the same thing, by both.
-        let mut claims: HashMap<_, Vec<&Rule>> = HashMap::new();
+        // The rules that ask the same of a query and of contexts, by both.
+        let mut alike: HashMap<_, Vec<&Rule>> = HashMap::new();
         for rule in &self.rules {
             check_rule(rule, snapshot, now, &mut findings);
-            let mut first_with = |claim: Claim| {
-                let alike = claims.entry((&rule.query, &rule.filters, &rule.contexts, claim)).or_default();
-                let first = alike.iter().find(|one| covers(&one.markets, one.during, rule, now)).copied();
-                alike.push(rule);
-                first.filter(|_| !rule.during.has_ended(now))
+            if rule.during.has_ended(now) {
+                continue;
+            }
+            let before = alike.entry((&rule.query, &rule.contexts)).or_default();
+            // Of those that hold whenever this one does, the first does what only one rule can.
+            let asked = Filter::All(rule.filters.clone());
+            let holds = |one: &Rule| {
+                covers(&one.markets, one.during, rule, now)
+                    && one.filters.iter().all(|wanted| self.asks_for(&asked, wanted))
             };
+            let wider: Vec<&Rule> = before.iter().copied().filter(|one| holds(one)).collect();
+            before.push(rule);
             for (id, position) in &rule.then.pins {
                 let Some(product) = snapshot.find(id) else { continue };
                 let hiding = hiding.get(id.as_str()).map_or(&[][..], Vec::as_slice);
                 let is_hidden =
                     rule.then.hide.contains(id) || hiding.iter().any(|one| covers(&one.markets, one.during, rule, now));
-                let reason = match first_with(Claim::Pin { position: *position }) {
-                    _ if rule.during.has_ended(now) => None,
-                    Some(first) => Some(format!("rule '{}', which asks the same, has its position", first.name)),
-                    None if is_hidden => Some("it is hidden".to_owned()),
+                let reason = match wider.iter().find(|one| pins_at(one, *position, snapshot)) {
+                    Some(first) => format!("rule '{}', which holds whenever it does, has its position", first.name),
+                    None if is_hidden => "it is hidden".to_owned(),
                     None if !passes_filters(product, rule, snapshot) => {
-                        Some("it does not pass the rule's own filters".to_owned())
+                        "it does not pass the rule's own filters".to_owned()
                     }
-                    None => None,
+                    None => continue,
                 };
-                findings.faults.extend(reason.map(|reason| format!("rule '{}': pin '{id}': {reason}", rule.name)));
+                findings.faults.push(format!("rule '{}': pin '{id}': {reason}", rule.name));
             }
-            let replaces = rule.then.replace_query.is_some().then_some(("replace_query", Claim::ReplaceQuery));
-            let redirects = rule.then.redirect.is_some().then_some(("redirect", Claim::Redirect));
-            for (what, claim) in replaces.into_iter().chain(redirects) {
-                let first = first_with(claim);
-                let told = |first: &Rule| {
-                    format!("rule '{}': {what}: rule '{}', which asks the same, has its own", rule.name, first.name)
-                };
-                findings.faults.extend(first.map(told));
+            let claims: [(&str, fn(&Rule) -> bool); 2] = [
+                ("replace_query", |one| one.then.replace_query.is_some()),
+                ("redirect", |one| one.then.redirect.is_some()),
+            ];
+            for (what, does) in claims.into_iter().filter(|(_, does)| does(rule)) {
+                if let Some(first) = wider.iter().find(|one| does(one)) {
+                    let reason = format!("rule '{}', which holds whenever it does, has its own", first.name);
+                    findings.faults.push(format!("rule '{}': {what}: {reason}", rule.name));
+                }
             }
         }
         for hidden in &self.hidden {
@@ -110,6 +108,11 @@ impl Rules {
         findings.faults.append(&mut passed_over);
         findings
     }
+}
+
+/// Whether a rule pins a product that is there to a position.
+fn pins_at(rule: &Rule, position: usize, snapshot: &Snapshot) -> bool {
+    rule.then.pins.iter().any(|(id, at)| *at == position && snapshot.find(id).is_some())
 }
 
 /// Whether a product passes what a rule asks a request to filter by, and what it filters by itself.

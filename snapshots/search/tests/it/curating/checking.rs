@@ -71,7 +71,7 @@ fn what_can_never_fire_is_told() {
     ));
     let findings = shop.index.check_rules("2026-06-15T12:00:00Z".parse().expect("a time"));
     let faults = [
-        "rule 'second': pin 'p4': rule 'first', which asks the same, has its position",
+        "rule 'second': pin 'p4': rule 'first', which holds whenever it does, has its position",
         "rule 'second': pin 'p0': it is hidden",
         "rule 'acme': pin 'p2': it does not pass the rule's own filters",
         "rule 'nowhere': when.markets: no market is called 'E U': names are 1 to 64 of a-z, 0-9, - and _",
@@ -128,12 +128,52 @@ fn what_stands_behind_its_like_is_told() {
     ));
     let findings = shop.index.check_rules("2026-06-15T12:00:00Z".parse().expect("a time"));
     let faults = [
-        "rule 'second': replace_query: rule 'first', which asks the same, has its own",
-        "rule 'second': redirect: rule 'first', which asks the same, has its own",
+        "rule 'second': replace_query: rule 'first', which holds whenever it does, has its own",
+        "rule 'second': redirect: rule 'first', which holds whenever it does, has its own",
         "rule 'over': it has ended, and can never fire again",
         "rule 'many': when.query_is: it has 33 words, and of a query 32 count",
         "rule 'long': when.query_contains: it has words of 540 bytes, and a query has at most 512",
         "replacement 'divan': something else replaces it already, never 'couch'",
+    ];
+    assert_eq!(findings.faults, faults);
+}
+
+/// Only rules with the very same filter were told.
+#[test]
+fn what_a_wider_rule_does_already_is_told() {
+    let shop = shop(
+        r#"
+        [[rules]]
+        name = "app"
+        when = { contexts = ["app"] }
+        then = { pin = [{ id = "p0", position = 1 }] }
+        [[rules]]
+        name = "cheap"
+        when = { filters = "price<100" }
+        then = { pin = [{ id = "p0", position = 1 }], redirect = "/cheap" }
+        [[rules]]
+        name = "cheaper"
+        when = { filters = "price>=10 AND price<50" }
+        then = { pin = [{ id = "p1", position = 1 }, { id = "p2", position = 2 }], redirect = "/cheaper" }
+        [[rules]]
+        name = "acme"
+        when = { filters = "brand:Acme", contexts = ["app"] }
+        then = { pin = [{ id = "p1", position = 1 }] }
+        [[rules]]
+        name = "any"
+        then = { redirect = "/any" }
+        [[rules]]
+        name = "dear"
+        when = { filters = "price>60" }
+        then = { redirect = "/dear" }
+        "#,
+    );
+    let findings = shop.index.check_rules("2026-06-15T12:00:00Z".parse().expect("a time"));
+    let faults = [
+        "rule 'cheaper': pin 'p1': rule 'cheap', which holds whenever it does, has its position",
+        "rule 'cheaper': redirect: rule 'cheap', which holds whenever it does, has its own",
+        "rule 'acme': pin 'p1': rule 'app', which holds whenever it does, has its position",
+        "rule 'dear': redirect: rule 'any', which holds whenever it does, has its own",
     ];
     assert_eq!(findings.faults, faults);
 }
