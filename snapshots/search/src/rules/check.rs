@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use snapshots::Snapshot;
 
 use super::condition::QueryCondition;
+use super::synonyms::Replacement;
 use super::{During, Hidden, Rule, Rules};
 use crate::filter::Filter;
 use crate::index::Index;
@@ -100,10 +101,14 @@ impl Rules {
         for hidden in &self.hidden {
             check_hidden(hidden, snapshot, now, &mut findings);
         }
-        let passed_over = self.synonyms.passed_over();
-        let mut passed_over: Vec<String> = passed_over
-            .map(|(from, to)| format!("replacement '{from}': something else replaces it already, never '{to}'"))
-            .collect();
+        let told = |(one, first): (&Replacement, &Replacement)| {
+            let reason = match one.to == first.to {
+                true => format!("it stands twice, before as '{}'", first.from),
+                false => format!("it never becomes '{}': '{}' before it has the same words", one.to, first.from),
+            };
+            format!("replacement '{}': {reason}", one.from)
+        };
+        let mut passed_over: Vec<String> = self.synonyms.passed_over().map(told).collect();
         passed_over.sort_unstable();
         findings.faults.append(&mut passed_over);
         findings

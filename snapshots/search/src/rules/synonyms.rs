@@ -1,7 +1,8 @@
 //! Words that stand for others, and queries that are rewritten.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use super::file::{RulesError, RulesFile, limits};
 use super::{at_most, begins_with, stems};
@@ -23,9 +24,12 @@ pub(crate) struct Synonym {
     pub(crate) to: Vec<String>,
 }
 
-struct Replacement {
-    from: Vec<String>,
-    to: String,
+/// These words become those.
+pub(super) struct Replacement {
+    /// As it is written.
+    pub(super) from: String,
+    stems: Vec<String>,
+    pub(super) to: String,
 }
 
 impl Synonyms {
@@ -53,8 +57,8 @@ impl Synonyms {
             }
         }
         for table in &file.replacements {
-            let from = stems(analyzer, &table.from);
-            let Some(first) = from.first().cloned() else {
+            let stems_of_from = stems(analyzer, &table.from);
+            let Some(first) = stems_of_from.first().cloned() else {
                 return Err(RulesError::new(format!("replacement '{}'", table.from), "has no word"));
             };
             if stems(analyzer, &table.to).is_empty() {
@@ -63,10 +67,11 @@ impl Synonyms {
                     format!("'{}' has no word", table.to),
                 ));
             }
-            synonyms.replacements.entry(first).or_default().push(Replacement { from, to: table.to.clone() });
+            let (from, to) = (table.from.clone(), table.to.clone());
+            synonyms.replacements.entry(first).or_default().push(Replacement { from, stems: stems_of_from, to });
         }
         // The longer words are, the better they say what is meant.
-        synonyms.replacements.values_mut().for_each(|list| list.sort_by_key(|one| std::cmp::Reverse(one.from.len())));
+        synonyms.replacements.values_mut().for_each(|list| list.sort_by_key(|one| std::cmp::Reverse(one.stems.len())));
         Ok(synonyms)
     }
 
@@ -95,10 +100,10 @@ impl Synonyms {
         let (mut words, mut at, mut changed) = (Vec::new(), 0, false);
         while at < query.len() {
             let list = self.replacements.get(query[at]).map_or(&[][..], Vec::as_slice);
-            match list.iter().find(|one| begins_with(&query[at..], &one.from)) {
+            match list.iter().find(|one| begins_with(&query[at..], &one.stems)) {
                 Some(one) => {
                     words.push(Cow::Borrowed(one.to.as_str()));
-                    at += one.from.len();
+                    at += one.stems.len();
                     changed = true;
                 }
                 None => {
@@ -121,17 +126,22 @@ impl Synonyms {
         })
     }
 
-    /// The stems that are replaced, and by what.
-    pub(crate) fn replacements(&self) -> impl Iterator<Item = (String, &str)> {
-        self.replacements.values().flatten().map(|one| (one.from.join(" "), one.to.as_str()))
+    /// What is replaced, as it is written, and by what.
+    pub(crate) fn replacements(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.replacements.values().flatten().map(|one| (one.from.as_str(), one.to.as_str()))
     }
 
-    /// Those of them that are replaced by something else already.
-    pub(super) fn passed_over(&self) -> impl Iterator<Item = (String, &str)> {
+    /// Those that never apply, since another has the same words; the other stands second.
+    pub(super) fn passed_over(&self) -> impl Iterator<Item = (&Replacement, &Replacement)> {
         self.replacements.values().flat_map(|list| {
-            let mut known = HashSet::new();
-            let again = list.iter().filter(move |one| !known.insert(&one.from));
-            again.map(|one| (one.from.join(" "), one.to.as_str()))
+            let mut first: HashMap<&[String], &Replacement> = HashMap::new();
+            list.iter().filter_map(move |one| match first.entry(&one.stems) {
+                Entry::Occupied(first) => Some((one, *first.get())),
+                Entry::Vacant(place) => {
+                    place.insert(one);
+                    None
+                }
+            })
         })
     }
 

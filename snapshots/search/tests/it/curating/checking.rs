@@ -95,8 +95,14 @@ fn what_stands_behind_its_like_is_told() {
         from = "divan"
         to = "sofa"
         [[replacements]]
-        from = "divans"
+        from = "Divans"
         to = "couch"
+        [[replacements]]
+        from = "batteries"
+        to = "set"
+        [[replacements]]
+        from = "batteries"
+        to = "set"
         [[replacements]]
         from = "divan table"
         to = "table"
@@ -133,7 +139,8 @@ fn what_stands_behind_its_like_is_told() {
         "rule 'over': it has ended, and can never fire again",
         "rule 'many': when.query_is: it has 33 words, and of a query 32 count",
         "rule 'long': when.query_contains: it has words of 540 bytes, and a query has at most 512",
-        "replacement 'divan': something else replaces it already, never 'couch'",
+        "replacement 'Divans': it never becomes 'couch': 'divan' before it has the same words",
+        "replacement 'batteries': it stands twice, before as 'batteries'",
     ];
     assert_eq!(findings.faults, faults);
 }
