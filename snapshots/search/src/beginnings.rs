@@ -6,8 +6,10 @@ use rustc_hash::FxHashMap;
 
 use crate::index::Index;
 use crate::spelling::{MISTAKE_COST, distance};
-use crate::vocabulary::{Vocabulary, is_spelled};
+use crate::vocabulary::{MAX_SPELLED_LETTERS, Vocabulary, is_spelled};
 
+/// So many other spaces are tried: what the likeliest begins may find nothing.
+const MAX_SPACED: usize = 3;
 /// An unfinished word from this length on is forgiven one mistake.
 const FORGIVEN_LETTERS: usize = 4;
 /// So many words of a segment are compared, those with the likeliest mistakes first.
@@ -26,9 +28,12 @@ struct Resembling {
 
 impl Index {
     /// The same key with another space in its last words, where completions begin so: "tshi" begins "t shirt", and
-    /// "blue tooth" is "bluetooth".
-    pub(crate) fn spaced_otherwise(&self, key: &str) -> Option<String> {
+    /// "blue tooth" is "bluetooth". The likeliest comes first; a last word that is longer than words are has none.
+    pub(crate) fn spaced_otherwise(&self, key: &str) -> Vec<String> {
         let last = key.rfind(' ').map_or(0, |at| at + 1);
+        if key[last..].chars().count() > MAX_SPELLED_LETTERS {
+            return Vec::new();
+        }
         let splits = key[last..].char_indices().skip(1).map(|(at, _)| (last, last + at, " ", last + at));
         let before = last.checked_sub(1).map(|end| (key[..end].rfind(' ').map_or(0, |at| at + 1), end, "", last));
         let weighed = splits.chain(before).filter_map(|(start, end, between, next)| {
@@ -40,9 +45,11 @@ impl Index {
             }
             let spaced = format!("{left}{between}{right}");
             let (weight, ..) = *self.phrases.best(self, &spaced[start..], 1).first()?;
-            Some((weight, Reverse(end), spaced))
+            Some((Reverse(weight), end, spaced))
         });
-        weighed.max().map(|(_, _, spaced)| spaced)
+        let mut weighed: Vec<_> = weighed.collect();
+        weighed.sort_unstable();
+        weighed.into_iter().take(MAX_SPACED).map(|(_, _, spaced)| spaced).collect()
     }
 
     /// What was probably meant by a beginning that nothing begins with.

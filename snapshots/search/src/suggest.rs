@@ -234,15 +234,20 @@ impl Index {
         let mut suggestions = Vec::new();
         let mut seen = HashSet::new();
         self.complete_in_parts(&typed, request, now, &mut seen, &mut suggestions)?;
-        if suggestions.is_empty()
-            && let Some(key) = self.spaced_otherwise(&typed.key)
-        {
-            // What stands before the last words stands where it did.
-            let spaced = Typed { key, text: typed.text.clone(), starts: typed.starts.clone() };
-            self.complete_in_parts(&spaced, request, now, &mut seen, &mut suggestions)?;
+        // Where none are asked for, none are missed.
+        let is_missing = |suggestions: &[Suggestion]| suggestions.is_empty() && request.limit > 0;
+        if is_missing(&suggestions) {
+            for key in self.spaced_otherwise(&typed.key) {
+                // What stands before the last words stands where it did.
+                let spaced = Typed { key, text: typed.text.clone(), starts: typed.starts.clone() };
+                self.complete_in_parts(&spaced, request, now, &mut seen, &mut suggestions)?;
+                if !suggestions.is_empty() {
+                    break;
+                }
+            }
         }
         let mut corrected = None;
-        if suggestions.is_empty()
+        if is_missing(&suggestions)
             && !is_empty
             && let Some(better) = self.corrected_beginning(&typed.key)
         {

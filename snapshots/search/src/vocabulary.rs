@@ -16,7 +16,7 @@ use crate::kinds;
 use crate::sections::numbers;
 
 /// A longer word is no word that is mistyped, but a code.
-const MAX_SPELLED_LETTERS: usize = 24;
+pub(crate) const MAX_SPELLED_LETTERS: usize = 24;
 const MIN_SPELLED_LETTERS: usize = 3;
 /// Words from this length on are found at two mistakes.
 const MIN_TWICE_SPELLED_LETTERS: usize = 6;

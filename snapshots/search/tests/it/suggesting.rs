@@ -3,7 +3,7 @@
 use search::{Highlighter, Index, RawRequest, SuggestRequest, Suggestions};
 use snapshots::{Availability, Product, ProductId};
 
-use crate::support::{Shop, open_shop, open_shop_with_rules, search};
+use crate::support::{Shop, open_shop_with_rules, search};
 
 const SETTINGS: &str = r#"
     name = "suggesting"
@@ -62,13 +62,17 @@ fn completions_find_something_and_name_categories() {
 
 /// A shop of products that have no more than titles, the first the most popular.
 fn shop_of_titles(locale: &str, titles: &[&str]) -> Shop {
+    ruled_shop_of_titles(locale, titles, "")
+}
+
+fn ruled_shop_of_titles(locale: &str, titles: &[&str], rules: &str) -> Shop {
     let product = |(place, title): (usize, &&str)| {
         let mut product = Product::new(ProductId::new(format!("p{place}")).expect("an id"), *title);
         product.popularity_thousandths = Some(1_000 * (titles.len() - place) as i64);
         product
     };
     let settings = format!("name = \"titles\"\ncurrency = \"EUR\"\nlocale = \"{locale}\"\n");
-    open_shop(&settings, vec![(titles.iter().enumerate().map(product).collect(), Vec::new())])
+    open_shop_with_rules(&settings, rules, vec![(titles.iter().enumerate().map(product).collect(), Vec::new())])
 }
 
 #[test]
@@ -157,6 +161,28 @@ fn completions_are_found_however_they_are_spaced() {
     }
     check("Black blue tooth", &["black bluetooth speaker"]);
     check("speaker hm", &[]);
+}
+
+/// Of several spaces only that with the weightiest completion was tried, even where all of its products are hidden.
+#[test]
+fn other_spaces_are_tried_until_one_finds_something() {
+    let titles = [
+        "Car pet bed, black",
+        "Car pet bed, white",
+        "Car pet bed, red",
+        "Carp etching, black",
+        "Carp etching, white",
+        "Donaudampfschifffahrt models, black",
+        "Donaudampfschifffahrt models, white",
+    ];
+    let hidden: String = (0..3).map(|place| format!("[[hidden]]\nid = \"p{place}\"\n")).collect();
+    let all = shop_of_titles("en", &titles);
+    let shop = ruled_shop_of_titles("en", &titles, &hidden);
+    assert_eq!(texts(&all.index, "carpet"), ["car pet bed"]);
+    assert_eq!(texts(&shop.index, "carpet"), ["carp etching"]);
+    // A word may be as long as words are.
+    assert_eq!(texts(&all.index, "donaudampfschifffahrtmod"), ["donaudampfschifffahrt models"]);
+    assert!(texts(&all.index, "donaudampfschifffahrtmode").is_empty());
 }
 
 /// Of words of seven letters or more, mistakes were once forgiven from the sixth letter on.
