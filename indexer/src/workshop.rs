@@ -76,7 +76,7 @@ impl Workshop {
     /// Removes all updates but the newest, and what no snapshot of the folder is made of, but for an object that one is to be
     /// made of: whoever follows a source would fill the disk. What was built anew stays.
     pub(crate) async fn tidy(&self, waiting: Option<Digest>) -> Result<()> {
-        let (mut updates, mut needed) = (0, HashSet::from_iter(waiting));
+        let (mut updates, mut needed) = (0, waiting.into_iter().collect::<HashSet<Digest>>());
         let listed = self.store.list_manifests().await?;
         for listed in listed.iter().rev().filter(|listed| listed.has_manifest) {
             let manifest = self.store.get_manifest(&listed.id).await?;

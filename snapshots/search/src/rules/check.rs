@@ -87,11 +87,7 @@ impl Rules {
                 };
                 findings.faults.push(format!("rule '{}': pin '{id}': {reason}", rule.name));
             }
-            let claims: [(&str, fn(&Rule) -> bool); 2] = [
-                ("replace_query", |one| one.then.replace_query.is_some()),
-                ("redirect", |one| one.then.redirect.is_some()),
-            ];
-            for (what, does) in claims.into_iter().filter(|(_, does)| does(rule)) {
+            for (what, does) in CLAIMS.into_iter().filter(|(_, does)| does(rule)) {
                 if let Some(first) = wider.iter().find(|one| does(one)) {
                     let reason = format!("rule '{}', which holds whenever it does, has its own", first.name);
                     findings.faults.push(format!("rule '{}': {what}: {reason}", rule.name));
@@ -114,6 +110,12 @@ impl Rules {
         findings
     }
 }
+
+/// What only the first of several rules does, and whether a rule is to do it.
+type Claim = (&'static str, fn(&Rule) -> bool);
+
+const CLAIMS: [Claim; 2] =
+    [("replace_query", |rule| rule.then.replace_query.is_some()), ("redirect", |rule| rule.then.redirect.is_some())];
 
 /// Whether a rule pins a product that is there to a position.
 fn pins_at(rule: &Rule, position: usize, snapshot: &Snapshot) -> bool {
