@@ -363,6 +363,11 @@ impl<'a> Plan<'a> {
         all.sort_by(|a, b| b.static_rank().cmp(&a.static_rank()).then_with(|| a.id.cmp(&b.id)));
         progress.begin("index", "products", Some(all.len() as u64));
         let mut builder = SegmentBuilder::new(catalogue.clone(), &file, scratch)?;
+        // It becomes the first, which alone knows what shoppers typed.
+        if !self.is_anything_left() {
+            let queries = recorded_queries(&self.base.segments[0].segment)?;
+            queries.iter().for_each(|(query, count)| builder.record_query(query, *count));
+        }
         for (number, product) in all.iter().enumerate() {
             builder.add(product)?;
             progress.at(number as u64);
@@ -392,10 +397,18 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Whether anything is current of the segments that there are: otherwise what is new is all there is.
+    fn is_anything_left(&self) -> bool {
+        self.liveness.iter().any(|liveness| liveness.live_count() > 0)
+    }
+
     /// The segments of which something is left, and the first for what shoppers typed, which it alone knows: a merge hands
-    /// that on.
+    /// that on. It is slow to open, and goes where the new segment knows that.
     fn kept(&self) -> Result<Vec<KeptSegment>> {
         let mut kept = Vec::new();
+        if !self.is_anything_left() {
+            return Ok(kept);
+        }
         for (place, (part, liveness)) in self.base.manifest.segments.iter().zip(&self.liveness).enumerate() {
             let is_needed = liveness.live_count() > 0
                 || (place == 0 && !recorded_queries(&self.base.segments[place].segment)?.is_empty());

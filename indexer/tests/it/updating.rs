@@ -116,38 +116,40 @@ fn a_merge_keeps_what_shoppers_typed() {
     assert_eq!(merged.segments, fresh.segments, "byte for byte");
 }
 
-/// They went with the first segment once nothing of it was current any more; and then all that lay on top of it was written
-/// anew with them at once, in memory.
+/// They went with the first segment once nothing of it was current any more; then all that lay on top of it was written anew
+/// with them at once, in memory; and then it stayed for them, slow to open, even where the update was all that was left.
 #[test]
 fn an_update_of_everything_keeps_what_shoppers_typed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path();
     build_with_queries(path, "shop", &(0..20).map(|id| row(id, "red lamp", 10)).collect::<Vec<_>>());
-    let check = |changes: &[String], rows: &[String]| {
+    let check = |changes: &[String], rows: &[String], expected_live: &[u32]| {
         write(path, "changes.jsonl", changes);
         let updated = json(path, &["update", "--out", "shop", "changes.jsonl"]);
         let (updated, told) = answers(path, "shop", updated["snapshot"].as_str().expect("an id"));
         let live: Vec<u32> = updated.segments.iter().map(|part| part.live_count).collect();
-        assert_eq!(live, [0, rows.len() as u32], "what is left of the first segment, and the update");
+        assert_eq!(live, expected_live, "what is left of each segment, the first one before the updates");
         let (fresh, expected) = answers(path, "fresh", &build_with_queries(path, "fresh", rows));
         assert_eq!(told, expected);
-        fresh
-    };
-    let merge = |fresh: &Manifest| {
-        let merged = json(path, &["merge", "--out", "shop"]);
-        let (merged, _) = answers(path, "shop", merged["snapshot"].as_str().expect("an id"));
-        assert_eq!(merged.segments, fresh.segments, "byte for byte");
+        (updated.segments, fresh.segments)
     };
     let rows: Vec<String> = (0..20).map(|id| row(id, "cheap chair", 12)).collect();
-    merge(&check(&rows, &rows));
-    let mut added = vec![row(20, "red lamp", 10)];
-    write(path, "changes.jsonl", &added);
-    json(path, &["update", "--out", "shop", "changes.jsonl"]);
+    let (updated, fresh) = check(&rows, &rows, &[20]);
+    assert_eq!(updated, fresh, "byte for byte");
+    let mut added: Vec<String> = (20..22).map(|id| row(id, "red lamp", 10)).collect();
+    check(&added, &[&rows[..], &added[..]].concat(), &[20, 2]);
     let deletions: Vec<String> = (0..20).map(|id| format!("{{\"delete\": \"p{id}\"}}\n")).collect();
-    check(&deletions, &added);
-    // On top of a first segment of which nothing was left before.
-    added.push(row(21, "red lamp", 10));
-    merge(&check(&added[1..], &added));
+    check(&deletions, &added, &[0, 2]);
+    // On top of a first segment of which nothing was left before, and of an update that is too large to join.
+    added.push(row(22, "red lamp", 10));
+    let (_, fresh) = check(&added[2..], &added, &[0, 2, 1]);
+    let merged = json(path, &["merge", "--out", "merged", "--base", "shop"]);
+    let (merged, _) = answers(path, "merged", merged["snapshot"].as_str().expect("an id"));
+    assert_eq!(merged.segments, fresh, "byte for byte");
+    // What is left of the updates joins what is new.
+    let changed: Vec<String> = (20..22).map(|id| row(id, "red lamp", 12)).collect();
+    let (updated, fresh) = check(&changed, &[&changed[..], &added[2..]].concat(), &[3]);
+    assert_eq!(updated, fresh, "byte for byte");
 }
 
 /// It had to be called `delete`, which nothing in a feed can be.
