@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use snapshots::{Inbox, Manifest};
+use snapshots::{Inbox, LateFiles, Manifest};
 
 use crate::changes::{FILES_MARK, SQL_MARK};
 use crate::progress::Progress;
@@ -41,8 +41,8 @@ pub(crate) async fn inputs(
             let after = after(mark, FILES_MARK)?.or(from);
             let arrived = inbox.look(after, live.created_at, files).await.with_context(|| inbox.url().to_owned())?;
             // With --from someone has said that they are not to be taken.
-            if let Some(mark) = after.filter(|_| mark.is_some()) {
-                tell_late(&arrived.late, mark, progress);
+            if let (Some(mark), Some(late)) = (after.filter(|_| mark.is_some()), &arrived.late) {
+                tell_late(late, mark, progress);
             }
             fetch(inbox, &arrived.next, scratch).await
         }
@@ -50,9 +50,9 @@ pub(crate) async fn inputs(
 }
 
 /// Says which files will never be taken.
-fn tell_late(late: &[String], taken: &str, progress: &Progress) {
-    let Some(first) = late.first() else { return };
-    let more = match late.len() {
+fn tell_late(late: &LateFiles, taken: &str, progress: &Progress) {
+    let LateFiles { first, count } = late;
+    let more = match count {
         1 => String::new(),
         several => format!(" and {} more", several - 1),
     };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::error::Error;
-use crate::store::{Seen, Store};
+use crate::store::{LateFiles, Seen, Store};
 
 /// Where files arrive. They are taken in the order of their names, so each name must stand behind those before it: a time
 /// or a number at its beginning does.
@@ -17,13 +17,13 @@ pub struct Inbox {
     seen: Arc<Mutex<Option<Seen>>>,
 }
 
-/// What a look at an inbox finds: names of files, in their order.
+/// What a look at an inbox finds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arrived {
-    /// Those to be taken next.
+    /// The names of those to be taken next, in their order.
     pub next: Vec<String>,
     /// Those that came, or were written anew, when one of that name or of a later one was taken already: nobody will take them.
-    pub late: Vec<String>,
+    pub late: Option<LateFiles>,
 }
 
 impl Inbox {
@@ -35,9 +35,9 @@ impl Inbox {
         self.store.url()
     }
 
-    /// The files behind `after`, which was the last to be taken, up to `most`; and up to as many that have come too late since
-    /// the last look, or, at the first, since `taken_at`. What has a dot at its beginning, or `.tmp` or `.partial` at its end,
-    /// is still being written.
+    /// The files behind `after`, which was the last to be taken, up to `most`; and those that have come too late since the last
+    /// look, or, at the first, since `taken_at`: however few are to be taken, since no other look finds these. What has a dot at
+    /// its beginning, or `.tmp` or `.partial` at its end, is still being written.
     ///
     /// # Errors
     /// When the store fails.
@@ -51,7 +51,7 @@ impl Inbox {
         if found.seen.as_ref().map(|seen| seen.to) >= seen_to {
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = found.seen;
         }
-        Ok(Arrived { next: found.next.into_iter().collect(), late: found.late.into_iter().collect() })
+        Ok(Arrived { next: found.next.into_iter().collect(), late: found.late })
     }
 
     /// Brings a file to disk.
@@ -87,10 +87,11 @@ mod tests {
         assert!(inbox.look(Some("11999.jsonl"), at(0), 2).await.expect("no name").next.is_empty());
     }
 
-    async fn check(inbox: &Inbox, after: Option<&str>, taken_s: i64, next: &[&str], late: &[&str]) {
+    async fn check(inbox: &Inbox, after: Option<&str>, taken_s: i64, next: &[&str], late: Option<&str>) {
         let found = inbox.look(after, at(taken_s), 9).await.expect("names");
-        let found: [Vec<&str>; 2] = [&found.next, &found.late].map(|names| names.iter().map(String::as_str).collect());
-        assert_eq!(found, [next, late], "after {after:?}, taken at {taken_s}");
+        let late = late.map(|first| LateFiles { first: first.to_owned(), count: 1 });
+        let next = next.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(found, Arrived { next, late }, "after {after:?}, taken at {taken_s}");
     }
 
     /// It is never taken, and nobody was told.
@@ -104,23 +105,35 @@ mod tests {
             file.set_modified(at(second).into()).expect("its time");
         };
         leave("2.jsonl", 10);
-        check(&inbox, None, 0, &["2.jsonl"], &[]).await;
+        check(&inbox, None, 0, &["2.jsonl"], None).await;
         // While that one was being taken.
         leave("1.jsonl", 11);
         leave(".0.jsonl", 11);
-        check(&inbox, Some("2.jsonl"), 20, &[], &["1.jsonl"]).await;
-        check(&inbox, Some("2.jsonl"), 20, &[], &[]).await;
+        check(&inbox, Some("2.jsonl"), 20, &[], Some("1.jsonl")).await;
+        check(&inbox, Some("2.jsonl"), 20, &[], None).await;
         // In the same second, which is all that Azure tells.
         leave("15.jsonl", 11);
-        check(&inbox, Some("2.jsonl"), 20, &[], &["15.jsonl"]).await;
-        check(&inbox, Some("2.jsonl"), 20, &[], &[]).await;
+        check(&inbox, Some("2.jsonl"), 20, &[], Some("15.jsonl")).await;
+        check(&inbox, Some("2.jsonl"), 20, &[], None).await;
         // It was taken as it was before.
         leave("2.jsonl", 21);
         leave("3.jsonl", 22);
-        check(&inbox, Some("2.jsonl"), 20, &["3.jsonl"], &["2.jsonl"]).await;
+        check(&inbox, Some("2.jsonl"), 20, &["3.jsonl"], Some("2.jsonl")).await;
         // Who begins goes by when what is live was made.
-        check(&open(), Some("3.jsonl"), 30, &[], &[]).await;
+        check(&open(), Some("3.jsonl"), 30, &[], None).await;
         leave("0.jsonl", 31);
-        check(&open(), Some("3.jsonl"), 30, &[], &["0.jsonl"]).await;
+        check(&open(), Some("3.jsonl"), 30, &[], Some("0.jsonl")).await;
+    }
+
+    /// Where a file that is at fault stops all others, one is asked for, and of the late ones no more were told.
+    #[tokio::test]
+    async fn all_late_files_are_counted_however_few_are_asked_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let inbox = Inbox::new(Store::directory(folder.path()).expect("a store"));
+        let names = ["4.jsonl", "2.jsonl", "5.jsonl", "1.jsonl", "3.jsonl"];
+        names.iter().for_each(|name| std::fs::write(folder.path().join(name), "").expect("a file"));
+        let found = inbox.look(Some("3.jsonl"), Timestamp::UNIX_EPOCH, 1).await.expect("names");
+        let late = LateFiles { first: "1.jsonl".to_owned(), count: 3 };
+        assert_eq!(found, Arrived { next: vec!["4.jsonl".to_owned()], late: Some(late) });
     }
 }

@@ -56,8 +56,8 @@ pub use signing::{KeyId, SigningKey, Trust};
 pub use snapshot::{LiveSegment, Snapshot, install};
 pub use status::{MarketStatus, NodeStatus, SILENT_AFTER, ServedStatus, StatusBoard, Traffic, heard_lately};
 pub use store::{
-    Lease, ListedManifest, ListedObject, MAX_MARKED, Marks, PointerName, PointerState, PointerVersion, ReadPointer,
-    Store, Sweep, WrittenPointer,
+    LateFiles, Lease, ListedManifest, ListedObject, MAX_MARKED, Marks, PointerName, PointerState, PointerVersion,
+    ReadPointer, Store, Sweep, WrittenPointer,
 };
 pub use times::Times;
 pub use watch::{Followed, Place, Target, Watcher};

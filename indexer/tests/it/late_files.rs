@@ -25,11 +25,14 @@ fn a_file_that_comes_too_late_is_told() {
     let once = watch(&store, &["--once"]);
     leave(path, "0002.jsonl", &row(2, "second"));
     assert_eq!(json(path, &once)["watermark"], "files:0002.jsonl");
-    let told = || String::from_utf8(run(path, &once).stderr).expect("text");
-    assert!(!told().contains("too late"), "none has");
+    let look = || String::from_utf8(run(path, &once).stderr).expect("text");
+    assert!(!look().contains("too late"), "none has");
     write_now(&path.join("inbox/0001.jsonl")).expect("a file");
-    let told = told();
+    let told = look();
     assert!(told.contains("0001.jsonl came too late, and will not be taken: 0002.jsonl was taken before"), "{told}");
+    write_now(&path.join("inbox/0000.jsonl")).expect("a file");
+    let told = look();
+    assert!(told.contains("0000.jsonl and 1 more came too late"), "{told}");
 }
 
 /// A single look goes by the time of what is live. That was when all had been read and indexed, and not when the inbox was

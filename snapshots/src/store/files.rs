@@ -41,20 +41,38 @@ impl Seen {
     }
 }
 
+/// Files that were not taken while it was their turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateFiles {
+    /// By name.
+    pub first: String,
+    /// How many there are, the first among them.
+    pub count: usize,
+}
+
+impl LateFiles {
+    fn add(&mut self, name: &str) {
+        self.count += 1;
+        if name < self.first.as_str() {
+            self.first = name.to_owned();
+        }
+    }
+}
+
 /// Some of the files directly under a store, by name.
 #[derive(Default)]
 pub(crate) struct FoundFiles {
     /// The first of those behind the last one that was taken.
     pub(crate) next: BTreeSet<String>,
-    /// The first of the others, as far as they have not been seen.
-    pub(crate) late: BTreeSet<String>,
+    /// The others, as far as they have not been seen.
+    pub(crate) late: Option<LateFiles>,
     /// All that there is.
     pub(crate) seen: Option<Seen>,
 }
 
 impl Store {
-    /// The files directly under this store that are wanted: up to `most` behind `after` in the order of their names, and up to
-    /// `most` of those that are not, and have not been seen.
+    /// The files directly under this store that are wanted: up to `most` behind `after` in the order of their names, and those
+    /// that are not, and have not been seen.
     pub(crate) async fn list_files(
         &self,
         after: Option<&str>,
@@ -74,14 +92,13 @@ impl Store {
             }
             let written_at = modified_at(&meta)?;
             found.seen.get_or_insert_with(|| Seen::up_to(written_at)).add(name, written_at);
-            let kept = match after.is_none_or(|after| name > after) {
-                true => &mut found.next,
-                false if seen.has(name, written_at) => continue,
-                false => &mut found.late,
-            };
-            kept.insert(name.to_owned());
-            if kept.len() > most {
-                kept.pop_last();
+            if after.is_none_or(|after| name > after) {
+                found.next.insert(name.to_owned());
+                if found.next.len() > most {
+                    found.next.pop_last();
+                }
+            } else if !seen.has(name, written_at) {
+                found.late.get_or_insert_with(|| LateFiles { first: name.to_owned(), count: 0 }).add(name);
             }
         }
         Ok(found)

@@ -25,6 +25,7 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
 use url::Url;
 
 pub(crate) use directory::replace_file;
+pub use files::LateFiles;
 pub(crate) use files::Seen;
 pub use leases::Lease;
 pub use pointers::{PointerName, PointerState, PointerVersion, ReadPointer, WrittenPointer};
