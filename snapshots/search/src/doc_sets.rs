@@ -223,11 +223,11 @@ impl Index {
         match known {
             Known::Kept(set) => Some(set),
             Known::Asked => {
-                let set = Arc::new(DocSet::fulfilling(self, version, &asked.conditions, fulfilled));
-                let gone = self.doc_sets.kept().put(asked, set.clone(), most);
-                // It may be much, and others wait for the lock no longer.
-                drop(gone);
-                Some(set)
+                let made = Arc::new(DocSet::fulfilling(self, version, &asked.conditions, fulfilled));
+                let (kept, gone) = self.doc_sets.kept().put(asked, &made, most);
+                // They may be much, and others wait for the lock no longer.
+                drop((made, gone));
+                Some(kept)
             }
             Known::New => None,
         }
@@ -284,14 +284,17 @@ impl Kept {
         Known::New
     }
 
-    /// Keeps a set; where there are more than `most`, gives back the one that was not asked for for longest.
-    fn put(&mut self, asked: Asked, set: Arc<DocSet>, most: usize) -> Option<Arc<DocSet>> {
+    /// Keeps a set and gives it back, or in its place the one that another request has made of the same meanwhile: what
+    /// follows from it is then found out once. Beside it, where there are more than `most`, the set that was not asked for
+    /// for longest.
+    fn put(&mut self, asked: Asked, made: &Arc<DocSet>, most: usize) -> (Arc<DocSet>, Option<Arc<DocSet>>) {
         self.asked.retain(|hash| *hash != asked.hash);
-        // Another request may have made the same meanwhile.
-        if self.sets.iter().all(|(known, _)| *known != asked) {
-            self.sets.push((asked, set));
+        if let Some((_, kept)) = self.sets.iter().find(|(known, _)| *known == asked) {
+            return (kept.clone(), None);
         }
-        (self.sets.len() > most).then(|| self.sets.remove(0).1)
+        self.sets.push((asked, made.clone()));
+        let gone = (self.sets.len() > most).then(|| self.sets.remove(0).1);
+        (made.clone(), gone)
     }
 }
 
@@ -318,23 +321,35 @@ mod tests {
         assert!(matches!(kept.ask(&asked(0, "a")), Known::New));
         assert!(matches!(kept.ask(&asked(0, "a")), Known::Asked));
         let a = set();
-        assert!(kept.put(asked(0, "a"), a.clone(), 2).is_none());
+        let (put, gone) = kept.put(asked(0, "a"), &a, 2);
+        assert!(Arc::ptr_eq(&put, &a) && gone.is_none());
         assert!(matches!(kept.ask(&asked(0, "a")), Known::Kept(known) if Arc::ptr_eq(&known, &a)));
         assert!(matches!(kept.ask(&asked(0, "b")), Known::New));
         assert!(matches!(kept.ask(&asked(1, "a")), Known::New), "other rules hide other products");
-        // Whoever comes second with the same changes nothing.
-        kept.put(asked(0, "a"), set(), 2);
-        assert!(matches!(kept.ask(&asked(0, "a")), Known::Kept(known) if Arc::ptr_eq(&known, &a)));
+    }
+
+    /// Each went on with its own, and counted and folded all of it once more.
+    #[test]
+    fn requests_that_make_the_same_set_at_once_share_the_first() {
+        let mut kept = Kept::default();
+        assert!(matches!(kept.ask(&asked(0, "a")), Known::New));
+        let both = [kept.ask(&asked(0, "a")), kept.ask(&asked(0, "a"))];
+        assert!(matches!(both, [Known::Asked, Known::Asked]));
+        let first = set();
+        kept.put(asked(0, "a"), &first, 1);
+        let (put, gone) = kept.put(asked(0, "a"), &set(), 1);
+        assert!(Arc::ptr_eq(&put, &first) && gone.is_none());
+        assert!(matches!(kept.ask(&asked(0, "a")), Known::Kept(known) if Arc::ptr_eq(&known, &first)));
     }
 
     #[test]
     fn the_set_that_was_not_asked_for_for_longest_goes() {
         let mut kept = Kept::default();
         let b = set();
-        assert!(kept.put(asked(0, "a"), set(), 2).is_none());
-        assert!(kept.put(asked(0, "b"), b.clone(), 2).is_none());
+        kept.put(asked(0, "a"), &set(), 2);
+        kept.put(asked(0, "b"), &b, 2);
         assert!(matches!(kept.ask(&asked(0, "a")), Known::Kept(_)));
-        let gone = kept.put(asked(0, "c"), set(), 2);
+        let (_, gone) = kept.put(asked(0, "c"), &set(), 2);
         assert!(gone.is_some_and(|gone| Arc::ptr_eq(&gone, &b)));
         assert!(matches!(kept.ask(&asked(0, "b")), Known::New));
         assert!(matches!(kept.ask(&asked(0, "a")), Known::Kept(_)));
