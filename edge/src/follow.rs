@@ -203,6 +203,10 @@ impl Follower {
         let market = self.market.clone();
         let labels = market.name.as_str();
         let polled = self.watcher.poll().await.inspect_err(|_| self.metrics.poll_failed(labels));
+        if !matches!(polled, Ok(Some(_))) {
+            // What is not known needs no space.
+            self.kept.found_space(labels);
+        }
         let target = polled.map_err(Fault::Store)?;
         self.market.heard();
         // Before the first announcement this is as it should be; but so it looks when a store was emptied.
@@ -246,6 +250,9 @@ impl Follower {
             }
             Err(cause) => {
                 self.metrics.open_failed(labels);
+                if !cause.is_disk_full() {
+                    self.kept.found_space(labels);
+                }
                 let fault = cause.to_string();
                 self.note_failure(target, fault.clone());
                 Err(Fault::Open { id: id.to_string(), cause: fault })
@@ -311,7 +318,7 @@ impl Follower {
             Ok(generation) => opening::start(move || drop(generation)).map(|()| false),
             Err(error) => Err(error),
         };
-        if matches!(&opened, Err(OpenError::Snapshot(error)) if error.is_disk_full()) {
+        if opened.as_ref().is_err_and(|error| error.is_disk_full()) {
             self.kept.shrink(&self.market.name, served);
         }
         let (cache, kept, name) = (self.cache.clone(), self.kept.clone(), self.market.name.clone());
@@ -393,4 +400,57 @@ enum Fault {
     Missing,
     #[error("snapshot {id} cannot be served: {cause}")]
     Open { id: String, cause: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use snapshots::{ChannelName, Place, Pointer};
+
+    use super::*;
+    use crate::sample;
+
+    /// Where something faulty was announced after what the disk had no space for, no market's snapshots could be previewed
+    /// until that was mended.
+    #[tokio::test]
+    async fn space_is_lacked_while_the_disk_is_what_keeps_a_market_from_following() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open("memory://", &[]).expect("a store");
+        let manifest = sample::publish(&store, folder.path()).await;
+        let cache = Arc::new(Cache::open(&folder.path().join("cache")).expect("a cache"));
+        // /dev/full takes nothing, as a full disk does.
+        let partial = format!("cache/objects/{}.partial", manifest.segments[0].segment);
+        symlink("/dev/full", folder.path().join(partial)).expect("a full disk");
+        let (live, poll_interval) = (ChannelName::live(), Duration::from_secs(3_600));
+        let kept = Arc::new(KeptObjects::default());
+        let mut follower = Follower {
+            market: Arc::new(MarketState::new(&Market { name: "us".into(), store: store.clone() })),
+            cache,
+            metrics: Arc::new(Metrics::new(Vec::new())),
+            watcher: Watcher::new(store.clone(), live.clone(), Place::default(), poll_interval),
+            kept: kept.clone(),
+            failed: None,
+            results_bytes: 0,
+            poll_interval,
+        };
+        let announce = async |id: &str, sequence: u64| {
+            let before = store.pointer(&live).await.expect("what was announced before");
+            let pointer = Pointer::new(id.parse().expect("an id"), sequence);
+            store.move_pointer(&live, before.as_ref(), &pointer).await.expect("an announcement");
+        };
+
+        announce(manifest.id.as_str(), 2).await;
+        for what in ["it is tried", "it is to be tried later"] {
+            let fault = follower.step().await.expect_err("the disk is full");
+            assert!(kept.lacks_space(), "{what}: {fault}");
+        }
+        announce("missing", 3).await;
+        let fault = follower.step().await.expect_err("there is no such snapshot");
+        assert!(matches!(fault, Fault::Open { .. }) && !kept.lacks_space(), "{fault}");
+        kept.shrink("us", None);
+        announce(manifest.id.as_str(), 1).await;
+        let fault = follower.step().await.expect_err("the sequence is behind");
+        assert!(matches!(fault, Fault::Store(_)) && !kept.lacks_space(), "{fault}");
+    }
 }

@@ -15,7 +15,7 @@ const KEPT_SNAPSHOTS: usize = 3;
 pub struct KeptObjects {
     announced: Mutex<VecDeque<KeptSnapshot>>,
     previews: Mutex<HashSet<Digest>>,
-    /// The markets for whose announcements the disk had no space, until they serve what is announced.
+    /// The markets that cannot follow their channels since the disk is full, as far as the last try of each shows.
     cramped: Mutex<HashSet<String>>,
     /// Another market is among these, or one once more.
     space_needed: Notify,

@@ -26,6 +26,11 @@ impl OpenError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Snapshot(error) if error.is_transient())
     }
+
+    /// Whether space must be made before it can be served.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Snapshot(error) if error.is_disk_full())
+    }
 }
 
 /// Starts a thread that gives way to those that serve.
