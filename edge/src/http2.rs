@@ -24,8 +24,9 @@ use crate::unread::Unread;
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Answers of a connection that were not read to their end yet, together. More are refused.
 const MAX_UNREAD_BYTES: usize = 32 * 1024 * 1024;
-/// An answer is handed on in such pieces: that another one is taken tells that the client reads.
-const PIECE_BYTES: usize = 64 * 1024;
+/// An answer is handed on in such pieces: that one is kept no more tells that the client reads. It is what a frame has room
+/// for unless the client wants larger ones (RFC 9113, 6.5.2), and answers are sent in turn, frame by frame.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// What a connection is doing.
 pub(crate) struct Activity {
@@ -169,6 +170,24 @@ impl Drop for Kept {
     }
 }
 
+/// A part of an answer that was handed on.
+struct Piece {
+    bytes: Bytes,
+    activity: Arc<Activity>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.activity.touch(|_| ());
+    }
+}
+
 /// What was not handed on yet of an answer.
 pub(crate) struct Answer {
     rest: Bytes,
@@ -184,9 +203,8 @@ impl Body for Answer {
             return Poll::Ready(None);
         }
         let length = self.rest.len().min(PIECE_BYTES);
-        let piece = self.rest.split_to(length);
-        self.activity.touch(|_| ());
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let piece = Piece { bytes: self.rest.split_to(length), activity: self.activity.clone() };
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -235,15 +253,33 @@ mod tests {
     async fn what_is_handed_on_and_not_read_counts() {
         let (activity, node_bytes) = (Activity::new(alone()), Arc::<AtomicUsize>::default());
         let node = Unread::new(node_bytes.clone(), usize::MAX);
-        let mut kept = Vec::new();
+        let (bytes, mut kept) = (4 * PIECE_BYTES, Vec::new());
         for _ in 0..3 {
             let open = activity.request(&Method::GET);
-            let held = open.hold(&node, response(PIECE_BYTES)).expect("an answer");
+            let held = open.hold(&node, response(bytes)).expect("an answer");
             kept.push(piece_of(open.answer(held).body_mut()).await);
         }
-        assert_eq!(node_bytes.load(Ordering::Relaxed), 2 * PIECE_BYTES, "the first of a connection is free");
+        assert_eq!(node_bytes.load(Ordering::Relaxed), 2 * bytes, "the first of a connection is free");
         drop(kept);
         assert_eq!(node_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    /// Only an answer that was read to its end told that: who read many at once, in turn, was cut in the middle of them.
+    #[tokio::test]
+    async fn whatever_is_read_of_an_answer_is_a_sign_of_life() {
+        let activity = Activity::new(alone());
+        let mut answer = activity.request(&Method::GET).answer(response(2 * PIECE_BYTES)).into_body();
+        let (first, last) = (piece_of(&mut answer).await, piece_of(&mut answer).await);
+        assert!(answer.is_end_stream());
+        let last_ms = || activity.last_ms.load(Ordering::Relaxed);
+        // What no clock shows tells when it is written anew.
+        activity.last_ms.store(u64::MAX, Ordering::Relaxed);
+        drop(first);
+        assert_ne!(last_ms(), u64::MAX, "a part of it was read");
+        assert_eq!(activity.unread_bytes.load(Ordering::Relaxed), 2 * PIECE_BYTES);
+        activity.last_ms.store(u64::MAX, Ordering::Relaxed);
+        drop(last);
+        assert_ne!(last_ms(), u64::MAX, "the rest was read");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Cuts connections that wait too long for a request, and in a full house those that have waited longest. hyper can do the
 //! former for HTTP/1.1, but sets a timer for each request and clears it again; here one task looks at all connections, and a
 //! request writes down no more than that it is there, until its answer is ready. Over HTTP/2, where several go on at once,
-//! that is the last of them; and whatever is taken of an answer after that is written down, too.
+//! that is the last of them; and whatever is read of an answer after that is written down, too.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
