@@ -114,7 +114,14 @@ impl Index {
             found.extend(others);
         }
         let wanted = plain(query);
-        found.into_iter().map(|(segment, doc)| (segment, doc, self.is_called(segment, doc, &wanted))).collect()
+        let has_title = |(segment, doc): &(usize, u32)| plain(&self.field::<String>(*segment, *doc, "title")) == wanted;
+        // Some SKUs are names: what is called so is meant, and not what a brand before its SKU makes of that.
+        let with_brand = !found.iter().any(has_title);
+        let named = found.into_iter().map(|product @ (segment, doc)| {
+            let to_the_letter = has_title(&product) || self.has_code(product, &wanted, with_brand);
+            (segment, doc, to_the_letter)
+        });
+        named.collect()
     }
 
     /// The current products that have a code, the best ranks first.
@@ -133,13 +140,12 @@ impl Index {
         found
     }
 
-    /// Whether a text is a product's title, SKU, brand and SKU, or GTIN to the letter.
-    fn is_called(&self, segment: usize, doc: u32, wanted: &str) -> bool {
+    /// Whether a text is a product's SKU or GTIN to the letter, or its brand and SKU where those count.
+    fn has_code(&self, (segment, doc): (usize, u32), wanted: &str, with_brand: bool) -> bool {
         let text = |name| self.field::<String>(segment, doc, name);
         let (sku, gtins) = (text("sku"), self.field::<Vec<String>>(segment, doc, "gtins"));
-        let with_brand = (!sku.is_empty()).then(|| format!("{} {sku}", text("brand")));
-        let mut names = [text("title"), sku].into_iter().chain(with_brand).chain(gtins);
-        names.any(|name| plain(&name) == wanted)
+        let named = (with_brand && !sku.is_empty()).then(|| format!("{} {sku}", text("brand")));
+        [sku].into_iter().chain(named).chain(gtins).any(|code| plain(&code) == wanted)
     }
 }
 

@@ -62,6 +62,17 @@ fn a_code_to_the_letter_comes_before_those_that_only_look_like_it() {
     check_finds(&shop, &["0012345678905", "012345678905"], "gtin");
 }
 
+/// A laptop with its whole name as SKU stood before the one that is called no more than that.
+#[test]
+fn a_title_to_the_letter_comes_before_a_brand_and_its_sku() {
+    let mut longer = product("longer", "Acme Book 615 with 2 GB", 40);
+    longer.brand = Some("Acme".into());
+    longer.sku = Some("Book 615".into());
+    let shop = open_shop(SETTINGS, vec![(vec![longer, product("called", "Acme Book 615", 10)], Vec::new())]);
+    check_finds(&shop, &["Acme Book 615", "acme  book 615"], "called");
+    check_finds(&shop, &["book 615"], "longer");
+}
+
 #[test]
 fn plurals_that_no_stemmer_knows_are_found() {
     let pairs = [("lens", "lenses"), ("bus", "buses"), ("tv", "tvs"), ("cd", "cds"), ("gas", "gases"), ("pc", "pcs")];
