@@ -115,11 +115,11 @@ impl Index {
         }
         let wanted = plain(query);
         let has_title = |(segment, doc): &(usize, u32)| plain(&self.field::<String>(*segment, *doc, "title")) == wanted;
+        let titled: Vec<bool> = found.iter().map(has_title).collect();
         // Some SKUs are names: what is called so is meant, and not what a brand before its SKU makes of that.
-        let with_brand = !found.iter().any(has_title);
-        let named = found.into_iter().map(|product @ (segment, doc)| {
-            let to_the_letter = has_title(&product) || self.has_code(product, &wanted, with_brand);
-            (segment, doc, to_the_letter)
+        let with_brand = !titled.contains(&true);
+        let named = found.into_iter().zip(titled).map(|(product @ (segment, doc), is_titled)| {
+            (segment, doc, is_titled || self.has_code(product, &wanted, with_brand))
         });
         named.collect()
     }
