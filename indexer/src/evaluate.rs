@@ -33,7 +33,7 @@ pub struct JudgedQuery {
 }
 
 /// What one query scored.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct QueryScore {
     pub id: String,
     pub query: String,

@@ -103,11 +103,7 @@ mod tests {
             judged: 1,
             ndcg,
             judged_ndcg: ndcg,
-            recall: None,
-            reciprocal_rank: 0.0,
-            corrected: None,
-            refused: None,
-            hits: Vec::new(),
+            ..Default::default()
         };
         let evaluation = |best: f64| {
             let per_query: Vec<QueryScore> =
