@@ -3,12 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::authority::Authority;
+use crate::port::HeldPort;
 use crate::{Settings, install, process, settings};
 
 const VERSION: &str = "3.35.0";
@@ -19,14 +19,12 @@ const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6t
 pub const SECOND_ACCOUNT: &str = "devstoreaccount2";
 const SECOND_KEY: &str = "dGhlIGtleSBvZiB0aGUgc2Vjb25kIGFjY291bnQsIGZvciB0ZXN0cyBvbmx5";
 const CONTAINER: &str = "snapshots";
-/// How often a server is started again on the port that it had, which a connection may hold for a moment.
-const RESTART_TRIES: u32 = 20;
-const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// A running Azurite with one container in each of its accounts.
 pub struct Azurite {
     /// None while it is down.
     process: Option<Child>,
+    port: HeldPort,
     /// Scheme, host and port.
     address: String,
     authority: Option<Authority>,
@@ -54,8 +52,8 @@ impl Azurite {
     }
 
     fn start_in(folder: TempDir, authority: Option<Authority>) -> Self {
-        let mut azurite = Self { process: None, address: String::new(), authority, folder };
-        assert!(azurite.run("0"), "azurite says where it listens");
+        let mut azurite = Self { process: None, port: HeldPort::find(), address: String::new(), authority, folder };
+        azurite.run();
         azurite.create_containers();
         azurite
     }
@@ -74,17 +72,10 @@ impl Azurite {
     /// Brings it back where it was, with what it held.
     ///
     /// # Panics
-    /// When it cannot be started, or its port is taken.
+    /// When it cannot be started.
     pub fn restart(&mut self) {
         self.kill();
-        let port = self.address.rsplit(':').next().unwrap_or_default().to_owned();
-        for _ in 0..RESTART_TRIES {
-            if self.run(&port) {
-                return;
-            }
-            std::thread::sleep(RESTART_PAUSE);
-        }
-        panic!("azurite cannot listen on port {port} again");
+        self.run();
     }
 
     /// A URL for `Store::open`; each prefix is a store of its own.
@@ -161,13 +152,18 @@ impl Azurite {
         settings
     }
 
-    /// Starts the process; false where it does not come to listen.
-    fn run(&mut self, port: &str) -> bool {
+    fn run(&mut self) {
         let program = install::from_npm("azurite", VERSION);
         let mut command = Command::new("node");
         command
             .arg(program.join("node_modules/azurite/dist/src/blob/main.js"))
-            .args(["--blobPort", port, "--disableTelemetry", "--skipApiVersionCheck", "--location"])
+            .args([
+                "--blobPort",
+                &self.port.number().to_string(),
+                "--disableTelemetry",
+                "--skipApiVersionCheck",
+                "--location",
+            ])
             .arg(self.folder.path())
             .env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY};{SECOND_ACCOUNT}:{SECOND_KEY}"))
             .stdout(Stdio::piped())
@@ -188,13 +184,12 @@ impl Azurite {
             .find_map(|line| Some(line.split_once("successfully listens on ")?.1.trim().to_owned()));
         let Some(address) = address else {
             process::end(&mut process, Signal::KILL).expect("azurite ends");
-            return false;
+            panic!("azurite does not listen on port {}", self.port.number());
         };
         // Whatever else it says is read and dropped, so that its pipe never fills.
         std::thread::spawn(move || lines.for_each(drop));
         self.address = address;
         self.process = Some(process);
-        true
     }
 
     fn create_containers(&self) {

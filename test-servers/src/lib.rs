@@ -4,6 +4,7 @@
 mod authority;
 mod azurite;
 mod install;
+mod port;
 mod postgres;
 mod process;
 pub mod processes;
@@ -14,8 +15,8 @@ mod tcp_proxy;
 mod token_server;
 
 pub use azurite::{ACCOUNT, Azurite, SECOND_ACCOUNT};
+pub use port::HeldPort;
 pub use postgres::Postgres;
-pub use process::free_port;
 pub use proxy::{Moment, Outcome, Passing, Proxy};
 pub use python::python_with;
 pub use redis::Redis;

@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::install;
-use crate::process::{START_TRIES, end, free_port, wait_until_ready};
+use crate::port::HeldPort;
+use crate::process::{end, wait_until_ready};
 
 /// Where Debian keeps the programs of each version, which are in no path.
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -26,7 +27,7 @@ const HASTY: [&str; 2] = ["fsync=off", "full_page_writes=off"];
 pub struct Postgres {
     /// None while it is down.
     process: Option<Child>,
-    port: u16,
+    port: HeldPort,
     programs: PathBuf,
     databases: AtomicU32,
     /// What the server is started with, beside where it listens.
@@ -69,7 +70,7 @@ impl Postgres {
     /// When it does not start, or does not follow.
     pub fn standby(&self, settings: &[&str]) -> Self {
         let mut standby = Self::in_new_folder(&[HASTY.as_slice(), settings].concat());
-        let port = self.port.to_string();
+        let port = self.port.number().to_string();
         let output = standby
             .server_program("pg_basebackup")
             .args([
@@ -84,7 +85,7 @@ impl Postgres {
             .output()
             .expect("pg_basebackup runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        standby.run_somewhere();
+        standby.run();
         self.wait_for("SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'", "t");
         standby
     }
@@ -134,7 +135,7 @@ impl Postgres {
     fn start_with(settings: &[&str]) -> Self {
         let mut postgres = Self::in_new_folder(settings);
         postgres.make_cluster();
-        postgres.run_somewhere();
+        postgres.run();
         postgres
     }
 
@@ -147,17 +148,7 @@ impl Postgres {
             give_away(folder.path());
         }
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        Self { process: None, port: 0, programs, databases: AtomicU32::new(0), settings, folder }
-    }
-
-    fn run_somewhere(&mut self) {
-        for _ in 0..START_TRIES {
-            self.port = free_port();
-            if self.run() {
-                return;
-            }
-        }
-        panic!("PostgreSQL does not start: {}", self.log());
+        Self { process: None, port: HeldPort::find(), programs, databases: AtomicU32::new(0), settings, folder }
     }
 
     /// The URL of the database that every cluster has.
@@ -177,12 +168,12 @@ impl Postgres {
 
     /// The URL of a database by its name: a standby has those of its primary.
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port.number())
     }
 
     /// Host and port, for what stands in between.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.port.number())
     }
 
     /// The process that all others of it descend from, for whoever counts what they cost. None while it is down.
@@ -216,10 +207,10 @@ impl Postgres {
     /// Brings it back where it was, with what it held.
     ///
     /// # Panics
-    /// When it cannot be started, or its port is taken.
+    /// When it cannot be started.
     pub fn restart(&mut self) {
         self.kill();
-        assert!(self.run(), "PostgreSQL does not start again: {}", self.log());
+        self.run();
     }
 
     /// What statements say, or why one failed.
@@ -240,27 +231,24 @@ impl Postgres {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn run(&mut self) -> bool {
+    fn run(&mut self) {
         let log = File::create(self.folder.path().join("log")).expect("a log");
         let mut command = self.server_program("postgres");
-        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        command.arg("-D").arg(self.data()).args(["-p", &self.port.number().to_string()]);
         let always = ["listen_addresses=127.0.0.1", "unix_socket_directories="];
         for setting in always.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut process = command.spawn().expect("postgres starts");
-        let port = self.port.to_string();
+        let port = self.port.number().to_string();
         let is_ready = || {
             let asked = self.program("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
             asked.is_ok_and(|status| status.success())
         };
-        if !wait_until_ready(&mut process, START_TIMEOUT, is_ready) {
-            end(&mut process, Signal::QUIT).expect("postgres ends");
-            return false;
-        }
+        let is_up = wait_until_ready(&mut process, START_TIMEOUT, is_ready);
         self.process = Some(process);
-        true
+        assert!(is_up, "PostgreSQL does not start: {}", self.log());
     }
 
     fn data(&self) -> PathBuf {

@@ -1,25 +1,13 @@
-//! Free ports, and processes that end when they are told to.
+//! Processes that end when they are told to.
 
 use std::io;
-use std::net::TcpListener;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How often a server is started on another port, should someone take the first one meanwhile.
-pub(crate) const START_TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 const END_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A port of the loopback that was free a moment ago.
-///
-/// # Panics
-/// When there is none.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
-}
 
 /// Waits until `is_ready`; false where the process ended before, or `timeout` is over.
 pub(crate) fn wait_until_ready(process: &mut Child, timeout: Duration, is_ready: impl Fn() -> bool) -> bool {

@@ -9,7 +9,8 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::install;
-use crate::process::{START_TRIES, end, free_port, wait_until_ready};
+use crate::port::HeldPort;
+use crate::process::{end, wait_until_ready};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Redis {
     /// None while it is down.
     process: Option<Child>,
-    port: u16,
+    port: HeldPort,
     folder: TempDir,
 }
 
@@ -30,18 +31,13 @@ impl Redis {
     pub fn start() -> Self {
         install::from_apt(&["redis-server"], || install::runs("redis-server"));
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut redis = Self { process: None, port: 0, folder };
-        for _ in 0..START_TRIES {
-            redis.port = free_port();
-            if redis.run() {
-                return redis;
-            }
-        }
-        panic!("Redis does not start");
+        let mut redis = Self { process: None, port: HeldPort::find(), folder };
+        redis.restart();
+        redis
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        format!("redis://127.0.0.1:{}/", self.port.number())
     }
 
     /// Takes it away, with what it held.
@@ -57,14 +53,10 @@ impl Redis {
     /// Brings it back where it was, empty.
     ///
     /// # Panics
-    /// When it cannot be started, or its port is taken.
+    /// When it cannot be started.
     pub fn restart(&mut self) {
         self.kill();
-        assert!(self.run(), "Redis does not start again on port {}", self.port);
-    }
-
-    fn run(&mut self) -> bool {
-        let port = self.port.to_string();
+        let port = self.port.number().to_string();
         let flags = ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"];
         let mut process = Command::new("redis-server")
             .args(flags)
@@ -74,12 +66,9 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server starts");
-        if !wait_until_ready(&mut process, START_TIMEOUT, || answers(self.port)) {
-            end(&mut process, Signal::KILL).expect("Redis ends");
-            return false;
-        }
+        let is_up = wait_until_ready(&mut process, START_TIMEOUT, || answers(self.port.number()));
         self.process = Some(process);
-        true
+        assert!(is_up, "Redis does not start on port {port}");
     }
 }
 

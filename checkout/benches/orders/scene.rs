@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use test_servers::{Postgres, free_port};
+use test_servers::{HeldPort, Postgres};
 
 use crate::cost::{self, Cost};
 use crate::servers::{Environment, Server, WEBHOOK_SECRET, run_checkout};
@@ -38,6 +38,7 @@ pub struct Scene {
     flags: Vec<String>,
     pub database: String,
     postmaster: u32,
+    _port: HeldPort,
     _subscriber: Subscriber,
     _folder: TempDir,
 }
@@ -53,7 +54,8 @@ impl Scene {
         let digits: String = Sha256::digest(STAFF).iter().map(|byte| format!("{byte:02x}")).collect();
         std::fs::write(&staff, format!("bench {digits}\n")).expect("the staff's tokens");
         // Stripe has to know where checkout will listen, and checkout where Stripe does.
-        let listen = format!("127.0.0.1:{}", free_port());
+        let port = HeldPort::find();
+        let listen = format!("127.0.0.1:{}", port.number());
         let stripe = Server::stripe(&format!("http://{listen}/checkout/webhooks/stripe"));
         let edge = Server::edge();
         let environment = environment(&database, &stripe.url(), &edge.url(), &subscriber.url());
@@ -75,6 +77,7 @@ impl Scene {
             flags,
             database,
             postmaster: postgres.process_id().expect("PostgreSQL runs"),
+            _port: port,
             _subscriber: subscriber,
             _folder: folder,
         }

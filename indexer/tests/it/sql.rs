@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use test_servers::{Postgres, free_port};
+use test_servers::{HeldPort, Postgres};
 
 use crate::command::{SETTINGS, fails, indexer, json};
 
@@ -118,7 +118,8 @@ fn faults_of_queries_are_told_in_the_databases_words() {
 
 #[test]
 fn a_database_that_is_not_there_is_named_without_the_password() {
-    let free = free_port();
+    let held = HeldPort::find();
+    let free = held.number();
     let url = format!("postgres://shop:s3cret-word@127.0.0.1:{free}/catalogue");
     let folder = folder();
     let path = folder.path();
