@@ -44,7 +44,7 @@ impl Index {
                 return None;
             }
             let spaced = format!("{left}{between}{right}");
-            let (weight, ..) = *self.phrases.best(self, &spaced[start..], 1).first()?;
+            let (weight, ..) = self.phrases.heaviest_first(self, &spaced[start..]).next()?;
             Some((Reverse(weight), end, spaced))
         });
         let mut weighed: Vec<_> = weighed.collect();

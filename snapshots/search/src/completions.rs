@@ -14,7 +14,7 @@ use crate::analysis::{Analyzer, Tokens};
 use crate::error::Error;
 use crate::peaks::{self, BLOCK, Weights};
 use crate::sections::numbers;
-use crate::vocabulary::rises;
+use crate::vocabulary::{first_without, rises};
 use crate::wordings::{self, Wording, Wordings, WordingsBuilder};
 
 /// A segment offers so many completions at the most, the weightiest.
@@ -307,10 +307,13 @@ impl Texts {
     }
 
     pub(crate) fn get<'s>(&self, segment: &'s Segment, place: usize) -> &'s str {
-        let offsets = self.offsets(segment);
-        let bytes = &segment.bytes()[self.bytes.clone()][offsets[place] as usize..offsets[place + 1] as usize];
         // The check has read them as UTF-8.
-        std::str::from_utf8(bytes).unwrap_or_default()
+        std::str::from_utf8(self.bytes(segment, place)).unwrap_or_default()
+    }
+
+    pub(crate) fn bytes<'s>(&self, segment: &'s Segment, place: usize) -> &'s [u8] {
+        let offsets = self.offsets(segment);
+        &segment.bytes()[self.bytes.clone()][offsets[place] as usize..offsets[place + 1] as usize]
     }
 }
 
@@ -456,7 +459,14 @@ impl Completions {
 
     /// The places of the completions that begin with a prefix.
     pub(crate) fn with_prefix(&self, prefix: &str) -> Range<usize> {
-        self.first_from(prefix)..self.first_from(&format!("{prefix}\u{10ffff}"))
+        let start = self.first_from(prefix);
+        let begins = |place: usize| self.keys.bytes(&self.segment, place).starts_with(prefix.as_bytes());
+        // They stand side by side, and are few of all.
+        let mut steps = 1;
+        while start + steps < self.len() && begins(start + steps) {
+            steps *= 2;
+        }
+        start..first_without(start..self.len().min(start + steps), begins)
     }
 
     pub(crate) fn weights(&self) -> Weights<'_> {
@@ -464,11 +474,6 @@ impl Completions {
     }
 
     fn first_from(&self, key: &str) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.key(middle) < key { low = middle + 1 } else { high = middle }
-        }
-        low
+        first_without(0..self.len(), |place| self.keys.bytes(&self.segment, place) < key.as_bytes())
     }
 }

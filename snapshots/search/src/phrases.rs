@@ -45,26 +45,36 @@ impl Phrases {
         [index.texts[self.base].completions.len(), self.anew.len()]
     }
 
-    /// The weightiest completions of a beginning: weight, key, list and place.
-    pub(crate) fn best<'i>(
+    /// The completions of a beginning, the weightiest first: weight, list and place.
+    pub(crate) fn heaviest_first<'i>(
         &'i self,
         index: &'i Index,
         beginning: &str,
-        count: usize,
-    ) -> Vec<(u32, &'i str, usize, usize)> {
+    ) -> impl Iterator<Item = (u32, usize, usize)> + use<'i> {
         let completions = &index.texts[self.base].completions;
         let weights = self.weights.as_ref().map_or_else(|| completions.weights(), OwnWeights::as_weights);
-        let best = weights.best(completions.with_prefix(beginning), count);
-        let mut found: Vec<_> =
-            best.into_iter().map(|(weight, place)| (weight, completions.key(place), 0, place)).collect();
+        let mut base = weights.heaviest_first(completions.with_prefix(beginning)).peekable();
         let start = self.anew.partition_point(|one| one.key.as_str() < beginning);
         let end = start + self.anew[start..].partition_point(|one| one.key.starts_with(beginning));
-        let anew = self.anew_weights.as_weights().best(start..end, count);
-        found.extend(anew.into_iter().map(|(weight, place)| (weight, self.anew[place].key.as_str(), 1, place)));
-        // As many as one list would have given.
-        found.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        found.truncate(count);
-        found
+        let mut anew = self.anew_weights.as_weights().heaviest_first(start..end).peekable();
+        // As one list would give them.
+        std::iter::from_fn(move || {
+            let is_anew = match (base.peek(), anew.peek()) {
+                (Some((one, place)), Some((other, at))) => {
+                    other > one || (other == one && self.anew[*at].key.as_str() < completions.key(*place))
+                }
+                (one, _) => one.is_none(),
+            };
+            let (list, next) = if is_anew { (1, anew.next()) } else { (0, base.next()) };
+            next.map(|(weight, place)| (weight, list, place))
+        })
+    }
+
+    pub(crate) fn key<'i>(&'i self, index: &'i Index, list: usize, place: usize) -> &'i str {
+        match list {
+            0 => index.texts[self.base].completions.key(place),
+            _ => &self.anew[place].key,
+        }
     }
 
     pub(crate) fn text<'i>(&'i self, index: &'i Index, list: usize, place: usize) -> &'i str {

@@ -356,14 +356,17 @@ impl Index {
         suggestions: &mut Vec<Suggestion>,
     ) -> Result<(), Error> {
         let known = self.known_finds(now);
-        for (_, key, list, place) in self.phrases.best(self, beginning, request.limit * LOOKED_AT) {
-            if suggestions.len() == request.limit {
-                break;
-            }
+        let mut best = self.phrases.heaviest_first(self, beginning).take(request.limit * LOOKED_AT);
+        while suggestions.len() < request.limit
+            && let Some((_, list, place)) = best.next()
+        {
             let is_whole = before.key.is_empty();
             let meaning = match is_whole {
                 true => Some(self.phrases.meaning(self, list, place)),
-                false => meaning_of(&self.analyzer, &format!("{}{key}", before.key)),
+                false => {
+                    let key = self.phrases.key(self, list, place);
+                    meaning_of(&self.analyzer, &format!("{}{key}", before.key))
+                }
             };
             if !meaning.is_some_and(|meaning| seen.insert(meaning)) {
                 continue;

@@ -245,6 +245,16 @@ fn hash_without(letters: &[char], first: usize, second: usize) -> u32 {
     (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) as u32
 }
 
+/// The first place of a range that something does not hold of, where it holds of all before and of none after.
+pub(crate) fn first_without(places: Range<usize>, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (places.start, places.end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if holds(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
 /// Whether offsets begin at 0, never fall, and end at `end`.
 pub(crate) fn rises(offsets: &[u32], end: usize) -> bool {
     offsets.first() == Some(&0) && offsets.last().is_some_and(|last| *last as usize == end) && offsets.is_sorted()
@@ -368,12 +378,7 @@ impl Vocabulary {
 
     /// The number of the first word that is not below `word`.
     fn first_from(&self, word: &str) -> u32 {
-        let (mut low, mut high) = (0, self.count as u32);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.word(middle) < word { low = middle + 1 } else { high = middle }
-        }
-        low
+        first_without(0..self.count, |number| self.word(number as u32) < word) as u32
     }
 
     /// The words that begin with a prefix.
