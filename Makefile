@@ -81,13 +81,14 @@ bench: demo wrk h2load ## measure: in-process stages and steps of shops of STAGE
 	done
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT)
 
-bench-growth: demo wrk ## plot cost and latency over catalogue size and connections: make bench-growth SIZES=10000,100000; up to 2000000 with room on the disk
+bench-growth: demo wrk ## plot cost and latency over catalogue size and connections: make bench-growth SIZES=10000,100000; up to 2000000 with room on the disk; DATA=folder takes real products and queries
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
-		--seconds 2 --indexer $(abspath $(RELEASE))/indexer --sizes $(SIZES) --sweep-connections 1,4,16,64,256
+		--seconds 2 --indexer $(abspath $(RELEASE))/indexer --sizes $(SIZES) \
+		$(if $(DATA),--data $(abspath $(DATA)),--sweep-connections 1,4,16,64,256)
 
-bench-limits: demo wrk ## tell what is wanted beside what is reached: serving, overload, updates, typos, suggestions, swaps, builds, opening, digests, memory: make bench-limits OPENED=1000000
+bench-limits: demo wrk ## tell what is wanted beside what is reached: serving, overload, updates, typos, suggestions, swaps, builds, opening, digests, memory: make bench-limits OPENED=1000000; ONLY=swaps is one group of them (building, serving, updates, typos, suggestions, large)
 	$(CARGO) bench --workspace --locked --bench serving -- --store $(DEMO_STORE) --out $(BENCH_OUT) \
-		--indexer $(abspath $(RELEASE))/indexer --limits $(DEMO_PRODUCTS) --opened $(OPENED)
+		--indexer $(abspath $(RELEASE))/indexer --limits $(DEMO_PRODUCTS) --opened $(OPENED) $(if $(ONLY),--only $(ONLY))
 
 bench-compare: demo wrk h2load ## drive this edge and another revision's in turn: make bench-compare BASE=revision
 	@test -n "$(BASE)" || { echo "make bench-compare: which revision? BASE=main~1, say"; exit 1; }

@@ -24,27 +24,47 @@ pub const KIND: &str = "search, 3 facets";
 /// How much is offered, of what an edge can do; the last is the overload.
 const OFFERED: [f64; 6] = [0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
 
+/// What is measured together, and can be measured alone.
+const GROUPS: [&str; 7] = ["building", "serving", "updates", "typos", "suggestions", "swaps", "large"];
+
 /// Measures all, tells them, and keeps them.
 pub fn limits(settings: &Settings) {
     let (Some(indexer), Some(products)) = (&settings.indexer, settings.limits) else { return };
+    let is_asked = |group: &str| settings.only.is_empty() || settings.only == group;
+    assert!(GROUPS.into_iter().any(is_asked), "--only {}: what is there is {GROUPS:?}", settings.only);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| folder.path().join(name);
     let store = shop(indexer, folder.path(), products);
     let mut shop = UpdatedShop::update_thrice(indexer, folder.path(), store);
     let merged_store = shop.publish_merged();
-    // Nothing else runs meanwhile: its CPU is that of whatever children end.
-    let mut limits: Vec<Limit> = building(settings, indexer, folder.path()).into();
+    let mut limits: Vec<Limit> = Vec::new();
+    if is_asked("building") {
+        // Nothing else runs meanwhile: its CPU is that of whatever children end.
+        limits.extend(building(settings, indexer, folder.path()));
+    }
     let mut edge = Server::edge(this_edge(), &merged_store, &path("cache"), 0);
     let workloads = workloads(edge.address);
     let workload = workloads.iter().find(|workload| workload.name == KIND).expect("a workload");
     let one = open(&merged_store, &path("one"));
-    limits.extend([served(settings, &mut edge, &one, workload), overload(settings, &mut edge, workload)]);
+    if is_asked("serving") {
+        limits.extend([served(settings, &mut edge, &one, workload), overload(settings, &mut edge, workload)]);
+    }
     drop(edge);
-    limits.push(updated(settings, &open(&shop.store, &path("updated")), &one, &workloads));
-    limits.push(mistyping(settings, &one));
-    limits.extend(suggesting(settings, indexer, products));
-    limits.extend(swapping(settings, folder.path(), &mut shop, workload));
-    limits.extend(large(settings, indexer));
+    if is_asked("updates") {
+        limits.push(updated(settings, &open(&shop.store, &path("updated")), &one, &workloads));
+    }
+    if is_asked("typos") {
+        limits.push(mistyping(settings, &one));
+    }
+    if is_asked("suggestions") {
+        limits.extend(suggesting(settings, indexer, products));
+    }
+    if is_asked("swaps") {
+        limits.extend(swapping(settings, folder.path(), &mut shop, workload));
+    }
+    if is_asked("large") {
+        limits.extend(large(settings, indexer));
+    }
     tell(settings, products, &limits);
 }
 

@@ -4,7 +4,8 @@
 //!
 //! `cargo bench --bench serving -- --store URL [--seconds 4] [--rounds 3] [--connections 16] [--only NAME] [--out FOLDER]`
 //! `... --base-edge PROGRAM --base-store URL` drives that edge in the fixed body's place.
-//! `... --indexer PROGRAM --sizes 10000,100000` and `... --sweep-connections 1,16,256` plot cost and latency instead.
+//! `... --indexer PROGRAM --sizes 10000,100000` and `... --sweep-connections 1,16,256` plot cost and latency instead;
+//! with `--data FOLDER` the shops are of real products, and what is asked is what shoppers typed.
 //! `... --indexer PROGRAM --limits PRODUCTS [--opened PRODUCTS]` tells what is wanted beside what is reached.
 //! `... --peer KIND --peer-url URL [--peer-process ID] [--keep yes]` asks another search server what it asks the edge.
 
@@ -19,6 +20,7 @@ mod limits;
 mod peer;
 mod plot;
 mod queries;
+mod real;
 mod servers;
 mod shops;
 mod suggesting;
@@ -48,7 +50,7 @@ struct Settings {
     store: String,
     load: Load,
     rounds: usize,
-    /// Only the workloads whose names hold this.
+    /// Only the workloads whose names hold this, or the group of limits that is called so.
     only: String,
     /// Where results are kept.
     out: PathBuf,
@@ -57,6 +59,8 @@ struct Settings {
     /// What makes shops of other sizes, and which.
     indexer: Option<PathBuf>,
     sizes: Vec<u64>,
+    /// Real catalogues and queries, in place of demo shops of those sizes.
+    data: Option<PathBuf>,
     connections: Vec<u32>,
     /// Of how many products the shop is that limits are measured on, and the one that is only opened.
     limits: Option<u64>,
@@ -89,6 +93,7 @@ fn main() {
         base: flag("--base-edge").map(|edge| (edge.into(), flag("--base-store").expect("--base-store URL"))),
         indexer: flag("--indexer").map(PathBuf::from),
         sizes: numbers(flag("--sizes")),
+        data: flag("--data").map(PathBuf::from),
         connections: numbers(flag("--sweep-connections")),
         limits: flag("--limits").map(|text| text.parse().expect("a number of products")),
         opened: u64::from(number("--opened", 1_000_000)),

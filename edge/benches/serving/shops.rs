@@ -214,7 +214,7 @@ fn bring(built: &Path, store: &Path) -> Vec<SnapshotId> {
 }
 
 /// Publishes what was built last to a store of this name.
-fn publish(indexer: &Path, folder: &Path, name: &str) -> String {
+pub fn publish(indexer: &Path, folder: &Path, name: &str) -> String {
     let (built, store) = (folder.join("built").display().to_string(), folder.join(name));
     std::fs::create_dir_all(&store).expect("a store");
     let url = format!("file://{}", store.display());

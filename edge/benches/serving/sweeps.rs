@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::plot::{Line, plot};
+use crate::real::{real_shop, real_workloads};
 use crate::servers::{Load, Measured, Server};
 use crate::shops::shop;
 use crate::wanted::Wanted;
@@ -43,18 +44,25 @@ fn wanted(unit: &str, kind: &str, at: f64) -> Option<Wanted> {
     }
 }
 
-/// Makes and serves shops of every size.
+/// Makes and serves shops of every size, of real products where there are any.
 pub fn sizes(settings: &Settings) {
     let (Some(indexer), false) = (&settings.indexer, settings.sizes.is_empty()) else { return };
     let mut swept = none();
     for size in &settings.sizes {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = shop(indexer, folder.path(), *size);
+        let store = match &settings.data {
+            Some(data) => real_shop(indexer, data, folder.path(), *size),
+            None => shop(indexer, folder.path(), *size),
+        };
         let mut edge = Server::edge(this_edge(), &store, &folder.path().join("cache"), 0);
-        let workloads = workloads(edge.address);
+        let workloads = match &settings.data {
+            Some(data) => real_workloads(data, edge.address),
+            None => workloads(edge.address),
+        };
         drive(&mut edge, &workloads, settings.load, (*size as f64, PRODUCTS), &mut swept);
     }
-    keep(settings, "sizes", PRODUCTS, &swept);
+    let name = if settings.data.is_some() { "real-sizes" } else { "sizes" };
+    keep(settings, name, PRODUCTS, &swept);
 }
 
 /// Serves the one shop over more and more connections.

@@ -57,7 +57,10 @@ pub fn tell(settings: &Settings, products: u64, limits: &[Limit]) {
         "machine": machine(), "rows": rows.collect::<Vec<_>>(), "products": products, "rounds": settings.rounds,
         "seconds": settings.load.seconds, "connections": settings.load.connections,
     });
-    let target = settings.out.join("limits.json");
+    // What one group was is not all there is.
+    let name =
+        if settings.only.is_empty() { "limits.json".to_owned() } else { format!("limits-{}.json", settings.only) };
+    let target = settings.out.join(name);
     std::fs::write(&target, format!("{result:#}")).expect("the result is kept");
     println!("medians of {} rounds; kept in {}", settings.rounds, target.display());
 }

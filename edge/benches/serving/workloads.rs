@@ -91,11 +91,16 @@ pub fn workloads(address: SocketAddr) -> Vec<Workload> {
     ];
     kinds.extend(browsing(&categories).map(|(name, strings)| (name, asked(strings))));
     let sized = kinds.into_iter().map(|(name, paths)| {
-        let mean_body_bytes = mean_body_bytes(address, &paths);
         let by = if name.ends_with("cached") { By::Caching } else { By::Searching };
-        Workload { name, mean_body_bytes, paths, by, protocol: Protocol::Http1, coding: None }
+        Workload { by, ..searching(name, paths, address) }
     });
     sized.collect()
+}
+
+/// What is worked out anew each time.
+pub fn searching(name: &'static str, paths: Vec<String>, address: SocketAddr) -> Workload {
+    let mean_body_bytes = mean_body_bytes(address, &paths);
+    Workload { name, mean_body_bytes, paths, by: By::Searching, protocol: Protocol::Http1, coding: None }
 }
 
 /// How large answers are, by the first of them.
