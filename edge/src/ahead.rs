@@ -62,11 +62,17 @@ pub fn warm(index: &Index, patience: Patience) {
     }
 }
 
-/// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments: first
-/// what was asked again and again. With other settings a request may be at fault: that one is passed over.
-pub fn answer_again(generation: &Generation, before: &Generation, patience: Patience) {
+/// What the next generation is to answer ahead, first what was asked again and again. Those that are served wait for as long as
+/// it takes to copy it: no work for a thread that gives way.
+pub fn asked_of(before: &Generation) -> Vec<(Asked, Coding)> {
+    before.results.asked(MAX_REPEATED)
+}
+
+/// Answers from a new generation what was asked of the one before it, so that a swap is no slower than other moments. With
+/// other settings a request may be at fault: that one is passed over.
+pub fn answer_again(generation: &Generation, asked: Vec<(Asked, Coding)>, patience: Patience) {
     let ends = Instant::now() + patience.answering;
-    let asked = before.results.asked(MAX_REPEATED).into_iter();
+    let asked = asked.into_iter();
     asked.take_while(|_| Instant::now() < ends).for_each(|(asked, coding)| answer(generation, asked, coding));
 }
 
@@ -130,8 +136,8 @@ mod tests {
         let [first, second, third] = std::array::from_fn(|_| sample::generation(&index));
         let asked = lamps().with("lamp", index.catalogue());
         answer(&first, asked.clone(), Coding::Zstd);
-        answer_again(&second, &first, Patience::FULL);
-        answer_again(&third, &second, Patience::FULL);
+        answer_again(&second, asked_of(&first), Patience::FULL);
+        answer_again(&third, asked_of(&second), Patience::FULL);
         let mut codings: Vec<Coding> = third.results.asked(9).into_iter().map(|(_, coding)| coding).collect();
         codings.sort_unstable_by_key(|coding| coding.name());
         assert_eq!(codings, [Coding::Identity, Coding::Zstd], "it is kept in both");
@@ -156,8 +162,8 @@ mod tests {
         let index = sample::open(folder.path()).await;
         let before = sample::generation(&index);
         answer(&before, lamps().with("lamp", index.catalogue()), Coding::Identity);
-        assert_eq!(count_after(&index, |next| answer_again(next, &before, NONE)), 0);
-        assert_eq!(count_after(&index, |next| answer_again(next, &before, Patience::FULL)), 1);
+        assert_eq!(count_after(&index, |next| answer_again(next, asked_of(&before), NONE)), 0);
+        assert_eq!(count_after(&index, |next| answer_again(next, asked_of(&before), Patience::FULL)), 1);
         assert_eq!(count_after(&index, |next| answer_recorded(next, &[lamps()], NONE)), 0);
         let recorded = count_after(&index, |next| answer_recorded(next, &[lamps()], Patience::FULL));
         assert_eq!(recorded, 2, "without a query, and with the one that is recorded");

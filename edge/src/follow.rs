@@ -282,7 +282,8 @@ impl Follower {
             let remembered = Remembered { target, manifest, trusted: market.store.trusted_keys() };
             // Its answers tell another sequence, so that those of before cannot be kept.
             let again = opening::caught(|| {
-                market.live.load().iter().for_each(|before| ahead::answer_again(&generation, before, Patience::FULL));
+                let asked = market.live.load().map(|before| ahead::asked_of(&before)).unwrap_or_default();
+                ahead::answer_again(&generation, asked, Patience::FULL);
                 Ok(())
             });
             if let Err(fault) = again {
@@ -359,12 +360,17 @@ impl Follower {
         let (opened, wait) = tokio::sync::oneshot::channel();
         let work = move || {
             let open = || {
+                let asked = market.live.load().map(|before| ahead::asked_of(&before));
+                // Where nothing is served yet, or something bad, whoever is served meanwhile is not what counts.
+                if asked.is_some() && patience != Patience::SHORT {
+                    opening::give_way();
+                }
                 let index = opening::open_index(&runtime, store.as_ref(), &cache, manifest, &market.name)?;
                 ahead::warm(&index, patience);
                 let results = ResultCache::new(results_bytes);
                 let generation = Generation::new(Arc::new(index), target, results, &metrics);
-                match market.live.load() {
-                    Some(before) => ahead::answer_again(&generation, &before, patience),
+                match asked {
+                    Some(asked) => ahead::answer_again(&generation, asked, patience),
                     None => ahead::answer_recorded(&generation, &shapes::recall(&cache, &market.name), patience),
                 }
                 Ok::<_, OpenError>(generation)
@@ -382,7 +388,10 @@ impl Follower {
         let (served, wait) = tokio::sync::oneshot::channel();
         let work = move || {
             let shapes = market.live.load().map(|before| shapes::of_generation(&before.results)).unwrap_or_default();
-            market.live.replace(generation, || _ = served.send(()));
+            market.live.replace(generation, || {
+                let _ = served.send(());
+                opening::give_way();
+            });
             // Nobody waits for this any more.
             shapes::keep(&cache, &market.name, &shapes);
         };

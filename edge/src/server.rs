@@ -36,6 +36,7 @@ use crate::idle::IdleWatch;
 use crate::kept::KeptObjects;
 use crate::live::Serving;
 use crate::metrics::Metrics;
+use crate::opening;
 use crate::params::Target;
 use crate::paths::Route;
 use crate::pictures::Pictures;
@@ -250,6 +251,7 @@ impl Edge {
 
 /// First serves what the cache holds, for every market; then follows the channels.
 async fn follow_markets(config: Config, shared: Arc<Shared>, cache: Arc<Cache>, kept: Arc<KeptObjects>) {
+    opening::start_hashing();
     let follower = |market: &Arc<MarketState>| {
         Follower::new(market.clone(), cache.clone(), kept.clone(), shared.metrics.clone(), &config)
     };

@@ -6,8 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::digest::Digest;
 use crate::error::Error;
@@ -235,10 +236,18 @@ async fn download(store: &Store, object: &ObjectRef, partial: &Path) -> Result<(
     let start = if have > object.size_bytes { 0 } else { have };
     let starts = (start..object.size_bytes).step_by(RANGE_BYTES as usize);
     let ranges = starts.map(|start| start..object.size_bytes.min(start + RANGE_BYTES));
-    let mut chunks = futures::stream::iter(ranges)
-        .map(|range| store.get_object_range(&object.blake3, range))
-        .buffered(RANGES_AT_ONCE);
-    while let Some(chunk) = chunks.try_next().await? {
+    // As tasks of the runtime: threads that the store needs for them are made by what asks, have its priority, and serve
+    // others later. Who waits here may have the lowest of all.
+    let ask = |range| {
+        let (store, digest) = (store.clone(), object.blake3);
+        AbortOnDropHandle::new(tokio::spawn(async move { store.get_object_range(&digest, range).await }))
+    };
+    let mut chunks = futures::stream::iter(ranges).map(ask).buffered(RANGES_AT_ONCE);
+    while let Some(asked) = chunks.next().await {
+        let chunk = asked.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Error::io(partial, std::io::Error::other(cancelled)),
+        })??;
         file.write_all(&chunk).map_err(|error| Error::io(partial, error))?;
     }
     Ok(())
