@@ -202,36 +202,32 @@ impl<'a> SlotCursor<'a> {
     pub(crate) fn fill(&mut self, window: &mut Window<'_>, place: usize) {
         match &mut self.exact {
             ExactCursor::One(walk, weight) => {
-                for (doc, frequency) in walk.take_until(window.end()) {
-                    window.add(place, doc, *weight * f32::from(frequency));
-                }
+                let docs = walk.take_until(window.end());
+                window.add(place, docs.map(|(doc, frequency)| (doc, *weight * f32::from(frequency))));
             }
             ExactCursor::Several { all, doc } => {
                 for (walk, weight) in all.iter_mut() {
-                    for (doc, frequency) in walk.take_until(window.end()) {
-                        window.gather(doc, *weight * f32::from(frequency));
-                    }
+                    let docs = walk.take_until(window.end());
+                    window.gather(docs.map(|(doc, frequency)| (doc, *weight * f32::from(frequency))));
                 }
                 window.add_gathered(place);
                 *doc = all.iter().map(|(walk, _)| walk.doc()).min().unwrap_or(TERMINATED);
             }
         }
-        if !matches!(self.prefix, PrefixCursor::None) {
-            window.expect_longer(place);
-        }
         match &mut self.prefix {
             PrefixCursor::None => {}
             PrefixCursor::Postings(postings) => {
-                while postings.doc() < window.end() {
-                    window.add_prefix(place, postings.doc());
+                let end = window.end();
+                let docs = std::iter::from_fn(|| {
+                    let doc = Some(postings.doc()).filter(|doc| *doc < end)?;
                     postings.advance();
-                }
+                    Some(doc)
+                });
+                window.add_prefix(place, docs);
             }
             PrefixCursor::Bits { bits, doc } => {
-                while *doc < window.end() {
-                    window.add_prefix(place, *doc);
-                    *doc = bits.next_from(*doc + 1).unwrap_or(TERMINATED);
-                }
+                window.add_prefix_set(place, bits);
+                *doc = bits.next_from(window.end()).unwrap_or(TERMINATED);
             }
         }
     }

@@ -1,30 +1,30 @@
 //! Gathering the products that match: tier by tier, segment by segment, filtered, counted, folded, and the best kept.
 
 mod browse;
+mod collector;
+mod door;
+mod lacking;
 mod second_look;
 mod variants;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use snapshots::SortOrder;
-
 use crate::bits::Bits;
 use crate::curation::Curation;
 use crate::cursor::{Match, Worth};
-use crate::distinct::{GroupMember, Groups};
+use crate::distinct::Groups;
 use crate::doc_sets::DocSet;
 use crate::error::Error;
-use crate::facets::{FacetAnswer, FacetCounts, SegmentCounts};
+use crate::facets::{FacetAnswer, FacetCounts};
 use crate::index::Index;
 use crate::matching::Matcher;
-use crate::of_type::TypeWalk;
 use crate::plan::Plan;
-use crate::predicate::{Predicate, Refinements, SplitFilter, Verdict};
-use crate::rank::{Asked, HEAD, TYPE_SHARE};
+use crate::predicate::SplitFilter;
+use crate::rank::Asked;
 use crate::request::SearchRequest;
 use crate::search::{Answer, FoundPlan, Hit, Tier};
-use crate::top::{Candidate, Top, key_score, score_key, sort_key};
+use crate::top::{Candidate, Top, key_score};
 
 /// What rules pin, what a query names to the letter, and what it names but for separators.
 const PINNED_LEVEL: u8 = 0;
@@ -55,8 +55,6 @@ pub(crate) struct Gathered<'a> {
     taken: Vec<(usize, u32)>,
     /// A group of variants that is not taken, but for 0, which is none.
     left_out: u64,
-    /// One tier is all there is.
-    is_alone: bool,
     /// What other readings of the query need not give again.
     seen: Option<Vec<Bits>>,
     /// The variants that were found, where a group of them is one hit.
@@ -82,7 +80,6 @@ impl<'a> Gathered<'a> {
             matched_count: 0,
             taken: Vec::new(),
             left_out: 0,
-            is_alone: false,
             seen: None,
             groups: request.distinct.then(|| Groups::new(curation.words().is_empty() && request.sort.is_none())),
             known: None,
@@ -130,7 +127,6 @@ impl<'a> Gathered<'a> {
 
     /// Leaves out a product and its variants: what is asked for is others like it.
     pub(crate) fn like(&mut self, segment: usize, doc: u32) {
-        self.is_alone = true;
         self.taken.push((segment, doc));
         self.left_out = self.index.segments()[segment].segment.groups()[doc as usize];
     }
@@ -140,75 +136,44 @@ impl<'a> Gathered<'a> {
     pub(crate) fn run(&mut self, found: &FoundPlan<'_>, filter: &SplitFilter, tier: Tier) -> Result<u64, Error> {
         let index = self.index;
         let every_word = u32::MAX >> (u32::BITS - found.plan.slots.len() as u32);
-        let curation = self.curation;
         // A query is corrected only where some word of it is rare, so what the typed tier has found is short then.
         let base = if found.is_corrected && tier != Tier::Typed { CORRECTED_LEVEL } else { TYPED_LEVEL };
         let by_sort = self.request.sort.is_some();
-        let taken = std::mem::take(&mut self.taken);
         let mut matched = std::mem::take(&mut self.matched);
-        let mut seen = std::mem::take(&mut self.seen);
-        if seen.is_none() && (!found.plan.readings.is_empty() || found.plan.is_reading) {
-            seen = Some(index.segments().iter().map(|part| Bits::none(part.segment.product_count())).collect());
-        }
-        let (is_alone, left_out) = (self.is_alone, self.left_out);
+        let mut door = self.door(found);
         let mut count = 0;
         for (place, slots) in found.found.iter().enumerate() {
-            let (part, text) = (&index.segments()[place], &index.texts[place]);
-            let matcher = Matcher::new(text, index.lengths(place), slots, &found.weights)?;
+            let matcher = Matcher::new(&index.texts[place], index.lengths(place), slots, &found.weights)?;
             let mut collector = self.collector(place, filter);
-            // Most searches are kept from no document, and must not pay for those that are.
-            let may_take_any = taken.is_empty() && seen.is_none() && part.liveness.is_none() && !curation.hides_any();
+            door.stand_at(place);
             let mut each = |mut hit: Match<'_>| {
-                let lacking = (every_word & !hit.has).count_ones();
-                let is_known = match tier {
-                    Tier::Typed | Tier::AllButOne => false,
-                    Tier::Corrected => matched.contains(&(place, hit.doc)),
-                    Tier::AnyWord => lacking <= 1 && !is_alone,
-                };
-                if is_known {
+                if tier == Tier::Corrected && matched.contains(&(place, hit.doc)) {
                     return;
                 }
-                if !may_take_any {
-                    if !taken.is_empty() && taken.binary_search(&(place, hit.doc)).is_ok() {
-                        count += u64::from(tier == Tier::Typed && !found.plan.is_reading && hit.begun == 0);
-                        return;
-                    }
-                    if left_out != 0 && part.segment.groups()[hit.doc as usize] == left_out {
-                        return;
-                    }
-                    if !part.is_live(hit.doc) || curation.is_hidden(place, hit.doc) {
-                        return;
-                    }
-                    if !found.admits(text, place, hit.doc, hit.weak) {
-                        return;
-                    }
-                    if seen.as_mut().is_some_and(|seen| !seen[place].insert(hit.doc)) {
-                        return;
-                    }
-                    // A reading has other words; what it finds lacks none of the query's.
-                    if found.plan.is_reading {
-                        hit.has = u32::MAX;
-                        hit.weak |= found.apart(text, place, hit.doc);
-                    }
+                let lacking = (every_word & !hit.has).count_ones();
+                if !door.admits(&mut hit) {
+                    let counts = tier == Tier::Typed && !found.plan.is_reading && door.has_taken(hit.doc);
+                    count += u64::from(counts && hit.begun == 0);
+                    return;
                 }
                 // Where a product only has longer words, a looser reading may find what is meant.
                 count += u64::from(hit.begun == 0);
                 if tier == Tier::Typed && matched.len() < MAX_RARE_MATCHES {
                     matched.push((place, hit.doc));
                 }
-                // A word that is only mentioned is half a word.
-                let level = if by_sort { tier as u8 } else { (2 * lacking + hit.weak.count_ones()) as u8 };
+                let level = if by_sort { tier.number() } else { level(lacking, hit.weak) };
                 collector.offer(hit, base + level);
             };
             match tier {
                 Tier::Typed | Tier::Corrected => matcher.all_words(&mut each),
-                Tier::AllButOne => matcher.all_but_one(&mut each),
+                Tier::AllBut(lacking) => matcher.all_but(lacking, found.plan.telling(), &mut each),
                 Tier::AnyWord => matcher.any_word(found.plan.telling(), &mut each),
             }
             let done = collector.finish();
             self.keep(place, done);
         }
-        (self.matched, self.taken, self.seen) = (matched, taken, seen);
+        self.matched = matched;
+        self.come_from(door);
         self.matched_count += count;
         Ok(self.matched_count)
     }
@@ -261,25 +226,6 @@ impl<'a> Gathered<'a> {
     fn order(&self, a: &(usize, Candidate), b: &(usize, Candidate)) -> Ordering {
         let order = a.1.level_and_key().cmp(&b.1.level_and_key());
         order.then_with(|| self.index.rank_order((a.0, a.1.doc()), (b.0, b.1.doc())))
-    }
-
-    fn collector(&mut self, segment: usize, filter: &SplitFilter) -> Collector<'_> {
-        let part = &self.index.segments()[segment];
-        let sort = self.request.sort.map(|place| &self.index.catalogue().sorts[place]);
-        let limit = self.reach().max(HEAD);
-        let boosts = self.curation.boosts.iter();
-        Collector {
-            segment,
-            refinements: filter.for_segment(&part.segment),
-            rows: part.segment.facet_rows(),
-            counts: self.counts.for_segment(self.index, segment),
-            sort: sort.map(|sort| (part.segment.number(&sort.by).unwrap_or(&[]), sort.order)),
-            boosts: boosts.map(|(filter, share)| (Predicate::new(filter, &part.segment), *share)).collect(),
-            of_type: self.asked.get(segment).map(Asked::type_walk),
-            groups: self.groups.as_mut().map(|groups| (groups, part.segment.groups())),
-            top: Top::new(limit),
-            found: 0,
-        }
     }
 
     fn keep(&mut self, segment: usize, (found, top): (u64, Top)) {
@@ -354,96 +300,7 @@ impl<'a> Gathered<'a> {
     }
 }
 
-/// Takes the matching documents of one segment.
-struct Collector<'a> {
-    segment: usize,
-    refinements: Refinements<'a>,
-    rows: snapshots::FacetRows<'a>,
-    counts: SegmentCounts<'a>,
-    sort: Option<(&'a [i64], SortOrder)>,
-    boosts: Vec<(Predicate<'a>, f32)>,
-    /// The documents of the type that the query names, where relevance decides.
-    of_type: Option<TypeWalk<'a>>,
-    /// Where a group of variants is one hit: what was found of them, and each document's group.
-    groups: Option<(&'a mut Groups, &'a [u64])>,
-    top: Top,
-    found: u64,
-}
-
-impl Collector<'_> {
-    /// Takes a document that matches the text, if the filters let it pass.
-    #[inline]
-    fn offer(&mut self, hit: Match<'_>, tier: u8) {
-        match self.refinements.verdict(hit.doc, self.rows) {
-            Verdict::Hit => self.hit(hit, tier),
-            Verdict::OnlyFails(place) => self.fails(self.refinements.facets[place].0, hit.doc),
-            Verdict::Out => {}
-        }
-    }
-
-    /// Counts and takes a hit.
-    #[inline(always)]
-    fn hit(&mut self, hit: Match<'_>, tier: u8) {
-        if let Some(group) = self.group(hit.doc) {
-            let candidate = self.candidate(hit, tier);
-            let member = GroupMember::new(group, self.segment, candidate, None);
-            self.groups.as_mut().into_iter().for_each(|(groups, _)| groups.add(member));
-            return;
-        }
-        self.counts.add(hit.doc);
-        self.take(hit, tier);
-    }
-
-    /// Counts a document that would be a hit if one facet were not refined.
-    fn fails(&mut self, facet: usize, doc: u32) {
-        match self.group(doc) {
-            Some(group) => {
-                let candidate = Candidate::new(u8::MAX, 0, doc);
-                let member = GroupMember::new(group, self.segment, candidate, Some(facet));
-                self.groups.as_mut().into_iter().for_each(|(groups, _)| groups.add(member));
-            }
-            None => self.counts.add_for(facet, doc),
-        }
-    }
-
-    /// The group of variants that a document belongs to, where that matters.
-    #[inline]
-    fn group(&self, doc: u32) -> Option<u64> {
-        self.groups.as_ref().map(|(_, of)| of[doc as usize]).filter(|group| *group != 0)
-    }
-
-    #[inline]
-    fn take(&mut self, hit: Match<'_>, tier: u8) {
-        self.found += 1;
-        if self.top.admits(tier) {
-            let candidate = self.candidate(hit, tier);
-            self.top.push(candidate);
-        }
-    }
-
-    #[inline(always)]
-    fn candidate(&mut self, hit: Match<'_>, tier: u8) -> Candidate {
-        let boost = if self.boosts.is_empty() { 0.0 } else { self.boost(hit.doc) };
-        let is_of_type = self.of_type.as_mut().is_some_and(|walk| walk.has(hit.doc));
-        let type_share = if is_of_type { TYPE_SHARE } else { 0.0 };
-        let score = hit.score();
-        let key = match self.sort {
-            None => score_key(score * (1.0 + boost + type_share)),
-            Some((column, order)) => sort_key(column[hit.doc as usize], order),
-        };
-        let mut candidate = Candidate::new(tier, key, hit.doc);
-        (candidate.has, candidate.text) = (hit.has, score);
-        (candidate.boost, candidate.type_share) = (boost, type_share);
-        candidate
-    }
-
-    fn boost(&self, doc: u32) -> f32 {
-        let holding = self.boosts.iter().filter(|(predicate, _)| predicate.holds(doc, self.rows));
-        holding.map(|(_, share)| share).sum::<f32>().max(-1.0)
-    }
-
-    fn finish(mut self) -> (u64, Top) {
-        self.counts.count_pending();
-        (self.found, self.top)
-    }
+/// What a product lacks, in halves: a word that is only mentioned is half a word.
+fn level(lacking: u32, weak: u32) -> u8 {
+    (2 * lacking + weak.count_ones()) as u8
 }

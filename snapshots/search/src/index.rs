@@ -209,7 +209,8 @@ impl Index {
         let (part, text) = (&self.segments()[segment].segment, &self.texts[segment]);
         let (lead, words) = text.vocabulary.lead(doc);
         let first = lead.first().map_or(0, |word| word.stem()) ^ words.first().copied().unwrap_or(0);
-        first ^ part.static_ranks()[doc as usize]
+        let availability = part.bytes()[text.availability.clone()][doc as usize];
+        first ^ part.static_ranks()[doc as usize] ^ u32::from(availability)
     }
 
     /// Adds to a score what says nothing about the query: popularity, rating and availability.

@@ -4,6 +4,8 @@
 //! Words are followed through our own postings, the first letters of an unfinished one through tantivy's; nothing outside
 //! reads either.
 
+use std::cell::Cell;
+
 use tantivy::postings::TermInfo;
 use tantivy::{TERMINATED, Term};
 
@@ -15,12 +17,14 @@ use crate::index::{Index, TextReader};
 use crate::plan::Slot;
 use crate::score::{Lengths, WordWeight};
 use crate::vocabulary::Vocabulary;
-use crate::window::Window;
+use crate::window::{WINDOW, Wanted, Window};
 
 /// A longer prefix stands for at most this many words of the vocabulary, in the order of the alphabet.
 const MAX_PREFIX_WORDS: usize = 1 << 17;
 /// Looking for a document in the list of another word costs as much as reading so many documents in turn.
-const LOOK_UP_COST: u64 = 6;
+const LOOK_UP_COST: u64 = 14;
+/// So does a window, whatever lies in it.
+const WINDOW_COST: u64 = 60;
 /// Two words are looked for together in so many documents of the rarer one.
 const MAX_TOGETHER_STEPS: u32 = 4_096;
 
@@ -244,7 +248,7 @@ impl<'a> Matcher<'a> {
     pub(crate) fn all_words(mut self, each: &mut impl FnMut(Match<'_>)) {
         let every = self.every_word();
         if self.is_dense(self.counts[self.rising[0]]) {
-            return self.by_windows(|has| has == every, each);
+            return self.by_windows(|| Wanted::All, each);
         }
         while let Some(doc) = self.next_common() {
             each(self.scored(doc, every));
@@ -282,37 +286,33 @@ impl<'a> Matcher<'a> {
         None
     }
 
-    /// Calls `each` with every document that has all words but one. Of any two words such a document has one, so the
-    /// two rarest lead.
-    pub(crate) fn all_but_one(mut self, each: &mut impl FnMut(Match<'_>)) {
+    /// Calls `each` with every document that has all words but so many, and one of these, which are bits. Of any words that
+    /// are one more than it lacks such a document has one, so the rarest of them lead.
+    pub(crate) fn all_but(mut self, lacking: u32, words: u32, each: &mut impl FnMut(Match<'_>)) {
         let rising = std::mem::take(&mut self.rising);
-        let [first, second, others @ ..] = rising.as_slice() else { return };
-        if self.is_dense(self.counts[*first] + self.counts[*second]) {
-            let every = self.every_word();
-            return self.by_windows(|has| (every & !has).count_ones() == 1, each);
+        let (leaders, others) = rising.split_at(rising.len().min(lacking as usize + 1));
+        if self.is_dense(leaders.iter().map(|leader| self.counts[*leader]).sum()) {
+            return self.by_windows(|| Wanted::Lacking { least: lacking, most: lacking, words }, each);
         }
-        let (first, second) = (*first, *second);
-        loop {
-            let doc = self.cursors[first].doc().min(self.cursors[second].doc());
-            if doc == TERMINATED {
-                return;
-            }
-            let mut has = u32::from(self.cursors[first].doc() == doc) << first;
-            has |= u32::from(self.cursors[second].doc() == doc) << second;
-            let mut lacks = 2 - has.count_ones();
+        while let Some(doc) = leaders.iter().map(|leader| self.cursors[*leader].doc()).min()
+            && doc != TERMINATED
+        {
+            let leading = leaders.iter().filter(|leader| self.cursors[**leader].doc() == doc);
+            let mut has = leading.fold(0_u32, |has, leader| has | 1 << leader);
+            let mut lacks = leaders.len() as u32 - has.count_ones();
             for &other in others {
+                if lacks > lacking {
+                    break;
+                }
                 match self.cursors[other].seek(doc) == doc {
                     true => has |= 1 << other,
                     false => lacks += 1,
                 }
-                if lacks > 1 {
-                    break;
-                }
             }
-            if lacks == 1 {
+            if lacks == lacking && has & words != 0 {
                 each(self.scored(doc, has));
             }
-            for leader in [first, second] {
+            for &leader in leaders {
                 if self.cursors[leader].doc() == doc {
                     self.cursors[leader].advance();
                 }
@@ -339,30 +339,42 @@ impl<'a> Matcher<'a> {
 
     /// Calls `each` with every document that has any of these words, which are bits.
     pub(crate) fn any_word(self, words: u32, each: &mut impl FnMut(Match<'_>)) {
-        self.by_windows(|has| has & words != 0, each);
+        self.by_windows(|| Wanted::Any(words), each);
     }
 
-    /// Unites the documents of all words, and calls `each` with those that have what is asked for.
-    fn by_windows(mut self, accept: impl Fn(u32) -> bool, each: &mut impl FnMut(Match<'_>)) {
+    /// Calls `each` with every document that has one of these words, which are bits, and lacks at least so many of all, and
+    /// at most as many as is said by then.
+    pub(crate) fn lacking(self, least: u32, most: &Cell<u32>, words: u32, each: &mut impl FnMut(Match<'_>)) {
+        self.by_windows(|| Wanted::Lacking { least, most: most.get(), words }, each);
+    }
+
+    /// Unites the documents of all words, and calls `each` with those that are wanted.
+    fn by_windows(mut self, wanted: impl Fn() -> Wanted, each: &mut impl FnMut(Match<'_>)) {
         let mut window = Window::new(self.lengths, self.weights);
         while let Some(first) = self.cursors.iter().map(SlotCursor::doc).min().filter(|doc| *doc != TERMINATED) {
             window.begin(first);
             for (place, cursor) in self.cursors.iter_mut().enumerate() {
                 cursor.fill(&mut window, place);
             }
-            window.drain(&accept, &mut *each);
+            window.drain(wanted(), &mut *each);
         }
     }
 
     /// Whether uniting the documents of all words costs less than looking for so many documents in the lists of the other
     /// words.
     fn is_dense(&self, leading: u64) -> bool {
-        self.total < LOOK_UP_COST * leading
+        is_dense(leading, self.total, self.lengths.count() as u64)
     }
 
     fn every_word(&self) -> u32 {
         u32::MAX >> (u32::BITS - self.cursors.len() as u32)
     }
+}
+
+/// Whether uniting lists that have so many documents together, of all that there are, costs less than looking for some of
+/// them in the others.
+pub(crate) fn is_dense(leading: u64, total: u64, docs: u64) -> bool {
+    total + docs / u64::from(WINDOW) * WINDOW_COST < LOOK_UP_COST * leading
 }
 
 pub(crate) fn read_error(error: std::io::Error) -> Error {

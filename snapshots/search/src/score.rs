@@ -47,6 +47,11 @@ impl<'a> Lengths<'a> {
         Self { weighted, per_word: K1 * B / scale.reference }
     }
 
+    /// How many documents there are.
+    pub(crate) fn count(self) -> usize {
+        self.weighted.len()
+    }
+
     /// The part of BM25 that depends on a document's length.
     #[inline]
     pub(crate) fn norm(self, doc: u32) -> f32 {

@@ -7,10 +7,10 @@ use crate::error::Error;
 use crate::facets::FacetAnswer;
 use crate::gather::Gathered;
 use crate::index::{Index, TextReader};
-use crate::matching::FoundSlot;
+use crate::matching::{FoundSlot, is_dense};
 use crate::plan::{Plan, Reading};
 use crate::predicate::SplitFilter;
-use crate::rank::ScoreParts;
+use crate::rank::{HEAD, ScoreParts};
 use crate::request::SearchRequest;
 use crate::score::WordWeight;
 use crate::vocabulary::LeadWord;
@@ -72,8 +72,22 @@ pub(crate) enum Tier {
     Typed,
     /// All words, misspelled ones corrected, joined ones split.
     Corrected,
-    AllButOne,
+    /// All words but so many.
+    AllBut(u32),
+    /// Any word, whatever is lacking: what is like a product.
     AnyWord,
+}
+
+impl Tier {
+    /// Its number in their order, where hits that lack several words are not told apart.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Typed => 0,
+            Self::Corrected => 1,
+            Self::AllBut(1) => 2,
+            Self::AllBut(_) | Self::AnyWord => 3,
+        }
+    }
 }
 
 /// What facets count.
@@ -114,8 +128,15 @@ impl FoundPlan<'_> {
         match tier {
             _ if !self.plan.readings.is_empty() => u64::MAX,
             Tier::Typed | Tier::Corrected => self.counts.iter().copied().min().unwrap_or(0),
-            Tier::AllButOne | Tier::AnyWord => self.counts.iter().sum(),
+            Tier::AllBut(_) | Tier::AnyWord => self.counts.iter().sum(),
         }
+    }
+
+    /// Whether most products that have any of the words would be looked at to find those that lack so many.
+    fn is_dense(&self, lacking: u32, products: u64) -> bool {
+        let mut counts = self.counts.clone();
+        counts.sort_unstable();
+        is_dense(counts.iter().take(lacking as usize + 1).sum(), counts.iter().sum(), products)
     }
 
     /// Whether a document that has the words, these of them only where they count little, is what is asked for.
@@ -211,24 +232,25 @@ impl Index {
         let corrected = typed.corrected(self, &curation)?;
         let loosest = corrected.as_ref().unwrap_or(&typed);
         let found = self.look_up(loosest, corrected.is_some())?;
-        let tiers = [Tier::Corrected, Tier::AllButOne, Tier::AnyWord].into_iter();
         // Beside a single word that says something, a stop word is half of a name: neither "a" nor "line" is "a-line".
         let may_lack = loosest.telling().count_ones() > 1;
-        let opens = |tier: &Tier| match tier {
-            Tier::Typed => false,
-            Tier::Corrected => corrected.is_some(),
-            Tier::AllButOne => may_lack,
-            Tier::AnyWord => may_lack && loosest.slots.len() > 2,
-        };
         gathered.ask(&found, if may_lack { Tier::AnyWord } else { Tier::Corrected })?;
-        for tier in tiers.filter(opens) {
-            matched = match tier {
-                Tier::Typed | Tier::Corrected => self.run_whole(&mut gathered, &found, &filter, tier)?,
-                Tier::AllButOne | Tier::AnyWord => gathered.run(&found, &filter, tier)?,
-            };
-            if matched >= enough {
+        if corrected.is_some() {
+            matched = self.run_whole(&mut gathered, &found, &filter, Tier::Corrected)?;
+        }
+        // Whatever has any word would be half of the catalogue where some word is common. What lacks one word more than others
+        // stands behind them, so that nobody sees it where these fill what is looked at again.
+        let enough = |lacking: u32| if lacking > 2 { enough.max(HEAD as u64) } else { enough };
+        let words = if may_lack { loosest.slots.len() as u32 } else { 1 };
+        for lacking in 1..words {
+            if matched >= enough(lacking) {
                 break;
             }
+            if lacking + 1 < words && found.is_dense(lacking, self.product_count()) {
+                gathered.run_lacking(&found, &filter, lacking, enough)?;
+                break;
+            }
+            matched = gathered.run(&found, &filter, Tier::AllBut(lacking))?;
         }
         gathered.rank();
         Ok(gathered.into_answer(corrected.unwrap_or(typed)))
@@ -306,7 +328,7 @@ mod tests {
         let (found, weights, phrases) = (Vec::new(), Vec::new(), Vec::new());
         let counts = vec![300, 5, 40];
         let found = FoundPlan { plan: &plan, is_corrected: false, found, weights, counts, phrases, is_strict: false };
-        let at_most = [Tier::Typed, Tier::Corrected, Tier::AllButOne, Tier::AnyWord].map(|tier| found.at_most(tier));
+        let at_most = [Tier::Typed, Tier::Corrected, Tier::AllBut(1), Tier::AnyWord].map(|tier| found.at_most(tier));
         assert_eq!(at_most, [5, 5, 345, 345]);
         let reading = Reading { plan: Plan::default(), parts: Vec::new() };
         let plan = Plan { readings: vec![reading], ..Plan::default() };

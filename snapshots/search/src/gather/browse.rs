@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Collector, Gathered, PINNED_LEVEL, TYPED_LEVEL};
+use super::{Gathered, PINNED_LEVEL, TYPED_LEVEL};
 use crate::bits::Bits;
-use crate::cursor::{Match, Worth};
 use crate::doc_sets::{DocSet, Fulfilled};
 use crate::facets::FacetCounts;
 use crate::predicate::SplitFilter;
-use crate::rank::browsing_score;
 use crate::top::{Candidate, SortKeys};
 
 /// The sets that a filter asks for, where they are kept.
@@ -128,15 +126,6 @@ impl Gathered<'_> {
         }
         let done = collector.finish();
         self.keep(place, done);
-    }
-}
-
-impl Collector<'_> {
-    /// A document that is there to be browsed. It has a score where rules move products by a share of that.
-    fn browsed(&self, doc: u32, ranks: &[u32]) -> Match<'static> {
-        let is_moved = self.sort.is_none() && !self.boosts.is_empty();
-        let score = if is_moved { browsing_score(ranks[doc as usize]) } else { 0.0 };
-        Match { worth: Worth::Known(score), ..Match::none(doc) }
     }
 }
 

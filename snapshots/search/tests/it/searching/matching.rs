@@ -223,6 +223,43 @@ fn what_a_query_only_mentions_is_not_its_type() {
     assert_eq!(ids(&french.index, "sac cuir"), ["1", "0"], "the noun comes first");
     assert_eq!(ids(&french.index, "housse chaussures"), ["3", "2"]);
 }
+/// "glidden gl ext sg base 1" found 574,264 of a million products, since whatever had any of the words was found.
+#[test]
+fn no_more_words_may_be_lacking_than_it_takes() {
+    const WORDS: [&str; 4] = ["bronze", "ceiling", "kitchen", "lamp"];
+    // Products that lack one to three of the words, the best of them last, so that what is too much is met first.
+    let check = |lacking: [usize; 3], q: &str, expected: usize| {
+        let [one, two, three] = lacking;
+        let counts = [(3, three), (2, two), (1, one)]
+            .into_iter()
+            .flat_map(|(lacks, count)| (0..count).map(move |number| (lacks, number)));
+        let titled = |(lacks, number): (usize, usize)| {
+            let words: Vec<&str> = (lacks..WORDS.len()).map(|place| WORDS[(place + number) % WORDS.len()]).collect();
+            words.join(" ")
+        };
+        let all = (0..).zip(counts.map(titled));
+        let all: Vec<Product> = all.map(|(id, title)| product(&format!("{id:04}"), &title, 9_999 - id)).collect();
+        let (some, others): (Vec<_>, Vec<_>) = all.iter().cloned().enumerate().partition(|(place, _)| place % 3 == 0);
+        let part = |products: Vec<(usize, Product)>| products.into_iter().map(|(_, one)| one).collect();
+        let [one, two] = [vec![(all.clone(), Vec::new())], vec![(part(some), Vec::new()), (part(others), Vec::new())]]
+            .map(|segments| {
+                let raw = RawRequest { q: q.into(), per_page: Some(100), ..Default::default() };
+                let found = search(&open_shop(PLAIN, segments).index, raw);
+                let lacks = found.missing.iter().map(Vec::len);
+                (found.found as usize, found.ids, lacks.collect::<Vec<_>>())
+            });
+        assert_eq!((one.0, one == two), (expected, true), "{lacking:?}: {one:?} {two:?}");
+        assert!(one.2.is_sorted(), "{lacking:?}: {:?}", one.2);
+    };
+    let all = "bronze ceiling kitchen lamp";
+    // Twenty are enough for a page, but what lacks most opens only where fewer are found than are looked at again.
+    check([30, 300, 5_000], all, 30);
+    check([5, 300, 5_000], all, 305);
+    check([5, 190, 5_000], all, 5_195);
+    check([0, 200, 5_000], all, 200);
+    check([0, 0, 5_000], all, 5_000);
+    check([5, 300, 5_000], "bronze ceiling kitchen la", 305);
+}
 
 #[test]
 fn words_that_many_products_have_are_united_over_all_of_them() {
