@@ -242,7 +242,11 @@ impl<'a> Window<'a> {
                     Wanted::All => u32::MAX >> (u32::BITS - self.having.len() as u32),
                     _ => self.words_of(at),
                 };
-                each(self.matched(at, has));
+                let weak = match wanted {
+                    Wanted::Any(_) => self.weak_of_few(at, has),
+                    _ => self.weak_of_most(at, has),
+                };
+                each(self.matched(at, has, weak));
             }
         }
         self.having.fill([0; WORDS]);
@@ -255,19 +259,45 @@ impl<'a> Window<'a> {
         places.fold(0, |has, (place, docs)| has | ((docs[at / 64] >> (at % 64) & 1) as u32) << place)
     }
 
+    /// Those of some words that a document has that count little there. Where it has most words it costs less to look at all
+    /// than to ask for each.
+    #[inline]
+    fn weak_of_most(&self, at: usize, has: u32) -> u32 {
+        let places = 0..self.having.len();
+        places.fold(0, |weak, place| weak | u32::from(self.is_weak(at, place)) << place) & has
+    }
+
+    /// The same where it has few of them.
+    #[inline]
+    fn weak_of_few(&self, at: usize, has: u32) -> u32 {
+        let (mut weak, mut left) = (0, has);
+        while left != 0 {
+            let place = left.trailing_zeros() as usize;
+            left &= left - 1;
+            weak |= u32::from(self.is_weak(at, place)) << place;
+        }
+        weak
+    }
+
+    #[inline]
+    fn is_weak(&self, at: usize, place: usize) -> bool {
+        self.worths.weights[place].is_weak(self.frequency(at, place))
+    }
+
+    /// How often a document of the window has a word, or what was noted for another one where it lacks the word.
+    #[inline]
+    fn frequency(&self, at: usize, place: usize) -> f32 {
+        self.worths.frequencies[place * WINDOW as usize + at]
+    }
+
     /// What a document of the window is, which has these words.
     #[inline]
-    fn matched(&self, at: usize, has: u32) -> Match<'_> {
-        let frequencies = |place: usize| self.worths.frequencies[place * WINDOW as usize + at];
-        // What was noted for other documents is passed over in the end: that costs less than to ask for each word.
-        let weights = self.worths.weights.iter().enumerate();
-        let is_weak = |(place, weight): (usize, &WordWeight)| u32::from(weight.is_weak(frequencies(place))) << place;
-        let mut weak = weights.map(is_weak).fold(0, |weak, one| weak | one) & has;
+    fn matched(&self, at: usize, has: u32, mut weak: u32) -> Match<'_> {
         let (mut begun, mut left) = (0, weak & self.prefixed);
         while left != 0 {
             let place = left.trailing_zeros() as usize;
             left &= left - 1;
-            if frequencies(place) == 0.0 {
+            if self.frequency(at, place) == 0.0 {
                 match self.worths.weights[place].is_prefix_weak() {
                     true => begun |= 1 << place,
                     false => weak &= !(1 << place),
