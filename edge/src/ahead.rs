@@ -72,8 +72,8 @@ pub fn asked_of(before: &Generation) -> Vec<(Asked, Coding)> {
 /// other settings a request may be at fault: that one is passed over.
 pub fn answer_again(generation: &Generation, asked: Vec<(Asked, Coding)>, patience: Patience) {
     let ends = Instant::now() + patience.answering;
-    let asked = asked.into_iter();
-    asked.take_while(|_| Instant::now() < ends).for_each(|(asked, coding)| answer(generation, asked, coding));
+    let in_time = asked.into_iter().take_while(|_| Instant::now() < ends);
+    in_time.for_each(|(asked, coding)| answer(generation, asked, coding));
 }
 
 /// Answers what shoppers type most by the snapshot's recorded queries, in the forms in which they ask: suggestions for every

@@ -233,15 +233,15 @@ impl Postgres {
 
     fn run(&mut self) {
         let log = File::create(self.folder.path().join("log")).expect("a log");
+        let port = self.port.number().to_string();
         let mut command = self.server_program("postgres");
-        command.arg("-D").arg(self.data()).args(["-p", &self.port.number().to_string()]);
+        command.arg("-D").arg(self.data()).args(["-p", &port]);
         let always = ["listen_addresses=127.0.0.1", "unix_socket_directories="];
         for setting in always.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut process = command.spawn().expect("postgres starts");
-        let port = self.port.number().to_string();
         let is_ready = || {
             let asked = self.program("pg_isready").args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
             asked.is_ok_and(|status| status.success())

@@ -57,14 +57,8 @@ impl Bits {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + Clone {
-        self.words.iter().enumerate().flat_map(|(place, word)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                let bit = (left != 0).then(|| left.trailing_zeros())?;
-                left &= left - 1;
-                Some(place as u32 * 64 + bit)
-            })
-        })
+        let words = self.words.iter().enumerate();
+        words.flat_map(|(place, word)| ones(*word).map(move |bit| (place * 64 + bit) as u32))
     }
 
     pub(crate) fn words(&self) -> &[u64] {
@@ -82,6 +76,23 @@ impl Bits {
     pub(crate) fn subtract(&mut self, other: &Self) {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
     }
+}
+
+/// The places of the bits that are set, rising.
+#[inline]
+pub(crate) fn ones(word: impl Into<u64>) -> impl Iterator<Item = usize> + Clone {
+    let mut left = word.into();
+    std::iter::from_fn(move || {
+        let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(bit)
+    })
+}
+
+/// All words of a query of so many, as bits.
+#[inline]
+pub(crate) fn every_word(count: usize) -> u32 {
+    u32::MAX.checked_shr(u32::BITS - count as u32).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod variants;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::bits::Bits;
+use crate::bits::{Bits, every_word};
 use crate::curation::Curation;
 use crate::cursor::{Match, Worth};
 use crate::distinct::Groups;
@@ -135,7 +135,7 @@ impl<'a> Gathered<'a> {
     /// the text by now, whatever the filters say.
     pub(crate) fn run(&mut self, found: &FoundPlan<'_>, filter: &SplitFilter, tier: Tier) -> Result<u64, Error> {
         let index = self.index;
-        let every_word = u32::MAX >> (u32::BITS - found.plan.slots.len() as u32);
+        let every_word = every_word(found.plan.slots.len());
         // A query is corrected only where some word of it is rare, so what the typed tier has found is short then.
         let base = if found.is_corrected && tier != Tier::Typed { CORRECTED_LEVEL } else { TYPED_LEVEL };
         let by_sort = self.request.sort.is_some();
@@ -161,8 +161,8 @@ impl<'a> Gathered<'a> {
                 if tier == Tier::Typed && matched.len() < MAX_RARE_MATCHES {
                     matched.push((place, hit.doc));
                 }
-                let level = if by_sort { tier.number() } else { level(lacking, hit.weak) };
-                collector.offer(hit, base + level);
+                let level = base + level(by_sort, tier, lacking, hit.weak);
+                collector.offer(hit, level);
             };
             match tier {
                 Tier::Typed | Tier::Corrected => matcher.all_words(&mut each),
@@ -240,7 +240,7 @@ impl<'a> Gathered<'a> {
             self.sort(&mut candidates);
             self.candidates = candidates;
         }
-        let every_word = u32::MAX.checked_shr(u32::BITS - plan.slots.len() as u32).unwrap_or(0);
+        let every_word = every_word(plan.slots.len());
         let start = (self.request.page - 1) * self.request.per_page;
         let (mut hits, mut rest) = (Vec::with_capacity(self.request.per_page), self.candidates.iter().enumerate());
         let pins = self.pinned();
@@ -300,7 +300,8 @@ impl<'a> Gathered<'a> {
     }
 }
 
-/// What a product lacks, in halves: a word that is only mentioned is half a word.
-fn level(lacking: u32, weak: u32) -> u8 {
-    (2 * lacking + weak.count_ones()) as u8
+/// What places a product before its score or a sort: what it lacks, in halves, since a word that is only mentioned is half a
+/// word; and where a sort is asked for, the tier.
+fn level(by_sort: bool, tier: Tier, lacking: u32, weak: u32) -> u8 {
+    if by_sort { tier.number() } else { (2 * lacking + weak.count_ones()) as u8 }
 }

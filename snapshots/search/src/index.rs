@@ -209,8 +209,7 @@ impl Index {
         let (part, text) = (&self.segments()[segment].segment, &self.texts[segment]);
         let (lead, words) = text.vocabulary.lead(doc);
         let first = lead.first().map_or(0, |word| word.stem()) ^ words.first().copied().unwrap_or(0);
-        let availability = part.bytes()[text.availability.clone()][doc as usize];
-        first ^ part.static_ranks()[doc as usize] ^ u32::from(availability)
+        first ^ part.static_ranks()[doc as usize] ^ u32::from(self.availability(segment, doc))
     }
 
     /// Adds to a score what says nothing about the query: popularity, rating and availability.
@@ -225,8 +224,11 @@ impl Index {
 
     /// What the availability of a document adds to its score, as a share of it.
     pub(crate) fn availability_share(&self, segment: usize, doc: u32) -> f32 {
-        let part = &self.segments()[segment].segment;
-        availability_share(part.bytes()[self.texts[segment].availability.clone()][doc as usize])
+        availability_share(self.availability(segment, doc))
+    }
+
+    fn availability(&self, segment: usize, doc: u32) -> u8 {
+        self.segments()[segment].segment.bytes()[self.texts[segment].availability.clone()][doc as usize]
     }
 }
 

@@ -10,7 +10,7 @@ use tantivy::postings::TermInfo;
 use tantivy::{TERMINATED, Term};
 
 use crate::analysis::MAX_SHORT_PREFIX;
-use crate::bits::Bits;
+use crate::bits::{Bits, every_word};
 use crate::cursor::{Match, SlotCursor, Worth};
 use crate::error::Error;
 use crate::index::{Index, TextReader};
@@ -222,8 +222,8 @@ pub(crate) struct Matcher<'a> {
     lengths: Lengths<'a>,
     weights: &'a [WordWeight],
     cursors: Vec<SlotCursor<'a>>,
-    /// How many documents each word has, and all together.
-    counts: Vec<u64>,
+    /// How many documents the rarest word has, and all together.
+    rarest_count: u64,
     total: u64,
     /// The places of the words, rarest first.
     rising: Vec<usize>,
@@ -240,18 +240,18 @@ impl<'a> Matcher<'a> {
         let mut rising: Vec<usize> = (0..slots.len()).collect();
         let counts: Vec<u64> = slots.iter().map(FoundSlot::prefix_count).collect();
         rising.sort_by_key(|place| counts[*place]);
-        let total = counts.iter().sum();
-        Ok(Self { lengths, weights, cursors: cursors.collect::<Result<_, _>>()?, counts, total, rising })
+        let (rarest_count, total) = (counts.iter().copied().min().unwrap_or(0), counts.iter().sum());
+        Ok(Self { lengths, weights, cursors: cursors.collect::<Result<_, _>>()?, rarest_count, total, rising })
     }
 
     /// Calls `each` with every document that has all words.
     pub(crate) fn all_words(mut self, each: &mut impl FnMut(Match<'_>)) {
-        let every = self.every_word();
-        if self.is_dense(self.counts[self.rising[0]]) {
+        if is_dense(self.rarest_count, self.total, self.lengths.count() as u64) {
             return self.by_windows(|| Wanted::All, each);
         }
+        let every_word = every_word(self.cursors.len());
         while let Some(doc) = self.next_common() {
-            each(self.scored(doc, every));
+            each(self.scored(doc, every_word));
             self.cursors[self.rising[0]].advance();
         }
     }
@@ -291,9 +291,6 @@ impl<'a> Matcher<'a> {
     pub(crate) fn all_but(mut self, lacking: u32, words: u32, each: &mut impl FnMut(Match<'_>)) {
         let rising = std::mem::take(&mut self.rising);
         let (leaders, others) = rising.split_at(rising.len().min(lacking as usize + 1));
-        if self.is_dense(leaders.iter().map(|leader| self.counts[*leader]).sum()) {
-            return self.by_windows(|| Wanted::Lacking { least: lacking, most: lacking, words }, each);
-        }
         while let Some(doc) = leaders.iter().map(|leader| self.cursors[*leader].doc()).min()
             && doc != TERMINATED
         {
@@ -358,16 +355,6 @@ impl<'a> Matcher<'a> {
             }
             window.drain(wanted(), &mut *each);
         }
-    }
-
-    /// Whether uniting the documents of all words costs less than looking for so many documents in the lists of the other
-    /// words.
-    fn is_dense(&self, leading: u64) -> bool {
-        is_dense(leading, self.total, self.lengths.count() as u64)
-    }
-
-    fn every_word(&self) -> u32 {
-        u32::MAX >> (u32::BITS - self.cursors.len() as u32)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::analysis::{Analyzer, MAX_SHORT_PREFIX};
+use crate::bits::every_word;
 use crate::compounds::add_compounds;
 use crate::error::Error;
 use crate::index::Index;
@@ -145,7 +146,7 @@ impl Plan {
 
     /// The words that say something by themselves, as bits; all, where none does.
     pub(crate) fn telling(&self) -> u32 {
-        let every_word = u32::MAX.checked_shr(u32::BITS - self.slots.len() as u32).unwrap_or(0);
+        let every_word = every_word(self.slots.len());
         let stop_words = self.slots.iter().enumerate().filter(|(_, slot)| slot.is_stop_word);
         match stop_words.fold(every_word, |telling, (place, _)| telling & !(1 << place)) {
             0 => every_word,

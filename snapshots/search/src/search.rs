@@ -246,7 +246,7 @@ impl Index {
             if matched >= enough(lacking) {
                 break;
             }
-            if lacking + 1 < words && found.is_dense(lacking, self.product_count()) {
+            if found.is_dense(lacking, self.product_count()) {
                 gathered.run_lacking(&found, &filter, lacking, enough)?;
                 break;
             }

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use crate::bits::Bits;
+use crate::bits::{Bits, every_word, ones};
 use crate::cursor::{Match, Worth};
 use crate::score::{Lengths, WordWeight};
 
@@ -129,17 +129,21 @@ impl Worths<'_> {
     /// segment.
     pub(crate) fn of(&self, doc: u32, has: u32) -> f32 {
         let norm = self.lengths.norm(doc);
-        let (mut left, mut sum) = (has, 0.0);
-        while left != 0 {
-            let place = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let frequency = self.frequencies[place * WINDOW as usize + (doc % WINDOW) as usize];
+        let mut sum = 0.0;
+        for place in ones(has) {
+            let frequency = self.frequency((doc % WINDOW) as usize, place);
             sum += match frequency > 0.0 {
                 true => self.weights[place].exact(frequency, norm),
                 false => self.weights[place].prefix(),
             };
         }
         sum
+    }
+
+    /// How often a document of the window has a word, or what was noted for another one where it lacks the word.
+    #[inline]
+    fn frequency(&self, at: usize, place: usize) -> f32 {
+        self.frequencies[place * WINDOW as usize + at]
     }
 }
 
@@ -196,12 +200,9 @@ impl<'a> Window<'a> {
         let words = &set.words()[self.start as usize / 64..];
         let (having, start) = (&mut self.having[place], place * WINDOW as usize);
         for (word, (having, docs)) in having.iter_mut().zip(words).enumerate() {
-            let mut longer = docs & !*having;
+            let longer = docs & !*having;
             *having |= docs;
-            while longer != 0 {
-                self.worths.frequencies[start + word * 64 + longer.trailing_zeros() as usize] = 0.0;
-                longer &= longer - 1;
-            }
+            ones(longer).for_each(|bit| self.worths.frequencies[start + word * 64 + bit] = 0.0);
         }
     }
 
@@ -220,11 +221,9 @@ impl<'a> Window<'a> {
     pub(crate) fn add_gathered(&mut self, place: usize) {
         let start = place * WINDOW as usize;
         for (word, gathered) in self.gathered.iter_mut().enumerate() {
-            let mut left = std::mem::take(gathered);
-            self.having[place][word] |= left;
-            while left != 0 {
-                let at = word * 64 + left.trailing_zeros() as usize;
-                left &= left - 1;
+            self.having[place][word] |= *gathered;
+            for bit in ones(std::mem::take(gathered)) {
+                let at = word * 64 + bit;
                 self.worths.frequencies[start + at] = std::mem::take(&mut self.stand_ins[at]);
             }
         }
@@ -234,12 +233,11 @@ impl<'a> Window<'a> {
     #[inline]
     pub(crate) fn drain(&mut self, wanted: Wanted, mut each: impl FnMut(Match<'_>)) {
         let docs = wanted.among(&self.having, &mut self.lacking);
-        for (word, mut left) in docs.into_iter().enumerate() {
-            while left != 0 {
-                let at = word * 64 + left.trailing_zeros() as usize;
-                left &= left - 1;
+        for (word, docs) in docs.into_iter().enumerate() {
+            for bit in ones(docs) {
+                let at = word * 64 + bit;
                 let has = match wanted {
-                    Wanted::All => u32::MAX >> (u32::BITS - self.having.len() as u32),
+                    Wanted::All => every_word(self.having.len()),
                     _ => self.words_of(at),
                 };
                 let weak = match wanted {
@@ -270,34 +268,20 @@ impl<'a> Window<'a> {
     /// The same where it has few of them.
     #[inline]
     fn weak_of_few(&self, at: usize, has: u32) -> u32 {
-        let (mut weak, mut left) = (0, has);
-        while left != 0 {
-            let place = left.trailing_zeros() as usize;
-            left &= left - 1;
-            weak |= u32::from(self.is_weak(at, place)) << place;
-        }
-        weak
+        ones(has).fold(0, |weak, place| weak | u32::from(self.is_weak(at, place)) << place)
     }
 
     #[inline]
     fn is_weak(&self, at: usize, place: usize) -> bool {
-        self.worths.weights[place].is_weak(self.frequency(at, place))
-    }
-
-    /// How often a document of the window has a word, or what was noted for another one where it lacks the word.
-    #[inline]
-    fn frequency(&self, at: usize, place: usize) -> f32 {
-        self.worths.frequencies[place * WINDOW as usize + at]
+        self.worths.weights[place].is_weak(self.worths.frequency(at, place))
     }
 
     /// What a document of the window is, which has these words.
     #[inline]
     fn matched(&self, at: usize, has: u32, mut weak: u32) -> Match<'_> {
-        let (mut begun, mut left) = (0, weak & self.prefixed);
-        while left != 0 {
-            let place = left.trailing_zeros() as usize;
-            left &= left - 1;
-            if self.frequency(at, place) == 0.0 {
+        let mut begun = 0;
+        for place in ones(weak & self.prefixed) {
+            if self.worths.frequency(at, place) == 0.0 {
                 match self.worths.weights[place].is_prefix_weak() {
                     true => begun |= 1 << place,
                     false => weak &= !(1 << place),

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::{CORRECTED_LEVEL, Gathered, TYPED_LEVEL, level};
+use crate::bits::every_word;
 use crate::cursor::{Match, Worth};
 use crate::error::Error;
 use crate::matching::Matcher;
@@ -20,7 +21,7 @@ struct Deferred {
 impl Gathered<'_> {
     /// Matches what lacks words, `least` and as many more as it takes until there are enough: each more opens only while
     /// fewer products match than `enough` says for it. One walk finds out, since how many that are is only known at its end;
-    /// what turned out to be too much is left out.
+    /// what turned out to be too much is left out. It is the last that is matched.
     pub(crate) fn run_lacking(
         &mut self,
         found: &FoundPlan<'_>,
@@ -29,14 +30,11 @@ impl Gathered<'_> {
         enough: impl Fn(u32) -> u64,
     ) -> Result<(), Error> {
         let (index, words) = (self.index, found.plan.slots.len() as u32);
-        let every_word = u32::MAX >> (u32::BITS - words);
+        let every_word = every_word(found.plan.slots.len());
         let base = if found.is_corrected { CORRECTED_LEVEL } else { TYPED_LEVEL };
         let by_sort = self.request.sort.is_some();
         let most = Cell::new(words - 1);
-        let level = |lacking: u32, weak: u32| match by_sort {
-            true => base + Tier::AllBut(lacking).number(),
-            false => base + level(lacking, weak),
-        };
+        let level = |lacking: u32, weak: u32| base + level(by_sort, Tier::AllBut(lacking), lacking, weak);
         let (mut counts, mut deferred) = (vec![0_u64; words as usize], Vec::new());
         let (matched, mut door) = (self.matched_count, self.door(found));
         for (place, slots) in found.found.iter().enumerate() {
@@ -69,7 +67,7 @@ impl Gathered<'_> {
             deferred.push(later);
         }
         self.come_from(door);
-        for (place, later) in deferred.into_iter().enumerate() {
+        for (place, later) in deferred.into_iter().enumerate().filter(|(_, later)| !later.is_empty()) {
             let mut collector = self.collector(place, filter);
             for Deferred { doc, has, weak, score } in later {
                 let lacking = (every_word & !has).count_ones();
@@ -81,7 +79,6 @@ impl Gathered<'_> {
             let done = collector.finish();
             self.keep(place, done);
         }
-        self.matched_count += counts[..=most.get() as usize].iter().sum::<u64>();
         Ok(())
     }
 }
